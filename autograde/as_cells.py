@@ -1,0 +1,122 @@
+"""Write a described answer as the cell that a student would have handed in.
+
+The sample class and the tests grade the named wrong answers as notebooks; a cell must then hold
+all that the function uses, as the sandbox holds neither the exercises nor the reference.
+"""
+
+import ast
+import builtins
+import inspect
+from collections.abc import Iterable, Mapping
+from copy import deepcopy
+from types import ModuleType
+from typing import Any
+
+from nbformat import NotebookNode
+
+from helpers import reference
+
+from .exercise import Exercise
+from .lessons import bound_names
+from .rebuild import grade_id
+
+
+def answer_cell(exercise: Exercise, answer: Any) -> str:
+    """Source that defines the exercise's name as `answer`: a function, or a quiz's value."""
+    if not callable(answer):
+        return f"{exercise.name} = {answer!r}"
+    answer = getattr(answer, "__shaped__", answer)
+    module = inspect.getmodule(answer)
+    parts: dict[str, str] = {}
+    _gather(module, answer.__name__, parts)
+    final = f"{exercise.name} = {_renamed(module, answer.__name__)}"
+    return "\n\n".join([*parts.values(), final])
+
+
+def _renamed(module: ModuleType, name: str) -> str:
+    """The name in the cell: a reference answer must not take the exercise's own name."""
+    return f"_right_{name}" if name in getattr(module, "__all__", ()) else name
+
+
+def _gather(module: ModuleType, name: str, parts: dict[str, str]) -> None:
+    """Add the source of a module's `name`, after the sources of all that it uses."""
+    key = f"{module.__name__}.{name}"
+    if key in parts or name not in (sources := _statements(module)):
+        return
+    node = deepcopy(sources[name])
+    parts[key] = ""  # holds the place, so that two functions may use each other
+    if isinstance(node, ast.FunctionDef):
+        node.decorator_list = []
+        node.name = _renamed(module, name)
+        if ast.get_docstring(node):
+            node.body = node.body[1:]
+    for used in _names(node) - {name} - set(dir(builtins)):
+        _gather(module, used, parts)
+    inline = _Inline(module)
+    node = inline.visit(node)
+    for used in sorted(inline.used):
+        _gather(_home(used), used, parts)
+    text = ast.unparse(ast.fix_missing_locations(node))
+    parts.pop(key)
+    if text not in parts.values():
+        parts[key] = text
+
+
+def _home(answer: str) -> ModuleType:
+    """The module of a reference answer."""
+    function = getattr(reference, answer)
+    return inspect.getmodule(getattr(function, "__shaped__", function))
+
+
+def _statements(module: ModuleType) -> dict[str, ast.stmt]:
+    """The module's top-level statements by the name that they bind; imports of libraries too."""
+    found: dict[str, ast.stmt] = {}
+    for node in ast.parse(inspect.getsource(module)).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            found[node.name] = node
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            found |= dict.fromkeys(bound_names(node), node)
+        elif isinstance(node, ast.Import):
+            found |= {alias.asname or alias.name.split(".")[0]: node for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found |= dict(_imported(node))
+    return found
+
+
+def _imported(node: ast.ImportFrom) -> Iterable[tuple[str, ast.stmt]]:
+    for alias in node.names:
+        if node.level and alias.name == "shaped":
+            yield "shaped", ast.ImportFrom("helpers", [ast.alias("shaped")], 0)
+        elif not node.level and alias.name != "reference":
+            yield alias.asname or alias.name, ast.ImportFrom(node.module, [alias], 0)
+
+
+def _names(node: ast.AST) -> set[str]:
+    return {child.id for child in ast.walk(node) if isinstance(child, ast.Name)}
+
+
+class _Inline(ast.NodeTransformer):
+    """Turn `reference.k1`, and `k1` inside the reference, into the name that k1 has in the cell."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self.module = module
+        self.used: set[str] = set()
+
+    def visit_Attribute(self, node: ast.Attribute) -> ast.AST:  # noqa: N802
+        self.generic_visit(node)
+        if isinstance(node.value, ast.Name) and node.value.id == "reference":
+            self.used.add(node.attr)
+            return ast.Name(_renamed(_home(node.attr), node.attr), node.ctx)
+        return node
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:  # noqa: N802
+        return ast.Name(_renamed(self.module, node.id), node.ctx)
+
+
+def handed_in(base: NotebookNode, answers: Mapping[str, str]) -> NotebookNode:
+    """The student notebook with these cells' sources in the places of these exercises."""
+    notebook = deepcopy(base)
+    for cell in notebook.cells:
+        if grade_id(cell) in answers:
+            cell.source = answers[grade_id(cell)]
+    return notebook

@@ -1,0 +1,165 @@
+"""Make the notebooks and the bundles' data from the lessons' sources and the exercises."""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import torch
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from torch import Tensor
+
+from helpers.codec import BadDataError, pack, unpack
+
+from .exercises import LESSONS, exercises
+from .lessons import BEGIN, DATA, END, NOTEBOOKS, ROOT, SOLUTIONS, Cell, lesson_path, read_source
+
+HIDDEN = """### BEGIN HIDDEN TESTS
+from autograde.inkernel import score
+
+score({name!r}, {name})
+### END HIDDEN TESTS"""
+METADATA = {
+    "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+    "language_info": {"name": "python"},
+}
+
+
+def build(root: Path) -> list[Path]:
+    """Write every built file under `root`, laid out as in the checkout; return their paths."""
+    written = [path for lesson in LESSONS for path in _build_lesson(root, lesson)]
+    written += generate(root, list(LESSONS))
+    return written
+
+
+def _build_lesson(root: Path, lesson: str) -> list[Path]:
+    notebook = lesson_path(root / SOLUTIONS.relative_to(ROOT), lesson)
+    data = root / DATA.relative_to(ROOT) / f"{lesson}.safetensors"
+    for path in (notebook, data):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    _write_notebook(notebook, source_notebook(lesson))
+    data.write_bytes(pack([exercise.visible() for exercise in exercises(lesson).values()]))
+    return [notebook, data]
+
+
+def _write_notebook(path: Path, notebook: nbformat.NotebookNode) -> None:
+    text = nbformat.writes(notebook, version=4)
+    path.write_text(text.rstrip("\n") + "\n", encoding="utf-8", newline="\n")
+
+
+def source_notebook(lesson: str) -> nbformat.NotebookNode:
+    """The instructor's notebook: solutions and hidden tests in it, for nbgrader to release."""
+    cells = [
+        _notebook_cell(f"{lesson[:2]}-{position:03d}", cell)
+        for position, cell in enumerate(read_source(lesson))
+    ]
+    notebook = new_notebook(cells=cells, metadata=METADATA)
+    notebook.nbformat_minor = 5
+    return notebook
+
+
+def _notebook_cell(cell_id: str, cell: Cell) -> nbformat.NotebookNode:
+    if cell.kind == "markdown":
+        return new_markdown_cell(cell.source, id=cell_id)
+    made = new_code_cell(cell.source, id=cell_id)
+    made.metadata["tags"] = [cell.kind]
+    if cell.kind == "check":
+        made.source += "\n" + HIDDEN.format(name=cell.name)
+        _mark(made, f"test_{cell.name}", grade=True, locked=True, points=cell.points)
+    elif cell.kind == "quiz":
+        made.source = f"{BEGIN}\n{cell.source}\n{END}"
+        _mark(made, cell.name, solution=True)
+    elif cell.kind == "exercise":
+        _mark(made, cell.name, solution=True)
+    elif cell.kind == "setup":
+        _mark(made, "setup", locked=True)
+    return made
+
+
+def _mark(
+    cell: nbformat.NotebookNode,
+    grade_id: str,
+    grade: bool = False,
+    locked: bool = False,
+    solution: bool = False,
+    points: int | None = None,
+) -> None:
+    """nbgrader's metadata for a cell."""
+    mark: dict[str, Any] = {"grade": grade, "grade_id": grade_id, "locked": locked}
+    mark |= {"schema_version": 3, "solution": solution, "task": False}
+    if points is not None:
+        mark["points"] = points
+    cell.metadata["nbgrader"] = mark
+
+
+def generate(root: Path, lessons: list[str]) -> list[Path]:
+    """Student notebooks under `root`/notebooks by nbgrader's own generate_assignment."""
+    from nbgrader.apps import NbGraderAPI  # 2 s to import: only where it is needed
+    from traitlets.config import Config
+
+    from .settings import configure
+
+    written = []
+    with tempfile.TemporaryDirectory() as scratch:
+        config = configure(Config(), scratch)
+        config.GenerateAssignment.no_database = True
+        config.SaveCells.enabled = False
+        api = NbGraderAPI(config=config)
+        for lesson in lessons:
+            source = lesson_path(Path(scratch, "source"), lesson)
+            source.parent.mkdir(parents=True)
+            shutil.copy(lesson_path(root / "solutions", lesson), source)
+            run_api(api.generate_assignment, lesson)
+            target = lesson_path(root / NOTEBOOKS.relative_to(ROOT), lesson)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            made = nbformat.read(lesson_path(Path(scratch, "release"), lesson), as_version=4)
+            _write_notebook(target, made)
+            written.append(target)
+    return written
+
+
+def run_api(step: Any, *arguments: Any, **options: Any) -> None:
+    """Call a step of nbgrader's API. Raises RuntimeError with its log when it fails."""
+    result = step(*arguments, **options)
+    if not result["success"]:
+        raise RuntimeError(result.get("error") or result.get("log"))
+
+
+def stale() -> list[Path]:
+    """The built files of the checkout that differ from what its sources make now."""
+    with tempfile.TemporaryDirectory() as scratch:
+        made = Path(scratch)
+        for lesson in LESSONS:
+            lesson_path(made / "solutions", lesson).parent.mkdir(parents=True)
+        wanted = {path.relative_to(made): path for path in build(made)}
+        different = [ROOT / name for name, path in wanted.items() if not _same(ROOT / name, path)]
+    built = [*SOLUTIONS.glob("*/*.ipynb"), *NOTEBOOKS.glob("*/*"), *DATA.glob("*.safetensors")]
+    return different + [path for path in built if path.relative_to(ROOT) not in wanted]
+
+
+def _same(path: Path, made: Path) -> bool:
+    """Byte for byte; data up to rounding, which differs between processors."""
+    if not path.is_file():
+        return False
+    if path.suffix != ".safetensors":
+        return path.read_bytes() == made.read_bytes()
+    try:
+        return _alike(unpack(path.read_bytes()), unpack(made.read_bytes()))
+    except BadDataError:
+        return False
+
+
+def _alike(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        if one.dtype != other.dtype or one.shape != other.shape:
+            return False
+        pair = (tensor.double() for tensor in (one, other))
+        return torch.allclose(*pair, rtol=1e-3, atol=1e-5, equal_nan=True)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_alike(one[key], other[key]) for key in one)
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    if isinstance(one, float) and isinstance(other, float):
+        return _alike(torch.tensor(one), torch.tensor(other))
+    return one == other

@@ -1,0 +1,53 @@
+"""Show, for every exercise, what its grading refuses and what it accepts."""
+
+from collections.abc import Iterator
+
+from helpers.compare import Verdict
+
+from .exercise import Exercise, Mistake
+from .exercises import LESSONS, exercises
+
+SEEDS = ("one", "two", "three")
+
+
+def refused(exercise: Exercise, mistake: Mistake) -> bool:
+    """Whether the mistake loses points and is named, and no other before it, for each seed."""
+    verdicts = [exercise.grade(mistake.answer, seed) for seed in SEEDS]
+    return all(_is_named(verdict, mistake) for verdict in verdicts)
+
+
+def _is_named(verdict: Verdict, mistake: Mistake) -> bool:
+    first = next(iter(verdict.diagnoses), None)
+    return verdict.points < verdict.max_points and first == mistake.name
+
+
+def accepted(exercise: Exercise, name: str) -> bool:
+    """Whether an unusual right answer gets full points, for each seed."""
+    answer = exercise.alternatives[name]
+    return all(exercise.grade(answer, seed).status == "right" for seed in SEEDS)
+
+
+def rows() -> Iterator[tuple[str, Exercise, list[str], list[str]]]:
+    """(lesson, exercise, mistakes not refused as they should be, right answers refused)."""
+    for lesson in LESSONS:
+        for exercise in exercises(lesson).values():
+            missed = [m.name for m in exercise.mistakes if not refused(exercise, m)]
+            wronged = [name for name in exercise.alternatives if not accepted(exercise, name)]
+            yield lesson, exercise, missed, wronged
+
+
+def main() -> int:
+    """Print the table; 1 when something in it is not as it should be."""
+    print(f"{'lesson':20} {'exercise':26} points  wrong, each named  unusual right, accepted")
+    faults = []
+    for lesson, exercise, missed, wronged in rows():
+        wrong, right = len(exercise.mistakes), len(exercise.alternatives)
+        named, full = f"{wrong - len(missed)} of {wrong}", f"{right - len(wronged)} of {right}"
+        print(f"{lesson:20} {exercise.name:26} {exercise.points:6}  {named:17}  {full}")
+        faults += [f"{exercise.name}: {name}" for name in missed + wronged]
+    print("\n".join(["", "not as they should be:", *faults]) if faults else "")
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

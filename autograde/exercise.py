@@ -1,0 +1,171 @@
+"""An exercise, described once: its cases, its worth, its hints and the mistakes people make.
+
+Visible checks, hidden grading, diagnoses, the tests and the table of coverage all read this.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from helpers import reference
+from helpers.cases import Case
+from helpers.compare import FORM, Verdict, WrongAnswer, judge
+from helpers.probe import Answer, ask
+
+from .draw import Draw
+
+CaseMaker = Callable[[Draw], Iterable[Case]]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong answer that people give, and what to tell them."""
+
+    name: str
+    says: str
+    answer: Any
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """name: of the student's function, and of the reference.
+    parts: points by property; "values" is the one without which the others are worth nothing.
+    hints: three, of rising explicitness; the last is one step short of the answer.
+    """
+
+    name: str
+    parts: Mapping[str, int]
+    hints: Sequence[str]
+    mistakes: list[Mistake] = field(default_factory=list)
+    alternatives: dict[str, Any] = field(default_factory=dict)
+    _makers: dict[str, CaseMaker] = field(default_factory=dict)
+
+    @property
+    def points(self) -> int:
+        return sum(self.parts.values())
+
+    @property
+    def answer(self) -> Any:
+        """The reference."""
+        return getattr(reference, self.name)
+
+    def by_hand(self, maker: Callable[[], Iterable[Case]]) -> Callable[[], Iterable[Case]]:
+        """Decorate what yields the cases that can be worked out on paper; shown first."""
+        self._makers["hand"] = lambda draw: maker()
+        return maker
+
+    def drawn(self, maker: CaseMaker) -> CaseMaker:
+        """Decorate what yields the cases made of random inputs, a dozen at most."""
+        self._makers["drawn"] = maker
+        return maker
+
+    def wrong(self, says: str) -> Callable[[Any], Any]:
+        """Decorate a wrong answer; the decorated function's name is the mistake's name."""
+
+        def keep(answer: Any) -> Any:
+            self.mistakes.append(Mistake(answer.__name__, says, answer))
+            return answer
+
+        return keep
+
+    def right(self, answer: Any) -> Any:
+        """Decorate an unusual right answer: the tests prove that it gets full points."""
+        self.alternatives[answer.__name__] = answer
+        return answer
+
+    def cases(self, draw: Draw) -> list[Case]:
+        """The cases by hand, then the drawn ones."""
+        return [case for kind in ("hand", "drawn") for case in self._makers.get(kind, _none)(draw)]
+
+    @cached_property
+    def visible_cases(self) -> list[Case]:
+        """The cases in the student's bundle: the same for everyone."""
+        return self.cases(Draw("visible", self.name))
+
+    def hidden_cases(self, *key: str | bytes) -> list[Case]:
+        """Fresh cases for one submission; equal keys give equal cases."""
+        return self.cases(Draw("hidden", self.name, *key))
+
+    def judge(self, cases: Sequence[Case], got: Sequence[Answer]) -> Verdict:
+        """Compare answers to `cases` with the reference's, and name the mistake in them."""
+        expected = ask(self.answer, cases)
+        verdict = judge(self.name, self.parts, cases, got, expected)
+        if verdict.status in ("wrong", "raised"):  # only then are the wrong answers worth asking
+            verdict = judge(self.name, self.parts, cases, got, expected, self.wrong_answers(cases))
+        return verdict
+
+    def grade(self, answer: Any, *key: str | bytes) -> Verdict:
+        """Ask and judge in this process: for trusted answers, and for plain nbgrader."""
+        cases = self.hidden_cases(*key)
+        return self.judge(cases, ask(answer, cases))
+
+    def wrong_answers(self, cases: Sequence[Case]) -> list[WrongAnswer]:
+        """What each named mistake answers to `cases`."""
+        return [WrongAnswer(m.name, m.says, ask(m.answer, cases)) for m in self.mistakes]
+
+    def visible(self) -> dict[str, Any]:
+        """All that a student's bundle knows of the exercise, as plain data: no code."""
+        cases = self.visible_cases
+        wrong = [vars(answer) for answer in self.wrong_answers(cases)]
+        return self._data(cases, ask(self.answer, cases), wrong)
+
+    def _data(
+        self, cases: Sequence[Case], expected: Sequence[Answer], wrong: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "parts": dict(self.parts),
+            "hints": list(self.hints),
+            "cases": [case.plain() for case in cases],
+            "expected": list(expected),
+            "wrong": list(wrong),
+        }
+
+
+def _none(_: Draw) -> list[Case]:
+    return []
+
+
+@dataclass(frozen=True)
+class Quiz(Exercise):
+    """A question answered by a value typed in a cell.
+
+    forms: what may be typed: choices, or for an answer that is a dict, choices for each key
+    (NUMBER for any number). Its answer stands in the reference; a bundle knows the forms alone.
+    atol: how far off a number may be.
+    """
+
+    forms: Any = ()
+    atol: float = 0.006  # two decimals
+
+    def __post_init__(self) -> None:
+        part = next(iter(self.parts))
+        case = Case("your answer", part=part, probe="quiz", atol=self.atol)
+        self._makers["hand"] = lambda draw: [case]
+
+    def distractor(self, answer: Any, says: str) -> None:
+        """What to say to someone who answered this."""
+        self.mistakes.append(Mistake(_slug(answer), says, answer))
+
+    def visible(self) -> dict[str, Any]:
+        """The forms in place of the answer, and no distractor's comment: both would tell."""
+        keyed = self.forms if isinstance(self.forms, dict) else {None: self.forms}
+        expected = {
+            "value" if key is None else f"value {key!r}": {FORM: form}
+            for key, form in keyed.items()
+        }
+        return self._data(self.visible_cases, [expected], [])
+
+
+def _slug(answer: Any) -> str:
+    text = " ".join(map(str, answer.values())) if isinstance(answer, dict) else str(answer)
+    return re.sub(r"[^a-z0-9]+", "_", f"answered {text}".casefold()).strip("_")
+
+
+def tensor(*values: float | Sequence[float], dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """A float tensor from numbers written out, for cases by hand."""
+    return torch.tensor(values, dtype=dtype)

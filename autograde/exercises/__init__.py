@@ -1,0 +1,24 @@
+"""The exercises of every lesson, in the order in which they are taught."""
+
+from ..exercise import Exercise
+from . import divergence, policy_updates, start_here
+
+LESSONS = {
+    "00_start_here": start_here,
+    "01_policy_updates": policy_updates,
+    "02_divergence": divergence,
+}
+
+
+def exercises(lesson: str) -> dict[str, Exercise]:
+    """The lesson's exercises by name, in order. Raises KeyError for an unknown lesson."""
+    found = (value for value in vars(LESSONS[lesson]).values() if isinstance(value, Exercise))
+    return {exercise.name: exercise for exercise in found}
+
+
+def exercise(name: str) -> Exercise:
+    """One exercise. Raises KeyError when no lesson has it."""
+    for lesson in LESSONS:
+        if name in exercises(lesson):
+            return exercises(lesson)[name]
+    raise KeyError(name)

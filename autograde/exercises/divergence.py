@@ -1,0 +1,974 @@
+"""Exercises of lesson 02: measuring how far the policy moved from the reference."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+from torch.distributions import Categorical, kl_divergence
+from torch.nn import functional as F  # noqa: N812, its usual name
+
+from helpers import reference
+from helpers.cases import GRADIENT, RULES, VALUES, Case
+from helpers.compare import NUMBER
+
+from ..draw import Draw
+from ..exercise import Exercise, Quiz, tensor
+
+INF, NAN = torch.inf, torch.nan
+LARGE = "large logits"
+IMPOSSIBLE = "logits of −inf"
+PADDING = "padding"
+SMALL = "small log-ratios"
+RARE = "rare tokens"
+
+categorical_kl = Exercise(
+    "categorical_kl",
+    parts={VALUES: 2, GRADIENT: 1, LARGE: 1, IMPOSSIBLE: 1, RULES: 1},
+    hints=(
+        "Write the sum over outcomes on paper: each outcome's probability under the policy times "
+        "log policy − log ref. Which function gives log-probabilities from logits, stably?",
+        "With log_softmax of both, the sum is (log_policy.exp() * (log_policy - log_ref)).sum(-1). "
+        "Detach ref_logits, not the policy's probability: that weight moves too.",
+        "Where log_policy is −inf the product is 0 · (−inf) = NaN. torch.where must replace the "
+        "−inf in both logarithms before you subtract and multiply, as the gradient of an "
+        "unused branch is still computed.",
+    ),
+)
+
+
+@categorical_kl.by_hand
+def _() -> Iterator[Case]:
+    half, three_to_one = tensor(0.5, 0.5).log(), tensor(0.75, 0.25).log()
+
+    def case(
+        title: str, logits: Tensor, ref_logits: Tensor, *grad: str, part: str = VALUES
+    ) -> Case:
+        return Case(title, {"logits": logits, "ref_logits": ref_logits}, part, grad)
+
+    both = ("logits", "ref_logits")
+    yield case("policy (3/4, 1/4) against ref (1/2, 1/2)", three_to_one, half, *both)
+    yield case("policy (1/2, 1/2) against ref (3/4, 1/4)", half, three_to_one, *both)
+    yield case("only one outcome", tensor(2.0), tensor(-1.0), *both)
+    far = tensor(0.0, -1000.0)
+    yield case("policy (1/2, 1/2), ref logits (0, −1000)", half, far, "logits", part=LARGE)
+    yield case(
+        "policy (1/2, 1/2, 0): an outcome that the policy never draws",
+        tensor(0.0, 0.0, -INF),
+        tensor(0.0, 1.0, 2.0),
+        "logits",
+        part=IMPOSSIBLE,
+    )
+    yield case(
+        "an outcome that neither ever draws",
+        tensor(0.0, 1.0, -INF),
+        tensor(0.5, 0.0, -INF),
+        "logits",
+        part=IMPOSSIBLE,
+    )
+    yield case(
+        "an outcome that only the reference never draws",
+        tensor(0.0, 1.0, -2.0),
+        tensor(0.5, 0.0, -INF),
+        part=IMPOSSIBLE,
+    )
+
+
+@categorical_kl.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    both = ("logits", "ref_logits")
+
+    def inputs(*shape: int, scale: float = 1.5, dtype: torch.dtype = torch.float32) -> dict:
+        logits = draw.normal(*shape, scale=scale, dtype=dtype)
+        return {"logits": logits, "ref_logits": draw.normal(*shape, dtype=dtype)}
+
+    yield Case("one distribution over 5 outcomes", inputs(5), grad=both)
+    yield Case("3 by 4 distributions over 6 outcomes", inputs(3, 4, 6), grad=both)
+    yield Case("logits shifted by a constant", _shifted(inputs(2, 5), 7.0), grad=both)
+    large = _shifted(inputs(2, 4, scale=300.0), 500.0)
+    yield Case("logits near ±1000", large, LARGE, ("logits",), rtol=1e-3, atol=2e-3)
+    yield Case("float64", inputs(2, 3, dtype=torch.float64), part=RULES, grad=both)
+    yield Case("no gradient asked", inputs(2, 3), part=RULES)
+    some = inputs(2, 5)
+    some["logits"][0, 1] = some["logits"][1, 3] = some["ref_logits"][1, 3] = -INF
+    yield Case("rows with a −inf each", some, part=IMPOSSIBLE, grad=("logits",))
+
+
+def _shifted(inputs: dict[str, Tensor], by: float) -> dict[str, Tensor]:
+    return {name: value + by for name, value in inputs.items()}
+
+
+def _divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
+    """KL(p ‖ q) from logarithms; gradients reach both."""
+    never = log_p == -INF
+    gap = log_p.masked_fill(never, 0.0) - log_q.masked_fill(never, 0.0)
+    return (log_p.exp() * gap).masked_fill(gap == INF, INF).sum(-1)
+
+
+def _sum_of_costs(cost: Callable, logits: Tensor, ref_logits: Tensor, dim: int = -1) -> Tensor:
+    """Σ cost(log policy, log ref), 0 where the policy's logit is −inf, +inf where only ref's is."""
+    never, broken = logits == -INF, ref_logits == -INF
+    logs = [values.log_softmax(dim) for values in (logits, ref_logits.detach())]
+    costs = cost(*(log.masked_fill(never, 0.0) for log in logs))
+    return costs.masked_fill(never, 0.0).masked_fill(broken & ~never, INF).sum(-1)
+
+
+@categorical_kl.wrong(
+    "This is KL(ref ‖ policy): the arguments are swapped. The policy's probabilities are the "
+    "weights, and its logarithm comes first."
+)
+def swapped(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return _divergence(ref_logits.detach().log_softmax(-1), logits.log_softmax(-1))
+
+
+@categorical_kl.wrong(
+    "The value is right but its gradient is not: the weight π(y) was held constant. "
+    "Detach the reference alone."
+)
+def weight_detached(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return _sum_of_costs(
+        lambda log_p, log_q: log_p.exp().detach() * (log_p - log_q), logits, ref_logits
+    )
+
+
+@categorical_kl.wrong("A gradient reaches ref_logits, which is a constant: detach it.")
+def reference_not_constant(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return _divergence(logits.log_softmax(-1), ref_logits.log_softmax(-1))
+
+
+@categorical_kl.wrong(
+    "This is the cross-entropy −Σ π log π_ref: the policy's own Σ π log π is missing."
+)
+def cross_entropy(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return _sum_of_costs(lambda log_p, log_q: -log_p.exp() * log_q, logits, ref_logits)
+
+
+@categorical_kl.wrong(
+    "The sign is turned: this is −KL(policy ‖ ref), and a divergence is never below 0."
+)
+def negated(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return -reference.categorical_kl(logits, ref_logits)
+
+
+@categorical_kl.wrong(
+    "This is the mean over outcomes. The expectation is already in the weights π(y): sum, "
+    "do not average."
+)
+def averaged(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return reference.categorical_kl(logits, ref_logits) / logits.shape[-1]
+
+
+@categorical_kl.wrong("One number came back for everything. Sum over the last axis only.")
+def summed_over_everything(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return reference.categorical_kl(logits, ref_logits).sum()
+
+
+@categorical_kl.wrong(
+    "The probabilities were normalised over the first axis. Outcomes lie along the last one: "
+    "dim=-1."
+)
+def normalised_over_the_first_axis(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return _sum_of_costs(
+        lambda log_p, log_q: log_p.exp() * (log_p - log_q), logits, ref_logits, dim=0
+    )
+
+
+@categorical_kl.wrong(
+    "The logits themselves were subtracted. A logit is a log-probability only up to a constant "
+    "that differs between the two: take log_softmax of both first."
+)
+def raw_logits(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    never, broken = logits == -INF, ref_logits == -INF
+    gap = logits.masked_fill(never, 0.0) - ref_logits.detach().masked_fill(never | broken, 0.0)
+    return (logits.softmax(-1) * gap).masked_fill(broken & ~never, INF).sum(-1)
+
+
+@categorical_kl.wrong("This is in bits: a logarithm to base 2. Log-probabilities here are in nats.")
+def in_bits(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return reference.categorical_kl(logits, ref_logits) / math.log(2)
+
+
+@categorical_kl.wrong(
+    "Right for ordinary logits, wrong where a probability rounds to 0: log(softmax(x)) loses "
+    "what log_softmax(x) keeps."
+)
+def softmax_then_log(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    policy, ref = logits.softmax(-1), ref_logits.detach().softmax(-1)
+    return (policy * (policy.log() - ref.log())).sum(-1)
+
+
+@categorical_kl.wrong(
+    "A small number was added inside the logarithm. It hides the NaN, and with it every "
+    "probability smaller than that number: use log_softmax, and treat −inf by itself."
+)
+def epsilon_in_the_logarithm(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    policy, ref = logits.softmax(-1), ref_logits.detach().softmax(-1)
+    return (policy * ((policy + 1e-8).log() - (ref + 1e-8).log())).sum(-1)
+
+
+@categorical_kl.wrong(
+    "torch.distributions.kl_divergence calls a probability that rounds to 0 impossible, and its "
+    "gradient is NaN at a logit of −inf: write the sum out with log_softmax."
+)
+def library_function(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return kl_divergence(Categorical(logits=logits), Categorical(logits=ref_logits.detach()))
+
+
+@categorical_kl.wrong(
+    "Right except for logits of −inf: 0 · (−inf) is NaN. Replace the −inf before multiplying."
+)
+def zero_times_infinity(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
+    return (log_policy.exp() * (log_policy - log_ref)).sum(-1)
+
+
+@categorical_kl.wrong(
+    "The value is right, its gradient is NaN: the −inf was replaced after the product. The "
+    "gradient of a branch that is not used is still computed, so replace before you multiply."
+)
+def replaced_too_late(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
+    costs = log_policy.exp() * (log_policy - log_ref)
+    return torch.where(logits == -INF, 0.0, costs).sum(-1)
+
+
+@categorical_kl.wrong(
+    "A large finite number stands in for −inf, so an outcome that the reference never draws has a "
+    "finite price. It must cost +inf."
+)
+def large_number_for_infinity(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return reference.categorical_kl(logits.clamp(min=-1e9), ref_logits.clamp(min=-1e9))
+
+
+@categorical_kl.right
+def with_distributions(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    policy = Categorical(logits=logits)
+    surprise = -torch.log_softmax(ref_logits, -1).detach()
+    never = logits == -INF
+    surprise = torch.where(never, torch.zeros_like(surprise), surprise)
+    logs = torch.where(never, torch.zeros_like(policy.logits), policy.logits)
+    cost = torch.where(surprise == INF, surprise, policy.probs * (surprise + logs))
+    return cost.sum(-1)
+
+
+@categorical_kl.right
+def row_by_row(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    rows = (
+        zip(logits.flatten(0, -2), ref_logits.flatten(0, -2), strict=True)
+        if logits.ndim > 1
+        else ()
+    )
+    if logits.ndim > 1:
+        return torch.stack([row_by_row(*row) for row in rows]).reshape(logits.shape[:-1])
+    can_happen = logits > -INF
+    log_policy = torch.log_softmax(logits, 0)[can_happen]
+    log_ref = torch.log_softmax(ref_logits.detach(), 0)[can_happen]
+    return (log_policy.exp() * (log_policy - log_ref)).sum()
+
+
+@categorical_kl.right
+def with_kl_div(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    never = logits == -INF
+    log_policy = F.log_softmax(logits, -1).masked_fill(never, 0.0)
+    log_ref = F.log_softmax(ref_logits.detach(), -1).masked_fill(never, 0.0)
+    return F.kl_div(log_ref, log_policy, reduction="none", log_target=True).sum(-1)
+
+
+@categorical_kl.right
+def entropies_by_einsum(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    policy = logits.softmax(-1)
+    scores = logits.masked_fill(logits == -INF, 0.0)
+    ref_scores = ref_logits.detach().masked_fill(logits == -INF, 0.0)
+    # π · (inf) is inf or, for π = 0, never met: the −inf under such an outcome was replaced above.
+    gap = torch.einsum("...v,...v->...", policy, scores - ref_scores)
+    return gap - logits.logsumexp(-1) + ref_logits.detach().logsumexp(-1)
+
+
+q02_dynamics = Quiz(
+    "q02_dynamics",
+    parts={VALUES: 1},
+    forms=["A", "B", "C", "D"],
+    hints=(
+        "Write log-probability of a trajectory as a sum, once for each policy, and subtract.",
+        "Which terms of the two sums are equal, whatever their size? Does it matter that they "
+        "are random, or that they are far from 0?",
+        "Look at the two columns of the table above, and at its last row: what was different "
+        "there?",
+    ),
+)
+q02_dynamics.distractor(
+    "A",
+    "It is no approximation: the transition terms are the same numbers in both sums and cancel "
+    "to the last digit, however random the environment is.",
+)
+q02_dynamics.distractor(
+    "B",
+    "A language model's environment is deterministic, so its transition terms are 0 there. But "
+    "they cancel in any environment, random ones included: the table above shows one.",
+)
+q02_dynamics.distractor(
+    "D",
+    "Nothing random is dropped that would add noise: the transition terms cancel on every single "
+    "trajectory, so value, bias and spread all stay as they are.",
+)
+
+
+sequence_log_ratio = Exercise(
+    "sequence_log_ratio",
+    parts={VALUES: 2, GRADIENT: 1, PADDING: 2, RULES: 1},
+    hints=(
+        "The log-probability of a response is the sum of those of its tokens, and so is the "
+        "difference of two: one number for each row.",
+        "Subtract token by token, let nothing from padding through, then sum over time. "
+        "ref_logp is a constant.",
+        "torch.where(mask, …, 0.0) picks what is real; a product with the mask would keep the NaN "
+        "or inf that may stand in the padding. Then .sum(dim=1).",
+    ),
+)
+
+
+def _scored(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    return {"logp": logp, "ref_logp": ref_logp, "mask": mask}
+
+
+@sequence_log_ratio.by_hand
+def _() -> Iterator[Case]:
+    both = ("logp", "ref_logp")
+    policy, ref = tensor([0.75, 0.25]).log(), tensor([0.5, 0.5]).log()
+    yield Case(
+        "two tokens at (3/4, 1/4) against (1/2, 1/2)", _scored(policy, ref, policy < 0), grad=both
+    )
+    policy, ref = (
+        tensor([-1.0, -2.0, -0.5], [-0.5, -1.0, -3.0]),
+        tensor([-2.0, -1.5, -0.5], [-1.0] * 3),
+    )
+    mask = torch.tensor([[True, True, True], [True, True, False]])
+    yield Case("rows of 3 and 2 tokens", _scored(policy, ref, mask), grad=both)
+    one = torch.tensor([[True]])
+    yield Case("one row of one token", _scored(tensor([-3.0]), tensor([-1.0]), one), grad=both)
+    gaps = torch.tensor([[False, True, False], [True, False, True]])
+    yield Case("padding in front and in the middle", _scored(policy, ref, gaps), PADDING, ("logp",))
+    policy, ref = (
+        tensor([-1.0, NAN, INF], [-0.5, -INF, 0.0]),
+        tensor([-2.0, 0.0, -1.0], [-1.0, -INF, NAN]),
+    )
+    mask = torch.tensor([[True, False, False]] * 2)
+    yield Case("nan and inf in the padding", _scored(policy, ref, mask), PADDING, ("logp",))
+    empty = torch.tensor([[True, True, False], [False] * 3])
+    policy, ref = tensor([-1.0, -2.0, NAN], [NAN] * 3), tensor([-1.5, -1.0, INF], [-INF] * 3)
+    yield Case("a row without a real token", _scored(policy, ref, empty), PADDING, ("logp",))
+
+
+@sequence_log_ratio.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    both = ("logp", "ref_logp")
+
+    def inputs(mask: Tensor, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+        return _scored(
+            draw.logp(*mask.shape, dtype=dtype), draw.logp(*mask.shape, dtype=dtype), mask
+        )
+
+    yield Case("5 rows of up to 7 tokens", inputs(draw.lengths_mask(5, 7)), grad=both)
+    yield Case("4 rows of up to 4 tokens", inputs(draw.lengths_mask(4, 4)), grad=both)
+    yield Case("float64", inputs(draw.lengths_mask(3, 5), torch.float64), RULES, both)
+    yield Case("no gradient asked", inputs(draw.lengths_mask(3, 5)), RULES)
+    yield Case("scattered padding", inputs(draw.scattered_mask(4, 6)), PADDING, ("logp",))
+    some = inputs(draw.scattered_mask(3, 6))
+    some["logp"][~some["mask"]], some["ref_logp"][~some["mask"]] = NAN, -INF
+    yield Case("scattered padding of nan and −inf", some, PADDING, ("logp",))
+
+
+def _masked_gap(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    """The log-ratio of each real token and 0 elsewhere; gradients reach both."""
+    return (logp - ref_logp).masked_fill(~mask, 0.0)
+
+
+@sequence_log_ratio.wrong("The sign is turned: this is log ref − log policy, the price of staying.")
+def ref_minus_policy(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return -reference.sequence_log_ratio(logp, ref_logp, mask)
+
+
+@sequence_log_ratio.wrong("The mask was not used: tokens of padding are in the sum.")
+def padding_counted(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return (logp - ref_logp.detach()).sum(1)
+
+
+@sequence_log_ratio.wrong(
+    "The mask is turned round: padding was summed and real tokens were left out."
+)
+def mask_inverted(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp.detach(), ~mask).sum(1)
+
+
+@sequence_log_ratio.wrong(
+    "Right while padding holds ordinary numbers: 0 · inf and 0 · NaN are NaN. Choose with "
+    "torch.where in place of multiplying by the mask."
+)
+def multiplied_by_the_mask(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return ((logp - ref_logp.detach()) * mask).sum(1)
+
+
+@sequence_log_ratio.wrong(
+    "Padding was taken to stand last: the first n tokens were summed, n being the row's number of "
+    "real tokens. Use the mask itself, which may be True anywhere."
+)
+def padding_taken_to_be_last(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    first = torch.arange(mask.shape[1]) < mask.sum(1, keepdim=True)
+    return _masked_gap(logp, ref_logp.detach(), first).sum(1)
+
+
+@sequence_log_ratio.wrong(
+    "This is the mean over real tokens. The logarithm of a product is a sum: a long response "
+    "that drifts at every token pays for each."
+)
+def mean_over_tokens(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp.detach(), mask).sum(1) / mask.sum(1).clamp(min=1)
+
+
+@sequence_log_ratio.wrong(
+    "One number came back for the whole batch. Sum over time alone: one price per row."
+)
+def summed_over_the_batch(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp.detach(), mask).sum()
+
+
+@sequence_log_ratio.wrong("The sum runs over the batch. Time is the second axis: dim=1.")
+def summed_over_rows(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp.detach(), mask).sum(0)
+
+
+@sequence_log_ratio.wrong("A gradient reaches ref_logp, which is a constant: detach it.")
+def reference_moves(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp, mask).sum(1)
+
+
+@sequence_log_ratio.wrong("No gradient reaches logp: the policy's side was detached too.")
+def everything_detached(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp, mask).sum(1).detach()
+
+
+@sequence_log_ratio.wrong(
+    "Negative prices were raised to 0. One response may be rarer under the policy than under the "
+    "reference; only the mean over the policy's responses is never negative."
+)
+def clamped_at_zero(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return reference.sequence_log_ratio(logp, ref_logp, mask).clamp(min=0.0)
+
+
+@sequence_log_ratio.wrong(
+    "Each token's log-ratio was made positive before the sum. Signs matter: a token that became "
+    "rarer pays back for one that became likelier."
+)
+def absolute_values(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp.detach(), mask).abs().sum(1)
+
+
+@sequence_log_ratio.wrong(
+    "This is the ratio of the two probabilities, exp of the price. The price is its logarithm."
+)
+def ratio_of_probabilities(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return reference.sequence_log_ratio(logp, ref_logp, mask).exp()
+
+
+@sequence_log_ratio.wrong(
+    "Probabilities were subtracted, token by token. Those of a response multiply, so it is their "
+    "logarithms that add up."
+)
+def difference_of_probabilities(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp.exp(), ref_logp.detach().exp(), mask).sum(1)
+
+
+@sequence_log_ratio.wrong(
+    "The first token was dropped. Log-probabilities that come in are aligned already; the shift by "
+    "one belongs to token_log_probs."
+)
+def shifted_again(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp.detach(), mask)[:, 1:].sum(1)
+
+
+@sequence_log_ratio.wrong(
+    "An input was changed in place, and autograd refuses that where it needs the input: "
+    "compute a new tensor."
+)
+def padding_zeroed_in_place(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    logp[~mask], ref_logp[~mask] = 0.0, 0.0
+    return (logp - ref_logp.detach()).sum(1)
+
+
+@sequence_log_ratio.wrong("The answer is float32 whatever came in: keep the dtype of the inputs.")
+def cast_to_float32(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return reference.sequence_log_ratio(logp.float(), ref_logp.float(), mask)
+
+
+@sequence_log_ratio.right
+def loop_over_tokens(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    prices = []
+    for row in range(len(logp)):
+        price = logp.new_zeros(())
+        for t in range(logp.shape[1]):
+            if mask[row, t]:
+                price = price + logp[row, t] - ref_logp[row, t].item()
+        prices.append(price)
+    return torch.stack(prices)
+
+
+@sequence_log_ratio.right
+def difference_of_two_sums(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    sums = [torch.where(mask, x, torch.zeros_like(x)).sum(-1) for x in (logp, ref_logp.detach())]
+    return sums[0] - sums[1]
+
+
+@sequence_log_ratio.right
+def scattered_to_rows(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    rows = mask.nonzero()[:, 0]
+    gaps = logp[mask] - ref_logp[mask].detach()
+    return torch.zeros(len(logp), dtype=logp.dtype).index_add(0, rows, gaps)
+
+
+@sequence_log_ratio.right
+def filled_then_einsum(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    with torch.no_grad():
+        ref = ref_logp.masked_fill(~mask, 0.0)
+    gaps = logp.masked_fill(~mask, 0.0) - ref
+    return torch.einsum("bt,bt->b", gaps, mask.to(gaps.dtype))
+
+
+@sequence_log_ratio.right
+def last_of_the_running_sum(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    zero = torch.zeros((), dtype=logp.dtype)
+    return torch.where(mask, logp - ref_logp.detach(), zero).cumsum(1)[:, -1]
+
+
+q02_interpret_penalty = Quiz(
+    "q02_interpret_penalty",
+    parts={"penalty": 1, "effect": 1},
+    forms={"penalty": [NUMBER], "effect": ["encourages", "discourages"]},
+    hints=(
+        "The penalty is the price of this response: which tokens of the table count, and what is "
+        "subtracted from what?",
+        "Three tokens count. Subtract the reference's log-probability from the policy's, and keep "
+        "the signs when you add the three.",
+        "What is −β · penalty for β > 0 and the number you found: does it raise the objective or "
+        "lower it? An objective that is maximised encourages what raises it.",
+    ),
+)
+q02_interpret_penalty.distractor(
+    {"penalty": 1.3}, "The sign is turned: the penalty is log policy − log ref, in this order."
+)
+q02_interpret_penalty.distractor(
+    {"penalty": -0.43},
+    "This is the mean over the three tokens. The price of a response is their sum.",
+)
+q02_interpret_penalty.distractor(
+    {"penalty": 1.6}, "The padding token is in this sum. Only tokens with mask True count."
+)
+q02_interpret_penalty.distractor(
+    {"penalty": 0.4},
+    "This is the mean of all four columns: padding counted, and averaged in place of summed.",
+)
+q02_interpret_penalty.distractor(
+    {"penalty": 1.7},
+    "Each difference was made positive. Keep the signs: the second token has another.",
+)
+q02_interpret_penalty.distractor(
+    {"penalty": 0.2},
+    "Negative differences were left out. Every real token counts, whatever its sign.",
+)
+q02_interpret_penalty.distractor(
+    {"penalty": 0.27},
+    "This is the ratio of the two probabilities, exp(penalty). The penalty is its logarithm.",
+)
+q02_interpret_penalty.distractor(
+    {"penalty": 0.0},
+    "It was raised to 0. A KL is never negative, but the price of one response may be.",
+)
+q02_interpret_penalty.distractor(
+    {"effect": "discourages"},
+    "A penalty below 0 is subtracted, so −β · penalty is above 0: the term adds to the objective, "
+    "which is maximised. The name penalty does not decide; its sign does.",
+)
+
+
+def _token_cases_by_hand() -> Iterator[Case]:
+    both = ("logp", "ref_logp")
+
+    def pair(policy: list | float, ref: list | float) -> dict[str, Tensor]:
+        return {"logp": torch.tensor(policy).log(), "ref_logp": torch.tensor(ref).log()}
+
+    yield Case(
+        "a token of 1/2 under the policy, 1/4 under the reference", pair(0.5, 0.25), grad=both
+    )
+    yield Case(
+        "a token of 1/4 under the policy, 1/2 under the reference", pair(0.25, 0.5), grad=both
+    )
+    yield Case("three tokens", pair([0.5, 0.125, 0.3], [0.1, 0.25, 0.3]), grad=both)
+    yield Case("one row of one token", pair([[0.9]], [[0.2]]), grad=both)
+
+
+def _token_cases(draw: Draw) -> Iterator[Case]:
+    both = ("logp", "ref_logp")
+
+    def inputs(*shape: int, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+        return {"logp": draw.logp(*shape, dtype=dtype), "ref_logp": draw.logp(*shape, dtype=dtype)}
+
+    yield Case("3 by 4 tokens", inputs(3, 4), grad=both)
+    yield Case("2 by 3 by 2 tokens", inputs(2, 3, 2), grad=both)
+    yield Case("float64", inputs(2, 3, dtype=torch.float64), RULES, both)
+    yield Case("no gradient asked", inputs(2, 3), RULES)
+    rare = {name: value - 200.0 for name, value in inputs(4).items()}
+    yield Case("probabilities that round to 0 in float32", rare, RARE, ("logp",))
+
+
+def _token_mistakes(exercise: Exercise, formula: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Register what goes wrong with any function of two log-probabilities.
+
+    formula: the right one, but with gradients to both arguments.
+    """
+
+    @exercise.wrong("A gradient reaches ref_logp, which is a constant: detach it.")
+    def reference_moves(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return formula(logp, ref_logp)
+
+    @exercise.wrong("No gradient reaches logp: the policy's side was detached too.")
+    def everything_detached(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return formula(logp, ref_logp).detach()
+
+    @exercise.wrong(
+        "The wrong side was detached: logp is differentiable, ref_logp is the constant."
+    )
+    def policy_detached(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return formula(logp.detach(), ref_logp)
+
+    @exercise.wrong(
+        "One number came back for all tokens. Return one for each: averages come later."
+    )
+    def averaged(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return formula(logp, ref_logp.detach()).mean()
+
+    @exercise.wrong(
+        "The probabilities themselves were formed on the way, and one of a rare token rounds to 0. "
+        "Subtract the logarithms that came in."
+    )
+    def through_probabilities(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return formula(logp.exp().log(), ref_logp.detach().exp().log())
+
+    @exercise.wrong(
+        "An input was changed in place, and autograd refuses that where it needs the input: "
+        "compute a new tensor."
+    )
+    def changed_in_place(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        answer = formula(logp, ref_logp.detach())
+        logp -= ref_logp
+        return answer
+
+    @exercise.wrong("The answer is float32 whatever came in: keep the dtype of the inputs.")
+    def cast_to_float32(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return formula(logp.float(), ref_logp.float().detach())
+
+    @exercise.wrong(
+        "The log-probabilities were turned to base 2. They are in nats: use them as they are."
+    )
+    def in_bits(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return formula(logp / math.log(2), ref_logp.detach() / math.log(2))
+
+
+k1 = Exercise(
+    "k1",
+    parts={VALUES: 1, GRADIENT: 1, RARE: 1, RULES: 1},
+    hints=(
+        "KL(policy ‖ ref) is a mean over tokens that the policy draws. A mean of what?",
+        "Of log policy − log ref. Both logarithms came in; nothing is summed or averaged here.",
+        "One subtraction. ref_logp is a constant, so no gradient may reach it: which method takes "
+        "a tensor out of the graph?",
+    ),
+)
+k1.by_hand(_token_cases_by_hand)
+k1.drawn(_token_cases)
+_token_mistakes(k1, lambda logp, ref_logp: logp - ref_logp)
+
+
+@k1.wrong("The sign is turned: KL(policy ‖ ref) averages log policy − log ref, in this order.")
+def ref_minus_policy(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return ref_logp.detach() - logp
+
+
+@k1.wrong(
+    "This is the difference of the probabilities. KL compares by a ratio, so the logarithms are "
+    "subtracted as they are."
+)
+def difference_of_probabilities(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return logp.exp() - ref_logp.detach().exp()
+
+
+@k1.wrong("This is the ratio policy/ref. k1 is its logarithm.")
+def ratio(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return (logp - ref_logp.detach()).exp()
+
+
+@k1.wrong("The sign was taken away. Without it the values no longer average to the KL.")
+def absolute_value(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return (logp - ref_logp.detach()).abs()
+
+
+@k1.wrong(
+    "Values below 0 were raised to 0. The KL is never negative, single samples of k1 are, and "
+    "without them their mean is too large."
+)
+def clamped_at_zero(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return (logp - ref_logp.detach()).clamp(min=0.0)
+
+
+@k1.wrong(
+    "Each value was weighted by the policy's probability. The tokens were drawn from the policy, "
+    "so the weight is in how often they turn up already."
+)
+def weighted_by_the_policy(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return logp.exp() * (logp - ref_logp.detach())
+
+
+@k1.right
+def one_by_one(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    pairs = zip(logp.reshape(-1), ref_logp.reshape(-1).tolist(), strict=True)
+    return torch.stack([policy - ref for policy, ref in pairs]).reshape(logp.shape)
+
+
+@k1.right
+def constant_by_no_grad(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    with torch.no_grad():
+        minus_ref = -1.0 * ref_logp
+    return torch.add(logp, minus_ref)
+
+
+@k1.right
+def by_einsum(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    both = torch.stack([logp, ref_logp.data.clone()], dim=-1)
+    return torch.einsum("...s,s->...", both, torch.tensor([1.0, -1.0], dtype=logp.dtype))
+
+
+k2 = Exercise(
+    "k2",
+    parts={VALUES: 1, GRADIENT: 1, RARE: 1, RULES: 1},
+    hints=(
+        "Start from the log-ratio of k1. What makes it positive, whatever its sign?",
+        "Its square. Near 0 a KL is half of a square, and so is k2.",
+        "Half the square of your k1. Using k1 keeps its constant a constant.",
+    ),
+)
+k2.by_hand(_token_cases_by_hand)
+k2.drawn(_token_cases)
+_token_mistakes(k2, lambda logp, ref_logp: 0.5 * (logp - ref_logp) ** 2)
+
+
+@k2.wrong("The ½ is missing: twice the value.")
+def half_forgotten(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return (logp - ref_logp.detach()) ** 2
+
+
+@k2.wrong("The square is missing: this is half of k1.")
+def square_forgotten(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return 0.5 * (logp - ref_logp.detach())
+
+
+@k2.wrong("The ½ was squared too: ¼ of the squared log-ratio. Square first, then halve.")
+def half_squared(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return (0.5 * (logp - ref_logp.detach())) ** 2
+
+
+@k2.wrong("This is ½ (ratio − 1)². k2 squares the logarithm of the ratio.")
+def squared_ratio(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return 0.5 * torch.expm1(ref_logp.detach() - logp) ** 2
+
+
+@k2.wrong("Each logarithm was squared by itself. Subtract first, then square.")
+def difference_of_squares(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return 0.5 * (logp**2 - ref_logp.detach() ** 2)
+
+
+@k2.wrong("The sign is turned: k2 is half a square, and never below 0.")
+def negated_square(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return -0.5 * (logp - ref_logp.detach()) ** 2
+
+
+@k2.wrong(
+    "Half the absolute log-ratio: it is positive, but square it instead of dropping its sign."
+)
+def absolute_in_place_of_square(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return 0.5 * (logp - ref_logp.detach()).abs()
+
+
+@k2.right
+def with_mse_loss(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return F.mse_loss(logp, ref_logp.detach(), reduction="none") / 2
+
+
+@k2.right
+def two_factors(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    gap = ref_logp.detach() - logp  # the square does not see the sign
+    return torch.mul(gap, gap).div(2)
+
+
+@k2.right
+def squares_one_by_one(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    pairs = zip(logp.reshape(-1), ref_logp.reshape(-1).tolist(), strict=True)
+    return torch.stack([(policy - ref).pow(2) / 2 for policy, ref in pairs]).reshape(logp.shape)
+
+
+@k2.right
+def from_the_normal_density(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    unit = torch.ones_like(ref_logp)
+    return F.gaussian_nll_loss(logp, ref_logp.detach(), unit.detach(), reduction="none")
+
+
+k3 = Exercise(
+    "k3",
+    parts={VALUES: 2, GRADIENT: 1, SMALL: 2, RARE: 1, RULES: 1},
+    hints=(
+        "Which way round is the ratio? The tokens come from the policy, and the mean of ratio − 1 "
+        "over them must be 0.",
+        "With δ = ref_logp − logp, ref a constant, the ratio is exp(δ) and k3 is (ratio − 1) − δ.",
+        "When δ is small, exp(δ) has forgotten the digits of δ² before you subtract the 1. "
+        "torch has one function that computes exp(δ) − 1 without the detour over 1.",
+    ),
+)
+k3.by_hand(_token_cases_by_hand)
+
+
+@k3.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    yield from _token_cases(draw)
+    logp = (draw.logp(8, dtype=torch.float64) / STEP).round() * STEP
+    small = {"logp": logp, "ref_logp": logp + _small_log_ratios(draw, 8)}
+    yield Case("float64, log-ratios between 1e-6 and 5e-6", small, SMALL, rtol=1e-6, atol=0.0)
+    logp = draw.logp(4)
+    far = {"logp": logp, "ref_logp": logp + tensor(15.0, -15.0, 25.0, -25.0)}
+    yield Case("log-ratios of ±15 and ±25", far, RARE, ("logp",))
+
+
+STEP = 2.0**-40  # a fraction that floating point adds and subtracts exactly
+
+
+def _small_log_ratios(draw: Draw, count: int) -> Tensor:
+    """Log-ratios of 1e-6 to 5e-6 at which every way of cancelling loses the very same digits.
+
+    They are multiples of STEP, so `exp(δ) − δ − 1` gives one answer in whichever order, and exp(δ)
+    lies well off a tie, so it gives that answer on every machine: one mistake tells all of them.
+    """
+    delta = (
+        draw.uniform(40 * count, low=1e-6, high=5e-6, dtype=torch.float64) / STEP
+    ).ceil() * STEP
+    beyond = (delta**2 / 2 + delta**3 / 6) * 2.0**52  # what exp rounds off, δ being exact
+    off = (beyond - beyond.round()).abs()
+    return delta[(off > 0.1) & (off < 0.3)][:count]
+
+
+_token_mistakes(k3, lambda logp, ref_logp: torch.expm1(ref_logp - logp) - (ref_logp - logp))
+
+
+@k3.wrong(
+    "exp(δ) − δ − 1 cancels: for δ near 1e-6 the answer, ½δ², is smaller than the rounding of "
+    "exp(δ), which is near 1. torch.expm1 never passes through 1 and keeps the digits."
+)
+def cancellation(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return delta.exp() - delta - 1
+
+
+@k3.wrong(
+    "expm1 came in, but its small result was added to a whole log-probability, which rounds its "
+    "digits away. Form the difference ref_logp − logp first, in brackets."
+)
+def brackets_forgotten(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    ref = ref_logp.detach()
+    return torch.expm1(ref - logp) + logp - ref
+
+
+@k3.wrong(
+    "½δ² alone is k2. It has k3's value only for small log-ratios, and its mean is not the KL."
+)
+def k2_in_its_place(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return 0.5 * (logp - ref_logp.detach()) ** 2
+
+
+@k3.wrong(
+    "The ratio is turned round: policy/ref in place of ref/policy. Averaged over the policy's "
+    "tokens, ratio − 1 is 0 only for ref/policy."
+)
+def ratio_turned_round(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    gap = logp - ref_logp.detach()
+    return torch.expm1(gap) - gap
+
+
+@k3.wrong(
+    "The exponent's sign and the logarithm's disagree: the ratio is policy/ref in one place and "
+    "ref/policy in the other."
+)
+def exponent_turned_round(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    gap = logp - ref_logp.detach()
+    return torch.expm1(gap) + gap
+
+
+@k3.wrong("log ratio was added. It is subtracted: (ratio − 1) − log ratio.")
+def logarithm_added(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return torch.expm1(delta) + delta
+
+
+@k3.wrong("The −1 is missing: two equal policies must be at 0, and this gives 1.")
+def one_forgotten(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return delta.exp() - delta
+
+
+@k3.wrong("log ratio is missing: ratio − 1 alone averages to 0, whatever the KL.")
+def logarithm_forgotten(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return torch.expm1(ref_logp.detach() - logp)
+
+
+@k3.wrong(
+    "The value is right, its gradient is k1's: the ratio was held constant. Both terms contain the "
+    "policy: detach ref_logp alone."
+)
+def ratio_detached(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return torch.expm1(delta).detach() - delta
+
+
+@k3.wrong(
+    "The log-ratio was clamped to ±10. A token that far away is the one you want to see: the "
+    "contract is the formula, without a bound."
+)
+def log_ratio_clamped(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = (ref_logp.detach() - logp).clamp(-10.0, 10.0)
+    return torch.expm1(delta) - delta
+
+
+@k3.wrong("The result was cut off at 10. The contract is the formula, without a bound.")
+def value_clamped(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return reference.k3(logp, ref_logp).clamp(max=10.0)
+
+
+@k3.right
+def logarithm_of_the_rounded_ratio(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    # Accurate, however it looks: both terms see one rounded ratio, as in Kahan's log1p.
+    ratio = (ref_logp.detach() - logp).exp()
+    return (ratio - 1) - ratio.log()
+
+
+@k3.right
+def with_sinh(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return 2 * (delta / 2).exp() * (delta / 2).sinh() - delta
+
+
+@k3.right
+def series_near_zero(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    terms = [delta**n / math.factorial(n) for n in range(2, 8)]
+    return torch.where(delta.abs() < 0.05, sum(terms), delta.exp() - 1 - delta)
+
+
+@k3.right
+def special_one_by_one(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    pairs = zip(logp.reshape(-1), ref_logp.reshape(-1).tolist(), strict=True)
+    values = [torch.special.expm1(ref - policy) - (ref - policy) for policy, ref in pairs]
+    return torch.stack(values).reshape(logp.shape)

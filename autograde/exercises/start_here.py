@@ -1,0 +1,191 @@
+"""Exercises of lesson 00: how this course works."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from helpers.cases import GRADIENT, RULES, VALUES, Case
+
+from ..draw import Draw
+from ..exercise import Exercise, Quiz, tensor
+
+TINY = "tiny probabilities"
+
+log_ratio = Exercise(
+    "log_ratio",
+    parts={VALUES: 1, GRADIENT: 1, TINY: 1, RULES: 1},
+    hints=(
+        "The answer is a difference of two logarithms, entry by entry. In nats, so which logarithm?",
+        "torch.log works on a whole tensor, and so does minus: no loop is needed. Do not leave the "
+        "graph (no .item(), .detach() or numpy), as the gradient with respect to p counts.",
+        "p.log() is the first of the two terms. Nothing needs to be added inside the logarithm: "
+        "the probabilities are above 0. Subtract the second term and return.",
+    ),
+)
+
+
+@log_ratio.by_hand
+def _() -> Iterator[Case]:
+    yield Case("p = 1/2, q = 1/4: log 2", {"p": tensor(0.5), "q": tensor(0.25)}, grad=("p",))
+    yield Case("p = 1/4, q = 1/2: −log 2", {"p": tensor(0.25), "q": tensor(0.5)}, grad=("p",))
+    yield Case("p = q = 0.3: 0", {"p": tensor(0.3, 0.3), "q": tensor(0.3, 0.3)}, grad=("p",))
+    yield Case("p = 1, q = 0.1: log 10", {"p": tensor(1.0), "q": tensor(0.1)}, grad=("p",))
+    yield Case(
+        "one in a trillion against one in a million",
+        {"p": tensor(1e-12, 1e-6), "q": tensor(1e-6, 1e-12)},
+        part=TINY,
+    )
+
+
+@log_ratio.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    def inputs(*shape: int, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+        return {name: draw.uniform(*shape, low=0.02, dtype=dtype) for name in "pq"}
+
+    yield Case("a row of 5", inputs(5), grad=("p",))
+    yield Case("3 by 4", inputs(3, 4), grad=("p",))
+    yield Case("2 by 3 by 2, no gradient asked for", inputs(2, 3, 2))
+    yield Case("two plain numbers, no axis at all", inputs(), grad=("p",))
+    yield Case("float64", inputs(4, dtype=torch.float64), part=RULES, grad=("p",))
+    yield Case("probabilities far below 1", {k: v * 1e-10 for k, v in inputs(4).items()}, TINY)
+
+
+@log_ratio.wrong("The sign is turned: this is log q − log p. p comes first.")
+def swapped(p: Tensor, q: Tensor) -> Tensor:
+    return q.log() - p.log()
+
+
+@log_ratio.wrong(
+    "This is the difference p − q. A difference of probabilities says nothing about how many "
+    "times likelier one is: take the logarithm of each first."
+)
+def difference(p: Tensor, q: Tensor) -> Tensor:
+    return p - q
+
+
+@log_ratio.wrong("This is the ratio p / q itself: its logarithm is still to be taken.")
+def ratio(p: Tensor, q: Tensor) -> Tensor:
+    return p / q
+
+
+@log_ratio.wrong("This is log p / log q. The logarithm of a ratio is a difference of logarithms.")
+def ratio_of_logs(p: Tensor, q: Tensor) -> Tensor:
+    return p.log() / q.log()
+
+
+@log_ratio.wrong("This is log(p − q), which is nan wherever q is larger: subtract the logarithms.")
+def log_of_difference(p: Tensor, q: Tensor) -> Tensor:
+    return (p - q).log()
+
+
+@log_ratio.wrong("These are bits, from log2. Nats come from the natural logarithm, torch.log.")
+def in_bits(p: Tensor, q: Tensor) -> Tensor:
+    return p.log2() - q.log2()
+
+
+@log_ratio.wrong("This is log10. Nats come from the natural logarithm, torch.log.")
+def in_decimal_digits(p: Tensor, q: Tensor) -> Tensor:
+    return p.log10() - q.log10()
+
+
+@log_ratio.wrong("This is log1p, the logarithm of 1 + p. Plain torch.log is meant.")
+def with_log1p(p: Tensor, q: Tensor) -> Tensor:
+    return p.log1p() - q.log1p()
+
+
+@log_ratio.wrong("This is log p alone: log q is still to be subtracted.")
+def q_forgotten(p: Tensor, q: Tensor) -> Tensor:
+    return p.log()
+
+
+@log_ratio.wrong("The sign is lost: a log-ratio is below 0 where p is the smaller of the two.")
+def absolute(p: Tensor, q: Tensor) -> Tensor:
+    return (p.log() - q.log()).abs()
+
+
+@log_ratio.wrong("Each difference was weighted by p: that is a term of a divergence, not the log-ratio.")
+def weighted_by_p(p: Tensor, q: Tensor) -> Tensor:
+    return p * (p.log() - q.log())
+
+
+@log_ratio.wrong("One number came back for everything. Return one log-ratio for each entry.")
+def summed(p: Tensor, q: Tensor) -> Tensor:
+    return (p.log() - q.log()).sum()
+
+
+@log_ratio.wrong(
+    "The value is right, but no gradient reaches p: .detach(), .item(), numpy or no_grad() cut "
+    "the graph. Compute with torch functions on p itself."
+)
+def detached(p: Tensor, q: Tensor) -> Tensor:
+    return (p.log() - q.log()).detach()
+
+
+@log_ratio.wrong(
+    "A small constant was added inside the logarithm (or the probability was clamped). It "
+    "swallows tiny probabilities: 1e-12 is no longer told from 1e-8. p and q are above 0; add nothing."
+)
+def small_constant_added(p: Tensor, q: Tensor) -> Tensor:
+    return (p + 1e-8).log() - (q + 1e-8).log()
+
+
+@log_ratio.wrong(
+    "The inputs were changed: log_() with an underscore overwrites p and q themselves. Without "
+    "the underscore it returns a new tensor."
+)
+def in_place(p: Tensor, q: Tensor) -> Tensor:
+    return p.log_() - q.log_()
+
+
+@log_ratio.wrong("float64 came in and float32 went out: do not convert, keep the dtype you are given.")
+def cast_to_float32(p: Tensor, q: Tensor) -> Tensor:
+    return p.float().log() - q.float().log()
+
+
+@log_ratio.right
+def log_of_quotient(p: Tensor, q: Tensor) -> Tensor:
+    return torch.log(p / q)
+
+
+@log_ratio.right
+def minus_log_of_inverse(p: Tensor, q: Tensor) -> Tensor:
+    return -(q / p).log()
+
+
+@log_ratio.right
+def bits_to_nats(p: Tensor, q: Tensor) -> Tensor:
+    return (p.log2() - q.log2()) * torch.tensor(2.0, dtype=p.dtype).log()
+
+
+@log_ratio.right
+def entry_by_entry(p: Tensor, q: Tensor) -> Tensor:
+    pairs = zip(p.reshape(-1), q.reshape(-1), strict=True)
+    return torch.stack([torch.log(a) - torch.log(b) for a, b in pairs]).reshape(p.shape)
+
+
+@log_ratio.right
+def with_kl_div(p: Tensor, q: Tensor) -> Tensor:
+    return torch.nn.functional.kl_div(q.log(), p, reduction="none") / p
+
+
+q00_units = Quiz(
+    "q00_units",
+    parts={VALUES: 1},
+    hints=(
+        "Undo the logarithm: what is exp of log 2?",
+        "log p − log q is the logarithm of one number made of p and q. Which number is it here?",
+        "log(p / q) = log 2, so p / q is known. Say that in words.",
+    ),
+    forms=["A", "B", "C", "D"],
+)
+q00_units.distractor(
+    "A",
+    "A log-ratio is no difference of probabilities: log 0.02 − log 0.01 is log 2 as well, and there "
+    "the difference is 0.01.",
+)
+q00_units.distractor("B", "The order is turned: above 0 means that the first one, p, is the larger.")
+q00_units.distractor(
+    "D",
+    "That would be a log-ratio of 2. Here it is log 2, about 0.69 nats, and exp of that is 2.",
+)

@@ -1,0 +1,203 @@
+"""A term folder: an nbgrader course with this course's settings, its key and its verdicts."""
+
+import csv
+import json
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from .build import run_api
+from .errors import UsageError
+from .exercises import LESSONS
+from .judging import Graded
+from .lessons import NOTEBOOKS, SOLUTIONS, lesson_path
+
+CONFIG = """# This term's nbgrader settings; what you add below the call wins.
+from autograde.settings import configure
+
+c = get_config()  # noqa: F821
+configure(c, __file__.rpartition("/")[0] or ".")
+"""
+ROSTER_COLUMNS = ["id", "first_name", "last_name", "email"]
+STUDENT_ID = re.compile(r"[\w@.-]+$")
+
+
+@dataclass(frozen=True)
+class Term:
+    """The folder `root`, laid out by nbgrader; ours is what stands in `root`/.autograde."""
+
+    root: Path
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Term":
+        """The term in `folder`. Raises UsageError when there is none."""
+        root = Path(folder).resolve()
+        if not (root / ".autograde" / "key").is_file():
+            raise UsageError(
+                f"{folder}: not a term folder; name one with --course, or make one: "
+                f"autograde init {folder}"
+            )
+        for needed in ("nbgrader_config.py", "gradebook.db"):
+            if not (root / needed).is_file():
+                raise UsageError(f"{root / needed}: missing; make it again: autograde init {root}")
+        return cls(root)
+
+    @property
+    def secret(self) -> bytes:
+        """What keeps this term's hidden cases its own."""
+        return (self.root / ".autograde" / "key").read_bytes()
+
+    def submission(self, student: str, lesson: str) -> Path:
+        """Where nbgrader looks for a submission."""
+        return lesson_path(self.root / "submitted" / student, lesson)
+
+    def submissions(self) -> Iterator[tuple[str, str]]:
+        """(student, lesson) of every folder in submitted/ that is named like a lesson."""
+        for folder in sorted((self.root / "submitted").glob("*/*")):
+            if folder.is_dir() and folder.name in LESSONS:
+                yield folder.parent.name, folder.name
+
+    def strangers(self) -> list[Path]:
+        """What lies in submitted/ and is no submission of a lesson."""
+        known = {self.submission(*pair).parent for pair in self.submissions()}
+        return sorted(set((self.root / "submitted").glob("*/*")) - known)
+
+    def base(self, lesson: str) -> NotebookNode:
+        """The student notebook that submissions are rebuilt on."""
+        return nbformat.read(lesson_path(self.root / "release", lesson), as_version=4)
+
+    def roster(self) -> list[dict[str, str]]:
+        """The students of roster.csv; nobody when there is none."""
+        path = self.root / "roster.csv"
+        return read_roster(path) if path.is_file() else []
+
+    def verdict(self, key: str) -> Graded | None:
+        """What was stored under this key, see `judging.verdict_key`."""
+        path = self._verdict_path(key)
+        return Graded.of(json.loads(path.read_text("utf-8"))) if path.is_file() else None
+
+    def keep_verdict(self, key: str, graded: Graded) -> None:
+        """Store a verdict, whole or not at all."""
+        _write_whole(self._verdict_path(key), json.dumps(graded.plain(), indent=1))
+
+    def _verdict_path(self, key: str) -> Path:
+        return self.root / ".autograde" / "verdicts" / f"{key}.json"
+
+    def recorded(self) -> dict[str, str]:
+        """ "student/lesson": key of the verdict, of what stands in the gradebook."""
+        path = self.root / ".autograde" / "recorded.json"
+        return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+
+    def keep_recorded(self, keys: dict[str, str]) -> None:
+        """Store `recorded`, whole or not at all."""
+        _write_whole(self.root / ".autograde" / "recorded.json", json.dumps(keys, indent=1))
+
+    def api(self) -> Any:
+        """nbgrader's Python interface to this term."""
+        from nbgrader.apps import NbGraderAPI
+        from traitlets.config import PyFileConfigLoader
+
+        config = PyFileConfigLoader("nbgrader_config.py", path=str(self.root)).load_config()
+        config.Application.log_level = 40  # our own lines say what matters
+        return NbGraderAPI(config=config)
+
+
+def _write_whole(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    partial.replace(path)
+
+
+def read_roster(path: Path) -> list[dict[str, str]]:
+    """The rows of a roster: id, first_name, last_name, email. Raises UsageError naming the line."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if reader.fieldnames is None or set(ROSTER_COLUMNS) - set(reader.fieldnames):
+                raise UsageError(f"{path}: its first line must be {','.join(ROSTER_COLUMNS)}")
+            rows = [{c: (row[c] or "").strip() for c in ROSTER_COLUMNS} for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path}: cannot be read as CSV ({error}); check the file") from None
+    seen: set[str] = set()
+    for line, row in enumerate(rows, start=2):
+        if not STUDENT_ID.match(row["id"]) or row["id"] in seen:
+            wrong = "is there twice" if row["id"] in seen else "is not letters, digits and . _ - @"
+            raise UsageError(f"{path}, line {line}: the id {row['id']!r} {wrong}; mend that line")
+        seen.add(row["id"])
+    return rows
+
+
+def init(folder: str | Path, roster: str | Path | None = None) -> Term:
+    """Make a term folder, or bring its lessons and its roster up to date.
+
+    Raises UsageError, with nothing written, when the folder holds something else.
+    """
+    root = Path(folder).resolve()
+    students = read_roster(Path(roster)) if roster else None
+    ours = (root / ".autograde").is_dir()
+    if root.exists() and not ours and (not root.is_dir() or any(root.iterdir())):
+        raise UsageError(f"{folder}: not empty and not a term folder; name an empty or a new one")
+    _require_built()
+    if ours:
+        _furnish(Term(root), students)
+        return Term(root)
+    partial = root.with_name(f".{root.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        _furnish(Term(partial), students)
+        if root.exists():
+            root.rmdir()
+        partial.rename(root)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return Term(root)
+
+
+def _require_built() -> None:
+    missing = [p for p in (lesson_path(SOLUTIONS, lesson) for lesson in LESSONS) if not p.exists()]
+    if missing:
+        raise UsageError(f"{missing[0]}: missing; work in a checkout, and run: autograde build")
+
+
+def _furnish(term: Term, students: list[dict[str, str]] | None) -> None:
+    ours = term.root / ".autograde"
+    ours.mkdir(parents=True, exist_ok=True)
+    if not (ours / "key").exists():
+        (ours / "key").touch(mode=0o600)
+        (ours / "key").write_bytes(secrets.token_bytes(32))
+    if not (term.root / "nbgrader_config.py").exists():
+        (term.root / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
+    (term.root / "submitted").mkdir(exist_ok=True)
+    if students is not None:
+        _write_roster(term.root / "roster.csv", students)
+    api = term.api()
+    for lesson in LESSONS:
+        source = lesson_path(term.root / "source", lesson)
+        source.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(lesson_path(SOLUTIONS, lesson), source)
+        run_api(api.generate_assignment, lesson, force=True)
+    with api.gradebook as gradebook:
+        for row in term.roster():
+            kept = {name: row[name] for name in ROSTER_COLUMNS[1:]}
+            gradebook.update_or_create_student(row["id"], **kept)
+
+
+def _write_roster(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ROSTER_COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def checkout_base(lesson: str) -> NotebookNode:
+    """The student notebook of the checkout, for grading a file without a term."""
+    _require_built()
+    return nbformat.read(lesson_path(NOTEBOOKS, lesson), as_version=4)

@@ -1,0 +1,10 @@
+"""What a notebook imports: checks, devices, small exact problems, plots.
+
+The one place that says what is public.
+"""
+
+from .check import check, hint, progress, ready
+from .device import pick_device
+from .shapes import shaped
+
+__all__ = ["check", "hint", "pick_device", "progress", "ready", "shaped"]

@@ -1,0 +1,127 @@
+"""What a student calls: check, hint, progress, ready."""
+
+import re
+import sys
+from collections.abc import Mapping
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from .cases import Case
+from .codec import unpack
+from .compare import Verdict, WrongAnswer, judge
+from .probe import ask
+from .report import STATUS, Report
+
+_verdicts: dict[str, Verdict] = {}  # the latest check of each exercise, for `progress`
+_hints_given: dict[str, int] = {}
+
+
+class UnknownExerciseError(KeyError):
+    """No exercise has this name."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+@cache
+def _lesson_data() -> dict[str, dict[str, Any]]:
+    """lesson: {exercise: what may be known of it}, in order, for every lesson here."""
+    folder = resources.files(__package__) / "data"
+    files = sorted(
+        (path for path in folder.iterdir() if path.name.endswith(".safetensors")),
+        key=lambda path: path.name,
+    )
+    return {path.name.removesuffix(".safetensors"): unpack(path.read_bytes()) for path in files}
+
+
+def _exercise(name: str) -> dict[str, Any]:
+    for exercises in _lesson_data().values():
+        for exercise in exercises:
+            if exercise["name"] == name:
+                return exercise
+    known = ", ".join(e["name"] for lesson in _lesson_data().values() for e in lesson)
+    raise UnknownExerciseError(f"there is no exercise called {name!r}; there are {known}")
+
+
+def visible_verdict(name: str, answer: Any) -> Verdict:
+    """Ask `answer` the visible cases of the exercise and judge what it says.
+
+    Raises UnknownExerciseError when no exercise has that name.
+    """
+    exercise = _exercise(name)
+    cases = [Case.of(case) for case in exercise["cases"]]
+    wrong = [WrongAnswer(**mistake) for mistake in exercise["wrong"]]
+    got = ask(answer, cases)
+    return judge(name, exercise["parts"], cases, got, exercise["expected"], wrong)
+
+
+def check(name: str, answer: Any) -> None:
+    """Show whether your answer to an exercise passes its visible cases, and if not, why.
+
+    name: the exercise's name, as in its heading. answer: the function or the value you wrote.
+    """
+    verdict = _verdicts[name] = visible_verdict(name, answer)
+    note = ""
+    if _is_quiz(_exercise(name)) and verdict.status == "right":
+        note = "The form is right; whether the answer is, grading will tell."
+    elif verdict.status in ("wrong", "raised"):
+        note = f'Stuck? hint("{name}")'
+    _show(Report(verdict, note=note))
+
+
+def hint(name: str) -> None:
+    """Show the next of the exercise's three hints; after the last, all of them."""
+    hints = _exercise(name)["hints"]
+    given = _hints_given[name] = min(_hints_given.get(name, 0) + 1, len(hints))
+    for number, text in enumerate(hints[:given], start=1):
+        print(f"Hint {number} of {len(hints)}: {text}")
+
+
+def progress(lesson: str | None = None) -> None:
+    """Show where each exercise of a lesson stands since this notebook was started.
+
+    lesson: "02_divergence", say; without it, the lessons of which something was checked.
+    """
+    lessons = _lesson_data()
+    if lesson is not None and lesson not in lessons:
+        raise UnknownExerciseError(f"there is no lesson {lesson!r}; there are {', '.join(lessons)}")
+    for title, exercises in lessons.items():
+        names = [exercise["name"] for exercise in exercises]
+        if title == lesson or (lesson is None and set(names) & set(_verdicts)):
+            right = sum(_verdicts[name].status == "right" for name in names if name in _verdicts)
+            print(f"{title}: {right} of {len(names)} pass")
+            for name in names:
+                found = _verdicts.get(name)
+                print(f"  {name:28} {STATUS[found.status] if found else 'not checked yet'}")
+
+
+def ready(*names: str) -> bool:
+    """Whether these exercises pass their visible cases; says which ones a cell waits for."""
+    scope = sys._getframe(1).f_globals  # the notebook's names, so that a cell need not pass them
+    waiting = [f"{name} ({_state(name, scope)})" for name in names if _state(name, scope)]
+    if waiting:
+        print("This cell waits for " + ", ".join(waiting) + ".")
+    return not waiting
+
+
+def _state(name: str, scope: Mapping[str, Any]) -> str:
+    """Why the exercise is not ready, in words; nothing when it is."""
+    if name not in scope:
+        return "run its cell first"
+    status = visible_verdict(name, scope[name]).status
+    return "" if status == "right" else STATUS[status]
+
+
+def _is_quiz(exercise: Mapping[str, Any]) -> bool:
+    return bool(re.match(r"q\d\d_", exercise["name"]))
+
+
+def _show(report: Report) -> None:
+    """Rich where a notebook runs, plain elsewhere."""
+    if "ipykernel" in sys.modules:
+        from IPython.display import display
+
+        display(report)
+    else:
+        print(report)

@@ -1,0 +1,309 @@
+"""Judge answers: the one place where two answers are compared, for checks, grading and tests."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .cases import GRADIENT, RULES, VALUES, Case
+from .probe import KIND, Answer
+
+# What rounding alone may do to an answer of ordinary size, by the dtype that came out.
+TOLERANCE = {torch.float64: (1e-7, 1e-9), torch.float32: (2e-4, 1e-5)}
+FORM = "$one of"  # an expected answer that only says what forms are allowed
+DTYPE = "dtype"  # the observation that `_split` makes of a value's dtype
+NUMBER = {KIND: "a number"}  # as a form: any number
+MISSING = {KIND: "nothing"}
+
+
+@dataclass(frozen=True)
+class WrongAnswer:
+    """A mistake that people make: its name, what to say about it, and what it answers."""
+
+    name: str
+    says: str
+    answers: Sequence[Answer]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One observation that differs from what was expected, said in words.
+
+    expected is empty where there is nothing to compare with: `got` says what happened instead.
+    """
+
+    part: str
+    case: str
+    what: str
+    got: str
+    expected: str
+    line: str = ""
+
+
+@dataclass
+class Verdict:
+    """What an answer is worth, and why."""
+
+    exercise: str
+    status: str  # "right", "wrong", "not written", "raised", "not answered"
+    parts: dict[str, int]
+    passed: dict[str, bool]
+    failures: list[Failure] = field(default_factory=list)
+    diagnoses: dict[str, str] = field(default_factory=dict)  # a mistake's name: what to say
+
+    @property
+    def points(self) -> int:
+        """The sum of the parts that passed; none counts while the values are wrong."""
+        if not self.passed.get(VALUES, True):
+            return 0
+        return sum(worth for part, worth in self.parts.items() if self.passed[part])
+
+    @property
+    def max_points(self) -> int:
+        return sum(self.parts.values())
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON-able data, the points included."""
+        return asdict(self) | {"points": self.points, "max_points": self.max_points}
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> "Verdict":
+        """Back from `plain`."""
+        kept = {k: v for k, v in plain.items() if k not in ("points", "max_points")}
+        return cls(**{**kept, "failures": [Failure(**failure) for failure in plain["failures"]]})
+
+
+def judge(
+    exercise: str,
+    parts: Mapping[str, int],
+    cases: Sequence[Case],
+    got: Sequence[Answer],
+    expected: Sequence[Answer],
+    wrong: Sequence[WrongAnswer] = (),
+) -> Verdict:
+    """Compare the answers `got` with those `expected`, and name the mistake behind a difference."""
+    parts = dict(parts)
+    if got and all(_unwritten(answer) for answer in got):
+        return Verdict(exercise, "not written", parts, dict.fromkeys(parts, False))
+    observed = [
+        [(i, *pair) for pair in _compare(parts, case, *answers)]
+        for i, (case, *answers) in enumerate(zip(cases, got, expected, strict=True))
+    ]
+    differing = [(i, what, part) for rows in observed for i, what, part, same in rows if not same]
+    broken = {part for _, _, part in differing}
+    failures = [_failure(cases[i], part, what, got[i], expected[i]) for i, what, part in differing]
+    raised = bool(differing) and all("error" in got[i] for i, _, _ in differing)
+    status = "raised" if raised else "wrong" if differing else "right"
+    diagnoses = _diagnose(cases, got, expected, wrong, differing) if differing else {}
+    passed = {part: part not in broken for part in parts}
+    return Verdict(exercise, status, parts, passed, failures, diagnoses)
+
+
+def _unwritten(answer: Answer) -> bool:
+    values = [value for name, value in answer.items() if name.startswith("value")]
+    dots = bool(values) and all(_kind(value) == "ellipsis" for value in values)
+    return dots or "NotImplementedError" in answer.get("error", {}).get("kinds", ())
+
+
+def _kind(value: Any) -> str | None:
+    return value.get(KIND) if isinstance(value, dict) else None
+
+
+def _split(answer: Answer) -> Answer:
+    """The answer with the dtype of its value as an observation of its own."""
+    value = answer.get("value")
+    if isinstance(value, Tensor):
+        return answer | {DTYPE: f"a {str(value.dtype).removeprefix('torch.')} tensor"}
+    if _kind(value) == "numpy":
+        return answer | {DTYPE: "a numpy array", "value": value["tensor"]}
+    if isinstance(value, bool | int | float):
+        return answer | {DTYPE: f"a Python {type(value).__name__}"}
+    return answer
+
+
+def _compare(
+    parts: Mapping[str, int], case: Case, got: Answer, expected: Answer
+) -> Iterator[tuple[str, str, bool]]:
+    """(observation, part, same?) for everything that the expected answer observed."""
+    got, expected = _split(got), _split(expected)
+    if not isinstance(expected.get("value"), Tensor):
+        expected.pop(DTYPE, None)  # a number may come as a tensor; a tensor not as a number
+    for what, wanted in expected.items():
+        part = _part(parts, case, what)
+        yield what, part, what in got and _same(got[what], wanted, case)
+
+
+def _part(parts: Mapping[str, int], case: Case, what: str) -> str:
+    if what in ("changed inputs", DTYPE) and RULES in parts:
+        return RULES
+    if what.startswith("gradient") and case.part in (VALUES, RULES) and GRADIENT in parts:
+        return GRADIENT
+    if what.startswith("value '") and what.split("'")[1] in parts:
+        return what.split("'")[1]  # an answer that is a dict: each key may be a part
+    return case.part
+
+
+def _same(got: Any, expected: Any, case: Case) -> bool:
+    """Equal up to the rounding that the dtype explains; NaN equals nothing."""
+    if isinstance(expected, dict) and FORM in expected:
+        return any(_same(got, form, case) for form in expected[FORM])
+    if isinstance(expected, dict) and "kinds" in expected:
+        return isinstance(got, dict) and expected["kinds"][0] in got.get("kinds", ())
+    if isinstance(expected, bool | str | list):
+        return _text(got) == _text(expected)
+    if expected is None:  # no gradient arrives; a gradient of zeros says the same
+        return got is None or (isinstance(got, Tensor) and not got.any())
+    if isinstance(expected, int | float):
+        return _is_number(got) and _close(torch.tensor(float(got)), expected, case)
+    if isinstance(expected, Tensor):
+        if got is None:
+            return not expected.any()
+        return _is_tensor_like(got) and _close(torch.as_tensor(got), expected, case)
+    if expected == NUMBER:
+        return _is_number(got)
+    return got == expected  # kinds: None, Ellipsis and the like
+
+
+def _text(value: Any) -> Any:
+    return value.strip().casefold() if isinstance(value, str) else value
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, Tensor):
+        return value.numel() == 1
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _is_tensor_like(value: Any) -> bool:
+    return isinstance(value, Tensor) or _is_number(value)
+
+
+def _close(got: Tensor, expected: Tensor | float, case: Case) -> bool:
+    wanted = torch.as_tensor(expected)
+    if got.shape != wanted.shape and not (got.numel() == 1 and not isinstance(expected, Tensor)):
+        return False
+    if not (wanted.is_floating_point() or got.is_floating_point()):
+        return torch.equal(got, wanted)
+    rtol, atol = TOLERANCE.get(wanted.dtype, (1e-2, 1e-2))
+    if not isinstance(expected, Tensor):
+        rtol, atol = TOLERANCE[torch.float64]
+    rtol = rtol if case.rtol is None else case.rtol
+    atol = atol if case.atol is None else case.atol
+    got, wanted = got.reshape(wanted.shape).double(), wanted.double()
+    return torch.allclose(got, wanted, rtol=rtol, atol=atol)
+
+
+def _diagnose(
+    cases: Sequence[Case],
+    got: Sequence[Answer],
+    expected: Sequence[Answer],
+    wrong: Sequence[WrongAnswer],
+    differing: Sequence[tuple[int, str, str]],
+) -> dict[str, str]:
+    """The named mistake that gives the same answers as the student wherever these are wrong.
+
+    Where one mistake does not explain everything, each part is explained by itself.
+    """
+    found = _explanation(cases, got, expected, wrong, differing)
+    if found:
+        return {found.name: found.says}
+    diagnoses = {}
+    for part in dict.fromkeys(part for _, _, part in differing):
+        rows = [row for row in differing if row[2] == part]
+        rows += [(i, "value", part) for i in {i for i, _, _ in rows} if "value" in expected[i]]
+        found = _explanation(cases, got, expected, wrong, rows)
+        if found:
+            diagnoses[found.name] = found.says
+    return diagnoses
+
+
+def _explanation(
+    cases: Sequence[Case],
+    got: Sequence[Answer],
+    expected: Sequence[Answer],
+    wrong: Sequence[WrongAnswer],
+    differing: Sequence[tuple[int, str, str]],
+) -> WrongAnswer | None:
+    """Of the mistakes that answer alike in `differing`, the one closest in everything else."""
+    alike = [
+        mistake
+        for mistake in wrong
+        if all(_agree(cases[i], got[i], mistake.answers[i], what) for i, what, _ in differing)
+    ]
+    elsewhere = [(i, what) for i, answer in enumerate(expected) for what in _split(answer)]
+    return max(
+        alike,
+        key=lambda m: sum(_agree(cases[i], got[i], m.answers[i], what) for i, what in elsewhere),
+        default=None,
+    )
+
+
+def _agree(case: Case, got: Answer, mistake: Answer, what: str) -> bool:
+    """Whether both answers observed the same; NaN agrees with NaN here, as it is no merit."""
+    if "error" in got or "error" in mistake:
+        return "error" in got and "error" in mistake and _same(got["error"], mistake["error"], case)
+    got, mistake = _split(got), _split(mistake)
+    if what not in got or what not in mistake:
+        return (what in got) == (what in mistake)
+    one, other = got[what], mistake[what]
+    if isinstance(one, Tensor) and isinstance(other, Tensor) and one.shape == other.shape:
+        if not torch.equal(one.isnan(), other.isnan()):
+            return False
+        return _close(one.nan_to_num(nan=0.0), other.nan_to_num(nan=0.0), case)
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and one.get(KIND) == other.get(KIND)
+    return _same(one, other, case)
+
+
+def _failure(case: Case, part: str, what: str, got: Answer, expected: Answer) -> Failure:
+    error = got.get("error")
+    if error and what != "error":
+        said = f"{error['kinds'][0]}: {error['message']}"
+        return Failure(part, case.title, what, said, "", error["line"])
+    got, expected = _split(got), _split(expected)
+    one, other = got.get(what, MISSING), expected[what]
+    return Failure(part, case.title, what, describe(one, other), describe(other, one))
+
+
+def describe(value: Any, beside: Any = None) -> str:
+    """An observation in a few words; large tensors by their shape and the worst place."""
+    if value is None:
+        return "no gradient"
+    if isinstance(value, Tensor):
+        return _describe_tensor(value, beside)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, dict) and "kinds" in value:
+        return f"{value['kinds'][0]}: {value.get('message', '')}"
+    if isinstance(value, dict) and FORM in value:
+        return " or ".join(map(describe, value[FORM]))
+    if isinstance(value, dict):
+        kind = str(value.get(KIND))
+        return "None: is a `return` missing?" if kind == "NoneType" else kind
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return str(value)
+
+
+def _describe_tensor(value: Tensor, beside: Any) -> str:
+    shape = tuple(value.shape)
+    if isinstance(beside, Tensor) and beside.shape != value.shape:
+        return f"shape {shape}"
+    if value.numel() <= 6:
+        return _numbers(value)
+    if isinstance(beside, Tensor):
+        gap = (value.double() - beside.double()).abs().nan_to_num(nan=torch.inf)
+        gap = gap.masked_fill(value == beside, 0.0)  # infinity minus infinity is no gap
+        place = [int(i) for i in torch.unravel_index(gap.argmax(), gap.shape)]
+        return f"{_numbers(value[tuple(place)])} at {place}"
+    return f"a tensor of shape {shape}"
+
+
+def _numbers(value: Tensor) -> str:
+    """Nested lists of numbers, short enough to read."""
+    if value.ndim == 0:
+        item = value.item()
+        return f"{item:.5g}" if isinstance(item, float) else str(item)
+    return "[" + ", ".join(_numbers(item) for item in value) + "]"

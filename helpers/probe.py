@@ -1,0 +1,136 @@
+"""Ask a function a case and write down what it did: the only way that any answer is taken.
+
+The reference, the named wrong answers and student code all answer through `ask`, so two answers
+differ only when the functions do. An answer is plain data: a dict from what was observed
+("value", "gradient of logits", "changed inputs", "error") to tensors, numbers and strings.
+"""
+
+import inspect
+import linecache
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .cases import Case, build_inputs
+
+Answer = dict[str, Any]
+KIND = "$kind"  # stands for a value that is neither a tensor, a number nor a string
+
+
+def ask(target: Any, cases: Sequence[Case]) -> list[Answer]:
+    """Put each case to `target` and return the answers, in order. Exceptions are answers."""
+    target = getattr(target, "__shaped__", target)  # a wrong shape is looked at, not only refused
+    # What the function writes to stderr goes to stdout: nbgrader takes stderr for a failure.
+    with torch.random.fork_rng(devices=[]), redirect_stderr(sys.stdout):
+        return [_ask_one(target, case) for case in cases]
+
+
+def _ask_one(target: Any, case: Case) -> Answer:
+    torch.manual_seed(0)
+    try:
+        return PROBES[case.probe](target, case)
+    except (Exception, SystemExit) as error:  # a student's exception is an answer too
+        return {"error": describe_error(error)}
+
+
+def _quiz(target: Any, case: Case) -> Answer:
+    """The answer was typed in a cell: it is a value, not a function."""
+    return dict(_observe("value", target))
+
+
+def _call(function: Callable[..., Any], case: Case) -> Answer:
+    """Call once; observe the value, its gradients, and what became of the inputs."""
+    inputs = build_inputs(case.inputs, case.grad)
+    before = {name: value.detach().clone() for name, value in _tensors(inputs)}
+    value = function(**inputs) if _takes(function, inputs) else function(*inputs.values())
+    changed = [name for name, now in _tensors(inputs) if not _same_bytes(before[name], now)]
+    answer = dict(_observe("value", value))
+    answer["changed inputs"] = changed
+    for name, gradient in _gradients(value, {name: inputs[name] for name in case.grad}).items():
+        answer[f"gradient of {name}"] = gradient
+    for name, module in inputs.items():
+        if isinstance(module, nn.Module):
+            answer |= {f"{name} after: {k}": v.clone() for k, v in module.state_dict().items()}
+    return answer
+
+
+PROBES: dict[str, Callable[[Any, Case], Answer]] = {"call": _call, "quiz": _quiz}
+
+
+def _takes(function: Callable[..., Any], inputs: dict[str, Any]) -> bool:
+    """Whether the parameters have the contract's names: a student may have renamed them."""
+    try:
+        inspect.signature(function).bind(**inputs)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _observe(path: str, value: Any) -> list[tuple[str, Any]]:
+    """A returned value as (name, tensor | number | string | kind) pairs; containers unfold."""
+    if isinstance(value, dict) and value:
+        return [pair for key, item in value.items() for pair in _observe(f"{path} {key!r}", item)]
+    if isinstance(value, list | tuple) and value:
+        return [pair for i, item in enumerate(value) for pair in _observe(f"{path} {i}", item)]
+    if isinstance(value, Tensor):
+        return [(path, value.detach().cpu().contiguous())]
+    if isinstance(value, bool | int | float | str):
+        return [(path, value)]
+    if hasattr(value, "__array__") and hasattr(value, "dtype"):  # numpy's arrays and numbers
+        return [(path, {KIND: "numpy", "tensor": torch.as_tensor(value)})]
+    return [(path, {KIND: type(value).__name__})]
+
+
+def _tensors(inputs: dict[str, Any]) -> list[tuple[str, Tensor]]:
+    return [(name, value) for name, value in inputs.items() if isinstance(value, Tensor)]
+
+
+def _same_bytes(before: Tensor, now: Tensor) -> bool:
+    """Equal to the bit, so that a NaN equals itself."""
+    now = now.detach()
+    if before.shape != now.shape or before.dtype != now.dtype:
+        return False
+    flat = (tensor.contiguous().reshape(-1).view(torch.uint8) for tensor in (before, now))
+    return before.numel() == 0 or torch.equal(*flat)
+
+
+def _gradients(value: Any, inputs: dict[str, Tensor]) -> Answer:
+    """d(weighted sum of value)/d(each input); None where no gradient arrives."""
+    if not inputs or not isinstance(value, Tensor) or not value.requires_grad:
+        return dict.fromkeys(inputs)
+    # Unequal weights: with equal ones, a wrong gradient that sums to the right one would pass.
+    weight = torch.linspace(0.5, 1.5, max(value.numel(), 1), dtype=value.dtype)[: value.numel()]
+    weight = weight.reshape(value.shape).to(value.device) * value.detach().isfinite()
+    try:
+        found = torch.autograd.grad(value, list(inputs.values()), weight, allow_unused=True)
+    except RuntimeError as error:  # an in-place change broke the graph, say
+        return dict.fromkeys(inputs, {KIND: f"{type(error).__name__}: {_short(str(error))}"})
+    return {
+        name: None if gradient is None else gradient.detach().cpu()
+        for name, gradient in zip(inputs, found, strict=True)
+    }
+
+
+def describe_error(error: BaseException) -> dict[str, Any]:
+    """An exception as plain data, with the line of the student's own code that raised it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if _is_notebook_code(frame.filename)]
+    line = (own[-1].line or "").strip() if own else ""
+    kinds = [kind.__name__ for kind in type(error).__mro__ if kind is not object]
+    return {"kinds": kinds, "message": _short(str(error)), "line": line}
+
+
+def _is_notebook_code(filename: str) -> bool:
+    """IPython registers a cell's source under a name that is no file of a package."""
+    return filename.startswith("<ipython-input") or (
+        filename in linecache.cache and "ipykernel" in filename and "site-packages" not in filename
+    )
+
+
+def _short(text: str, limit: int = 500) -> str:
+    return text if len(text) <= limit else text[:limit] + " …"

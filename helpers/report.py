@@ -1,0 +1,93 @@
+"""Say what a check found: as HTML in a notebook, as plain text in a terminal."""
+
+from html import escape
+
+from .compare import Failure, Verdict
+
+STATUS = {
+    "right": "every case passes",
+    "not written": "not written yet",
+    "raised": "your code raised an exception",
+    "wrong": "not right yet",
+    "not answered": "no answer arrived",
+}
+COLOURS = {"right": "#1a7f37", "not written": "#57606a"}
+MOST = 4  # failures shown in full; the others repeat them
+
+
+class Report:
+    """A verdict that Jupyter shows as HTML and a terminal as text.
+
+    hidden: cases that the reader cannot see; their numbers stay out, their description does not.
+    """
+
+    def __init__(self, verdict: Verdict, hidden: bool = False, note: str = ""):
+        self.verdict, self.hidden, self.note = verdict, hidden, note
+
+    def __repr__(self) -> str:
+        lines = [self._headline()]
+        lines += [f"  {mark} {part}" for mark, part in self._parts()]
+        lines += [f"  → {says}" for says in self.verdict.diagnoses.values()]
+        lines += [f"  {line}" for failure in self._failures() for line in self._lines(failure)]
+        if self.note:
+            lines.append(f"  {self.note}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        colour = COLOURS.get(self.verdict.status, "#b35900")
+        head = f"<b style='color:{colour}'>{escape(self._headline())}</b>"
+        parts = " ".join(
+            f"<span style='margin-right:1.2em'>{mark} {escape(part)}</span>"
+            for mark, part in self._parts()
+        )
+        rows = [f"<div>{parts}</div>"] if parts else []
+        rows += [
+            f"<div style='margin:.4em 0'><b>→ {escape(says)}</b></div>"
+            for says in self.verdict.diagnoses.values()
+        ]
+        for failure in self._failures():
+            first, *rest = map(escape, self._lines(failure))
+            details = f"<pre style='margin:.1em 1.5em'>{chr(10).join(rest)}</pre>" if rest else ""
+            rows.append(f"<div style='margin-top:.4em'>{first}</div>{details}")
+        if self.note:
+            rows.append(f"<div style='margin-top:.4em'>{escape(self.note)}</div>")
+        style = f"border-left:4px solid {colour};padding:.3em .8em"
+        return f"<div style='{style}'>{head}{''.join(rows)}</div>"
+
+    def _headline(self) -> str:
+        verdict = self.verdict
+        head = f"{verdict.exercise}: {STATUS[verdict.status]}"
+        if self.hidden:
+            head += f" ({verdict.points} of {verdict.max_points} points)"
+        return head
+
+    def _parts(self) -> list[tuple[str, str]]:
+        if self.verdict.status in ("not written", "not answered") or len(self.verdict.parts) < 2:
+            return []
+        return [
+            ("✓" if passed else "✗", part + self._worth(part))
+            for part, passed in self.verdict.passed.items()
+        ]
+
+    def _worth(self, part: str) -> str:
+        worth = self.verdict.parts[part]
+        return f" ({worth} point{'s' if worth > 1 else ''})"
+
+    def _failures(self) -> list[Failure]:
+        """The first few failures, each kind of exception once, each case and answer once."""
+        first: dict[tuple[str, str], Failure] = {}
+        for failure in self.verdict.failures:
+            first.setdefault((failure.expected and failure.case, failure.got), failure)
+        return list(first.values())[:MOST]
+
+    def _lines(self, failure: Failure) -> list[str]:
+        if not failure.expected:
+            own = [f"in your line: {failure.line}"] if failure.line else []
+            return [f"{failure.case}:", failure.got, *own]
+        if self.hidden:
+            return [f"{failure.case}: {failure.what} is wrong"]
+        return [
+            f"{failure.case}, {failure.what}:",
+            f"got       {failure.got}",
+            f"expected  {failure.expected}",
+        ]
