@@ -240,6 +240,25 @@ def large_number_for_infinity(logits: Tensor, ref_logits: Tensor) -> Tensor:
     return reference.categorical_kl(logits.clamp(min=-1e9), ref_logits.clamp(min=-1e9))
 
 
+@categorical_kl.wrong("No gradient reaches logits: the policy's side was detached too.")
+def everything_detached(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return reference.categorical_kl(logits.detach(), ref_logits)
+
+
+@categorical_kl.wrong(
+    "An input was changed in place, and autograd refuses that where it needs the input: "
+    "compute a new tensor."
+)
+def shifted_in_place(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    logits -= logits.max(dim=-1, keepdim=True).values
+    return reference.categorical_kl(logits, ref_logits)
+
+
+@categorical_kl.wrong("The answer is float32 whatever came in: keep the dtype of the inputs.")
+def cast_to_float32(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return reference.categorical_kl(logits.float(), ref_logits.float())
+
+
 @categorical_kl.right
 def with_distributions(logits: Tensor, ref_logits: Tensor) -> Tensor:
     policy = Categorical(logits=logits)
@@ -253,13 +272,8 @@ def with_distributions(logits: Tensor, ref_logits: Tensor) -> Tensor:
 
 @categorical_kl.right
 def row_by_row(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    rows = (
-        zip(logits.flatten(0, -2), ref_logits.flatten(0, -2), strict=True)
-        if logits.ndim > 1
-        else ()
-    )
     if logits.ndim > 1:
-        return torch.stack([row_by_row(*row) for row in rows]).reshape(logits.shape[:-1])
+        return torch.stack([row_by_row(*rows) for rows in zip(logits, ref_logits, strict=True)])
     can_happen = logits > -INF
     log_policy = torch.log_softmax(logits, 0)[can_happen]
     log_ref = torch.log_softmax(ref_logits.detach(), 0)[can_happen]
@@ -279,7 +293,6 @@ def entropies_by_einsum(logits: Tensor, ref_logits: Tensor) -> Tensor:
     policy = logits.softmax(-1)
     scores = logits.masked_fill(logits == -INF, 0.0)
     ref_scores = ref_logits.detach().masked_fill(logits == -INF, 0.0)
-    # π · (inf) is inf or, for π = 0, never met: the −inf under such an outcome was replaced above.
     gap = torch.einsum("...v,...v->...", policy, scores - ref_scores)
     return gap - logits.logsumexp(-1) + ref_logits.detach().logsumexp(-1)
 

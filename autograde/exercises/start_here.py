@@ -104,7 +104,9 @@ def absolute(p: Tensor, q: Tensor) -> Tensor:
     return (p.log() - q.log()).abs()
 
 
-@log_ratio.wrong("Each difference was weighted by p: that is a term of a divergence, not the log-ratio.")
+@log_ratio.wrong(
+    "Each difference was weighted by p: that is a term of a divergence, not the log-ratio."
+)
 def weighted_by_p(p: Tensor, q: Tensor) -> Tensor:
     return p * (p.log() - q.log())
 
@@ -138,7 +140,9 @@ def in_place(p: Tensor, q: Tensor) -> Tensor:
     return p.log_() - q.log_()
 
 
-@log_ratio.wrong("float64 came in and float32 went out: do not convert, keep the dtype you are given.")
+@log_ratio.wrong(
+    "float64 came in and float32 went out: do not convert, keep the dtype you are given."
+)
 def cast_to_float32(p: Tensor, q: Tensor) -> Tensor:
     return p.float().log() - q.float().log()
 
@@ -184,7 +188,9 @@ q00_units.distractor(
     "A log-ratio is no difference of probabilities: log 0.02 − log 0.01 is log 2 as well, and there "
     "the difference is 0.01.",
 )
-q00_units.distractor("B", "The order is turned: above 0 means that the first one, p, is the larger.")
+q00_units.distractor(
+    "B", "The order is turned: above 0 means that the first one, p, is the larger."
+)
 q00_units.distractor(
     "D",
     "That would be a log-ratio of 2. Here it is log 2, about 0.69 nats, and exp of that is 2.",

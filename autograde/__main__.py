@@ -1,0 +1,5 @@
+"""`python -m autograde` is `autograde`."""
+
+from .cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,200 @@
+"""The commands. Exit codes: 0 done, 1 some submissions not graded, 2 unusable arguments."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from .errors import UsageError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code."""
+    options = _parser().parse_args(argv)
+    try:
+        return options.run(options)
+    except UsageError as error:
+        print(f"autograde: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("autograde: stopped; what was graded is kept, run it again to go on", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as head, has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="autograde", description="Grade this course's notebooks.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: object, text: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text)
+        made.set_defaults(run=run)
+        return made
+
+    build = command("build", _build, "make the notebooks from the lessons' sources")
+    build.add_argument("--check", action="store_true", help="only say what is stale")
+    init = command("init", _init, "make a term folder, or bring one up to date")
+    init.add_argument("folder", metavar="DIR", type=Path)
+    init.add_argument(
+        "--roster", metavar="FILE.csv", type=Path, help="the students"
+    )
+    release = command("release", _release, "write the student bundle into a folder")
+    release.add_argument("folder", metavar="DIR", type=Path)
+    collect = command("collect", _collect, "put what was handed in into submitted/")
+    collect.add_argument(
+        "downloads", metavar="DOWNLOADS", type=Path, help="zip, folder, file"
+    )
+    grade = command("grade", _grade, "run, judge and record")
+    grade.add_argument("lessons", metavar="LESSON", nargs="*", help="only these")
+    grade.add_argument("--student", metavar="ID", help="only this one")
+    grade.add_argument("--workers", metavar="N", type=_positive, default=os.cpu_count() or 1)
+    grade.add_argument("--regrade", action="store_true", help="what is graded too")
+    feedback = command("feedback", _feedback, "make the pages that go back to students")
+    export = command("export", _export, "write the points as CSV")
+    export.add_argument("--to", metavar="FILE.csv", type=Path, required=True)
+    for made in (collect, grade, feedback, export):
+        made.add_argument("--course", metavar="DIR", default=".", help="the term folder")
+    check = command("check", _check, "grade one file, with no gradebook")
+    check.add_argument("file", metavar="FILE.ipynb", type=Path)
+    check.add_argument("--json", action="store_true", help="for programs")
+    for made in (grade, check):
+        made.add_argument(
+            "--sandbox", choices=("bwrap", "none"), default="bwrap",
+            help="none runs student code with all your rights",
+        )  # fmt: skip
+    demo = command("demo", _demo, "the whole loop on a sample class")
+    demo.add_argument("folder", metavar="DIR", type=Path, nargs="?", default=Path("demo"))
+    command("doctor", _doctor, "what this machine lacks, and the line that mends it")
+    return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 up")
+    return int(text)
+
+
+def _bar(items: Iterable, total: int) -> Iterable:
+    from tqdm import tqdm
+
+    return tqdm(items, total=total, unit="notebook", file=sys.stderr, leave=False, disable=None)
+
+
+def _build(options: argparse.Namespace) -> int:
+    from .build import ROOT, build, stale
+
+    if options.check:
+        different = stale()
+        for path in different:
+            print(f"autograde: {path}: stale; run: autograde build", file=sys.stderr)
+        return 2 if different else 0
+    for path in build(ROOT):
+        print(path.relative_to(ROOT))
+    return 0
+
+
+def _init(options: argparse.Namespace) -> int:
+    from .term import init
+
+    term = init(options.folder, options.roster)
+    print(f"{term.root}: {len(term.roster())} students on the roster")
+    return 0
+
+
+def _release(options: argparse.Namespace) -> int:
+    from .releasing import release
+
+    print(release(options.folder))
+    return 0
+
+
+def _collect(options: argparse.Namespace) -> int:
+    from .collecting import collect
+    from .term import Term
+
+    result = collect(options.downloads, Term.open(options.course))
+    for line in (*result.notes, *result.unplaced):
+        print(f"autograde: {line}", file=sys.stderr)
+    print(f"{len(result.placed)} placed, {len(result.unplaced)} not placed")
+    return 1 if result.unplaced else 0
+
+
+def _grade(options: argparse.Namespace) -> int:
+    from .grading import grade
+    from .term import Term
+
+    term = Term.open(options.course)
+    outcome = grade(
+        term, options.lessons, options.student, options.workers, options.regrade,
+        options.sandbox, _bar,
+    )  # fmt: skip
+    strangers = [f"{path}: of no lesson that is known; left out" for path in term.strangers()]
+    for line in (*outcome.failed, *strangers):
+        print(f"autograde: {line}", file=sys.stderr)
+    unprotected = ", WITHOUT A SANDBOX" if options.sandbox == "none" else ""
+    print(
+        f"{len(outcome.graded)} graded{unprotected}, {len(outcome.skipped)} graded before, "
+        f"{len(outcome.failed)} could not be graded"
+    )
+    return 1 if outcome.failed else 0
+
+
+def _feedback(options: argparse.Namespace) -> int:
+    from .returning import feedback
+    from .term import Term
+
+    pages, failed = feedback(Term.open(options.course), _bar)
+    for line in failed:
+        print(f"autograde: {line}", file=sys.stderr)
+    print(f"{len(pages)} pages in {Path(options.course) / 'feedback'}")
+    return 1 if failed else 0
+
+
+def _export(options: argparse.Namespace) -> int:
+    from .returning import export
+    from .term import Term
+
+    print(export(Term.open(options.course), options.to))
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from helpers.report import Report
+
+    from .grading import grade_file
+
+    graded = grade_file(options.file, options.sandbox)
+    found = graded.plain()
+    if options.json:
+        print(json.dumps(found, indent=1, allow_nan=False))
+        return 0
+    for verdict in graded.verdicts.values():
+        print(Report(verdict, hidden=True))
+    print(f"{options.file}: {found['score']} of {found['max_score']} points in {graded.lesson}")
+    return 0
+
+
+def _demo(options: argparse.Namespace) -> int:
+    from .demo import demo
+
+    started = time.monotonic()
+    demo(options.folder, _bar)
+    print(f"{time.monotonic() - started:.0f} s in all")
+    return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    from .doctor import findings
+
+    lacking = 0
+    for finding in findings():
+        lacking += bool(finding.mend)
+        print(f"{'✗' if finding.mend else '✓'} {finding.what}: {finding.found}")
+        if finding.mend:
+            print(f"    {finding.mend}")
+    return 2 if lacking else 0

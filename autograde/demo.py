@@ -1,0 +1,50 @@
+"""The whole loop on the sample class, from a term folder to returned feedback."""
+
+import shutil
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from . import sample
+from .collecting import collect
+from .errors import UsageError
+from .grading import grade
+from .releasing import release
+from .returning import export, feedback, grades, table
+from .term import init
+
+MARK = ".made-by-demo"
+
+
+def demo(folder: Path, progress: Callable[[Iterable, int], Iterable]) -> None:
+    """Make, release, collect, grade and return a sample class under `folder`, saying each step.
+
+    A folder that an earlier demo made is made anew. Raises UsageError for any other that is not
+    empty.
+    """
+    if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
+        raise UsageError(f"{folder}: not empty and not an earlier demo; name another folder")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    (folder / MARK).touch()
+    print("A sample class: wrong answers by name, a perfect, an untouched and a broken notebook")
+    downloads = sample.write(folder / "class")
+    print("1 of 6  init: a term folder with its roster")
+    term = init(folder / "term", folder / "class" / "roster.csv")
+    print("2 of 6  release: what students get")
+    bundle = release(folder / "bundle")
+    print("3 of 6  collect: what came back")
+    collected = collect(downloads, term)
+    print(f"        {len(collected.placed)} notebooks placed, {len(collected.unplaced)} not")
+    print("4 of 6  grade: each in a sandbox of its own; about 2 s each")
+    outcome = grade(term, workers=2, progress=progress)
+    print("5 of 6  feedback: a page for each; about 0.5 s each")
+    pages, failed = feedback(term, progress)
+    print("6 of 6  export: the points as CSV")
+    points = export(term, folder / "grades.csv")
+    print()
+    print(table(grades(term)))
+    print()
+    for line in (*collected.unplaced, *outcome.failed, *failed):
+        print(f"not graded: {line}")
+    print(f"\nstudent bundle  {bundle}\nterm folder     {term.root}\npoints          {points}")
+    print(f"feedback        {len(pages)} pages, such as {pages[0]}")

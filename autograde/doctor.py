@@ -1,0 +1,78 @@
+"""What this machine lacks, and the line that mends it."""
+
+import importlib.util
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .build import ROOT
+from .errors import UsageError
+from .exercises import LESSONS
+from .lessons import NOTEBOOKS, SOLUTIONS, lesson_path
+from .settings import find_alembic
+
+NEEDED_SPACE = 2**30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at; `mend` is empty when it is well."""
+
+    what: str
+    found: str
+    mend: str = ""
+
+
+def findings() -> Iterator[Finding]:
+    """Everything that grading needs, one by one."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    old = "" if sys.version_info >= (3, 11) else "install Python 3.11 or later"
+    yield Finding("Python", version, old)
+    for package in ("torch", "nbgrader", "jupyterlab", "jupytext", "ipywidgets"):
+        there = importlib.util.find_spec(package) is not None
+        mend = "" if there else f'pip install -c requirements.lock -e "{ROOT}[instructor]"'
+        yield Finding(package, "installed" if there else "missing", mend)
+    find_alembic()
+    alembic = shutil.which("alembic")
+    yield Finding("alembic", alembic or "missing", "" if alembic else "pip install alembic")
+    yield _sandbox()
+    yield _notebooks()
+    free = shutil.disk_usage(".").free
+    space = "" if free > NEEDED_SPACE else "free some space: feedback and copies need it"
+    yield Finding("disk", f"{free / 2**30:.1f} GiB free here", space)
+    yield _device()
+
+
+def _sandbox() -> Finding:
+    """Start a real sandbox: a bubblewrap that is there may still be forbidden to work."""
+    from . import sandbox
+
+    try:
+        sandbox.run([], {})
+    except UsageError as error:
+        if shutil.which("bwrap") is None:
+            mend = "apt-get install bubblewrap (or dnf, pacman, apk: the same package name)"
+            return Finding("sandbox", "bubblewrap is missing", mend)
+        mend = (
+            "allow user namespaces: sysctl -w kernel.unprivileged_userns_clone=1 "
+            "kernel.apparmor_restrict_unprivileged_userns=0, or grade in a virtual machine"
+        )
+        return Finding("sandbox", str(error).partition("; run:")[0], mend)
+    found = subprocess.run(["bwrap", "--version"], capture_output=True, text=True, check=False)
+    return Finding("sandbox", f"{found.stdout.strip()}, works")
+
+
+def _notebooks() -> Finding:
+    paths = [lesson_path(folder, name) for name in LESSONS for folder in (SOLUTIONS, NOTEBOOKS)]
+    missing = [str(path) for path in paths if not path.exists()]
+    mend = "work in a checkout, and run: autograde build" if missing else ""
+    found = f"missing: {missing[0]}" if missing else f"{len(LESSONS)} lessons built"
+    return Finding("notebooks", found, mend)
+
+
+def _device() -> Finding:
+    from helpers import pick_device
+
+    return Finding("device", f"{pick_device().type} (the lessons use it, grading does not need it)")

@@ -1,0 +1,107 @@
+"""Make the student bundle: the notebooks and `helpers` without the answers."""
+
+import shutil
+import tomllib
+from pathlib import Path
+
+from helpers import reference
+
+from .errors import UsageError
+from .exercises import LESSONS
+from .lessons import NOTEBOOKS, ROOT, lesson_path
+
+PYPROJECT = """[build-system]
+requires = ["setuptools>=77"]
+build-backend = "setuptools.build_meta"
+
+[project]
+name = "{name}"
+version = "{version}"
+description = "{description}"
+requires-python = "{python}"
+dependencies = [
+{dependencies}
+]
+
+[project.optional-dependencies]
+lab = {lab}
+
+[tool.setuptools]
+packages = ["helpers", "helpers.data", "helpers.plots", "helpers.problems"]
+
+[tool.setuptools.package-data]
+"helpers.data" = ["*.safetensors"]
+"""
+ENVIRONMENT = """name: {name}
+channels: [conda-forge]
+dependencies:
+  - python>=3.11
+  - pip
+  - pip:
+      - ".[lab]"
+"""
+README = """# {description}
+
+Install what the notebooks import, in this folder, with Python 3.11 or later:
+
+    python3 -m venv .venv
+    .venv/bin/pip install ".[lab]"
+    .venv/bin/jupyter lab notebooks
+
+(With conda: `conda env create -f environment.yml`, then `conda activate {name}` and
+`jupyter lab notebooks`.)
+
+Begin with `notebooks/00_start_here/00_start_here.ipynb`: it shows how everything works. The
+lessons:
+
+{lessons}
+
+Hand in the `.ipynb` file of a lesson, saved, as your instructor says.
+"""
+
+
+def release(folder: Path) -> Path:
+    """Write the bundle into `folder`, which must be new or empty; whole or not at all.
+
+    Raises UsageError when it is not empty, or when the notebooks are not built.
+    """
+    folder = folder.resolve()
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder}: not empty; name an empty or a new folder")
+    missing = [p for p in (lesson_path(NOTEBOOKS, lesson) for lesson in LESSONS) if not p.exists()]
+    if missing:
+        raise UsageError(f"{missing[0]}: missing; run: autograde build")
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        _fill(partial)
+        if folder.exists():
+            folder.rmdir()
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def _fill(folder: Path) -> None:
+    answers = Path(reference.__file__).parent.name
+    ignore = shutil.ignore_patterns(answers, "__pycache__", ".ipynb_checkpoints")
+    shutil.copytree(ROOT / "helpers", folder / "helpers", ignore=ignore)
+    for lesson in LESSONS:
+        target = lesson_path(folder / "notebooks", lesson)
+        target.parent.mkdir(parents=True)
+        shutil.copy(lesson_path(NOTEBOOKS, lesson), target)
+    shutil.copy(ROOT / "LICENSE", folder / "LICENSE")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    words = {
+        "name": f"{project['name']}-student",
+        "version": project["version"],
+        "description": "Stable policy updates: the student bundle",
+        "python": project["requires-python"],
+        "dependencies": "\n".join(f'  "{line}",' for line in project["dependencies"]),
+        "lab": project["optional-dependencies"]["lab"],
+        "lessons": "\n".join(f"- `notebooks/{name}/{name}.ipynb`" for name in LESSONS),
+    }
+    templates = {"pyproject.toml": PYPROJECT, "environment.yml": ENVIRONMENT, "README.md": README}
+    for name, template in templates.items():
+        (folder / name).write_text(template.format(**words), encoding="utf-8")
