@@ -26,10 +26,9 @@ def answer_cell(exercise: Exercise, answer: Any) -> str:
     if not callable(answer):
         return f"{exercise.name} = {answer!r}"
     answer = getattr(answer, "__shaped__", answer)
-    module = inspect.getmodule(answer)
     parts: dict[str, str] = {}
-    _gather(module, answer.__name__, parts)
-    final = f"{exercise.name} = {_renamed(module, answer.__name__)}"
+    _gather_function(answer, answer.__name__, parts)
+    final = f"{exercise.name} = {_renamed(inspect.getmodule(answer), answer.__name__)}"
     return "\n\n".join([*parts.values(), final])
 
 
@@ -38,19 +37,48 @@ def _renamed(module: ModuleType, name: str) -> str:
     return f"_right_{name}" if name in getattr(module, "__all__", ()) else name
 
 
+def _gather_function(function: Any, name: str, parts: dict[str, str]) -> None:
+    """Add a function's source under `name`, after what it closes over and what it uses."""
+    module, code = inspect.getmodule(function), function.__code__
+    for free, held in zip(code.co_freevars, function.__closure__ or (), strict=True):
+        if callable(held.cell_contents):
+            _gather_function(held.cell_contents, free, parts)
+        else:
+            parts[free] = f"{free} = {held.cell_contents!r}"
+    node = _node(module, code.co_firstlineno)
+    if isinstance(node, ast.Lambda):
+        node = ast.Assign([ast.Name(name, ast.Store())], node, lineno=0)
+    _gather_node(module, name, node, parts)
+
+
+def _node(module: ModuleType, line: int) -> ast.FunctionDef | ast.Lambda:
+    """The innermost function of the module that begins, decorators included, on this line."""
+    found = []
+    for node in ast.walk(ast.parse(inspect.getsource(module))):
+        if isinstance(node, ast.FunctionDef | ast.Lambda):
+            decorators = getattr(node, "decorator_list", [])
+            if min([node.lineno, *(d.lineno for d in decorators)]) == line:
+                found.append(node)
+    return found[-1]
+
+
 def _gather(module: ModuleType, name: str, parts: dict[str, str]) -> None:
-    """Add the source of a module's `name`, after the sources of all that it uses."""
+    """Add the source of a module's top-level `name`, after all that it uses."""
+    node = _statements(module).get(name)
+    if node is not None and f"{module.__name__}.{name}" not in parts:
+        _gather_node(module, name, node, parts)
+
+
+def _gather_node(module: ModuleType, name: str, node: ast.stmt, parts: dict[str, str]) -> None:
     key = f"{module.__name__}.{name}"
-    if key in parts or name not in (sources := _statements(module)):
-        return
-    node = deepcopy(sources[name])
+    node = deepcopy(node)
     parts[key] = ""  # holds the place, so that two functions may use each other
     if isinstance(node, ast.FunctionDef):
         node.decorator_list = []
         node.name = _renamed(module, name)
         if ast.get_docstring(node):
             node.body = node.body[1:]
-    for used in _names(node) - {name} - set(dir(builtins)):
+    for used in sorted(_names(node) - {name, *parts} - set(dir(builtins))):
         _gather(module, used, parts)
     inline = _Inline(module)
     node = inline.visit(node)

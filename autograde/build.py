@@ -13,7 +13,18 @@ from torch import Tensor
 from helpers.codec import BadDataError, pack, unpack
 
 from .exercises import LESSONS, exercises
-from .lessons import BEGIN, DATA, END, NOTEBOOKS, ROOT, SOLUTIONS, Cell, lesson_path, read_source
+from .lessons import (
+    BEGIN,
+    DATA,
+    END,
+    ESSAY,
+    NOTEBOOKS,
+    ROOT,
+    SOLUTIONS,
+    Cell,
+    lesson_path,
+    read_source,
+)
 
 HIDDEN = """### BEGIN HIDDEN TESTS
 from autograde.inkernel import score
@@ -60,8 +71,11 @@ def source_notebook(lesson: str) -> nbformat.NotebookNode:
 
 
 def _notebook_cell(cell_id: str, cell: Cell) -> nbformat.NotebookNode:
-    if cell.kind == "markdown":
-        return new_markdown_cell(cell.source, id=cell_id)
+    if cell.kind in ("markdown", ESSAY):
+        made = new_markdown_cell(cell.source, id=cell_id)
+        if cell.kind == ESSAY:  # graded by hand: the region holds an example of a full answer
+            _mark(made, cell.name, grade=True, solution=True, points=cell.points)
+        return made
     made = new_code_cell(cell.source, id=cell_id)
     made.metadata["tags"] = [cell.kind]
     if cell.kind == "check":

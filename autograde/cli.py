@@ -40,15 +40,11 @@ def _parser() -> argparse.ArgumentParser:
     build.add_argument("--check", action="store_true", help="only say what is stale")
     init = command("init", _init, "make a term folder, or bring one up to date")
     init.add_argument("folder", metavar="DIR", type=Path)
-    init.add_argument(
-        "--roster", metavar="FILE.csv", type=Path, help="the students"
-    )
+    init.add_argument("--roster", metavar="FILE.csv", type=Path, help="the students")
     release = command("release", _release, "write the student bundle into a folder")
     release.add_argument("folder", metavar="DIR", type=Path)
     collect = command("collect", _collect, "put what was handed in into submitted/")
-    collect.add_argument(
-        "downloads", metavar="DOWNLOADS", type=Path, help="zip, folder, file"
-    )
+    collect.add_argument("downloads", metavar="DOWNLOADS", type=Path, help="zip, folder, file")
     grade = command("grade", _grade, "run, judge and record")
     grade.add_argument("lessons", metavar="LESSON", nargs="*", help="only these")
     grade.add_argument("--student", metavar="ID", help="only this one")

@@ -56,9 +56,7 @@ def collect(downloads: Path, term: Term) -> Collected:
         _place(term.submission(student, lesson), found.data)
         result.placed.append(f"{student}/{lesson}")
         if roster and student not in roster:
-            result.notes.append(
-                f"{found.path}: {student} is not on the roster; kept all the same"
-            )
+            result.notes.append(f"{found.path}: {student} is not on the roster; kept all the same")
     return result
 
 

@@ -14,12 +14,13 @@ SOLUTIONS = ROOT / "solutions"
 NOTEBOOKS = ROOT / "notebooks"
 DATA = ROOT / "helpers" / "data"
 KINDS = ("setup", "exercise", "check", "quiz", "demo")
+ESSAY = "essay"
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """kind: "markdown" or one of KINDS. name: the exercise, where there is one."""
+    """kind: "markdown", "essay" or one of KINDS. name: the exercise, where there is one."""
 
     kind: str
     source: str
@@ -57,11 +58,13 @@ def read_source(lesson: str) -> list[Cell]:
 
 def _read_cell(path: Path, position: int, cell: dict) -> Cell:
     source, metadata = cell["source"], cell["metadata"]
+    points = int(metadata.get("points", 0))
     if cell["cell_type"] == "markdown":
-        return Cell("markdown", source)
+        essay = metadata.get(ESSAY, "")
+        return Cell(ESSAY if essay else "markdown", source, essay, points)
     for kind in KINDS:
         if kind in metadata:
-            return Cell(kind, source, metadata[kind], int(metadata.get("points", 0)))
+            return Cell(kind, source, metadata[kind], points)
         if metadata.get("title") == kind:
             return Cell(kind, source)
     raise UsageError(
@@ -80,7 +83,7 @@ def _must_match(path: Path, lesson: str, cells: list[Cell]) -> None:
     for cell in written:
         if cell.name not in defined_names(cell.source):
             raise UsageError(f"{path}: the cell of {cell.name} does not define {cell.name}")
-        if cell.kind == "exercise" and not (BEGIN in cell.source and END in cell.source):
+        if cell.kind in ("exercise", ESSAY) and not (BEGIN in cell.source and END in cell.source):
             raise UsageError(f"{path}: the cell of {cell.name} lacks {BEGIN} or {END}")
     checks = [(cell.name, cell.points) for cell in cells if cell.kind == "check"]
     wanted = [(name, exercise.points) for name, exercise in described.items()]

@@ -87,4 +87,22 @@ def _adam(built: dict[str, Any], of: str, **options: Any) -> torch.optim.Optimiz
     return torch.optim.Adam(built[of].parameters(), **options)
 
 
-MAKERS: dict[str, Callable[..., Any]] = {"mlp": _mlp, "sgd": _sgd, "adam": _adam}
+def _polynomial(
+    _: dict[str, Any], coefficients: list[float], graph: bool = True
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """An estimator c0 + c1·d + c2·d² + … of d = logp − ref_logp; without graph, no gradient."""
+
+    def estimate(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        gap = logp - ref_logp if graph else (logp - ref_logp).detach()
+        powers = torch.stack([gap**power for power in range(len(coefficients))])
+        return torch.einsum("p...,p->...", powers, powers.new_tensor(coefficients))
+
+    return estimate
+
+
+MAKERS: dict[str, Callable[..., Any]] = {
+    "mlp": _mlp,
+    "sgd": _sgd,
+    "adam": _adam,
+    "polynomial": _polynomial,
+}

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +60,42 @@ def _call(function: Callable[..., Any], case: Case) -> Answer:
     return answer
 
 
-PROBES: dict[str, Callable[[Any, Case], Answer]] = {"call": _call, "quiz": _quiz}
+def _without_autograd(function: Callable[..., Any], case: Case) -> Answer:
+    """Call where no graph is kept and none can be walked: for gradients written out by hand."""
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise RuntimeError("autograd was called: write the gradient out by hand")
+
+    with mock.patch.multiple(torch.autograd, grad=refuse, backward=refuse), torch.no_grad():
+        return _call(function, case)
+
+
+def _per_token(function: Callable[..., Any], case: Case) -> Answer:
+    """A loss of each token, weighted as if every token had been drawn: no sampling, no noise.
+
+    The case holds `logits`, `ref_logits` and, where old drew the tokens, `old_logits`; the
+    function gets the log-probabilities of all tokens, in the order logp, (old_logp,) ref_logp.
+    Observed are the gradients; the value only where old drew, as it is free on-policy.
+    """
+    inputs = build_inputs(case.inputs, case.grad)
+    logs = {name: logits.log_softmax(dim=-1) for name, logits in inputs.items()}
+    order = [name for name in ("logits", "old_logits", "ref_logits") if name in logs]
+    drawn = logs["old_logits" if "old_logits" in logs else "logits"].detach().exp()
+    loss = function(*(logs[name] for name in order))
+    answer = dict(_observe("loss", loss.shape if isinstance(loss, Tensor) else loss))
+    total = (drawn * loss).sum(dim=-1)
+    if "old_logits" in logs:
+        answer["value"] = total.detach().cpu()
+    gradients = _gradients(total, {name: inputs[name] for name in case.grad})
+    return answer | {f"gradient of {name}": found for name, found in gradients.items()}
+
+
+PROBES: dict[str, Callable[[Any, Case], Answer]] = {
+    "call": _call,
+    "quiz": _quiz,
+    "without_autograd": _without_autograd,
+    "per_token": _per_token,
+}
 
 
 def _takes(function: Callable[..., Any], inputs: dict[str, Any]) -> bool:

@@ -86,6 +86,11 @@ class TinyLanguage:
         """Of each response, under the policy."""
         return self.logp.nan_to_num(nan=0.0).sum(dim=1).exp()
 
+    @property
+    def ref_probability(self) -> Float[Tensor, " response"]:
+        """Of each response, under the reference."""
+        return self.ref_logp.nan_to_num(nan=0.0).sum(dim=1).exp()
+
 
 WORDS = ("good", "fine", ".")
 LONGEST = 4
@@ -115,6 +120,11 @@ def _responses(begun: tuple[int, ...] = ()) -> list[tuple[int, ...]]:
     if begun[-1:] == (WORDS.index("."),) or len(begun) == LONGEST:
         return [begun]
     return [done for word in range(len(WORDS)) for done in _responses((*begun, word))]
+
+
+def unit_normal_logp(x: Float[Tensor, "*leading"], mean: float) -> Float[Tensor, "*leading"]:
+    """Log-density of N(mean, 1), in the dtype of `x`."""
+    return -0.5 * ((x - mean).square() + math.log(2 * math.pi))
 
 
 def estimator_closed_forms(mean: float) -> dict[str, tuple[float, float]]:
