@@ -1,19 +1,28 @@
 """Show, for every exercise, what its grading refuses and what it accepts."""
 
 from collections.abc import Iterator
+from functools import cache
 
 from helpers.compare import Verdict
 
-from .exercise import Exercise, Mistake
+from .exercise import Exercise, Mistake, Sheet
 from .exercises import LESSONS, exercises
+from .exercises import exercise as exercise_named
 
 SEEDS = ("one", "two", "three")
 
 
 def refused(exercise: Exercise, mistake: Mistake) -> bool:
     """Whether the mistake loses points and is named, and no other before it, for each seed."""
-    verdicts = [exercise.grade(mistake.answer, seed) for seed in SEEDS]
+    verdicts = (sheet(exercise.name, seed).grade(mistake.answer) for seed in SEEDS)
     return all(_is_named(verdict, mistake) for verdict in verdicts)
+
+
+@cache
+def sheet(name: str, seed: str) -> Sheet:
+    """The cases of a seed with all the answers to them, which many mistakes are held against."""
+    described = exercise_named(name)
+    return Sheet(described, described.hidden_cases(seed))
 
 
 def _is_named(verdict: Verdict, mistake: Mistake) -> bool:
@@ -24,7 +33,8 @@ def _is_named(verdict: Verdict, mistake: Mistake) -> bool:
 def accepted(exercise: Exercise, name: str) -> bool:
     """Whether an unusual right answer gets full points, for each seed."""
     answer = exercise.alternatives[name]
-    return all(exercise.grade(answer, seed).status == "right" for seed in SEEDS)
+    sheets = (sheet(exercise.name, seed) for seed in SEEDS)
+    return all(one.grade(answer).status == "right" for one in sheets)
 
 
 def rows() -> Iterator[tuple[str, Exercise, list[str], list[str]]]:

@@ -90,28 +90,14 @@ class Exercise:
         """Fresh cases for one submission; equal keys give equal cases."""
         return self.cases(Draw("hidden", self.name, *key))
 
-    def judge(self, cases: Sequence[Case], got: Sequence[Answer]) -> Verdict:
-        """Compare answers to `cases` with the reference's, and name the mistake in them."""
-        expected = ask(self.answer, cases)
-        verdict = judge(self.name, self.parts, cases, got, expected)
-        if verdict.status in ("wrong", "raised"):  # only then are the wrong answers worth asking
-            verdict = judge(self.name, self.parts, cases, got, expected, self.wrong_answers(cases))
-        return verdict
-
     def grade(self, answer: Any, *key: str | bytes) -> Verdict:
         """Ask and judge in this process: for trusted answers, and for plain nbgrader."""
-        cases = self.hidden_cases(*key)
-        return self.judge(cases, ask(answer, cases))
-
-    def wrong_answers(self, cases: Sequence[Case]) -> list[WrongAnswer]:
-        """What each named mistake answers to `cases`."""
-        return [WrongAnswer(m.name, m.says, ask(m.answer, cases)) for m in self.mistakes]
+        return Sheet(self, self.hidden_cases(*key)).grade(answer)
 
     def visible(self) -> dict[str, Any]:
         """All that a student's bundle knows of the exercise, as plain data: no code."""
-        cases = self.visible_cases
-        wrong = [vars(answer) for answer in self.wrong_answers(cases)]
-        return self._data(cases, ask(self.answer, cases), wrong)
+        sheet = Sheet(self, self.visible_cases)
+        return self._data(sheet.cases, sheet.expected, [vars(answer) for answer in sheet.wrong])
 
     def _data(
         self, cases: Sequence[Case], expected: Sequence[Answer], wrong: Sequence[Mapping[str, Any]]
@@ -124,6 +110,34 @@ class Exercise:
             "expected": list(expected),
             "wrong": list(wrong),
         }
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One set of an exercise's cases, and what the reference and the mistakes answer to them."""
+
+    exercise: Exercise
+    cases: Sequence[Case]
+
+    @cached_property
+    def expected(self) -> list[Answer]:
+        return ask(self.exercise.answer, self.cases)
+
+    @cached_property
+    def wrong(self) -> list[WrongAnswer]:
+        mistakes = self.exercise.mistakes
+        return [WrongAnswer(m.name, m.says, ask(m.answer, self.cases)) for m in mistakes]
+
+    def judge(self, got: Sequence[Answer]) -> Verdict:
+        """Compare answers to the cases with the reference's, and name the mistake in them."""
+        known = (self.exercise.name, self.exercise.parts, self.cases, got, self.expected)
+        verdict = judge(*known)
+        # Only an answer that is not right makes it worth asking the wrong ones.
+        return judge(*known, self.wrong) if verdict.status in ("wrong", "raised") else verdict
+
+    def grade(self, answer: Any) -> Verdict:
+        """Ask a trusted answer in this process, and judge it."""
+        return self.judge(ask(answer, self.cases))
 
 
 def _none(_: Draw) -> list[Case]:

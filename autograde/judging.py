@@ -16,7 +16,7 @@ from helpers.compare import Failure, Verdict
 from helpers.probe import Answer
 
 from . import sandbox
-from .exercise import Exercise
+from .exercise import Exercise, Sheet
 from .exercises import LESSONS, exercises
 from .rebuild import Step, program
 
@@ -118,7 +118,7 @@ def judge_reply(
         if reply["answers"] is None:
             return _undefined(exercise, reply.get("error"), written)
         answers = [_valid(answer) for answer in reply["answers"]]
-        return exercise.judge(cases, answers)
+        return Sheet(exercise, cases).judge(answers)
     except Exception:  # hostile data may break a comparison anywhere: it earns nothing
         return _nothing(exercise, "not answered", PROBLEMS["nonsense"])
 

@@ -172,15 +172,23 @@ def _assemble(
             cell.source = sources[grade_id(cell)]
         cells.append(cell)
         cells += [_as_added(new) for anchor, new in added if anchor in names]
-    # What was added before the first known cell still needs the lesson's imports.
-    setup = next((i for i, c in enumerate(cells) if grade_id(c) == "setup"), None)
-    if setup is not None:
-        cells.insert(0, cells.pop(setup))
-    for number, cell in enumerate(cells):
-        if ADDED in cell.metadata.get("tags", ()):
+    rebuilt.cells = _setup_first(cells)
+    for number, cell in enumerate(rebuilt.cells):
+        if _is_added(cell):
             cell["id"] = f"{ADDED}-{number:03d}"
-    rebuilt.cells = cells
     return rebuilt
+
+
+def _setup_first(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """What the student added in front of the lesson's imports may need them: it moves behind."""
+    setup = next((i for i, cell in enumerate(cells) if grade_id(cell) == "setup"), -1)
+    before = cells[: setup + 1]
+    early = [cell for cell in before if _is_added(cell)]
+    return [cell for cell in before if not _is_added(cell)] + early + cells[setup + 1 :]
+
+
+def _is_added(cell: NotebookNode) -> bool:
+    return ADDED in cell.metadata.get("tags", ())
 
 
 def _fill(slots: dict[str, Slot]) -> tuple[dict[str, str], dict[str, list[NotebookNode]]]:

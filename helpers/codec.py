@@ -22,7 +22,7 @@ class BadDataError(ValueError):
 def pack(tree: Any) -> bytes:
     """Write dicts, lists, strings, numbers, None and tensors as bytes."""
     tensors: dict[str, Tensor] = {}
-    text = json.dumps(_flatten(tree, tensors), sort_keys=True)
+    text = json.dumps(_flatten(tree, tensors))  # in the order given: arguments have one
     # safetensors keeps no metadata without a tensor, so the text travels as one.
     tensors["tree"] = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
     return save(tensors)

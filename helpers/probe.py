@@ -114,12 +114,20 @@ def _observe(path: str, value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, list | tuple) and value:
         return [pair for i, item in enumerate(value) for pair in _observe(f"{path} {i}", item)]
     if isinstance(value, Tensor):
-        return [(path, value.detach().cpu().contiguous())]
+        return [(path, _plain_tensor(value))]
     if isinstance(value, bool | int | float | str):
         return [(path, value)]
     if hasattr(value, "__array__") and hasattr(value, "dtype"):  # numpy's arrays and numbers
         return [(path, {KIND: "numpy", "tensor": torch.as_tensor(value)})]
     return [(path, {KIND: type(value).__name__})]
+
+
+def _plain_tensor(value: Tensor) -> Any:
+    """Its numbers on the CPU, laid out densely; complex ones are no answer to anything here."""
+    if value.is_complex() or value.is_quantized:
+        return {KIND: f"a {value.dtype} tensor"}
+    dense = value.detach().to_dense() if value.layout != torch.strided else value.detach()
+    return dense.cpu().contiguous()
 
 
 def _tensors(inputs: dict[str, Any]) -> list[tuple[str, Tensor]]:

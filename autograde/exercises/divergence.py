@@ -215,6 +215,15 @@ def library_function(logits: Tensor, ref_logits: Tensor) -> Tensor:
 
 
 @categorical_kl.wrong(
+    "F.kl_div came back with one number, divided by the length of the first axis. Ask it for "
+    'reduction="none", or write the sum over the last axis yourself.'
+)
+def library_loss(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
+    return F.kl_div(log_ref, log_policy, log_target=True, reduction="batchmean")
+
+
+@categorical_kl.wrong(
     "Right except for logits of −inf: 0 · (−inf) is NaN. Replace the −inf before multiplying."
 )
 def zero_times_infinity(logits: Tensor, ref_logits: Tensor) -> Tensor:

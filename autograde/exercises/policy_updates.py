@@ -174,7 +174,9 @@ def probabilities(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> T
     return _chosen((logits / temperature).softmax(-1), tokens)
 
 
-@token_log_probs.wrong("These are logits as they came: they are not yet normalised. Use log_softmax.")
+@token_log_probs.wrong(
+    "These are logits as they came: they are yet to be normalised, with log_softmax."
+)
 def not_normalised(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
     return _chosen(logits / temperature, tokens)
 
@@ -602,7 +604,8 @@ def log_ratio(logp: Tensor, old_logp: Tensor) -> Tensor:
 
 
 @importance_ratio.wrong(
-    "The log-probabilities were divided. Dividing probabilities is subtracting logarithms, then exp."
+    "The log-probabilities were divided. A quotient of probabilities is a difference "
+    "of logarithms, then exp."
 )
 def ratio_of_logs(logp: Tensor, old_logp: Tensor) -> Tensor:
     return logp / old_logp.detach()
@@ -683,7 +686,7 @@ def of_whole_responses(logp: Tensor, old_logp: Tensor) -> Tensor:
     return (logp - old_logp.detach()).sum(-1).exp()
 
 
-@importance_ratio.wrong("An input was changed in place (sub_, exp_, −=): compute into a new tensor.")
+@importance_ratio.wrong("An input was changed in place (sub_, exp_, −=): compute a new tensor.")
 def in_place(logp: Tensor, old_logp: Tensor) -> Tensor:
     return logp.sub_(old_logp.detach()).exp()
 
@@ -873,9 +876,7 @@ def clipped_objective(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: T
     return gains.sum() / _count(mask)
 
 
-@surrogate_objective.wrong(
-    "The advantages were standardised first. They are used as given here."
-)
+@surrogate_objective.wrong("The advantages were standardised first. They are used as given here.")
 def advantage_standardised(
     logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
 ) -> Tensor:

@@ -16,7 +16,7 @@ log_ratio = Exercise(
     "log_ratio",
     parts={VALUES: 1, GRADIENT: 1, TINY: 1, RULES: 1},
     hints=(
-        "The answer is a difference of two logarithms, entry by entry. In nats, so which logarithm?",
+        "The answer is a difference of two logarithms, entry by entry. In nats: so which one?",
         "torch.log works on a whole tensor, and so does minus: no loop is needed. Do not leave the "
         "graph (no .item(), .detach() or numpy), as the gradient with respect to p counts.",
         "p.log() is the first of the two terms. Nothing needs to be added inside the logarithm: "
@@ -126,7 +126,8 @@ def detached(p: Tensor, q: Tensor) -> Tensor:
 
 @log_ratio.wrong(
     "A small constant was added inside the logarithm (or the probability was clamped). It "
-    "swallows tiny probabilities: 1e-12 is no longer told from 1e-8. p and q are above 0; add nothing."
+    "swallows tiny probabilities: 1e-12 is no longer told from 1e-8. p and q are above 0: add "
+    "nothing."
 )
 def small_constant_added(p: Tensor, q: Tensor) -> Tensor:
     return (p + 1e-8).log() - (q + 1e-8).log()
@@ -185,8 +186,8 @@ q00_units = Quiz(
 )
 q00_units.distractor(
     "A",
-    "A log-ratio is no difference of probabilities: log 0.02 − log 0.01 is log 2 as well, and there "
-    "the difference is 0.01.",
+    "A log-ratio is no difference of probabilities: log 0.02 − log 0.01 is log 2 as well, and "
+    "there the difference is 0.01.",
 )
 q00_units.distractor(
     "B", "The order is turned: above 0 means that the first one, p, is the larger."

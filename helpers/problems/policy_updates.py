@@ -43,7 +43,7 @@ class Responses(NamedTuple):
 
 
 def old_table() -> Float[Tensor, "word word"]:
-    """Logits of the old policy, in float64: row = the word before, column = the word that follows."""
+    """Logits of the old policy, in float64: the word before in rows, the next in columns."""
     return torch.tensor(OLD_PROBABILITIES, dtype=torch.float64).log()
 
 
@@ -121,7 +121,7 @@ def exact_advantage(
 
 
 def _expected_scores(old: Float[Tensor, "word word"]) -> Float[Tensor, "place word praise"]:
-    """The score that old can expect when it has reached a place, with a last word and some praise."""
+    """The score that old can expect, from each place, last word and praise so far."""
     final = points(torch.arange(LENGTH + 1))
     scores = [final.expand(len(WORDS), -1)]
     for _ in range(LENGTH):
@@ -144,13 +144,13 @@ def expectation_weight(
     return chance.prod(-1, keepdim=True) * responses.mask.sum()
 
 
-def uphill(
-    objective: Callable[[Tensor], Tensor], table: Float[Tensor, "word word"]
+def gradient_at(
+    table: Float[Tensor, "word word"], objective: Callable[[Tensor], Tensor]
 ) -> Float[Tensor, "word word"]:
-    """The direction in which the objective rises most steeply at `table`, of length 1."""
+    """The gradient of the objective with respect to the logits, at `table`."""
     start = table.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(objective(start), start)
-    return gradient / gradient.norm()
+    return gradient
 
 
 def divergence_from_old(

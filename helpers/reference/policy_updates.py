@@ -35,7 +35,7 @@ def token_log_probs(
     Example: logits (log 3, 0), next token 0: log 3/4; at temperature 1/2: log 9/10.
     """
     scaled = logits[:, :-1] / temperature
-    # No log-probability of the words that were not drawn is kept: that would be a second vocabulary.
+    # Only what was drawn is kept: log-probabilities of all words would be another copy of logits.
     drawn = scaled.gather(-1, tokens[:, 1:, None]).squeeze(-1)  # batch time-1
     return drawn - scaled.logsumexp(dim=-1)
 
@@ -46,7 +46,7 @@ def masked_mean(
 ) -> Float[Tensor, ""]:
     """Mean over the real tokens of the whole batch, each of them counting the same.
 
-    mask: True where the token counts; what stands elsewhere, inf and nan included, is never read.
+    mask: True where the token counts; what stands elsewhere, inf and nan too, is never read.
     Returns 0 when no token counts.
     Raises TypeCheckError if shapes or dtypes disagree.
     Source: https://github.com/PrimeIntellect-ai/prime-rl/pull/2084, on masks that multiply.
@@ -66,7 +66,7 @@ def importance_ratio(
     Returns policy / old, per token: 1 where nothing has changed.
     Raises TypeCheckError if shapes or dtypes disagree.
     Source: PPO (arXiv 1707.06347), r_t(θ).
-    Example: from 1/4 to 1/2 is a ratio of 2, and the gradient with respect to logp is 2 as well.
+    Example: from 1/4 to 1/2: a ratio of 2, and its gradient with respect to logp is 2 too.
     """
     return (logp - old_logp.detach()).exp()
 
@@ -80,7 +80,7 @@ def surrogate_objective(
 ) -> Float[Tensor, ""]:
     """What the old policy's data promise of the new one: J, to be maximised.
 
-    logp: log-probability of each token under the policy, in nats; the only input that is varied.
+    logp: log-probability of each token under the policy, in nats; it alone is varied.
     old_logp: under the policy that drew the tokens; a constant.
     advantage: how much better the token was than old does on average; a constant.
     mask: True on real tokens; what stands elsewhere reaches neither value nor gradient.

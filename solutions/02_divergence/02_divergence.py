@@ -1,20 +1,21 @@
 # %% [markdown]
 # # 02 · Measuring how far the policy moved
 #
-# A penalty needs a number: how far is the policy from where it started? After this lesson you can
+# A penalty needs a number: how far is the policy from where it started? After this lesson you
+# can
 #
 # - compute KL(policy ‖ ref) exactly for one choice, impossible outcomes included;
 # - price a whole response from the log-probabilities of its tokens;
 # - estimate a divergence from drawn tokens, and say which estimator is biased or noisy.
 #
-# About 75 minutes. It needs lesson 01 (log-probabilities, masks). All logarithms are natural: nats.
+# About 75 minutes. It needs lesson 01: log-probabilities and masks. All logarithms are natural.
 
 # %% setup
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from helpers import check, hint, pick_device, progress, ready, shaped
+from helpers import check, hint, pick_device, progress, ready, shaped  # noqa: F401
 from helpers.plots.divergence import (
     plot_bias_and_spread,
     plot_estimators,
@@ -37,27 +38,32 @@ from helpers.problems.divergence import (
 )
 
 # %% [markdown]
-# ## 2.1 One choice, exactly *(6 points, 20 min, medium)*
+# ## 2.1 One choice, exactly *(6 points, 15 min, medium)*
 #
-# The policy draws one of a few outcomes. Its divergence from the reference is the mean, over the
-# policy's own draws, of how much likelier it made what it drew:
+# The policy draws one of a few outcomes. Its divergence from the reference is the mean, over
+# its own draws, of how much likelier it has made what it drew, in nats:
 #
-# $$\mathrm{KL}(\text{policy}\,\|\,\text{ref}) = \sum_y \text{policy}(y)\,\bigl[\log \text{policy}(y) - \log \text{ref}(y)\bigr]$$
-#
-# The name on the left does the drawing. **Predict**: ref gives an outcome probability 0.2 and the
-# policy 0.9. Which direction is the larger one? What happens to each as the policy nears 1?
+# $$\mathrm{KL}(\text{policy}\,\|\,\text{ref}) =
+# \textstyle\sum_y \text{policy}(y)\,\bigl[\log \text{policy}(y) - \log \text{ref}(y)\bigr]$$
+
+# %% [markdown]
+# The name on the left does the drawing. **Predict**: ref gives an outcome probability 0.2, the
+# policy 0.9. Which is larger, KL(policy ‖ ref) or KL(ref ‖ policy)? And what becomes of each as
+# the policy's probability nears 1?
 
 # %% demo
 plot_two_directions(ref=0.2)
 
 # %% [markdown]
-# Near the reference both directions agree; far away they do not. At the right edge the policy stops
-# drawing the second outcome: KL(policy ‖ ref) stays finite, as what is never drawn is never paid for,
-# while KL(ref ‖ policy) grows without bound.
+# At the right edge the policy stops drawing the second outcome. KL(policy ‖ ref) stays finite
+# there: what is never drawn is never paid for. KL(ref ‖ policy) grows without bound. So there
+# are two rules:
 #
-# Two rules for probability 0 follow. An outcome that the policy never draws costs 0, whatever ref
-# thinks of it. One that the policy draws and ref never does costs +∞. Such outcomes have a logit of −∞,
-# and 0 · (−∞) is NaN in floating point. **Write it** so that both rules hold, in the gradient too.
+# - an outcome that the policy never draws costs 0, whatever ref thinks of it;
+# - an outcome that the policy draws and ref never does costs +∞.
+#
+# "Never" is a logit of −∞, and 0 · (−∞) is NaN in floating point. **Write it** so that both
+# rules hold, and so that a finite divergence has a finite gradient.
 
 
 # %% exercise="categorical_kl"
@@ -89,9 +95,9 @@ def categorical_kl(
 check("categorical_kl", categorical_kl)
 
 # %% [markdown]
-# **Look at yours.** The reference below has two humps. Among 3,078 single-humped policies, your
-# function finds the one with the least KL(policy ‖ ref) and, with its arguments exchanged, the one with
-# the least KL(ref ‖ policy). **Predict** where each puts its hump.
+# **Look at yours.** The reference below has two humps; each candidate policy has one. Your
+# function picks the candidate of least KL(policy ‖ ref) and, with its arguments exchanged, the
+# one of least KL(ref ‖ policy). **Predict** where each puts its hump.
 
 # %% demo
 if ready("categorical_kl"):
@@ -99,53 +105,52 @@ if ready("categorical_kl"):
     refs = ref.expand_as(candidates)
     closest = candidates[categorical_kl(candidates, refs).argmin()]
     covering = candidates[categorical_kl(refs, candidates).argmin()]
+    print(f"{len(candidates):,} candidates compared")
     plot_fits(ref, closest, covering)
 
 # %% [markdown]
-# KL(policy ‖ ref) is *mode-seeking*: it charges for drawing what ref finds unlikely, and nothing for
-# leaving part of ref unused. KL(ref ‖ policy) is *mass-covering*: it charges for every place where
-# ref goes and the policy does not.
+# KL(policy ‖ ref) is *mode-seeking*: it charges for drawing what ref finds unlikely, and
+# nothing for leaving a part of ref unused. KL(ref ‖ policy) is *mass-covering*: it charges for
+# every place where ref goes and the policy does not.
 #
-# A penalty that keeps a policy from writing what its reference would not is the first one, and it can
-# be estimated from what the policy writes. From here on the divergence is KL(policy ‖ ref).
+# To keep a policy from writing what its reference would not, you want the first, and the
+# policy's own text is enough to estimate it. From here on, the divergence is KL(policy ‖ ref).
 
 # %% [markdown]
-# ## 2.2 A trajectory, and what the environment adds *(1 point, 5 min, easy)*
+# ## 2.2 A trajectory, and the environment's part *(1 point, 5 min, easy)*
 #
-# A policy acts many times, and the environment answers each time. A trajectory $\tau$ of states and
-# actions has log-probability
+# A policy acts many times, and the environment answers each time. A trajectory of states $s_t$
+# and actions $a_t$ has log-probability
 #
-# $$\textstyle \log p(s_0) + \sum_t \log \pi_\theta(a_t \mid s_t) + \sum_t \log p(s_{t+1} \mid s_t, a_t)$$
+# $$\textstyle \log p(s_0) + \sum_t
+# \bigl[\log \pi_\theta(a_t \mid s_t) + \log p(s_{t+1} \mid s_t, a_t)\bigr]$$
 #
-# and its penalty is that sum under the policy minus that sum under ref. Nobody knows the transition
-# probabilities $p$ of the real world. **Predict**: what does leaving them out of the penalty cost?
+# Its penalty is this sum under the policy minus the same sum under ref. Out in the world nobody
+# knows the transitions $p$. **Predict**: what does it cost to leave them out of the penalty?
 
 # %% demo
 world, elsewhere = random_world(seed=0), random_world(seed=1)
-actions, moves = trajectory_log_probs(world, random_policy(seed=2))
-ref_actions, ref_moves = trajectory_log_probs(world, random_policy(seed=3))
-_, moves_elsewhere = trajectory_log_probs(elsewhere, random_policy(seed=3))
-complete = (actions + moves) - (ref_actions + ref_moves)
-short = actions - ref_actions
-print("penalty of a trajectory   complete   actions only   transitions alone, under the policy")
+policy, ref = random_policy(seed=2), random_policy(seed=3)
+chosen, led = trajectory_log_probs(world, policy)  # what the policy did, what the world did
+ref_chosen, ref_led = trajectory_log_probs(world, ref)
+complete, short = (chosen + led) - (ref_chosen + ref_led), chosen - ref_chosen
+print("trajectory    log p of the world    complete penalty    actions only")
 for i in (0, 100, 647):
-    print(
-        f"{f'{i + 1} of {len(short)}':>23}   {complete[i]:8.4f}   {short[i]:12.4f}   {moves[i]:19.4f}"
-    )
-print(f"greatest gap over all {len(short)} trajectories: {(complete - short).abs().max():.0e}")
+    print(f"{i + 1:10}    {led[i]:18.4f}    {complete[i]:16.4f}    {short[i]:12.4f}")
+print(f"all {len(short)}: greatest gap {(complete - short).abs().max():.0e} nats")
 assert torch.allclose(complete, short, rtol=0, atol=1e-12)
-apart = (actions + moves) - (ref_actions + moves_elsewhere) - short
-print(f"the same, ref's trajectories taken in another world: {apart.abs().max():.2f}")
+_, led_elsewhere = trajectory_log_probs(elsewhere, ref)
+gap = (led - led_elsewhere).abs().max()
+print(f"all {len(short)}, had ref met another world: greatest gap {gap:.2f} nats")
 
 # %% [markdown]
-# **Quiz.** Dropping the transition probabilities from the penalty of a trajectory costs
+# **Quiz.** Xiao & Zhu ([section 4.3.3](https://arxiv.org/abs/2501.09223)) keep only the
+# policies' terms of the penalty. What does dropping the transition probabilities cost?
 #
-# - A: a little accuracy: it is an approximation, good when transitions are nearly deterministic;
-# - B: nothing for a language model, whose environment is deterministic, but something elsewhere;
-# - C: nothing, if both policies meet the same dynamics: the terms cancel on every trajectory;
-# - D: no bias, but more noise, as the transition terms would have made the penalty steadier.
-#
-# Xiao & Zhu ([section 4.3.3](https://arxiv.org/abs/2501.09223)) drop them too. Answer with a letter.
+# - A: a little accuracy; it is an approximation, good when transitions are nearly deterministic
+# - B: nothing for a language model, whose environment is deterministic, but something elsewhere
+# - C: nothing, if both policies meet the same dynamics: the terms cancel on every trajectory
+# - D: no bias, but more noise, as the transition terms would have made the penalty steadier
 
 # %% quiz="q02_dynamics"
 q02_dynamics = "C"
@@ -154,15 +159,19 @@ q02_dynamics = "C"
 check("q02_dynamics", q02_dynamics)
 
 # %% [markdown]
-# ## 2.3 The price of a response *(6 points, 10 min, medium)*
+# ## 2.3 The price of a response *(6 points, 12 min, medium)*
 #
-# A language model's actions are tokens, so the penalty of a response $y$ to a prompt $x$ is
+# A language model acts by tokens. The penalty of its response $y$ to a prompt $x$ is a sum:
 #
-# $$\textstyle \log \pi_\theta(y \mid x) - \log \pi_{\mathrm{ref}}(y \mid x) = \sum_t \bigl[\log \pi_\theta(y_t \mid x, y_{<t}) - \log \pi_{\mathrm{ref}}(y_t \mid x, y_{<t})\bigr]$$
-#
-# It charges the policy for how much likelier it has made those very words. Rows of a batch differ in
-# length, and anything may stand in the padding. **Predict**: can the price of one response be negative?
-# Can the mean price of the policy's responses? Then write it, with no loop.
+# $$\log \pi_\theta(y \mid x) - \log \pi_{\mathrm{ref}}(y \mid x) = \textstyle\sum_t
+# \bigl[\log \pi_\theta(y_t \mid x, y_{<t}) - {}
+# \log \pi_{\mathrm{ref}}(y_t \mid x, y_{<t})\bigr]$$
+
+# %% [markdown]
+# It charges the policy for how much likelier it has made those very words. Responses in a batch
+# differ in length, and anything may stand in the padding. **Predict**: can the price of one
+# response be negative? Can the mean price, over the policy's own responses? Then write it, with
+# no loop.
 
 
 # %% exercise="sequence_log_ratio"
@@ -191,10 +200,10 @@ def sequence_log_ratio(
 check("sequence_log_ratio", sequence_log_ratio)
 
 # %% [markdown]
-# **Look at yours.** This language has three words and responses of at most four, so all can be listed.
-# The policy has come to like "good". The cell prices every response, and compares two ways to the
-# same divergence: the mean price of a response, and the mean sum, over the positions of a response, of
-# your exact `categorical_kl` between the two distributions of the next word.
+# **Look at yours.** This language has three words and responses of at most four, so all of them
+# can be listed; the policy has come to like "good". The cell compares two ways to one
+# divergence: the mean price of a response, and the mean of your exact `categorical_kl`, summed
+# over a response's positions.
 
 # %% demo
 if ready("categorical_kl", "sequence_log_ratio"):
@@ -203,20 +212,25 @@ if ready("categorical_kl", "sequence_log_ratio"):
     by_response = (language.probability * prices).sum()
     next_word = categorical_kl(language.logits, language.ref_logits)[language.previous]
     by_position = (language.probability * (next_word * language.mask).sum(dim=1)).sum()
-    print(f"mean price {by_response:.10f}, mean of exact KLs {by_position:.10f}")
+    print(f"mean price of a response      {by_response:.10f} nats")
+    print(f"mean sum of exact divergences {by_position:.10f} nats")
     assert torch.allclose(by_response, by_position, rtol=0, atol=1e-12)
+    by_ref = (language.ref_probability * prices).sum()
+    print(f"mean price, had ref written   {by_ref:.10f} nats")
     plot_prices(prices, language.probability, language.responses)
 
 # %% [markdown]
-# One response may be cheaper than free: the policy made it *rarer*. The mean over the policy's own
-# responses is KL(policy ‖ ref), and never negative. So a batch whose mean stays below 0 says that
-# something else is wrong, for instance that the tokens were not drawn from the policy that scored them.
+# One response may be cheaper than free: the policy has made it *rarer*. The mean over the
+# policy's own responses is KL(policy ‖ ref), which is never negative. Over somebody else's
+# responses it is another number and may well be negative: see the third line. So a mean that
+# stays below 0 in your logs says that the tokens were not drawn from the policy that scored
+# them.
 
 # %% [markdown]
 # ## 2.4 Read a penalty *(2 points, 5 min, easy)*
 #
-# You maximise $J - \beta \cdot \text{penalty}$ with $\beta > 0$. An update took the policy away from
-# ref, and both score one response:
+# You maximise $J - \beta \cdot \text{penalty}$ with $\beta > 0$. An update moved the policy
+# away from ref. Policy and ref score one response:
 #
 # | token | 1 | 2 | 3 | 4 |
 # |---|---|---|---|---|
@@ -225,9 +239,9 @@ if ready("categorical_kl", "sequence_log_ratio"):
 # | mask | True | True | True | False |
 
 # %% [markdown]
-# **Quiz.** What is the penalty of this response, in nats to two decimals? And taken by itself, does the
-# term −β · penalty on this response `"encourages"` or `"discourages"` the update? Answer with a dict:
-# `{"penalty": …, "effect": …}`.
+# **Quiz.** What is the penalty of this response, in nats, to two decimals? Taken by itself and
+# on this response, does the term −β · penalty act for the update (`"encourages"`) or against it
+# (`"discourages"`)? Answer with a dict: `{"penalty": …, "effect": …}`.
 
 # %% quiz="q02_interpret_penalty"
 q02_interpret_penalty = {"penalty": -1.3, "effect": "encourages"}
@@ -236,14 +250,16 @@ q02_interpret_penalty = {"penalty": -1.3, "effect": "encourages"}
 check("q02_interpret_penalty", q02_interpret_penalty)
 
 # %% [markdown]
-# ## 2.5 One token is all you see *(8 points, 10 min, easy)*
+# ## 2.5 One token is all you see *(8 points, 8 min, easy)*
 #
-# With 150,000 possible tokens at each position you rarely sum over them all: you have one drawn token
-# and its two log-probabilities. An estimator turns these into a number whose mean over the policy's
-# tokens should be the KL. The definition itself offers the first one, $k_1$, and near 0, where a
-# divergence is half of a square, there is a second, $k_2$ ([Schulman 2020](http://joschu.net/blog/kl-approx.html)):
+# With a large vocabulary and long responses you do not sum over all outcomes. You have the
+# tokens that were drawn and, for each, two log-probabilities. An *estimator* turns these into a
+# number whose mean over the policy's tokens should be KL(policy ‖ ref). The definition offers
+# the first. Near 0, where a divergence is half of a square, there is a second ([Schulman
+# 2020](http://joschu.net/blog/kl-approx.html)):
 #
-# $$k_1 = \log \text{policy} - \log \text{ref} \qquad\qquad k_2 = \tfrac12\,(\log \text{policy} - \log \text{ref})^2$$
+# $$k_1 = \log \text{policy} - \log \text{ref} \qquad
+# k_2 = \tfrac12 (\log \text{policy} - \log \text{ref})^2$$
 
 
 # %% exercise="k1"
@@ -292,38 +308,42 @@ check("k2", k2)
 # %% [markdown]
 # ## 2.6 Unbiased and never negative *(7 points, 15 min, hard)*
 #
-# Let *ratio* be ref/policy of the drawn token. Over the policy's tokens its mean is 1, so ratio − 1 has
-# mean 0 and may be added to $k_1 = -\log \text{ratio}$ without moving the mean:
+# Let *ratio* be ref/policy of the drawn token. Its mean over the policy's tokens is the sum of
+# ref's probabilities, 1. So ratio − 1 has mean 0, and adding it to $k_1 = -\log \text{ratio}$
+# keeps the mean:
 #
 # $$k_3 = (\text{ratio} - 1) - \log \text{ratio}$$
 #
-# **Predict** from the picture: why can this never be negative?
+# **Predict** from the picture: why is this never negative?
 
 # %% demo
 plot_tangent()
 
 # %% [markdown]
-# On paper that is all. On a computer, write $\delta = \log \text{ratio}$, so that
-# $k_3 = e^\delta - 1 - \delta \approx \tfrac12\delta^2$ when the policy has hardly moved. **Predict**: float32
-# keeps about 7 digits, float64 about 16. From which δ on does each of them get this subtraction wrong?
+# On paper that is all. On a computer, write $\delta = \log \text{ratio}$: then $k_3$ is
+# $e^\delta - 1 - \delta$, about $\tfrac12\delta^2$ while the policy has hardly moved.
+# **Predict**: float32 keeps some 7 digits, float64 some 16. Below which δ does each get this
+# subtraction wrong?
 
 # %% demo
-print("    δ          k3   subtracted in float32   subtracted in float64")
+print("    δ           k3    subtracted in float32    subtracted in float64")
 for delta in (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8):
     series = delta**2 / 2 + delta**3 / 6 + delta**4 / 24 + delta**5 / 120
-    got = []
+    plain = []
     for dtype in (torch.float32, torch.float64):
         d = torch.tensor(delta, dtype=dtype)
-        got.append((torch.exp(d) - d - 1).item())
-    print(f"{delta:.0e}  {series:.4e}   {got[0]:21.4e}   {got[1]:21.4e}")
+        plain.append((torch.exp(d) - d - 1).item())
+    print(f"{delta:.0e}   {series:.4e}    {plain[0]:21.4e}    {plain[1]:21.4e}")
+steps = [torch.finfo(dtype).eps for dtype in (torch.float32, torch.float64)]
+print(f"step between numbers just above 1:    {steps[0]:.1e}    {steps[1]:21.1e}")
 
 # %% [markdown]
-# $e^\delta$ is a number near 1, and a number near 1 is stored in steps of $1.2 \cdot 10^{-7}$ in float32
-# and $2.2 \cdot 10^{-16}$ in float64. The answer, $\tfrac12\delta^2$, is smaller than a step long before δ
-# looks small: taking away the 1 and the δ leaves what rounding left, with either sign. This is *cancellation*.
+# $e^\delta$ is a number near 1, and numbers near 1 are stored in the steps of the last line.
+# The answer, $\tfrac12\delta^2$, is smaller than a step long before δ looks small. Taking away
+# the 1 and the δ then leaves nothing but rounding, of either sign. This is *cancellation*.
 #
-# The cure is not to pass through 1: the function usually called *expm1* computes $e^\delta - 1$ directly and
-# keeps the digits of a small result. Write $k_3$ with it.
+# The cure is not to pass through 1. The function usually called *expm1* finds $e^\delta - 1$
+# directly and keeps the digits of a small result. Write $k_3$ with it.
 
 
 # %% exercise="k3"
@@ -349,12 +369,12 @@ def k3(
 check("k3", k3)
 
 # %% [markdown]
-# **Look at yours**, twice: its rounding error beside that of the plain subtraction, and the three
-# estimators side by side as functions of the log-ratio of one token.
+# **Look at yours**, twice: its rounding error beside that of the plain subtraction, and the
+# three estimators side by side as functions of one token's log-ratio.
 
 # %% demo
 if ready("k3"):
-    delta = torch.logspace(-8, -1, 29, dtype=torch.float64)
+    delta = torch.logspace(-7, -1, 13, dtype=torch.float64)
     exact = sum(delta**n / torch.arange(1, n + 1).prod() for n in range(2, 10))
     errors = {}
     for dtype in (torch.float32, torch.float64):
@@ -366,126 +386,153 @@ if ready("k3"):
 # %% demo
 if ready("k1", "k2", "k3"):
     log_ratio = torch.linspace(-2.0, 2.0, 201)
-    certain = torch.zeros_like(log_ratio)
-    plot_estimators(log_ratio, {k.__name__: k(log_ratio, certain) for k in (k1, k2, k3)})
+    zero = torch.zeros_like(log_ratio)
+    plot_estimators(log_ratio, {k.__name__: k(log_ratio, zero) for k in (k1, k2, k3)})
 
 # %% [markdown]
-# Read the picture from the left: a token that the policy made rarer. $k_1$ answers with a negative
-# number and relies on other tokens to make up for it; $k_3$ answers with a large positive one. Both have
-# the right mean. $k_2$ does not care about the sign, and pays for that with a bias.
+# Begin at the left: a token that the policy has made rarer. $k_1$ answers with a negative
+# number and leaves it to other tokens to make up for it; $k_3$ answers with a large positive
+# one. Both have the right mean. $k_2$ does not look at the sign, and pays for that with a bias.
+# How large?
 
 # %% [markdown]
-# ## 2.7 Which one to trust *(no points, 10 min)*
+# ## 2.7 Which one to trust *(10 min)*
 #
-# Tokens are hard to check against, normal numbers are not. Let policy = N(m, 1) and ref = N(0, 1): the
-# true KL is m²/2. **Predict** for m = 0.1, a divergence of 0.005 nats: how many samples does $k_1$
-# need for a 10 % error? And $k_3$? Spreads of one sample, divided by the true KL, have closed forms:
+# Let policy = N(m, 1) and ref = N(0, 1), where everything is known: the true KL is $m^2/2$, the
+# one bias is $k_2$'s, $m^2/4$ of the true KL, and the spreads of one draw, over the true KL,
+# are
 #
-# $$k_1:\ \frac{2}{m} \qquad\quad k_2:\ \sqrt{2 + m^2} \qquad\quad k_3:\ \frac{2}{m^2}\sqrt{e^{m^2} - 1 - m^2}$$
+# $$k_1:\ \frac2m \qquad k_2:\ \sqrt{2 + m^2} \qquad
+# k_3:\ \frac{2}{m^2}\sqrt{e^{m^2} - 1 - m^2}$$
 #
-# and the only bias is $k_2$'s, $m^2/4$. First the claim is checked: your functions, integrated.
+# **Predict** for m = 0.1: how many draws does $k_1$ need for an error of 10 %? And $k_3$?
+
+# %% [markdown]
+# First the claim itself, to $10^{-8}$: your functions, integrated over the policy's density.
+# The same numbers, rounded, stand in [Schulman's table](http://joschu.net/blog/kl-approx.html).
 
 # %% demo
 if ready("k1", "k2", "k3"):
     for m in (0.1, 1.0):
         x = torch.linspace(m - 14, m + 14, 20_001, dtype=torch.float64)
-        logp, ref_logp = unit_normal_logp(x, m), unit_normal_logp(x, 0.0)
-        true, density = m**2 / 2, logp.exp()
+        logp, ref_logp, true = unit_normal_logp(x, m), unit_normal_logp(x, 0.0), m**2 / 2
         for k in (k1, k2, k3):
-            mean = torch.trapezoid(density * k(logp, ref_logp), x)
-            spread = torch.trapezoid(density * (k(logp, ref_logp) - mean) ** 2, x).sqrt()
-            found = ((mean / true - 1).item(), (spread / true).item())
-            closed = estimator_closed_forms(m)[k.__name__]
-            print(f"m = {m:3}  {k.__name__}  bias {found[0]:7.4f}  spread {found[1]:7.4f}")
-            assert max(abs(f - c) for f, c in zip(found, closed, strict=True)) < 1e-8
+            values = k(logp, ref_logp) / true
+            mean = torch.trapezoid(logp.exp() * values, x)
+            spread = torch.trapezoid(logp.exp() * (values - mean) ** 2, x).sqrt()
+            print(f"m = {m}   {k.__name__}   bias {mean - 1:7.4f}   spread {spread:7.4f}")
+            bias, closed = estimator_closed_forms(m)[k.__name__]
+            assert max(abs(mean - 1 - bias), abs(spread - closed)) < 1e-8
 
 # %% [markdown]
-# Integration and closed form agree to $10^{-8}$, and with the table in Schulman's post. Now samples,
-# as in training: 10 seeds with 100,000 draws each. Every dot is a seed; a black bar is the closed form.
+# Now draws, as in training: 10 seeds of 100,000 each.
 
 # %% demo
 if ready("k1", "k2", "k3"):
     device, measured = pick_device(), {}
     for m in (0.1, 1.0):
-        rows = {name: [] for name in ("k1", "k2", "k3")}
+        rows = {k.__name__: [] for k in (k1, k2, k3)}
         for seed in range(10):
             noise = torch.randn(100_000, generator=torch.Generator().manual_seed(seed))
             x = (m + noise).to(device)
-            logp, ref_logp = unit_normal_logp(x, m), unit_normal_logp(x, 0.0)
             for k in (k1, k2, k3):
-                values = k(logp, ref_logp) / (m**2 / 2)
+                values = k(unit_normal_logp(x, m), unit_normal_logp(x, 0.0)) / (m**2 / 2)
                 rows[k.__name__].append([values.mean().item() - 1, values.std().item()])
         measured[m] = {name: torch.tensor(row) for name, row in rows.items()}
     plot_bias_and_spread(measured)
 
 # %% demo
 if ready("k1", "k2", "k3"):
-    print("          samples for a      spread of one sample / true KL")
-    print("          10 % error      closed   10 seeds, least to greatest")
+    print("              draws for a     spread of one draw / true KL")
+    print("              10 % error      closed    10 seeds, least to greatest")
     for m, estimators in measured.items():
         for name, seeds in estimators.items():
-            closed, low, high = estimator_closed_forms(m)[name][1], *seeds[:, 1].aminmax()
-            needed = f"{(closed / 0.1) ** 2:,.0f}"
-            print(f"m = {m:3}  {name}  {needed:>7}  {closed:10.3f}   {low:.3f} to {high:.3f}")
+            closed, (low, high) = estimator_closed_forms(m)[name][1], seeds[:, 1].aminmax()
+            draws = f"{(closed / 0.1) ** 2:,.0f}"
+            print(f"m = {m}   {name}   {draws:>10}   {closed:9.3f}    {low:.3f} to {high:.3f}")
+    x = torch.linspace(-13, 15, 20_001, dtype=torch.float64)  # m = 1, where k3's mean is 1/2
+    logp, ref_logp = unit_normal_logp(x, 1.0), unit_normal_logp(x, 0.0)
+    parts, rare = logp.exp() * (k3(logp, ref_logp) - 0.5) ** 2, x < 1.0 - 3.09
+    print(f"at m = 1, {logp.exp()[rare].sum() / logp.exp().sum():.1%} of draws", end=" ")
+    print(f"carry {parts[rare].sum() / parts.sum():.0%} of k3's variance")
 
 # %% [markdown]
-# While the policy is near, $k_3$ needs a small fraction of $k_1$'s samples, and $k_2$'s bias is too
-# small to see. Far away (m = 1) the advantage is nearly gone, and look at $k_3$'s dots: its tail is
-# heavy. Rare tokens with a very large ratio carry much of its spread, so a batch without them looks
-# steadier than it is. An estimate of a mean comes with no warning of what it has not drawn.
+# While the policy is near, $k_3$ needs a small fraction of $k_1$'s draws, and $k_2$'s bias is
+# too small to matter. At m = 1 that advantage is nearly gone, and $k_3$'s dots scatter most:
+# its tail is heavy. Draws that come once in a thousand, far likelier under ref, carry a third
+# of its variance; a batch that holds too few of them looks steadier than the estimator is.
 #
-# All of this is about *values*. What the gradient of each estimator does is a different question, with
-# different answers: lesson 04.
+# All this is about *values*. What each estimator does when you differentiate it is a different
+# question with different answers: lesson 04.
 
 # %% [markdown]
-# ## 2.8 Two policies to be near to *(no points, 5 min)*
+# ## 2.8 Two policies to be near to *(5 min)*
 #
-# Two words, kept apart from here on. **old** is the policy that drew this batch, a moment ago: it is
-# replaced at every update, and the distance to it is the size of a *step*. **ref** is frozen where training
-# began: the distance to it is the *drift*. Xiao & Zhu write $\theta_{\mathrm{ref}}$ for both, and on the very
-# first update they are the same.
+# Two words, kept apart from here on. **old** is the policy that drew this batch; every update
+# replaces it, and the distance to it is the size of a *step*. **ref** was frozen where training
+# began, and the distance to it is the *drift*. Xiao & Zhu write $\theta_{\mathrm{ref}}$ for
+# both, and at the first update they are one.
 #
-# **Predict**: 20 equal small steps, all in one direction. Is the drift 20 times a step?
+# **Predict**: 20 small steps of the logits, all in one direction. Is the drift 20 times a step?
 
 # %% demo
 if ready("categorical_kl"):
     generator = torch.Generator().manual_seed(0)
-    start = torch.randn(8, generator=generator, dtype=torch.float64)
-    direction = torch.randn(8, generator=generator, dtype=torch.float64)
-    path = start + 0.1 * torch.arange(21)[:, None] * direction
-    step = categorical_kl(path[1:], path[:-1])
-    drift = categorical_kl(path[1:], path[:1].expand(20, -1))
-    print(f"sum of the 20 steps {step.sum():.3f} nats, drift {drift[-1]:.3f} nats")
+    start, direction = torch.randn(2, 8, generator=generator, dtype=torch.float64)
+    for size in (0.01, 0.03, 0.1):
+        path = start + size * torch.arange(21)[:, None] * direction
+        step = categorical_kl(path[1:], path[:-1])
+        drift = categorical_kl(path[1:], path[:1].expand(20, -1))
+        print(f"step size {size}: the 20 steps add up to {step.sum():.4f} nats,", end=" ")
+        print(f"the drift is {drift[-1]:.4f} nats, {drift[-1] / step.mean():.0f} times a step")
     plot_step_and_drift(step, drift)
 
 # %% [markdown]
-# A divergence grows with the *square* of a small move, so steps that agree add up to far more than their
-# sum. A bound on each step, which lesson 05 builds, does not bound the drift; a penalty towards ref does not
-# bound the step. Training a language model uses both, and each needs its own log-probabilities.
+# A divergence is a *square* of a small distance, so 20 small steps in one direction make a
+# drift near 20² = 400 times a step; with larger steps the law bends, and the drift is still
+# hundreds of steps. A bound on each step, which lesson 05 builds, does not bound the drift, and
+# a penalty towards ref does not bound a step. Each needs its own log-probabilities.
 
 # %% [markdown]
-# ## 2.9 Seen in the wild
+# ## 2.9 Seen in the wild *(5 min)*
 #
-# | what was reported | cause | you met it in |
-# |---|---|---|
-# | negative KL in the logs: trl [#235](https://github.com/huggingface/trl/issues/235), [#351](https://github.com/huggingface/trl/issues/351), [#925](https://github.com/huggingface/trl/issues/925), [#1005](https://github.com/huggingface/trl/issues/1005) | tokens generated under other settings than they are scored with; single samples may be negative | 2.3 |
-# | exp(ref − logp) overflows: trl [#3015](https://github.com/huggingface/trl/issues/3015), OpenRLHF [#525](https://github.com/OpenRLHF/OpenRLHF/issues/525), [#931](https://github.com/OpenRLHF/OpenRLHF/issues/931) | one token far more likely under ref | 2.6 |
-# | wrong small values of $k_3$: unsloth-zoo [#1240](https://github.com/unslothai/unsloth-zoo/pull/1240) | exp(δ) − δ − 1 cancels; expm1 does not | 2.6 |
-# | NaN: heretic [#348](https://github.com/p-e-w/heretic/pull/348) | −∞ on both sides of `F.kl_div` | 2.1 |
-# | NaN: prime-rl [#2084](https://github.com/PrimeIntellect-ai/prime-rl/pull/2084), ms-swift [#9767](https://github.com/modelscope/ms-swift/pull/9767) | padding multiplied by a mask: 0 · ∞ | 2.3 |
+# **Negative KL in the logs.** The settings that generate differ from those that score; and
+# single samples may be negative. trl [#235](https://github.com/huggingface/trl/issues/235),
+# [#351](https://github.com/huggingface/trl/issues/351),
+# [#925](https://github.com/huggingface/trl/issues/925),
+# [#1005](https://github.com/huggingface/trl/issues/1005). You met it in 2.3.
+
+# %% [markdown]
+# **exp(ref − logp) overflows** in $k_3$: trl
+# [#3015](https://github.com/huggingface/trl/issues/3015), OpenRLHF
+# [#525](https://github.com/OpenRLHF/OpenRLHF/issues/525) and
+# [#931](https://github.com/OpenRLHF/OpenRLHF/issues/931).
+#
+# **exp(δ) − δ − 1 cancels**, and expm1 does not: unsloth-zoo
+# [#1240](https://github.com/unslothai/unsloth-zoo/pull/1240). Both of these are 2.6.
+
+# %% [markdown]
+# **−∞ on both sides** of `F.kl_div`: heretic [#348](https://github.com/p-e-w/heretic/pull/348).
+# You wrote the way around it in 2.1.
+#
+# **A mask by multiplication**, where 0 · ∞ is NaN: prime-rl
+# [#2084](https://github.com/PrimeIntellect-ai/prime-rl/pull/2084) and ms-swift
+# [#9767](https://github.com/modelscope/ms-swift/pull/9767). It is the padding of 2.3.
 
 # %% [markdown]
 # ## What to take along
 #
-# - KL(policy ‖ ref): the policy draws, ref is asked. It seeks a mode, and drawing the impossible costs +∞.
-# - A response costs the sum of its tokens' log-ratios. One may be negative; their mean is the KL.
+# - KL(policy ‖ ref): the policy draws, ref is asked. It seeks a mode; drawing the impossible
+#   costs +∞.
+# - A response costs the sum of its tokens' log-ratios. One may be negative; their mean is the
+#   KL.
 # - The environment's part cancels exactly when both policies meet the same dynamics.
-# - $k_1$ is unbiased and noisy, $k_2$ steady and biased, $k_3$ unbiased and never negative: near ref.
+# - $k_1$ is unbiased and noisy, $k_2$ steady and biased, $k_3$ unbiased and never negative.
 # - old measures the step, ref the drift.
 
 # %% demo
 progress("02_divergence")
 
 # %% [markdown]
-# Next: **03 · The penalised objective**. You subtract β times this divergence from the reward and derive,
-# step by step, what the best policy becomes.
+# Next: **03 · The penalised objective**. You subtract β times this divergence from the reward
+# and derive, step by step, what the best policy becomes.

@@ -1,0 +1,65 @@
+# Each target does its own set-up: Python 3.11 or later and make are enough.
+PYTHON ?= python3
+BIN := .venv/bin
+DEMO ?= demo
+
+.PHONY: help setup sandbox lab demo build test test-gpu coverage bench lint clean
+
+help:
+	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
+	@echo "make demo      grade a sample class from start to end; about 3 minutes"
+	@echo "make test      the tests; about 8 minutes"
+	@echo "make coverage  what grading refuses and accepts, by exercise; about 1 minute"
+	@echo "make bench     what a student waits for: import and check"
+	@echo "make build     make the notebooks from the lessons' sources"
+	@echo "make test-gpu  the exercises' tests on a GPU"
+
+setup: .venv/ready
+.venv/ready: pyproject.toml requirements.lock
+	@echo "== setting up .venv (about 2 minutes, once) =="
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[instructor,dev]'
+	@touch $@
+
+# Student code is run under bubblewrap, which comes with the system and not with Python.
+sandbox:
+	@command -v bwrap >/dev/null && exit 0; \
+	echo "== installing bubblewrap, which student code is run in =="; \
+	if [ "$$(id -u)" = 0 ]; then do=; else do=sudo; fi; \
+	if command -v apt-get >/dev/null; then $$do apt-get update -qq && $$do apt-get install -y -qq bubblewrap >/dev/null; \
+	elif command -v dnf >/dev/null; then $$do dnf install -y -q bubblewrap; \
+	elif command -v pacman >/dev/null; then $$do pacman -S --noconfirm bubblewrap; \
+	elif command -v apk >/dev/null; then $$do apk add bubblewrap; \
+	else echo "install the package bubblewrap, then try again"; exit 1; fi
+
+lab: setup
+	$(BIN)/jupyter lab notebooks
+
+build: setup
+	$(BIN)/autograde build
+
+demo: setup sandbox
+	@$(BIN)/autograde demo $(DEMO)
+
+test: setup sandbox
+	@echo "== tests: about 8 minutes on 2 cores =="
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/autograde build --check
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-gpu: setup
+	$(BIN)/python -m pytest tests -m gpu -n 0 -rs
+
+coverage: setup
+	@$(BIN)/python -m autograde.coverage
+
+bench: setup
+	@$(BIN)/python tests/bench_student.py
+
+lint: setup
+	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+clean:
+	rm -rf .venv $(DEMO)

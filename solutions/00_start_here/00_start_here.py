@@ -1,0 +1,199 @@
+# %% [markdown]
+# # 00 Start here: how this course works
+#
+# After this lesson you can
+#
+# - work through a step: predict, write, check, read the diagnosis, ask for a hint;
+# - compute on a GPU when there is one, without writing its name;
+# - compare two probabilities by their **log-ratio**, the number that all later lessons are made
+#   of;
+# - hand in your notebook, from your own machine or from Colab.
+#
+# It takes about 15 minutes and needs a little Python and PyTorch.
+
+# %% setup
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from helpers import check, hint, pick_device, progress, ready, shaped
+from helpers.plots.start_here import plot_log_ratios
+
+# %% [markdown]
+# ## 0.1 What the course is about
+#
+# A language model is trained by rewarding its good answers. A large update can ruin it at one
+# stroke, so one charges for how far the new policy moves from an old one:
+#
+# $$J_{\text{new}}(\theta) = J(\theta) - \beta \cdot D(\pi_\theta, \pi_{\text{old}})$$
+#
+# You will derive each part of it, write it, and see it at work. The idea is in Xiao & Zhu,
+# *Foundations of Large Language Models*, [section 4.3.3](https://arxiv.org/abs/2501.09223).
+
+# %% [markdown]
+# ## 0.2 How a step works
+#
+# Run the cells from top to bottom (Shift + Enter). A step asks you to **predict** something
+# first: say your answer aloud or write it down, because a wrong prediction is what you
+# remember. Then there is a cell with a hole, `# YOUR CODE HERE`. The text in quotes above the
+# hole says exactly what the function takes and returns; the shapes are in its first line, and
+# `@shaped` checks them at every call. A **check** comes right after it.
+#
+# Cells without a hole only show something. They cannot break, and they are not graded.
+
+# %% [markdown]
+# ## 0.3 A check says what is wrong
+#
+# In 0.5 you will write `log_ratio(p, q)`, which compares two probabilities. Suppose someone
+# answers with the difference p − q. **Predict**: which of these would the check notice: a wrong
+# value, a wrong gradient, a wrong shape? Then run it.
+#
+# Below the headline there is a line of parts with their points, then after **→** the
+# *diagnosis*, the mistake that gives these very numbers, and then the first cases: what came
+# and what should come.
+
+
+# %% demo
+def someone_elses_answer(p, q):
+    return p - q
+
+
+check("log_ratio", someone_elses_answer)
+
+# %% [markdown]
+# The points are added up part by part, so half an answer is worth something. One part stands
+# above the others: while the *values* are wrong, nothing counts. Grading asks the same kind of
+# questions with fresh numbers, so an answer that passes by chance here does not pass there.
+#
+# ## 0.4 Hints
+#
+# Each exercise has three hints, each more explicit than the one before. They cost nothing. Run
+# the cell once for the first; run it again for the next.
+
+# %% demo
+hint("log_ratio")
+
+# %% [markdown]
+# ## 0.5 The log-ratio *(4 points, 5 min, easy)*
+#
+# How much likelier is a word under p than under q? The ratio p/q answers, and its logarithm
+# answers better: twice as likely and half as likely are then equally far from 0, on either
+# side.
+#
+# $$\log \frac{p}{q} = \log p - \log q$$
+#
+# The unit is the **nat**, from the natural logarithm. **Predict** the sign and the rough size
+# for p = 0.5, q = 0.25, and again with both exchanged. Then write it, for tensors of any shape.
+
+
+# %% exercise="log_ratio"
+@shaped
+def log_ratio(
+    p: Float[Tensor, "*leading"], q: Float[Tensor, "*leading"]
+) -> Float[Tensor, "*leading"]:
+    """How many times likelier p is than q, as a logarithm.
+
+    p, q: probabilities in (0, 1].
+    Returns log p − log q in nats: 0 where they are equal, above 0 where p is the larger.
+    Raises TypeCheckError if shapes or dtypes disagree.
+    Source: Xiao & Zhu 2025, section 4.3.3, where the penalty is a sum of such differences.
+    Example: p = 1/2, q = 1/4: log 2 = 0.693.
+    """
+    ### BEGIN SOLUTION
+    return p.log() - q.log()
+    ### END SOLUTION
+
+
+# %% check="log_ratio" points=4
+check("log_ratio", log_ratio)
+
+# %% [markdown]
+# Here is *your* function at work, on two invented opinions about the word after "The film was".
+#
+# A cell like this one waits until your function passes its check: until then it says what it
+# waits for.
+
+# %% demo
+words = ("great", "fine", "long", "dull")
+p = torch.tensor([0.60, 0.20, 0.15, 0.05])
+q = torch.tensor([0.30, 0.20, 0.30, 0.20])
+
+if ready("log_ratio"):
+    plot_log_ratios(words, p, q, log_ratio(p, q))
+
+# %% [markdown]
+# "great" went from 0.30 to 0.60 and "long" from 0.30 to 0.15: doubled and halved. Their
+# log-ratios differ in sign alone, although one changed by 0.30 and the other by 0.15.
+#
+# **Predict**: a response is several words. Their probabilities are multiplied. What happens to
+# their log-ratios? The next cell computes both sides.
+
+# %% demo
+if ready("log_ratio"):
+    of_the_product = log_ratio(p.prod(), q.prod())
+    sum_of_each = log_ratio(p, q).sum()
+    print(f"of the products {of_the_product:.4f}, sum of all four {sum_of_each:.4f}")
+    assert torch.isclose(of_the_product, sum_of_each)
+
+# %% [markdown]
+# **Takeaway**: probabilities multiply, log-ratios add. So the log-ratio of a whole response is
+# the sum over its words, however long it is.
+#
+# ## 0.6 Which device?
+#
+# `pick_device()` is the GPU when there is one and the CPU otherwise. Put tensors on it and
+# leave the name out: the same notebook then runs everywhere. Your functions need no change.
+
+# %% demo
+device = pick_device()
+print(f"computing on: {device}")
+
+if ready("log_ratio"):
+    there = log_ratio(p.to(device), q.to(device))
+    print(f"the result is on: {there.device}")
+    assert torch.allclose(there.cpu(), log_ratio(p, q), atol=1e-6)
+
+# %% [markdown]
+# ## 0.7 A question *(1 point, 2 min, easy)*
+#
+# A word's log-ratio log p − log q is log 2, about 0.69 nats. What does that say?
+#
+# - **A**: p is larger than q by 0.69.
+# - **B**: q is twice p.
+# - **C**: p is twice q.
+# - **D**: p is about 7.4 times q.
+#
+# Put the letter in place of the dots, as in `"A"`. The check of a question only says whether
+# the form is right; whether the answer is, you learn when the notebook is graded.
+
+# %% quiz="q00_units"
+q00_units = "C"
+
+# %% check="q00_units" points=1
+check("q00_units", q00_units)
+
+# %% [markdown]
+# ## 0.8 Handing in
+#
+# 1. Restart the kernel and run all cells: what works only in the order you happened to click
+#    fails there.
+# 2. Save. On your own machine the file is `00_start_here.ipynb` in this folder; in Colab it is
+#    *File → Download → Download .ipynb*.
+# 3. Hand in that file as your instructor says. "Copy of …" or "(1)" in its name does no harm.
+#
+# Add cells wherever you like, for notes and trials. Keep one function in each exercise's cell,
+# under its name, and leave the cells with the checks as they are. Half-finished is fine: each
+# exercise is graded by itself.
+
+# %% [markdown]
+# ## What you have now
+#
+# - A step: predict, write, check; the diagnosis says which mistake it was.
+# - log p − log q in nats: its sign says which is likelier, its exp how many times, and it adds
+#   up.
+#
+# The last cell shows where you stand. Next is **01_policy_updates**: from a reward to an
+# update, and why a large one breaks.
+
+# %% demo
+progress("00_start_here")

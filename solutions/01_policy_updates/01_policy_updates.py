@@ -1,0 +1,575 @@
+# %% [markdown]
+# # 01 Policy updates: from a reward to a step, and why a large one breaks
+#
+# After this lesson you can
+#
+# - score the tokens of a response with a language model's logits;
+# - write the surrogate objective J that a policy update climbs, and show that at the old policy
+#   its slope is the slope of the true return;
+# - show why climbing J too far makes the return fall, and say what J leaves out;
+# - say what a penalty −β·D(policy, old) does about it, and what D should compare.
+#
+# About 60 minutes. It needs lesson 00, softmax, and gradients in PyTorch.
+
+# %% setup
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from helpers import check, hint, pick_device, progress, ready, shaped  # noqa: F401
+from helpers.plots.policy_updates import (
+    plot_penalties,
+    plot_policies,
+    plot_praise,
+    plot_same_step,
+    plot_seeds,
+    plot_step_sizes,
+    plot_token_log_probs,
+)
+from helpers.problems.policy_updates import (
+    LIKED,
+    WORDS,
+    divergence_from_old,
+    draw_responses,
+    every_response,
+    exact_advantage,
+    expectation_weight,
+    gradient_at,
+    old_table,
+    praise_distribution,
+    true_return,
+)
+
+# %% [markdown]
+# ## 1.1 A language model of four words *(3 min)*
+#
+# Here everything can be computed exactly. The **policy** writes a response word by word and
+# looks at the word before alone, so its parameters are a table of 4 × 4 logits. The sign "."
+# starts a response and ends it, after 8 words at the latest.
+#
+# A reader gives 1 point for each of the first three "great" and takes 3 for every further one.
+# The **return** of a policy is the mean score of what it writes. **Old** is the policy we start
+# from. **Predict**: which column of its table will training raise?
+
+# %% demo
+old = old_table()  # in float64 on the CPU: small, and equations can be checked to ten digits
+every = every_response()
+plot_policies({"Old: probability of the next word": old}, WORDS)
+
+for index in (2, 1000, 1092, 9840):
+    print(f"{every.score[index]:+4.0f} points for: {every.text(index)}")
+print(f"{len(every.tokens):,} responses are possible; old's return is {true_return(old):.3f}")
+
+# %% [markdown]
+# ## 1.2 The log-probability of each token *(7 points, 12 min, medium)*
+#
+# A language model reads from left to right. Having read the tokens up to t, its logits at t
+# score the *next* token; τ is the temperature at which tokens are drawn:
+#
+# $$\log \pi(y_{t+1} \mid y_{\le t})
+# = \log \mathrm{softmax}(\text{logits}_t / \tau) \, [y_{t+1}]$$
+#
+# So the first token has no score, and the last logits score nothing.
+
+# %% demo
+response = every.tokens[1000]
+for place in range(3):
+    read, scored = (WORDS[token] for token in response[place : place + 2])
+    print(f"logits[{place}] have just read {read!r} and score tokens[{place + 1}], {scored!r}")
+
+# %% [markdown]
+# Two things go wrong in practice. A score without the temperature belongs to another policy
+# than the one that drew the tokens ([OpenRLHF
+# #853](https://github.com/OpenRLHF/OpenRLHF/pull/853)). And a probability can be too small for
+# a float, while its logarithm is an ordinary number.
+#
+# **Predict**: logits (1000, −1000), and the second token was drawn. What is its
+# log-probability, and what does computing softmax first make of it? Then write the function,
+# with no loop.
+
+
+# %% exercise="token_log_probs"
+@shaped
+def token_log_probs(
+    logits: Float[Tensor, "batch time vocab"],
+    tokens: Int[Tensor, "batch time"],
+    temperature: float = 1.0,
+) -> Float[Tensor, "batch time-1"]:
+    """Log-probability of each token after the first, given those before it.
+
+    logits: `logits[:, t] / temperature` scores `tokens[:, t + 1]`; the last ones score nothing.
+    temperature: what the tokens were drawn with; above 1 the policy is flatter.
+    Returns nats; a sequence of one token gives an empty row. Right for logits of ±1000.
+    Raises TypeCheckError if shapes or dtypes disagree.
+    Source: Xiao & Zhu 2025, section 4.3.3: log π(y | x) is a sum of these.
+    Example: logits (log 3, 0), next token 0: log 3/4; at temperature 1/2: log 9/10.
+    """
+    ### BEGIN SOLUTION
+    scaled = logits[:, :-1] / temperature
+    drawn = scaled.gather(-1, tokens[:, 1:, None]).squeeze(-1)  # batch time-1
+    return drawn - scaled.logsumexp(dim=-1)
+    ### END SOLUTION
+
+
+# %% check="token_log_probs" points=7
+check("token_log_probs", token_log_probs)
+
+# %% [markdown]
+# Your scores of one response, word by word. **Predict**: a higher temperature flattens the
+# policy. Does it make each of these words more probable?
+
+# %% demo
+if ready("token_log_probs"):
+    logits, real = old[every.tokens], every.mask[1000]
+    by_temperature = {
+        temperature: token_log_probs(logits, every.tokens, temperature)[1000][real]
+        for temperature in (0.5, 1.0, 2.0)
+    }
+    plot_token_log_probs(every.text(1000).split(), by_temperature)
+
+# %% [markdown]
+# Likely words lose and unlikely ones gain.
+#
+# A response's log-probability is the sum over its words. If your scores are right, the
+# probabilities of all responses sum to 1, and weighting every score with them gives the return,
+# which `true_return` computes in another way, without a single log-probability.
+
+# %% demo
+if ready("token_log_probs"):
+    logp = token_log_probs(old[every.tokens], every.tokens)
+    probability = logp.masked_fill(~every.mask, 0.0).sum(-1).exp()
+    mean_score = probability @ every.score
+    print(f"sum of all probabilities: {probability.sum():.12f}")
+    print(f"mean score {mean_score:.12f}, true return {true_return(old):.12f}")
+    assert torch.isclose(probability.sum(), torch.tensor(1.0, dtype=torch.float64))
+    assert torch.isclose(mean_score, true_return(old))
+
+# %% [markdown]
+# **Takeaway**: logits at t score token t + 1, divided by the temperature first, and logarithms
+# are taken without leaving log space.
+#
+# ## 1.3 A mean over real tokens *(6 points, 8 min, easy)*
+#
+# Responses have unequal lengths, a tensor is a rectangle: the rest of a row is padding, and
+# `mask` is True on real tokens. Every real token of the batch counts the same here, so one sum
+# is divided by one count. **Predict**: one row holds 1, 1, 1, another a single 9. What is the
+# mean over tokens, and what is the mean of the two rows' means?
+
+# %% demo
+print("0 · inf =", 0.0 * torch.tensor(torch.inf))
+
+# %% [markdown]
+# So multiplying by the mask does not remove padding. This has stopped real runs: see [prime-rl
+# #2084](https://github.com/PrimeIntellect-ai/prime-rl/pull/2084) and [ms-swift
+# #9767](https://github.com/modelscope/ms-swift/pull/9767). Whatever stands where `mask` is
+# False must reach neither the value nor the gradient. And a batch with no real token at all has
+# mean 0 here, not 0/0.
+
+
+# %% exercise="masked_mean"
+@shaped
+def masked_mean(
+    x: Float[Tensor, "batch time"], mask: Bool[Tensor, "batch time"]
+) -> Float[Tensor, ""]:
+    """Mean over the real tokens of the whole batch, each of them counting the same.
+
+    mask: True where the token counts; what stands elsewhere, inf and nan too, is never read.
+    Returns 0 when no token counts.
+    Raises TypeCheckError if shapes or dtypes disagree.
+    Source: https://github.com/PrimeIntellect-ai/prime-rl/pull/2084, on masks that multiply.
+    Example: x = [[1, 2], [6, nan]], mask = [[True, True], [True, False]]: (1 + 2 + 6) / 3 = 3.
+    """
+    ### BEGIN SOLUTION
+    return torch.where(mask, x, 0.0).sum() / mask.sum().clamp(min=1)
+    ### END SOLUTION
+
+
+# %% check="masked_mean" points=6
+check("masked_mean", masked_mean)
+
+# %% demo
+if ready("masked_mean"):
+    x = torch.tensor([[1.0, 1.0, 1.0], [9.0, torch.nan, torch.inf]])
+    mask = torch.tensor([[True, True, True], [True, False, False]])
+    of_each_row = torch.stack([masked_mean(x[[row]], mask[[row]]) for row in range(2)])
+    print(f"mean over tokens {masked_mean(x, mask)}, of the rows' means {of_each_row.mean()}")
+
+# %% [markdown]
+# **Takeaway**: both are means, and they weigh differently: in the second, the one token of the
+# short row counts as much as the three of the long one together.
+#
+# ## 1.4 How much likelier than before *(4 points, 6 min, easy)*
+#
+# The data were drawn by old. What would another policy make of them? Weigh each draw by how
+# much likelier that policy makes it:
+#
+# $$\mathbb{E}_{y \sim \text{old}} \Big[ \frac{\text{policy}(y)}{\text{old}(y)} \, f(y) \Big]
+# = \mathbb{E}_{y \sim \text{policy}} \, [f(y)]$$
+#
+# The weight is the **importance ratio**. You have both sides as log-probabilities.
+
+# %% [markdown]
+# **Predict** the ratio before any update. If it is not 1, something is wrong: in [trl
+# #454](https://github.com/huggingface/trl/issues/454) and [trl
+# #3234](https://github.com/huggingface/trl/pull/3234) dropout was on while scoring.
+#
+# Old is finished: it drew the data and does not move. No gradient may reach `old_logp`, even if
+# the tensor asks for one. And log-probabilities of −120 are ordinary, while exp(−120) is 0 in
+# float32.
+
+
+# %% exercise="importance_ratio"
+@shaped
+def importance_ratio(
+    logp: Float[Tensor, "batch time"], old_logp: Float[Tensor, "batch time"]
+) -> Float[Tensor, "batch time"]:
+    """How many times likelier the policy makes each token than old did.
+
+    logp: log-probability of the token under the policy, in nats.
+    old_logp: under the policy that drew it; a constant.
+    Returns policy / old, per token: 1 where nothing has changed.
+    Raises TypeCheckError if shapes or dtypes disagree.
+    Source: PPO (arXiv 1707.06347), r_t(θ).
+    Example: from 1/4 to 1/2: a ratio of 2, and its gradient with respect to logp is 2 too.
+    """
+    ### BEGIN SOLUTION
+    return (logp - old_logp.detach()).exp()
+    ### END SOLUTION
+
+
+# %% check="importance_ratio" points=4
+check("importance_ratio", importance_ratio)
+
+# %% [markdown]
+# Both sides of the equation, for each of the four words that may stand before, with some other
+# policy and some number f for each word:
+
+# %% demo
+if ready("importance_ratio"):
+    generator = torch.Generator().manual_seed(0)
+    other = old + torch.randn(4, 4, generator=generator, dtype=torch.float64)
+    f = torch.tensor([0.0, 1.0, -2.0, 5.0], dtype=torch.float64)
+    ratio = importance_ratio(other.log_softmax(-1), old.log_softmax(-1))
+    reweighted = (old.softmax(-1) * ratio * f).sum(-1)
+    directly = (other.softmax(-1) * f).sum(-1)
+    print("old's words, reweighted:", reweighted.numpy().round(6))
+    print("the other's own words:  ", directly.numpy().round(6))
+    assert torch.allclose(reweighted, directly)
+
+# %% [markdown]
+# **Takeaway**: data of one policy can speak for another. How well is the question of this
+# lesson.
+#
+# ## 1.5 The surrogate objective *(7 points, 12 min, medium)*
+#
+# The **advantage** $A$ of a token says how much better the score became with it than old could
+# expect just before. A good policy makes tokens of positive advantage likelier:
+#
+# $$J(\theta) = \text{mean over real tokens of} \quad
+# \frac{\pi_\theta(y_t \mid y_{<t})}{\pi_{\text{old}}(y_t \mid y_{<t})} \; A_t$$
+#
+# J is a stand-in for the return, computed from old's data: hence *surrogate*. It is maximised.
+
+# %% [markdown]
+# The advantage was measured on the data, so it is a constant, as old is. And there is a trap.
+# `masked_mean` keeps padding out of the value. **Predict**: does it keep padding out of the
+# gradient of what was computed before it?
+
+# %% demo
+x = torch.tensor([0.0, torch.inf], requires_grad=True)  # the second one is padding
+kept = torch.where(torch.tensor([True, False]), x.exp(), 0.0)
+kept.sum().backward()
+print("value", kept.sum().item(), " gradient", x.grad.tolist())
+
+# %% [markdown]
+# The value is clean and the gradient is not: going back through exp multiplies the 0 from the
+# mask by exp(inf). So padding must be gone *before* the arithmetic.
+
+
+# %% exercise="surrogate_objective"
+@shaped
+def surrogate_objective(
+    logp: Float[Tensor, "batch time"],
+    old_logp: Float[Tensor, "batch time"],
+    advantage: Float[Tensor, "batch time"],
+    mask: Bool[Tensor, "batch time"],
+) -> Float[Tensor, ""]:
+    """What the old policy's data promise of the new one: J, to be maximised.
+
+    logp: log-probability of each token under the policy, in nats; it alone is varied.
+    old_logp: under the policy that drew the tokens; a constant.
+    advantage: how much better the token was than old does on average; a constant.
+    mask: True on real tokens; what stands elsewhere reaches neither value nor gradient.
+    Returns the mean over all real tokens of ratio × advantage; 0 when there are none.
+    Raises TypeCheckError if shapes or dtypes disagree.
+    Source: TRPO (arXiv 1502.05477); PPO (arXiv 1707.06347), there L^CPI.
+    Example: ratios 2 and 1/2, advantages 1 and −2: (2·1 + ½·(−2)) / 2 = 1/2.
+    """
+    ### BEGIN SOLUTION
+    logp, old_logp, advantage = (
+        torch.where(mask, values, 0.0) for values in (logp, old_logp, advantage)
+    )
+    return masked_mean(importance_ratio(logp, old_logp) * advantage.detach(), mask)
+    ### END SOLUTION
+
+
+# %% check="surrogate_objective" points=7
+check("surrogate_objective", surrogate_objective)
+
+# %% [markdown]
+# Now J for infinitely many data: take all 9,841 responses once, and put old's probability of
+# each into its advantages, scaled so that J comes out in points per response. The advantages
+# are exact too.
+#
+# **Predict**: J is made of old's data only, the return of what a policy writes itself. How near
+# are their gradients, at old?
+
+# %% demo
+advantage = expectation_weight(old, every) * exact_advantage(old, every)
+
+if ready("token_log_probs", "surrogate_objective"):
+    old_logp = token_log_probs(old[every.tokens], every.tokens)
+
+    def surrogate(table):
+        logp = token_log_probs(table[every.tokens], every.tokens)
+        return surrogate_objective(logp, old_logp, advantage, every.mask)
+
+    slope, true_slope = gradient_at(old, surrogate), gradient_at(old, true_return)
+    print(f"length of the gradient {slope.norm():.6f}")
+    print(f"largest difference from the return's {(slope - true_slope).abs().max():.1e}")
+    assert torch.allclose(slope, true_slope, atol=1e-10)
+
+# %% [markdown]
+# **Takeaway**: at the old policy, the gradient of J *is* the policy gradient, so the first
+# small step goes the right way. And with exact advantages J is 0 there. So J promises a return,
+# to first order:
+#
+# $$\text{return}(\theta) = \text{return}(\theta_{\text{old}}) + J(\theta)
+# + O(\lVert \theta - \theta_{\text{old}} \rVert^2)$$
+#
+# The next cell computes both sides along the gradient, for shorter and shorter steps (a step's
+# length is counted in logits). If the equation holds, the last column stays bounded.
+
+# %% demo
+if ready("token_log_probs", "surrogate_objective"):
+    up = slope / slope.norm()
+    print("step     return gained         J    gap / step²")
+    for step in (1.0, 0.1, 0.01, 0.001):
+        gained = true_return(old + step * up) - true_return(old)
+        promise = surrogate(old + step * up)
+        gap = promise - gained
+        print(f"{step:5.3f} {gained:16.8f} {promise:12.8f} {gap / step**2:10.4f}")
+        assert abs(gap) < 0.05 * step**2
+
+# %% [markdown]
+# Your functions run unchanged where the large models are:
+
+# %% demo
+if ready("token_log_probs", "surrogate_objective"):
+    device, generator = pick_device(), torch.Generator().manual_seed(0)
+    logits = torch.randn(2, 5, 7, generator=generator)
+    tokens = torch.randint(7, (2, 5), generator=generator)
+    values = []
+    for place in (device, torch.device("cpu")):
+        logp = token_log_probs(logits.to(place), tokens.to(place))
+        mask = torch.ones_like(logp, dtype=torch.bool)
+        values.append(surrogate_objective(logp, logp, logp.cos(), mask).item())
+    print(f"J on {device}: {values[0]:.6f}, on cpu: {values[1]:.6f}")
+    assert abs(values[0] - values[1]) < 1e-4
+
+# %% [markdown]
+# ## 1.6 One update, larger and larger *(5 min)*
+#
+# The direction is settled: the gradient of J at old. How far to go is not. **Predict**, and
+# sketch: as the step grows from 0.1 to 100, what does J do? What does the return do?
+
+# %% demo
+steps = torch.logspace(-1, 2, 31, dtype=torch.float64)
+
+if ready("token_log_probs", "surrogate_objective"):
+    policies = old + steps[:, None, None] * up
+    promises = torch.stack([surrogate(table) for table in policies])
+    assert (promises.diff() > 0).all()
+    returns = true_return(policies)
+    before = true_return(old).item()
+    plot_step_sizes(steps, before + promises, returns, before)
+
+# %% [markdown]
+# No data were missing here and no advantage was off. An optimiser that looks at J alone sees no
+# reason to stop. What does the policy write?
+
+# %% demo
+if ready("token_log_probs", "surrogate_objective"):
+    best = steps[returns.argmax()].item()
+    chosen = {"Old": old, f"Step {best:.1f}": old + best * up, "Step 100": old + 100 * up}
+    plot_policies(chosen, WORDS)
+    for name, table in chosen.items():
+        written = draw_responses(table, 3, torch.Generator().manual_seed(3))
+        print(f"{name:8}:", "  |  ".join(written.text(index) for index in range(3)))
+
+# %% [markdown]
+# ## 1.7 Twenty batches of data *(4 min)*
+#
+# Practice has a few drawn responses and no exact advantages. A common estimate gives each word
+# of a response the same one: the response's score less the batch's mean score.
+#
+# We draw 128 responses from old, step along the gradient of their J, and look at the exact
+# return; then all of it again with fresh data, twenty times. **Predict**: does noise blur the
+# fall, hide it, or move it?
+
+
+# %% demo
+def one_update(seed):
+    """J and the true return along the gradient of J, for one batch of drawn responses."""
+    tokens, mask, score = draw_responses(old, 128, torch.Generator().manual_seed(seed))
+    old_logp = token_log_probs(old[tokens], tokens)
+    advantage = (score - score.mean())[:, None].expand_as(old_logp)
+
+    def surrogate(table):
+        return surrogate_objective(
+            token_log_probs(table[tokens], tokens), old_logp, advantage, mask
+        )
+
+    up = gradient_at(old, surrogate)
+    policies = old + steps[:, None, None] * up / up.norm()
+    return torch.stack([surrogate(table) for table in policies]), true_return(policies)
+
+
+# %% demo
+if ready("token_log_probs", "surrogate_objective"):
+    curves = [one_update(seed) for seed in range(20)]
+    surrogates, seed_returns = (torch.stack(kind) for kind in zip(*curves, strict=True))
+    plot_seeds(steps, surrogates, seed_returns, before)
+
+# %% [markdown]
+# Every batch first improves the policy, and nearly all then make it worse than it was. Where
+# the fall begins differs little between batches; how deep it goes differs a lot, and a few
+# batches land on a policy that stays good. More data would not mend it: the exact J of 1.6,
+# which is J with infinitely many data, leads over the same edge.
+#
+# **Takeaway**: J tells the direction, not the distance.
+
+# %% [markdown]
+# ## 1.8 What J leaves out *(4 min)*
+#
+# J reweighs each word, but not the words before it: those stay as old wrote them. Put their
+# ratios in as well, and the equation is exact, for steps of any size:
+#
+# $$\text{return}(\theta) - \text{return}(\theta_{\text{old}})
+# = \mathbb{E}_{\text{old}} \Big[ \sum_t \Big( \prod_{s \le t} r_s \Big) A_t \Big]$$
+#
+# J has $r_t$ in place of the product. **Predict**: so when is J nearly right?
+
+# %% demo
+if ready("token_log_probs", "importance_ratio", "masked_mean", "surrogate_objective"):
+    print("step  gained by the return  with the product           J  largest r, product")
+    for step in (0.1, 1.0, best, 10.0):
+        table = old + step * up
+        ratio = importance_ratio(token_log_probs(table[every.tokens], every.tokens), old_logp)
+        product = ratio.cumprod(dim=-1)
+        gained = true_return(table) - true_return(old)
+        exact = masked_mean(product * advantage, every.mask)
+        print(f"{step:4.1f} {gained:21.8f} {exact:17.8f} {surrogate(table):11.8f}", end="")
+        print(f"{ratio[every.mask].max():11.1f} {product[every.mask].max():8.1f}")
+        assert torch.isclose(gained, exact)
+
+# %% [markdown]
+# J is nearly right while all ratios are near 1: while the policy still writes what old wrote.
+# The product would be exact, but a few responses get all the weight, more so the longer they
+# are; that is why one keeps J and stays near. Far away, the policy meets prefixes that the data
+# hardly contain:
+
+# %% demo
+if ready("token_log_probs", "surrogate_objective"):
+    written = {name.lower(): praise_distribution(table) for name, table in chosen.items()}
+    plot_praise(written, LIKED)
+
+# %% [markdown]
+# ## 1.9 Charging for the distance *(1 point, 6 min, medium)*
+#
+# So let moving cost something:
+#
+# $$J_{\text{new}}(\theta) = J(\theta) - \beta \cdot D(\theta, \theta_{\text{old}}),
+# \qquad \beta > 0$$
+#
+# D is 0 at old and grows as the policy moves away. Here it is a divergence between the
+# distributions of old and policy; lesson 02 builds it. **Predict**: how does the curve of J
+# over the step change as β grows? Then see which step each β prefers, and what that step is
+# worth.
+
+# %% demo
+if ready("token_log_probs", "surrogate_objective"):
+    divergence = divergence_from_old(old, policies)
+    objectives = {beta: promises - beta * divergence for beta in (0.0, 0.1, 0.5, 2.0)}
+    plot_penalties(steps, objectives, returns)
+
+# %% [markdown]
+# Near old, D is flat and J is not: a small step still pays. Far out D outgrows J. These β were
+# picked by eye, for this one problem; how to choose β is the matter of lessons 03 and 05.
+#
+# **Question.** An engineer used to maximise J(θ) and now maximises J(θ) − β·D(θ, θ_old). θ_old
+# is the policy of the iteration before. What does the new term mainly do to training?
+#
+# - **A**: It corrects the advantages, so that J estimates the return better.
+# - **B**: It charges for leaving the old policy, so that updates stay where J can be trusted.
+# - **C**: It holds the policy at the old one, so that the return can no longer fall.
+# - **D**: It pays for leaving the old policy, so that new responses are explored.
+
+# %% quiz="q01_penalty_role"
+q01_penalty_role = "B"
+
+# %% check="q01_penalty_role" points=1
+check("q01_penalty_role", q01_penalty_role)
+
+# %% [markdown]
+# ## 1.10 A distance between what? *(1 point, 5 min, medium)*
+#
+# The simplest D would be the squared length of θ − θ_old, the step in the parameters. Take a
+# policy with two words and one logit each, and steps of length 1.
+#
+# **Predict**: from which start does such a step change the probability of the first word most?
+# Is there a direction in which it changes nothing?
+
+# %% demo
+start = torch.linspace(-8, 8, 161)  # logit of the first word; the second word's is 0
+moved = (start + 1).sigmoid() - start.sigmoid()
+
+unit_steps = {
+    "both logits up": torch.tensor([0.5**0.5, 0.5**0.5]),
+    "first logit up": torch.tensor([1.0, 0.0]),
+    "first up, second down": torch.tensor([0.5**0.5, -(0.5**0.5)]),
+    "first weight up,\nlogit = 10 · weight": torch.tensor([10.0, 0.0]),
+}
+changes = {name: (step.softmax(0)[0] - 0.5).item() for name, step in unit_steps.items()}
+plot_same_step(start, moved, changes)
+
+# %% [markdown]
+# **Question.** Why should D compare the distributions, rather than the parameters?
+#
+# - **A**: Subtracting millions of parameters at each step would cost too much.
+# - **B**: A distance between parameters cannot be differentiated.
+# - **C**: A distance between distributions is the smaller number, so it does less harm.
+# - **D**: One distance in parameters can leave the policy as it was or change it beyond
+#   recognition.
+
+# %% quiz="q01_parameter_or_policy"
+q01_parameter_or_policy = "D"
+
+# %% check="q01_parameter_or_policy" points=1
+check("q01_parameter_or_policy", q01_parameter_or_policy)
+
+# %% [markdown]
+# ## Takeaways
+#
+# - Logits at t score token t + 1; means run over all real tokens; padding goes before the
+#   arithmetic.
+# - J, the mean of ratio × advantage, has at old the true return's gradient. It is a promise to
+#   first order.
+# - Far from old the promise keeps rising while the return falls: J leaves out that the earlier
+#   words change too, and neither exact advantages nor more data put that back.
+# - A penalty −β·D(policy, old) gives the objective a peak; D should compare distributions.
+#
+# Next is **02_divergence**: how to measure how far a policy moved.
+
+# %% demo
+progress("01_policy_updates")

@@ -1,0 +1,106 @@
+"""Every exercise refuses what is wrong, by name, and accepts what is right, however written."""
+
+import inspect
+from functools import cache
+
+import pytest
+
+from autograde.as_cells import answer_cell
+from autograde.coverage import SEEDS, accepted, refused, sheet
+from autograde.exercise import Quiz, Sheet
+from autograde.exercises import LESSONS, exercise, exercises
+from helpers.codec import pack
+
+ALL = [one for lesson in LESSONS for one in exercises(lesson).values()]
+FUNCTIONS = [one for one in ALL if not isinstance(one, Quiz)]
+QUIZZES = [one for one in ALL if isinstance(one, Quiz)]
+MISTAKES = [(one, mistake) for one in ALL for mistake in one.mistakes]
+ALTERNATIVES = [(one, name) for one in ALL for name in one.alternatives]
+
+
+@cache
+def visible_sheet(name):
+    described = exercise(name)
+    return Sheet(described, described.visible_cases)
+
+
+def named(items):
+    return [" ".join(getattr(part, "name", part) for part in item) for item in items]
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
+def test_the_reference_is_right(exercise):
+    for seed in SEEDS:
+        verdict = exercise.grade(exercise.answer, seed)
+        assert verdict.status == "right", verdict.failures
+        assert verdict.points == exercise.points
+
+
+@pytest.mark.parametrize(("exercise", "mistake"), MISTAKES, ids=named(MISTAKES))
+def test_a_mistake_is_refused_and_named(exercise, mistake):
+    assert refused(exercise, mistake)
+
+
+@pytest.mark.parametrize(("exercise", "name"), ALTERNATIVES, ids=named(ALTERNATIVES))
+def test_an_unusual_right_answer_is_accepted(exercise, name):
+    assert accepted(exercise, name)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "mistake"),
+    [pair for pair in MISTAKES if not isinstance(pair[0], Quiz)],
+    ids=named(pair for pair in MISTAKES if not isinstance(pair[0], Quiz)),
+)
+def test_a_mistake_is_named_in_the_visible_check_too(exercise, mistake):
+    verdict = visible_sheet(exercise.name).grade(mistake.answer)
+    assert verdict.status != "right"
+    assert next(iter(verdict.diagnoses)) == mistake.name
+
+
+@pytest.mark.parametrize("exercise", FUNCTIONS, ids=lambda exercise: exercise.name)
+def test_enough_is_known_of_an_exercise(exercise):
+    assert len(exercise.mistakes) >= 6
+    assert len(exercise.alternatives) >= 3
+    assert len({mistake.says for mistake in exercise.mistakes}) == len(exercise.mistakes)
+
+
+@pytest.mark.parametrize("exercise", QUIZZES, ids=lambda exercise: exercise.name)
+def test_every_wrong_choice_has_its_comment(exercise):
+    forms = exercise.forms if isinstance(exercise.forms, dict) else {None: exercise.forms}
+    for key, choices in forms.items():
+        right = exercise.answer if key is None else exercise.answer[key]
+        answers = [m.answer if key is None else m.answer.get(key) for m in exercise.mistakes]
+        for choice in choices:
+            assert choice == right or isinstance(choice, dict) or choice in answers
+
+
+@pytest.mark.parametrize("exercise", ALL, ids=lambda exercise: exercise.name)
+def test_three_hints(exercise):
+    assert len(exercise.hints) == 3
+    assert len(set(exercise.hints)) == 3
+
+
+@pytest.mark.parametrize("exercise", FUNCTIONS, ids=lambda exercise: exercise.name)
+def test_the_reference_says_what_it_does(exercise):
+    text = inspect.getdoc(exercise.answer)
+    assert "Returns" in text
+    assert "Source" in text
+
+
+@pytest.mark.parametrize(("exercise", "mistake"), MISTAKES, ids=named(MISTAKES))
+def test_a_mistake_can_be_handed_in_as_a_cell(exercise, mistake):
+    scope = {}
+    exec(answer_cell(exercise, mistake.answer), scope)
+    verdict = sheet(exercise.name, SEEDS[0]).grade(scope[exercise.name])
+    assert next(iter(verdict.diagnoses)) == mistake.name
+
+
+def test_equal_seeds_give_equal_cases_and_others_do_not():
+    exercise = FUNCTIONS[0]
+
+    def packed(*key):
+        return pack([case.plain() for case in exercise.hidden_cases(*key)])
+
+    assert packed(b"key", "one") == packed(b"key", "one")
+    assert packed(b"key", "one") != packed(b"key", "two")
+    assert packed(b"key", "one") != packed(b"yek", "one")

@@ -1,0 +1,221 @@
+"""The sample class through the whole loop: every submission gets what its code deserves."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from autograde import sample
+from autograde.as_cells import handed_in
+from autograde.collecting import collect
+from autograde.exercises import LESSONS, exercises
+from autograde.grading import grade
+from autograde.lessons import lesson_path
+from autograde.preprocessors import Replay
+from autograde.returning import export, feedback, grades
+from autograde.term import checkout_base, init
+
+LESSON = "02_divergence"
+
+
+@pytest.fixture(scope="module")
+def term(tmp_path_factory):
+    """A term with the sample class collected, and nothing graded."""
+    folder = tmp_path_factory.mktemp("class")
+    downloads = sample.write(folder)
+    term = init(folder / "term", folder / "roster.csv")
+    assert len(collect(downloads, term).placed) == len(LESSONS) * len(list(sample.students()))
+    return term
+
+
+@pytest.fixture(scope="module")
+def outcome(term):
+    """One lesson of it graded."""
+    return grade(term, [LESSON], workers=2)
+
+
+def scores(term, lesson=LESSON):
+    return {row["id"]: row["score"] for row in grades(term) if row["lesson"] == lesson}
+
+
+def nbgrader(folder, *arguments):
+    command = [sys.executable, "-m", "nbgrader", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_what_cannot_be_read_is_told_and_the_others_are_graded(term, outcome):
+    assert len(outcome.graded) == len(list(sample.students())) - 1
+    assert len(outcome.failed) == 1
+    assert "broken/02_divergence" in outcome.failed[0]
+    assert "download it again" in outcome.failed[0]
+
+
+def test_the_points_are_what_the_code_deserves(term, outcome):
+    found = scores(term)
+    most = sum(exercise.points for exercise in exercises(LESSON).values())
+    assert found["perfect"] == most
+    assert found["untouched"] == 0
+    assert found["broken"] == ""
+    for student in set(found) - {"perfect", "untouched", "broken"}:
+        assert 0 < found[student] < most
+
+
+def test_every_named_mistake_is_named_in_its_verdict(term, outcome):
+    recorded = term.recorded()
+    for number, row in enumerate(sample.students()):
+        if row["id"][-1].isdigit():
+            graded = term.verdict(recorded[f"{row['id']}/{LESSON}"])
+            for position, exercise in enumerate(exercises(LESSON).values()):
+                verdict = graded.verdicts[exercise.name]
+                if (position + number) % 3 == 0:
+                    assert verdict.status == "right"
+                else:
+                    mistake = exercise.mistakes[number % len(exercise.mistakes)]
+                    assert mistake.name in verdict.diagnoses
+
+
+def test_a_second_run_does_nothing_and_a_regrade_changes_nothing(term, outcome):
+    before = scores(term)
+    again = grade(term, [LESSON], workers=2)
+    assert (again.graded, len(again.skipped)) == ([], len(outcome.graded))
+    regraded = grade(term, [LESSON], student="ada1", regrade=True)
+    assert regraded.graded == ["ada1/02_divergence"]
+    assert scores(term) == before
+
+
+def test_only_what_changed_is_graded_again(term, outcome):
+    path = term.submission("untouched", LESSON)
+    kept = path.read_text(encoding="utf-8")
+    shutil.copy(term.submission("perfect", LESSON), path)
+    try:
+        assert grade(term, [LESSON]).graded == ["untouched/02_divergence"]
+        assert scores(term)["untouched"] == scores(term)["perfect"]
+    finally:
+        path.write_text(kept, encoding="utf-8")
+    grade(term, [LESSON])
+    assert scores(term)["untouched"] == 0
+
+
+def test_feedback_tells_the_mistake_and_no_answer(term, outcome):
+    pages, failed = feedback(term)
+    assert not failed
+    assert len(pages) == len(outcome.graded)
+    page = (term.root / "feedback" / "bela2" / LESSON / f"{LESSON}.html").read_text("utf-8")
+    graded = term.verdict(term.recorded()[f"bela2/{LESSON}"])
+    said = [says for verdict in graded.verdicts.values() for says in verdict.diagnoses.values()]
+    assert said
+    assert any(says.split(":")[0].split("'")[0] in page for says in said)
+    for secret in ("BEGIN HIDDEN", "autograde.inkernel", "helpers.reference", "Traceback"):
+        assert secret not in page
+
+
+def test_the_export_can_be_read_back(term, outcome, tmp_path):
+    with export(term, tmp_path / "grades.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(LESSONS) * len(list(sample.students()))
+    assert {row["id"]: row["score"] for row in rows if row["lesson"] == LESSON} == {
+        student: str(score) for student, score in scores(term).items()
+    }
+
+
+def test_nbgraders_own_command_gives_the_same_points(term, outcome):
+    before = scores(term)
+    students = ("bela2", "perfect")
+    for student in students:
+        done = nbgrader(term.root, "autograde", LESSON, "--student", student, "--force")
+        assert done.returncode == 0, done.stderr
+    assert scores(term) == before
+
+
+def test_nbgraders_own_command_runs_what_was_never_run(term, monkeypatch):
+    """Without a stored verdict it uses the sandbox, and not a kernel of its own."""
+    lesson = "00_start_here"
+    done = nbgrader(term.root, "autograde", lesson, "--student", "perfect")
+    assert done.returncode == 0, done.stderr
+    most = sum(exercise.points for exercise in exercises(lesson).values())
+    assert scores(term, lesson)["perfect"] == most
+    copied = lesson_path(term.root / "autograded" / "perfect", lesson).read_text("utf-8")
+    assert "every case passes" in copied
+
+
+def test_a_plain_nbgrader_gives_the_same_points(term, outcome, tmp_path):
+    """None of our settings: the hidden part of a grade cell judges in the kernel."""
+    students = ("bela2", "perfect", "untouched")
+    source = lesson_path(tmp_path / "source", LESSON)
+    source.parent.mkdir(parents=True)
+    shutil.copy(lesson_path(term.root / "source", LESSON), source)
+    (tmp_path / "nbgrader_config.py").write_text("c = get_config()\nc.Execute.timeout = 600\n")
+    for student in students:
+        target = lesson_path(tmp_path / "submitted" / student, LESSON)
+        target.parent.mkdir(parents=True)
+        notebook = nbformat.read(term.submission(student, LESSON), as_version=4)
+        # The experiments are slow and earn nothing; the tests of the lessons run them.
+        notebook.cells = [c for c in notebook.cells if "demo" not in c.metadata.get("tags", ())]
+        nbformat.write(notebook, target)
+    made = nbgrader(tmp_path, "generate_assignment", LESSON)
+    assert made.returncode == 0, made.stderr
+    done = nbgrader(tmp_path, "autograde", LESSON)
+    assert done.returncode == 0, done.stderr
+    from nbgrader.api import Gradebook
+
+    with Gradebook(f"sqlite:///{tmp_path}/gradebook.db") as gradebook:
+        plain = {s: gradebook.find_submission(LESSON, s).score for s in students}
+    assert plain == {student: scores(term)[student] for student in students}
+
+
+def test_points_are_written_in_the_one_form_that_nbgrader_reads(term, outcome):
+    notebook = nbformat.read(lesson_path(term.root / "autograded" / "bela2", LESSON), 4)
+    tests = [c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("grade")]
+    assert len(tests) == len(exercises(LESSON))
+    for cell in tests:
+        shown, points = cell.outputs
+        assert shown.output_type == "display_data"
+        assert points.output_type == "execute_result"
+        assert 0 <= float(points.data["text/plain"]) <= cell.metadata.nbgrader.points
+
+
+def test_a_stranger_is_graded_and_a_folder_that_is_no_lesson_is_left(term, outcome):
+    target = term.submission("stranger", LESSON)
+    target.parent.mkdir(parents=True)
+    answers = sample.solutions(LESSON)
+    nbformat.write(handed_in(checkout_base(LESSON), answers), target)
+    (term.root / "submitted" / "stranger" / "99_none").mkdir()
+    try:
+        assert grade(term, [LESSON]).graded == ["stranger/02_divergence"]
+        assert scores(term)["stranger"] == scores(term)["perfect"]
+        assert [path.name for path in term.strangers()] == ["99_none"]
+    finally:
+        shutil.rmtree(term.root / "submitted" / "stranger")
+
+
+def test_an_empty_folder_is_told(term, outcome):
+    (term.root / "submitted" / "nobody" / LESSON).mkdir(parents=True)
+    try:
+        failed = grade(term, [LESSON], student="nobody").failed
+        assert len(failed) == 1
+        assert "no such file" in failed[0]
+    finally:
+        shutil.rmtree(term.root / "submitted" / "nobody")
+
+
+def test_a_corrected_exercise_asks_for_a_new_verdict(term, outcome, monkeypatch):
+    key = next(iter(term.recorded().values()))
+    program, edition = key.split("-")
+    assert term.verdict(f"{program}-{'0' * len(edition)}") is None
+
+
+def test_a_verdict_that_was_cut_short_is_made_again(term, outcome):
+    key = term.recorded()[f"perfect/{LESSON}"]
+    path = term.root / ".autograde" / "verdicts" / f"{key}.json"
+    path.write_text(path.read_text("utf-8")[:100], encoding="utf-8")
+    assert grade(term, [LESSON], student="perfect", regrade=True).graded
+    assert json.loads(path.read_text("utf-8"))["lesson"] == LESSON
+
+
+def test_the_settings_name_our_steps(term):
+    api = term.api()
+    assert f"{Replay.__module__}.{Replay.__name__}" in api.config.Autograde.autograde_preprocessors

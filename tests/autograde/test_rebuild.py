@@ -1,0 +1,197 @@
+"""Whatever happened to the notebook, what the student wrote is found, and nothing else is run."""
+
+import json
+import random
+from copy import deepcopy
+
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell
+
+from autograde.errors import UsageError
+from autograde.exercises import exercises
+from autograde.rebuild import grade_id, parse_notebook, program, read_notebook, rebuild
+
+LESSON = "02_divergence"
+NAMES = list(exercises(LESSON))
+
+
+def defined_by(base, submitted):
+    """Run the program of a submission, as the sandbox does, and return what it defines."""
+    scope = {}
+    for step in program(rebuild(base, submitted)):
+        try:
+            exec(step.source, scope)
+        except Exception as error:
+            scope.setdefault("errors", []).append(error)
+    return scope
+
+
+def statuses(base, submitted):
+    scope = defined_by(base, submitted)
+    described = exercises(LESSON)
+    return {name: described[name].grade(scope.get(name)).status for name in NAMES}
+
+
+def all_right(base, submitted):
+    return set(statuses(base, submitted).values()) == {"right"}
+
+
+def slot(notebook, name):
+    return next(cell for cell in notebook.cells if grade_id(cell) == name)
+
+
+def test_untouched(base, solved):
+    assert all_right(base, solved)
+    assert "right" not in statuses(base, base).values()
+
+
+def test_metadata_lost(base, solved):
+    for cell in solved.cells:
+        cell["metadata"] = {}
+    assert all_right(base, solved)
+
+
+def test_metadata_of_two_cells_swapped(base, solved):
+    one, other = slot(solved, "k1"), slot(solved, "k3")
+    one.metadata, other.metadata = other.metadata, one.metadata
+    assert all_right(base, solved)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_cells_in_another_order(base, solved, seed):
+    random.Random(seed).shuffle(solved.cells)
+    assert all_right(base, solved)
+
+
+def test_every_cell_of_ours_deleted(base, solved):
+    solved.cells = [cell for cell in solved.cells if grade_id(cell) in NAMES]
+    assert all_right(base, solved)
+
+
+def test_cells_copied(base, solved):
+    solved.cells = [deepcopy(cell) for cell in solved.cells for _ in range(2)]
+    assert all_right(base, solved)
+
+
+def test_an_untouched_copy_after_the_answer_does_not_undo_it(base, solved):
+    solved.cells.append(deepcopy(slot(base, "k1")))
+    assert all_right(base, solved)
+
+
+def test_the_last_answer_wins_as_when_it_is_run(base, solved):
+    again = deepcopy(slot(solved, "k1"))
+    again.source = (
+        again.source.replace("def k1", "def k1") + "\n\n\nk1 = lambda logp, ref_logp: logp"
+    )
+    solved.cells.append(again)
+    found = statuses(base, solved)
+    assert found.pop("k1") == "wrong"
+    assert set(found.values()) == {"right"}
+
+
+def test_answers_joined_in_one_cell(base, solved):
+    joined = slot(solved, "k1")
+    joined.source = "\n\n".join(slot(solved, name).source for name in ("k1", "k2", "k3"))
+    solved.cells = [c for c in solved.cells if grade_id(c) not in ("k2", "k3")]
+    assert all_right(base, solved)
+
+
+def test_a_helper_cell_and_its_imports(base, solved):
+    helper = new_code_cell("import numpy as np\n\ndef gap(a, b):\n    return a - b.detach()")
+    solved.cells.insert(solved.cells.index(slot(solved, "k1")), helper)
+    slot(solved, "k1").source = "def k1(logp, ref_logp):\n    return gap(logp, ref_logp)"
+    assert all_right(base, solved)
+
+
+def test_a_helper_written_into_a_cell_of_ours(base, solved):
+    for tag in ("setup", "demo"):
+        changed = deepcopy(solved)
+        cell = next(c for c in changed.cells if tag in c.metadata.get("tags", ()))
+        cell.source += "\n\ndef gap(a, b):\n    return a - b.detach()\n\nraise SystemExit"
+        slot(changed, "k1").source = "def k1(logp, ref_logp):\n    return gap(logp, ref_logp)"
+        assert all_right(base, changed), tag
+
+
+def test_magics_in_an_answer(base, solved):
+    slot(solved, "k1").source = "%matplotlib inline\n!ls\n" + slot(solved, "k1").source
+    rebuilt = rebuild(base, solved)
+    assert "%matplotlib" in next(s.source for s in program(rebuilt) if s.of == "k1")
+
+
+def test_an_answer_that_is_not_python_costs_itself_only(base, solved):
+    slot(solved, "k1").source = "def k1(logp ref_logp):\n return"
+    found = statuses(base, solved)
+    assert found.pop("k1") != "right"
+    assert set(found.values()) == {"right"}
+
+
+def test_demos_and_checks_are_not_run(base, solved):
+    for cell in solved.cells:
+        if {"demo", "check"} & set(cell.metadata.get("tags", ())):
+            cell.source += "\nraise RuntimeError('run')"
+    assert "errors" not in defined_by(base, solved)
+
+
+def test_the_lessons_own_cells_come_back(base, solved):
+    solved.cells = [slot(solved, name) for name in NAMES]
+    rebuilt = rebuild(base, solved)
+    assert [grade_id(c) for c in rebuilt.cells] == [grade_id(c) for c in base.cells]
+
+
+def test_prose_of_the_student_is_no_code(base, solved):
+    solved.cells.insert(3, new_markdown_cell("def k1(): I thought about it"))
+    assert all_right(base, solved)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"nbgrader": "k1"},
+        {"nbgrader": {"grade_id": ["k1"]}},
+        {"nbgrader": {"grade_id": "k1", "solution": "yes", "points": -1}},
+        {"tags": "demo"},
+        {"tags": [["demo"], 3]},
+        {"nbgrader": {"grade_id": "setup", "locked": True}},
+    ],
+)
+def test_metadata_that_makes_no_sense(base, solved, metadata):
+    for cell in solved.cells:
+        if grade_id(cell) != "k1":
+            cell.metadata = deepcopy(metadata)
+    submitted = parse_notebook(json.dumps(solved), "odd.ipynb")
+    assert all_right(base, submitted)
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("", "broken or cut short"),
+        ('{"cells": [', "broken or cut short"),
+        ("[" * 100_000, "broken or cut short"),
+        ("[]", "not a notebook"),
+        ('{"cells": 3, "nbformat": 4, "nbformat_minor": 5, "metadata": {}}', "not a notebook"),
+        ('{"cells": [3], "nbformat": 4, "nbformat_minor": 5, "metadata": {}}', "not a notebook"),
+        (
+            '{"cells": [], "nbformat": 4, "nbformat_minor": 5,'
+            ' "metadata": {"kernelspec": {"name": "ir", "language": "R"}}}',
+            "kernel is for 'R'",
+        ),
+    ],
+)
+def test_what_is_no_notebook_is_said_to_be_none(tmp_path, text, says):
+    path = tmp_path / "x.ipynb"
+    path.write_text(text)
+    with pytest.raises(UsageError, match=says) as caught:
+        read_notebook(path)
+    assert str(path) in str(caught.value)
+
+
+def test_bytes_that_are_no_text(tmp_path):
+    path = tmp_path / "x.ipynb"
+    path.write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        read_notebook(path)
+    with pytest.raises(UsageError, match="no such file"):
+        read_notebook(tmp_path / "none.ipynb")
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_notebook(tmp_path)

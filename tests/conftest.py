@@ -1,0 +1,37 @@
+"""What several test files share."""
+
+from collections.abc import Callable
+
+import nbformat
+import pytest
+from nbformat import NotebookNode
+
+from autograde.as_cells import handed_in
+from autograde.sample import solutions
+from autograde.term import checkout_base
+
+LESSON = "02_divergence"
+
+
+@pytest.fixture
+def base() -> NotebookNode:
+    """A lesson as a student gets it."""
+    return checkout_base(LESSON)
+
+
+@pytest.fixture
+def solved() -> NotebookNode:
+    """The same lesson with every answer right."""
+    return handed_in(checkout_base(LESSON), solutions(LESSON))
+
+
+@pytest.fixture
+def save(tmp_path) -> Callable:
+    """Write a notebook to a file and return its path."""
+
+    def write(notebook: NotebookNode, name: str = f"{LESSON}.ipynb"):
+        path = tmp_path / name
+        path.write_text(nbformat.writes(notebook), encoding="utf-8")
+        return path
+
+    return write

@@ -1,0 +1,179 @@
+"""Two answers are compared by one rule, and a mistake is named when it explains the difference."""
+
+import pytest
+import torch
+
+from helpers.cases import GRADIENT, RULES, VALUES, Case
+from helpers.compare import FORM, NUMBER, Verdict, WrongAnswer, judge
+from helpers.probe import ask
+
+PARTS = {VALUES: 2, GRADIENT: 1, RULES: 1}
+CASES = [
+    Case("two numbers", {"x": torch.tensor([1.0, 2.0])}, grad=("x",)),
+    Case("float64", {"x": torch.tensor([3.0], dtype=torch.float64)}, RULES, ("x",)),
+]
+
+
+def square(x):
+    return x**2
+
+
+def verdict_on(function, *mistakes):
+    named = [WrongAnswer(m.__name__, m.__name__, ask(m, CASES)) for m in mistakes]
+    return judge("square", PARTS, CASES, ask(function, CASES), ask(square, CASES), named)
+
+
+def test_right_is_full():
+    verdict = verdict_on(lambda x: x * x)
+    assert (verdict.status, verdict.points, verdict.max_points) == ("right", 4, 4)
+    assert not verdict.failures
+
+
+def test_each_property_is_its_own_part():
+    assert verdict_on(lambda x: (x**2).detach()).passed == {
+        VALUES: True, GRADIENT: False, RULES: True,
+    }  # fmt: skip
+    assert verdict_on(lambda x: x.float() ** 2).passed[RULES] is False
+    assert verdict_on(lambda x: x.float() ** 2).points == 3
+
+
+def test_nothing_counts_while_the_values_are_wrong():
+    verdict = verdict_on(lambda x: x**2 + 1 - x)
+    assert verdict.points == 0
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: torch.full_like(x, float("nan")) + x,
+        lambda x: x**2 + torch.tensor(float("inf")),
+        lambda x: (x**2)[None],
+        lambda x: (x**2).sum(),
+        lambda x: None,
+        lambda x: "1, 4",
+        lambda x: [],
+        lambda x: {},
+        lambda x: x.to(torch.complex64),
+        lambda x: (x**2).to_sparse(),
+    ],
+)
+def test_what_is_no_answer_earns_nothing(function):
+    assert verdict_on(function).points == 0
+
+
+def test_a_mistake_is_named_when_it_gives_the_same_answers():
+    def double(x):
+        return 2 * x
+
+    def cube(x):
+        return x**3
+
+    def held_constant(x):
+        return (x**2).detach()
+
+    assert list(verdict_on(lambda x: x + x, cube, double).diagnoses) == ["double"]
+    assert list(verdict_on(lambda x: x.square().detach(), cube, held_constant).diagnoses) == [
+        "held_constant"
+    ]
+    assert verdict_on(lambda x: x + 7, cube, double, held_constant).diagnoses == {}
+
+
+def test_nan_matches_the_mistake_that_makes_nan_and_never_the_right_answer():
+    def not_a_number(x):
+        return x**2 * float("nan")
+
+    found = verdict_on(lambda x: x * float("nan"), not_a_number)
+    assert found.points == 0
+    assert list(found.diagnoses) == ["not_a_number"]
+
+
+def test_two_mistakes_at_once_are_both_named():
+    cases = [
+        Case("plain", {"x": torch.tensor([3.0])}),
+        Case("padding", {"x": torch.tensor([float("nan")])}, part="padding"),
+    ]
+
+    def right(x):
+        return x.nan_to_num() + 1
+
+    def plus_two(x):
+        return x.nan_to_num() + 2
+
+    def poisoned(x):
+        return x + 1
+
+    named = [WrongAnswer(m.__name__, m.__name__, ask(m, cases)) for m in (plus_two, poisoned)]
+    got = ask(lambda x: x + 2, cases)
+    verdict = judge("e", {VALUES: 1, "padding": 1}, cases, got, ask(right, cases), named)
+    assert set(verdict.diagnoses) == {"plus_two", "poisoned"}
+
+
+def test_not_written_is_told_from_wrong():
+    def stub(x):
+        raise NotImplementedError
+
+    assert verdict_on(stub).status == "not written"
+    quiz = [Case("", probe="quiz")]
+    verdict = judge("q", {"answer": 1}, quiz, ask(..., quiz), [{"value": "B"}])
+    assert verdict.status == "not written"
+
+
+def test_an_exception_in_every_failing_case_is_said_to_be_one():
+    verdict = verdict_on(lambda x: x.no_such_thing)
+    assert verdict.status == "raised"
+    assert "AttributeError" in verdict.failures[0].got
+
+
+def test_an_expected_exception():
+    cases = [Case("β = 0", {"beta": 0.0})]
+
+    def right(beta):
+        raise ValueError("beta must be above 0")
+
+    class StricterError(ValueError):
+        pass
+
+    def stricter(beta):
+        raise StricterError
+
+    def other(beta):
+        raise TypeError
+
+    for function, status in ((stricter, "right"), (other, "wrong"), (lambda beta: 1.0, "wrong")):
+        verdict = judge("e", {VALUES: 1}, cases, ask(function, cases), ask(right, cases))
+        assert (verdict.status == "right") == (status == "right")
+
+
+@pytest.mark.parametrize(
+    ("answer", "fits"),
+    [("A", True), (" b ", True), ("E", False), (3, False), (None, False), (["A"], False)],
+)
+def test_a_form_says_what_may_be_typed(answer, fits):
+    cases = [Case("", probe="quiz")]
+    verdict = judge("q", {"a": 1}, cases, ask(answer, cases), [{"value": {FORM: ["A", "B"]}}])
+    assert (verdict.status == "right") is fits
+
+
+@pytest.mark.parametrize(
+    ("answer", "fits"), [(1, True), (0.5, True), ("0.5", False), (True, False)]
+)
+def test_a_form_may_ask_for_any_number(answer, fits):
+    cases = [Case("", probe="quiz")]
+    verdict = judge("q", {"a": 1}, cases, ask(answer, cases), [{"value": {FORM: [NUMBER]}}])
+    assert (verdict.status == "right") is fits
+
+
+def test_a_number_may_come_as_a_tensor_but_a_tensor_not_as_a_number():
+    number, tensor = [Case("", {"x": 2.0})], [Case("", {"x": torch.tensor(2.0)})]
+    parts = {VALUES: 1, RULES: 1}
+    as_tensor = judge(
+        "e", parts, number, ask(lambda x: torch.tensor(x), number), ask(lambda x: x, number)
+    )
+    assert as_tensor.status == "right"
+    as_number = judge("e", parts, tensor, ask(lambda x: x.item(), tensor), ask(lambda x: x, tensor))
+    assert as_number.passed == {VALUES: True, RULES: False}
+
+
+def test_a_verdict_survives_being_stored():
+    verdict = verdict_on(lambda x: x + 7)
+    assert Verdict.of(verdict.plain()) == verdict

@@ -1,0 +1,124 @@
+"""What a function did is written down whole: values, gradients, changed inputs, exceptions."""
+
+import torch
+
+from helpers.cases import Case, make
+from helpers.probe import ask
+from helpers.shapes import shaped
+
+
+def one(function, grad=(), probe="call", **inputs):
+    return ask(function, [Case("", inputs, grad=grad, probe=probe)])[0]
+
+
+def test_value_gradient_and_constants():
+    def product(x, y):
+        return x * y.detach()
+
+    answer = one(product, ("x", "y"), x=torch.tensor([1.0, 2.0]), y=torch.tensor([3.0, 5.0]))
+    assert torch.equal(answer["value"], torch.tensor([3.0, 10.0]))
+    assert torch.equal(answer["gradient of x"], torch.tensor([3.0 * 0.5, 5.0 * 1.5]))
+    assert answer["gradient of y"] is None
+
+
+def test_the_callers_tensors_are_never_changed():
+    given = torch.tensor([1.0, float("nan")])
+    answer = one(lambda x: x.add_(1), x=given)
+    assert answer["changed inputs"] == ["x"]
+    assert given[0] == 1.0
+
+
+def test_a_nan_that_stays_is_no_change():
+    assert one(lambda x: x + 1, x=torch.tensor([float("nan")]))["changed inputs"] == []
+
+
+def test_an_exception_is_an_answer():
+    answer = one(lambda x: x["no"], x=1.0)
+    assert answer["error"]["kinds"][0] == "TypeError"
+    assert one(lambda x: exit(3), x=1.0)["error"]["kinds"][0] == "SystemExit"
+
+
+def test_renamed_parameters_are_filled_in_order():
+    assert one(lambda a, b: a - b, logp=5.0, ref_logp=3.0)["value"] == 2.0
+
+
+def test_parameters_in_another_order_are_filled_by_name():
+    def difference(ref_logp, logp):
+        return logp - ref_logp
+
+    assert one(difference, logp=5.0, ref_logp=3.0)["value"] == 2.0
+
+
+def test_containers_unfold():
+    answer = one(lambda x: {"loss": x, "kl": [x, x + 1]}, x=1.0)
+    assert answer["value 'loss'"] == 1.0
+    assert answer["value 'kl' 1"] == 2.0
+
+
+def test_a_wrong_shape_is_looked_at_behind_the_decorator():
+    from jaxtyping import Float
+    from torch import Tensor
+
+    @shaped
+    def scalar(x: Float[Tensor, " n"]) -> Float[Tensor, ""]:
+        return x
+
+    assert one(scalar, x=torch.ones(3))["value"].shape == (3,)
+
+
+def test_a_backward_that_breaks_is_told():
+    def broken(x):
+        y = x.exp()
+        y += 1  # exp needs its own result
+        return y
+
+    assert "RuntimeError" in one(broken, ("x",), x=torch.ones(2))["gradient of x"]["$kind"]
+
+
+def test_a_module_and_an_optimiser_go_in_and_parameters_come_out():
+    state = {"0.weight": torch.ones(1, 2), "0.bias": torch.zeros(1)}
+
+    def step(network, optimizer):
+        network(torch.ones(1, 2)).sum().backward()
+        optimizer.step()
+        return [1.0]
+
+    inputs = {"network": make("mlp", state=state), "optimizer": make("sgd", of="network", lr=0.5)}
+    answer = one(step, **inputs)
+    assert torch.equal(answer["network after: 0.weight"], torch.full((1, 2), 0.5))
+    assert torch.equal(state["0.weight"], torch.ones(1, 2))
+
+
+def test_random_numbers_of_the_caller_are_left_alone():
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    one(lambda x: torch.rand(1), x=1.0)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_autograd_is_refused_where_the_gradient_is_to_be_written_out():
+    def by_autograd(x):
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            return torch.autograd.grad((x**2).sum(), x)[0]
+
+    given = torch.ones(2)
+    assert "error" in one(by_autograd, probe="without_autograd", x=given)
+    answer = one(lambda x: 2 * x, probe="without_autograd", x=given)
+    assert torch.equal(answer["value"], torch.full((2,), 2.0))
+
+
+def test_a_token_loss_is_graded_by_its_expectation():
+    logits = torch.tensor([0.3, -0.2, 1.0], dtype=torch.float64)
+    ref = torch.zeros(3, dtype=torch.float64)
+    both = ("logits", "ref_logits")
+    first = one(lambda p, r: p - r.detach(), both, "per_token", logits=logits, ref_logits=ref)
+    assert first["gradient of logits"].abs().max() < 1e-12  # k1 has no gradient on-policy
+    other = one(
+        lambda p, r: (p - r.detach()) ** 2 / 2, both, "per_token", logits=logits, ref_logits=ref
+    )
+    policy = logits.clone().requires_grad_()
+    log_policy = policy.log_softmax(-1)
+    divergence = (log_policy.exp() * (log_policy - ref.log_softmax(-1))).sum()
+    wanted = torch.autograd.grad(divergence, policy)[0] * 0.5  # a scalar's weight in the probe
+    assert torch.allclose(other["gradient of logits"], wanted, atol=1e-12)
