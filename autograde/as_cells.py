@@ -6,7 +6,9 @@ all that the function uses, as the sandbox holds neither the exercises nor the r
 
 import ast
 import builtins
+import functools
 import inspect
+import textwrap
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
 from types import ModuleType
@@ -25,11 +27,22 @@ def answer_cell(exercise: Exercise, answer: Any) -> str:
     """Source that defines the exercise's name as `answer`: a function, or a quiz's value."""
     if not callable(answer):
         return f"{exercise.name} = {answer!r}"
-    answer = getattr(answer, "__shaped__", answer)
     parts: dict[str, str] = {}
-    _gather_function(answer, answer.__name__, parts)
-    final = f"{exercise.name} = {_renamed(inspect.getmodule(answer), answer.__name__)}"
-    return "\n\n".join([*parts.values(), final])
+    inner = _gather_answer(getattr(answer, "__shaped__", answer), parts)
+    # Inside a function, as the cells of a notebook share one namespace and their helpers' names.
+    body = textwrap.indent("\n\n".join([*parts.values(), f"return {inner}"]), "    ")
+    return f"def _answer():\n{body}\n\n\n{exercise.name} = _answer()"
+
+
+def _gather_answer(answer: Any, parts: dict[str, str]) -> str:
+    """Add the source of a function, or of one with arguments filled in; the expression for it."""
+    if not isinstance(answer, functools.partial):
+        _gather_function(answer, answer.__name__, parts)
+        return _renamed(inspect.getmodule(answer), answer.__name__)
+    filled = [answer.func, *answer.args]
+    for number, function in enumerate(filled):
+        _gather_function(function, f"part{number}", parts)
+    return f"lambda *inputs: part0({', '.join(f'part{n}' for n in range(1, len(filled)))}, *inputs)"
 
 
 def _renamed(module: ModuleType, name: str) -> str:

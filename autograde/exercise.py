@@ -55,12 +55,16 @@ class Exercise:
 
     def by_hand(self, maker: Callable[[], Iterable[Case]]) -> Callable[[], Iterable[Case]]:
         """Decorate what yields the cases that can be worked out on paper; shown first."""
-        self._makers["hand"] = lambda draw: maker()
-        return maker
+        return self._keep("hand", maker, lambda draw: maker())
 
     def drawn(self, maker: CaseMaker) -> CaseMaker:
         """Decorate what yields the cases made of random inputs, a dozen at most."""
-        self._makers["drawn"] = maker
+        return self._keep("drawn", maker, maker)
+
+    def _keep(self, kind: str, maker: Callable, keep: CaseMaker) -> Callable:
+        if kind in self._makers:
+            raise ValueError(f"{self.name} has its {kind} cases already: put them in one function")
+        self._makers[kind] = keep
         return maker
 
     def wrong(self, says: str) -> Callable[[Any], Any]:

@@ -172,5 +172,11 @@ def _record(api: object, submission: Submission) -> str:
     result = api.autograde(submission.lesson, submission.student, force=True, create=True)
     if result["success"]:
         return ""
-    lines = (result.get("error") or result.get("log") or "no reason given").strip().splitlines()
-    return f"could not be recorded ({lines[-1]}); run: autograde doctor"
+    return f"could not be recorded ({why(result)}); run: autograde doctor"
+
+
+def why(result: dict) -> str:
+    """The line of nbgrader's log that says what went wrong, not the last one, which never does."""
+    lines = (result.get("error") or result.get("log") or "").strip().splitlines()
+    told = [line for line in lines if line[:1].isalpha() and not line.startswith("Traceback")]
+    return told[-1] if told else "no reason given"

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import UsageError
+from .grading import why
 from .term import Term
 
 COLUMNS = [
@@ -29,8 +30,7 @@ def feedback(
     for student, lesson in progress(graded, len(graded)):
         result = api.generate_feedback(lesson, student, force=True)
         if not result["success"]:
-            reason = (result.get("error") or result.get("log") or "").strip().splitlines()[-1:]
-            failed.append(f"{student}/{lesson}: no feedback ({' '.join(reason)})")
+            failed.append(f"{student}/{lesson}: no feedback ({why(result)})")
     return sorted((term.root / "feedback").glob("*/*/*.html")), failed
 
 

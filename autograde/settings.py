@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from pathlib import Path
 
 from traitlets.config import Config
@@ -17,6 +18,8 @@ def configure(config: Config, root: str | Path) -> Config:
     """
     root = Path(root).resolve()
     find_alembic()
+    # nbgrader makes its rows in an order that SQLAlchemy remarks on, at every submission.
+    warnings.filterwarnings("ignore", message="Object of type <Submitted")
     config.CourseDirectory.root = str(root)
     config.CourseDirectory.course_id = COURSE
     # Whatever else lies in a source folder would be copied into the release, answers included.

@@ -46,13 +46,15 @@ def _quiz(target: Any, case: Case) -> Answer:
 
 def _call(function: Callable[..., Any], case: Case) -> Answer:
     """Call once; observe the value, its gradients, and what became of the inputs."""
-    inputs = build_inputs(case.inputs, case.grad)
+    leaves = build_inputs(case.inputs, case.grad)
+    # As from a network: a tensor in the middle of a graph, which may be changed in place, alas.
+    inputs = {name: v.clone() if name in case.grad else v for name, v in leaves.items()}
     before = {name: value.detach().clone() for name, value in _tensors(inputs)}
     value = function(**inputs) if _takes(function, inputs) else function(*inputs.values())
     changed = [name for name, now in _tensors(inputs) if not _same_bytes(before[name], now)]
     answer = dict(_observe("value", value))
     answer["changed inputs"] = changed
-    for name, gradient in _gradients(value, {name: inputs[name] for name in case.grad}).items():
+    for name, gradient in _gradients(value, {name: leaves[name] for name in case.grad}).items():
         answer[f"gradient of {name}"] = gradient
     for name, module in inputs.items():
         if isinstance(module, nn.Module):

@@ -19,10 +19,12 @@ class Report:
     """A verdict that Jupyter shows as HTML and a terminal as text.
 
     hidden: cases that the reader cannot see; their numbers stay out, their description does not.
+    note: a last line. status: said in place of the verdict's own.
     """
 
-    def __init__(self, verdict: Verdict, hidden: bool = False, note: str = ""):
+    def __init__(self, verdict: Verdict, hidden: bool = False, note: str = "", status: str = ""):
         self.verdict, self.hidden, self.note = verdict, hidden, note
+        self.status = status or STATUS[verdict.status]
 
     def __repr__(self) -> str:
         lines = [self._headline()]
@@ -56,7 +58,7 @@ class Report:
 
     def _headline(self) -> str:
         verdict = self.verdict
-        head = f"{verdict.exercise}: {STATUS[verdict.status]}"
+        head = f"{verdict.exercise}: {self.status}"
         if self.hidden:
             head += f" ({verdict.points} of {verdict.max_points} points)"
         return head

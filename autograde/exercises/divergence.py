@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,14 +14,17 @@ from helpers.cases import GRADIENT, RULES, VALUES, Case
 from helpers.compare import NUMBER
 
 from ..draw import Draw
-from ..exercise import Exercise, Quiz, tensor
+from ..exercise import Exercise, Mistake, Quiz, tensor
 
-INF, NAN = torch.inf, torch.nan
+TokenFormula = Callable[[Tensor, Tensor], Tensor]
+
+INF, NAN, LOG_2 = torch.inf, torch.nan, math.log(2)
 LARGE = "large logits"
 IMPOSSIBLE = "logits of −inf"
 PADDING = "padding"
 SMALL = "small log-ratios"
 RARE = "rare tokens"
+BOTH_LOGITS, BOTH_LOGP = ("logits", "ref_logits"), ("logp", "ref_logp")
 
 categorical_kl = Exercise(
     "categorical_kl",
@@ -40,54 +44,44 @@ categorical_kl = Exercise(
 @categorical_kl.by_hand
 def _() -> Iterator[Case]:
     half, three_to_one = tensor(0.5, 0.5).log(), tensor(0.75, 0.25).log()
+    pairs = {
+        "policy (3/4, 1/4) against ref (1/2, 1/2)": (three_to_one, half),
+        "policy (1/2, 1/2) against ref (3/4, 1/4)": (half, three_to_one),
+        "only one outcome": (tensor(2.0), tensor(-1.0)),
+    }
+    for title, (logits, ref_logits) in pairs.items():
+        yield Case(title, {"logits": logits, "ref_logits": ref_logits}, grad=BOTH_LOGITS)
+    far = {"logits": half, "ref_logits": tensor(0.0, -1000.0)}
+    yield Case("policy (1/2, 1/2), ref logits (0, −1000)", far, LARGE, ("logits",))
+    yield from _outcomes_that_never_happen()
 
-    def case(
-        title: str, logits: Tensor, ref_logits: Tensor, *grad: str, part: str = VALUES
-    ) -> Case:
-        return Case(title, {"logits": logits, "ref_logits": ref_logits}, part, grad)
 
-    both = ("logits", "ref_logits")
-    yield case("policy (3/4, 1/4) against ref (1/2, 1/2)", three_to_one, half, *both)
-    yield case("policy (1/2, 1/2) against ref (3/4, 1/4)", half, three_to_one, *both)
-    yield case("only one outcome", tensor(2.0), tensor(-1.0), *both)
-    far = tensor(0.0, -1000.0)
-    yield case("policy (1/2, 1/2), ref logits (0, −1000)", half, far, "logits", part=LARGE)
-    yield case(
-        "policy (1/2, 1/2, 0): an outcome that the policy never draws",
-        tensor(0.0, 0.0, -INF),
-        tensor(0.0, 1.0, 2.0),
-        "logits",
-        part=IMPOSSIBLE,
-    )
-    yield case(
-        "an outcome that neither ever draws",
-        tensor(0.0, 1.0, -INF),
-        tensor(0.5, 0.0, -INF),
-        "logits",
-        part=IMPOSSIBLE,
-    )
-    yield case(
-        "an outcome that only the reference never draws",
-        tensor(0.0, 1.0, -2.0),
-        tensor(0.5, 0.0, -INF),
-        part=IMPOSSIBLE,
-    )
+def _outcomes_that_never_happen() -> Iterator[Case]:
+    pairs = {
+        "policy (1/2, 1/2, 0): an outcome that the policy never draws": (
+            tensor(0.0, 0.0, -INF),
+            tensor(0.0, 1.0, 2.0),
+        ),
+        "an outcome that neither ever draws": (tensor(0.0, 1.0, -INF), tensor(0.5, 0.0, -INF)),
+    }
+    for title, (logits, ref_logits) in pairs.items():
+        yield Case(title, {"logits": logits, "ref_logits": ref_logits}, IMPOSSIBLE, ("logits",))
+    only_ref = {"logits": tensor(0.0, 1.0, -2.0), "ref_logits": tensor(0.5, 0.0, -INF)}
+    yield Case("an outcome that only the reference never draws", only_ref, IMPOSSIBLE)
 
 
 @categorical_kl.drawn
 def _(draw: Draw) -> Iterator[Case]:
-    both = ("logits", "ref_logits")
-
     def inputs(*shape: int, scale: float = 1.5, dtype: torch.dtype = torch.float32) -> dict:
         logits = draw.normal(*shape, scale=scale, dtype=dtype)
         return {"logits": logits, "ref_logits": draw.normal(*shape, dtype=dtype)}
 
-    yield Case("one distribution over 5 outcomes", inputs(5), grad=both)
-    yield Case("3 by 4 distributions over 6 outcomes", inputs(3, 4, 6), grad=both)
-    yield Case("logits shifted by a constant", _shifted(inputs(2, 5), 7.0), grad=both)
+    yield Case("one distribution over 5 outcomes", inputs(5), grad=BOTH_LOGITS)
+    yield Case("3 by 4 distributions over 6 outcomes", inputs(3, 4, 6), grad=BOTH_LOGITS)
+    yield Case("logits shifted by a constant", _shifted(inputs(2, 5), 7.0), grad=BOTH_LOGITS)
     large = _shifted(inputs(2, 4, scale=300.0), 500.0)
     yield Case("logits near ±1000", large, LARGE, ("logits",), rtol=1e-3, atol=2e-3)
-    yield Case("float64", inputs(2, 3, dtype=torch.float64), part=RULES, grad=both)
+    yield Case("float64", inputs(2, 3, dtype=torch.float64), part=RULES, grad=BOTH_LOGITS)
     yield Case("no gradient asked", inputs(2, 3), part=RULES)
     some = inputs(2, 5)
     some["logits"][0, 1] = some["logits"][1, 3] = some["ref_logits"][1, 3] = -INF
@@ -185,7 +179,7 @@ def raw_logits(logits: Tensor, ref_logits: Tensor) -> Tensor:
 
 @categorical_kl.wrong("This is in bits: a logarithm to base 2. Log-probabilities here are in nats.")
 def in_bits(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return reference.categorical_kl(logits, ref_logits) / math.log(2)
+    return reference.categorical_kl(logits, ref_logits) / LOG_2
 
 
 @categorical_kl.wrong(
@@ -314,8 +308,8 @@ q02_dynamics = Quiz(
         "Write log-probability of a trajectory as a sum, once for each policy, and subtract.",
         "Which terms of the two sums are equal, whatever their size? Does it matter that they "
         "are random, or that they are far from 0?",
-        "Look at the two columns of the table above, and at its last row: what was different "
-        "there?",
+        "Compare the last two columns of the table above, row by row, and read the line that "
+        "speaks of another world: what was different there?",
     ),
 )
 q02_dynamics.distractor(
@@ -355,44 +349,32 @@ def _scored(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> dict[str, Tensor]:
 
 @sequence_log_ratio.by_hand
 def _() -> Iterator[Case]:
-    both = ("logp", "ref_logp")
     policy, ref = tensor([0.75, 0.25]).log(), tensor([0.5, 0.5]).log()
-    yield Case(
-        "two tokens at (3/4, 1/4) against (1/2, 1/2)", _scored(policy, ref, policy < 0), grad=both
-    )
-    policy, ref = (
-        tensor([-1.0, -2.0, -0.5], [-0.5, -1.0, -3.0]),
-        tensor([-2.0, -1.5, -0.5], [-1.0] * 3),
-    )
-    mask = torch.tensor([[True, True, True], [True, True, False]])
-    yield Case("rows of 3 and 2 tokens", _scored(policy, ref, mask), grad=both)
-    one = torch.tensor([[True]])
-    yield Case("one row of one token", _scored(tensor([-3.0]), tensor([-1.0]), one), grad=both)
-    gaps = torch.tensor([[False, True, False], [True, False, True]])
-    yield Case("padding in front and in the middle", _scored(policy, ref, gaps), PADDING, ("logp",))
-    policy, ref = (
-        tensor([-1.0, NAN, INF], [-0.5, -INF, 0.0]),
-        tensor([-2.0, 0.0, -1.0], [-1.0, -INF, NAN]),
-    )
-    mask = torch.tensor([[True, False, False]] * 2)
-    yield Case("nan and inf in the padding", _scored(policy, ref, mask), PADDING, ("logp",))
-    empty = torch.tensor([[True, True, False], [False] * 3])
-    policy, ref = tensor([-1.0, -2.0, NAN], [NAN] * 3), tensor([-1.5, -1.0, INF], [-INF] * 3)
-    yield Case("a row without a real token", _scored(policy, ref, empty), PADDING, ("logp",))
+    two = _scored(policy, ref, policy < 0)
+    yield Case("two tokens at (3/4, 1/4) against (1/2, 1/2)", two, grad=BOTH_LOGP)
+    one = _scored(tensor([-3.0]), tensor([-1.0]), torch.tensor([[True]]))
+    yield Case("one row of one token", one, grad=BOTH_LOGP)
+    policy = tensor([-1.0, -2.0, -0.5], [-0.5, -1.0, -3.0])
+    ref = tensor([-2.0, -1.5, -0.5], [-1.0, -1.0, -1.0])
+    rows = _scored(policy, ref, torch.tensor([[True, True, True], [True, True, False]]))
+    yield Case("rows of 3 and 2 tokens", rows, grad=BOTH_LOGP)
+    gaps = _scored(policy, ref, torch.tensor([[False, True, False], [True, False, True]]))
+    yield Case("padding in front and in the middle", gaps, PADDING, ("logp",))
+    policy = tensor([-1.0, NAN, INF], [-0.5, -INF, 0.0], [NAN, NAN, -1.0])
+    ref = tensor([-2.0, 0.0, -1.0], [-1.0, -INF, NAN], [-INF, INF, NAN])
+    poison = _scored(policy, ref, torch.tensor([[True, False, False]] * 2 + [[False] * 3]))
+    yield Case("nan and inf in the padding, and a row of padding alone", poison, PADDING, ("logp",))
 
 
 @sequence_log_ratio.drawn
 def _(draw: Draw) -> Iterator[Case]:
-    both = ("logp", "ref_logp")
-
     def inputs(mask: Tensor, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
-        return _scored(
-            draw.logp(*mask.shape, dtype=dtype), draw.logp(*mask.shape, dtype=dtype), mask
-        )
+        logp, ref_logp = (draw.logp(*mask.shape, dtype=dtype) for _ in range(2))
+        return _scored(logp, ref_logp, mask)
 
-    yield Case("5 rows of up to 7 tokens", inputs(draw.lengths_mask(5, 7)), grad=both)
-    yield Case("4 rows of up to 4 tokens", inputs(draw.lengths_mask(4, 4)), grad=both)
-    yield Case("float64", inputs(draw.lengths_mask(3, 5), torch.float64), RULES, both)
+    yield Case("5 rows of up to 7 tokens", inputs(draw.lengths_mask(5, 7)), grad=BOTH_LOGP)
+    yield Case("4 rows of up to 4 tokens", inputs(draw.lengths_mask(4, 4)), grad=BOTH_LOGP)
+    yield Case("float64", inputs(draw.lengths_mask(3, 5), torch.float64), RULES, BOTH_LOGP)
     yield Case("no gradient asked", inputs(draw.lengths_mask(3, 5)), RULES)
     yield Case("scattered padding", inputs(draw.scattered_mask(4, 6)), PADDING, ("logp",))
     some = inputs(draw.scattered_mask(3, 6))
@@ -612,86 +594,77 @@ q02_interpret_penalty.distractor(
 
 
 def _token_cases_by_hand() -> Iterator[Case]:
-    both = ("logp", "ref_logp")
+    def case(title: str, policy: list | float, ref: list | float) -> Case:
+        both = {"logp": torch.tensor(policy).log(), "ref_logp": torch.tensor(ref).log()}
+        return Case(title, both, grad=BOTH_LOGP)
 
-    def pair(policy: list | float, ref: list | float) -> dict[str, Tensor]:
-        return {"logp": torch.tensor(policy).log(), "ref_logp": torch.tensor(ref).log()}
-
-    yield Case(
-        "a token of 1/2 under the policy, 1/4 under the reference", pair(0.5, 0.25), grad=both
-    )
-    yield Case(
-        "a token of 1/4 under the policy, 1/2 under the reference", pair(0.25, 0.5), grad=both
-    )
-    yield Case("three tokens", pair([0.5, 0.125, 0.3], [0.1, 0.25, 0.3]), grad=both)
-    yield Case("one row of one token", pair([[0.9]], [[0.2]]), grad=both)
+    yield case("a token of 1/2 under the policy, 1/4 under the reference", 0.5, 0.25)
+    yield case("a token of 1/4 under the policy, 1/2 under the reference", 0.25, 0.5)
+    yield case("three tokens", [0.5, 0.125, 0.3], [0.1, 0.25, 0.3])
+    yield case("one row of one token", [[0.9]], [[0.2]])
 
 
 def _token_cases(draw: Draw) -> Iterator[Case]:
-    both = ("logp", "ref_logp")
-
     def inputs(*shape: int, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
         return {"logp": draw.logp(*shape, dtype=dtype), "ref_logp": draw.logp(*shape, dtype=dtype)}
 
-    yield Case("3 by 4 tokens", inputs(3, 4), grad=both)
-    yield Case("2 by 3 by 2 tokens", inputs(2, 3, 2), grad=both)
-    yield Case("float64", inputs(2, 3, dtype=torch.float64), RULES, both)
+    yield Case("3 by 4 tokens", inputs(3, 4), grad=BOTH_LOGP)
+    yield Case("2 by 3 by 2 tokens", inputs(2, 3, 2), grad=BOTH_LOGP)
+    yield Case("float64", inputs(2, 3, dtype=torch.float64), RULES, BOTH_LOGP)
     yield Case("no gradient asked", inputs(2, 3), RULES)
     rare = {name: value - 200.0 for name, value in inputs(4).items()}
     yield Case("probabilities that round to 0 in float32", rare, RARE, ("logp",))
 
 
-def _token_mistakes(exercise: Exercise, formula: Callable[[Tensor, Tensor], Tensor]) -> None:
-    """Register what goes wrong with any function of two log-probabilities.
+def _in_place(formula: TokenFormula, logp: Tensor, ref_logp: Tensor) -> Tensor:
+    answer = formula(logp, ref_logp.detach())
+    logp -= ref_logp
+    return answer
 
-    formula: the right one, but with gradients to both arguments.
-    """
 
-    @exercise.wrong("A gradient reaches ref_logp, which is a constant: detach it.")
-    def reference_moves(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp, ref_logp)
-
-    @exercise.wrong("No gradient reaches logp: the policy's side was detached too.")
-    def everything_detached(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp, ref_logp).detach()
-
-    @exercise.wrong(
-        "The wrong side was detached: logp is differentiable, ref_logp is the constant."
-    )
-    def policy_detached(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp.detach(), ref_logp)
-
-    @exercise.wrong(
-        "One number came back for all tokens. Return one for each: averages come later."
-    )
-    def averaged(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp, ref_logp.detach()).mean()
-
-    @exercise.wrong(
+# What goes wrong with any function of two log-probabilities. Each takes the right formula, which
+# here lets gradients through to both arguments.
+TOKEN_MISTAKES: dict[str, tuple[str, Callable[[TokenFormula, Tensor, Tensor], Tensor]]] = {
+    "reference_moves": (
+        "A gradient reaches ref_logp, which is a constant: detach it.",
+        lambda formula, logp, ref_logp: formula(logp, ref_logp),
+    ),
+    "everything_detached": (
+        "No gradient reaches logp: the policy's side was detached too.",
+        lambda formula, logp, ref_logp: formula(logp, ref_logp).detach(),
+    ),
+    "policy_detached": (
+        "The wrong side was detached: logp is differentiable, ref_logp is the constant.",
+        lambda formula, logp, ref_logp: formula(logp.detach(), ref_logp),
+    ),
+    "averaged": (
+        "One number came back for all tokens. Return one for each: averages come later.",
+        lambda formula, logp, ref_logp: formula(logp, ref_logp.detach()).mean(),
+    ),
+    "through_probabilities": (
         "The probabilities themselves were formed on the way, and one of a rare token rounds to 0. "
-        "Subtract the logarithms that came in."
-    )
-    def through_probabilities(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp.exp().log(), ref_logp.detach().exp().log())
-
-    @exercise.wrong(
+        "Subtract the logarithms that came in.",
+        lambda formula, logp, ref_logp: formula(logp.exp().log(), ref_logp.detach().exp().log()),
+    ),
+    "changed_in_place": (
         "An input was changed in place, and autograd refuses that where it needs the input: "
-        "compute a new tensor."
-    )
-    def changed_in_place(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        answer = formula(logp, ref_logp.detach())
-        logp -= ref_logp
-        return answer
+        "compute a new tensor.",
+        _in_place,
+    ),
+    "cast_to_float32": (
+        "The answer is float32 whatever came in: keep the dtype of the inputs.",
+        lambda formula, logp, ref_logp: formula(logp.float(), ref_logp.float().detach()),
+    ),
+    "in_bits": (
+        "The log-probabilities were turned to base 2. They are in nats: use them as they are.",
+        lambda formula, logp, ref_logp: formula(logp / LOG_2, ref_logp.detach() / LOG_2),
+    ),
+}
 
-    @exercise.wrong("The answer is float32 whatever came in: keep the dtype of the inputs.")
-    def cast_to_float32(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp.float(), ref_logp.float().detach())
 
-    @exercise.wrong(
-        "The log-probabilities were turned to base 2. They are in nats: use them as they are."
-    )
-    def in_bits(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp / math.log(2), ref_logp.detach() / math.log(2))
+def _token_mistakes(exercise: Exercise, formula: TokenFormula) -> None:
+    for name, (says, answer) in TOKEN_MISTAKES.items():
+        exercise.mistakes.append(Mistake(name, says, partial(answer, formula)))
 
 
 k1 = Exercise(

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 # Told apart by colour-blind readers and, by lightness, in greyscale; lines differ in dash too.
-COLOURS = ("#0b3c6f", "#d1495b", "#3a9d8f", "#e0a030", "#8c8c8c")
+COLOURS = ("#0b3c6f", "#c23b4e", "#56b3a6", "#f0b848", "#8c8c8c")
 DASHES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
 STYLE = {
     "axes.spines.top": False,
@@ -24,12 +24,13 @@ STYLE = {
 }
 
 
+plt.rcParams.update(STYLE)  # for the whole notebook: titles and legends are styled when drawn
+
+
 def new_figure(columns: int = 1, height: float = 3.4) -> tuple[Figure, list[Axes]]:
     """A figure of notebook width with `columns` axes side by side; height in inches."""
-    with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(
-            1, columns, figsize=(8.0, height), squeeze=False, layout="constrained"
-        )
+    size = (8.0, height)
+    figure, axes = plt.subplots(1, columns, figsize=size, squeeze=False, layout="constrained")
     return figure, list(axes[0])
 
 

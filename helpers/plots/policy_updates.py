@@ -154,11 +154,11 @@ def plot_praise(distributions: Mapping[str, Float[Tensor, " praise"]], liked: in
     axes.set_ylim(0.0, top)
     axes.set_xticks(range(count))
     axes.set(xlabel='times "great" in a response', ylabel="probability")
-    axes.set_title("The far step writes what the old policy hardly ever wrote")
     axes.grid(axis="x", visible=False)
     axes.legend(loc="upper center")
     over = {name: float(chances[liked + 1 :].sum()) for name, chances in distributions.items()}
-    said = ", ".join(f"{name} {chance:.1%}" for name, chance in over.items())
+    said = ", ".join(f"{name}: {chance:.0%}" for name, chance in over.items())
+    axes.set_title(f'More than {liked} times "great" – {said}')
     show(figure, f'Responses with more than {liked} times "great": {said}.')
 
 

@@ -125,11 +125,28 @@ def _expected_scores(old: Float[Tensor, "word word"]) -> Float[Tensor, "place wo
     final = points(torch.arange(LENGTH + 1))
     scores = [final.expand(len(WORDS), -1)]
     for _ in range(LENGTH):
-        later = scores[-1]
-        praised = later[GREAT:].roll(-1, dims=-1)
-        arrived = torch.cat([final[None], later[STOP + 1 : GREAT], praised])
-        scores.append(old.softmax(-1) @ arrived)
+        scores.append(old.softmax(-1) @ _after_each_word(scores[-1]))
     return torch.stack(scores[::-1])
+
+
+def _after_each_word(later: Float[Tensor, "word praise"]) -> Float[Tensor, "word praise"]:
+    """The score to expect once a word is written; later: the one a place further on."""
+    final = points(torch.arange(LENGTH + 1))
+    praised = later[GREAT:].roll(-1, dims=-1)  # one "great" more
+    return torch.cat([final[None], later[STOP + 1 : GREAT], praised])
+
+
+def return_of_best_words(old: Float[Tensor, "word word"]) -> Float[Tensor, ""]:
+    """The return of always writing the word with old's greatest advantage, in every prefix.
+
+    A policy with logits of its own for every prefix arrives there by an endless step along J.
+    """
+    expected = _expected_scores(old)
+    score = expected[LENGTH]
+    for place in reversed(range(LENGTH)):
+        best = _after_each_word(expected[place + 1]).argmax(0, keepdim=True)
+        score = _after_each_word(score).gather(0, best).expand(len(WORDS), -1)
+    return score[STOP, 0]
 
 
 def expectation_weight(

@@ -61,9 +61,10 @@ def someone_elses_answer(p, q):
 check("log_ratio", someone_elses_answer)
 
 # %% [markdown]
-# The points are added up part by part, so half an answer is worth something. One part stands
-# above the others: while the *values* are wrong, nothing counts. Grading asks the same kind of
-# questions with fresh numbers, so an answer that passes by chance here does not pass there.
+# It notices all three, and inputs that were changed on the way. The points are added up part by
+# part, so half an answer is worth something, with one exception: while the *values* are wrong,
+# nothing counts. Grading asks the same kind of questions with fresh numbers, so what passes by
+# chance here does not pass there.
 #
 # ## 0.4 Hints
 #
@@ -142,7 +143,8 @@ if ready("log_ratio"):
 # ## 0.6 Which device?
 #
 # `pick_device()` is the GPU when there is one and the CPU otherwise. Put tensors on it and
-# leave the name out: the same notebook then runs everywhere. Your functions need no change.
+# leave the name out: the same notebook then runs everywhere. Your functions need no change. (In
+# Colab, *Runtime → Change runtime type* has a GPU; the first lessons do not need one.)
 
 # %% demo
 device = pick_device()

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from helpers import check, hint, pick_device, progress, ready, shaped  # noqa: F401
+from helpers import check, hint, pick_device, progress, ready, shaped
 from helpers.plots.policy_updates import (
     plot_penalties,
     plot_policies,
@@ -37,6 +37,7 @@ from helpers.problems.policy_updates import (
     gradient_at,
     old_table,
     praise_distribution,
+    return_of_best_words,
     true_return,
 )
 
@@ -79,9 +80,9 @@ for place in range(3):
 
 # %% [markdown]
 # Two things go wrong in practice. A score without the temperature belongs to another policy
-# than the one that drew the tokens ([OpenRLHF
-# #853](https://github.com/OpenRLHF/OpenRLHF/pull/853)). And a probability can be too small for
-# a float, while its logarithm is an ordinary number.
+# than the one that drew the tokens; it happened in
+# [OpenRLHF #853](https://github.com/OpenRLHF/OpenRLHF/pull/853). And a probability can be too
+# small for a float, while its logarithm is an ordinary number.
 #
 # **Predict**: logits (1000, −1000), and the second token was drawn. What is its
 # log-probability, and what does computing softmax first make of it? Then write the function,
@@ -159,11 +160,11 @@ if ready("token_log_probs"):
 print("0 · inf =", 0.0 * torch.tensor(torch.inf))
 
 # %% [markdown]
-# So multiplying by the mask does not remove padding. This has stopped real runs: see [prime-rl
-# #2084](https://github.com/PrimeIntellect-ai/prime-rl/pull/2084) and [ms-swift
-# #9767](https://github.com/modelscope/ms-swift/pull/9767). Whatever stands where `mask` is
-# False must reach neither the value nor the gradient. And a batch with no real token at all has
-# mean 0 here, not 0/0.
+# So multiplying by the mask does not remove padding. Training code in use had this defect:
+# [prime-rl #2084](https://github.com/PrimeIntellect-ai/prime-rl/pull/2084),
+# [ms-swift #9767](https://github.com/modelscope/ms-swift/pull/9767). Whatever stands where
+# `mask` is False must reach neither the value nor the gradient. And a batch with no real token
+# at all has mean 0 here, not 0/0.
 
 
 # %% exercise="masked_mean"
@@ -209,9 +210,9 @@ if ready("masked_mean"):
 # The weight is the **importance ratio**. You have both sides as log-probabilities.
 
 # %% [markdown]
-# **Predict** the ratio before any update. If it is not 1, something is wrong: in [trl
-# #454](https://github.com/huggingface/trl/issues/454) and [trl
-# #3234](https://github.com/huggingface/trl/pull/3234) dropout was on while scoring.
+# **Predict** the ratio before any update. If it is not 1, something is wrong: in
+# [trl #454](https://github.com/huggingface/trl/issues/454) and
+# [trl #3234](https://github.com/huggingface/trl/pull/3234) dropout was on.
 #
 # Old is finished: it drew the data and does not move. No gradient may reach `old_logp`, even if
 # the tensor asks for one. And log-probabilities of −120 are ordinary, while exp(−120) is 0 in
@@ -408,6 +409,12 @@ if ready("token_log_probs", "surrogate_objective"):
         print(f"{name:8}:", "  |  ".join(written.text(index) for index in range(3)))
 
 # %% [markdown]
+# It is the last column that grew, after every word at once. That was right for the responses of
+# old, where praise was rare; a policy that looks at one word cannot count the praise before it.
+#
+# **Takeaway**: the surrogate rises without end in sight, the return falls off a cliff.
+
+# %% [markdown]
 # ## 1.7 Twenty batches of data *(4 min)*
 #
 # Practice has a few drawn responses and no exact advantages. A common estimate gives each word
@@ -483,6 +490,21 @@ if ready("token_log_probs", "importance_ratio", "masked_mean", "surrogate_object
 if ready("token_log_probs", "surrogate_objective"):
     written = {name.lower(): praise_distribution(table) for name, table in chosen.items()}
     plot_praise(written, LIKED)
+
+# %% [markdown]
+# Must a large step end like this? **Predict**: give the policy logits of its own for every
+# prefix, so that it can count, and let it go all the way, to the word of the greatest exact
+# advantage in each. What is its return?
+
+# %% demo
+print(f"old:                                     {true_return(old):.3f}")
+print(f"own logits for every prefix, all the way: {return_of_best_words(old):.3f}")
+
+# %% [markdown]
+# No fall. A fall takes parameters that serve many prefixes at once, as the 16 here do and as
+# those of a language model do: what is right where the data are is then done elsewhere too.
+#
+# **Takeaway**: J holds while the ratios are near 1. Beyond that nobody has looked.
 
 # %% [markdown]
 # ## 1.9 Charging for the distance *(1 point, 6 min, medium)*

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from helpers import check, hint, pick_device, progress, ready, shaped  # noqa: F401
+from helpers import check, hint, pick_device, progress, ready, shaped
 from helpers.plots.divergence import (
     plot_bias_and_spread,
     plot_estimators,
@@ -159,7 +159,7 @@ q02_dynamics = "C"
 check("q02_dynamics", q02_dynamics)
 
 # %% [markdown]
-# ## 2.3 The price of a response *(6 points, 12 min, medium)*
+# ## 2.3 The price of a response *(6 points, 10 min, medium)*
 #
 # A language model acts by tokens. The penalty of its response $y$ to a prompt $x$ is a sum:
 #
@@ -222,9 +222,9 @@ if ready("categorical_kl", "sequence_log_ratio"):
 # %% [markdown]
 # One response may be cheaper than free: the policy has made it *rarer*. The mean over the
 # policy's own responses is KL(policy ‖ ref), which is never negative. Over somebody else's
-# responses it is another number and may well be negative: see the third line. So a mean that
-# stays below 0 in your logs says that the tokens were not drawn from the policy that scored
-# them.
+# responses it is another number and may well be negative: see the third line. A mean that stays
+# below 0 in your logs says that something is wrong: for one, that the tokens were not drawn
+# from the policy that scored them.
 
 # %% [markdown]
 # ## 2.4 Read a penalty *(2 points, 5 min, easy)*
@@ -390,10 +390,13 @@ if ready("k1", "k2", "k3"):
     plot_estimators(log_ratio, {k.__name__: k(log_ratio, zero) for k in (k1, k2, k3)})
 
 # %% [markdown]
-# Begin at the left: a token that the policy has made rarer. $k_1$ answers with a negative
-# number and leaves it to other tokens to make up for it; $k_3$ answers with a large positive
-# one. Both have the right mean. $k_2$ does not look at the sign, and pays for that with a bias.
-# How large?
+# Rounding first: one subtraction is left, of δ, so your error grows as well, by a power of δ
+# less.
+#
+# Now begin at the left of the second picture: a token that the policy has made rarer. $k_1$
+# answers with a negative number and leaves it to other tokens to make up for it; $k_3$ answers
+# with a large positive one. Both have the right mean. $k_2$ does not look at the sign, and pays
+# for that with a bias. How large?
 
 # %% [markdown]
 # ## 2.7 Which one to trust *(10 min)*
@@ -488,13 +491,13 @@ if ready("categorical_kl"):
     plot_step_and_drift(step, drift)
 
 # %% [markdown]
-# A divergence is a *square* of a small distance, so 20 small steps in one direction make a
-# drift near 20² = 400 times a step; with larger steps the law bends, and the drift is still
+# A divergence grows like the *square* of a small move, so 20 small steps in one direction make
+# a drift near 20² = 400 times a step; with larger steps the law bends, and the drift is still
 # hundreds of steps. A bound on each step, which lesson 05 builds, does not bound the drift, and
 # a penalty towards ref does not bound a step. Each needs its own log-probabilities.
 
 # %% [markdown]
-# ## 2.9 Seen in the wild *(5 min)*
+# ## 2.9 Seen in the wild *(2 min)*
 #
 # **Negative KL in the logs.** The settings that generate differ from those that score; and
 # single samples may be negative. trl [#235](https://github.com/huggingface/trl/issues/235),
@@ -517,7 +520,8 @@ if ready("categorical_kl"):
 #
 # **A mask by multiplication**, where 0 · ∞ is NaN: prime-rl
 # [#2084](https://github.com/PrimeIntellect-ai/prime-rl/pull/2084) and ms-swift
-# [#9767](https://github.com/modelscope/ms-swift/pull/9767). It is the padding of 2.3.
+# [#9767](https://github.com/modelscope/ms-swift/pull/9767). It is the trap in the padding of
+# 2.3.
 
 # %% [markdown]
 # ## What to take along
