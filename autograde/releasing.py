@@ -38,14 +38,15 @@ dependencies:
   - python>=3.11
   - pip
   - pip:
-      - ".[lab]"
+      - -c requirements.lock
+      - .[lab]
 """
 README = """# {description}
 
 Install what the notebooks import, in this folder, with Python 3.11 or later:
 
     python3 -m venv .venv
-    .venv/bin/pip install ".[lab]"
+    .venv/bin/pip install -c requirements.lock .[lab]
     .venv/bin/jupyter lab notebooks
 
 (With conda: `conda env create -f environment.yml`, then `conda activate {name}` and
@@ -91,7 +92,8 @@ def _fill(folder: Path) -> None:
         target = lesson_path(folder / "notebooks", lesson)
         target.parent.mkdir(parents=True)
         shutil.copy(lesson_path(NOTEBOOKS, lesson), target)
-    shutil.copy(ROOT / "LICENSE", folder / "LICENSE")
+    for name in ("LICENSE", "requirements.lock"):
+        shutil.copy(ROOT / name, folder / name)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     words = {
         "name": f"{project['name']}-student",

@@ -5,7 +5,9 @@ import json
 import re
 import secrets
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -47,6 +49,7 @@ class Term:
         for needed in ("nbgrader_config.py", "gradebook.db"):
             if not (root / needed).is_file():
                 raise UsageError(f"{root / needed}: missing; make it again: autograde init {root}")
+        _require_own_gradebook(root / "gradebook.db")
         return cls(root)
 
     @property
@@ -107,6 +110,21 @@ class Term:
         config = PyFileConfigLoader("nbgrader_config.py", path=str(self.root)).load_config()
         config.Application.log_level = 40  # our own lines say what matters
         return NbGraderAPI(config=config)
+
+
+def _require_own_gradebook(path: Path) -> None:
+    """Raise UsageError for a file that is no gradebook, or one of another course."""
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
+            known = {name for (name,) in database.execute("select name from assignment")}
+    except sqlite3.Error as error:
+        raise UsageError(
+            f"{path}: not a gradebook ({error}); put the right one back, or move it away and run: "
+            f"autograde init {path.parent}"
+        ) from None
+    missing = sorted(set(LESSONS) - known)
+    if missing:
+        raise UsageError(f"{path}: has no {missing[0]}; bring it up: autograde init {path.parent}")
 
 
 def _write_whole(path: Path, text: str) -> None:

@@ -1,0 +1,161 @@
+"""Notebooks are made from their sources, the same each time, and no answer gets out."""
+
+import re
+import shutil
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from autograde import build as building
+from autograde import lessons
+from autograde.build import build, stale
+from autograde.errors import UsageError
+from autograde.exercises import LESSONS, exercises
+from autograde.lessons import BEGIN, END, NOTEBOOKS, ROOT, SOLUTIONS, lesson_path, read_source
+from autograde.releasing import release
+from helpers.codec import unpack
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Everything, built twice, in two places."""
+    places = [tmp_path_factory.mktemp("build") for _ in range(2)]
+    for place in places:
+        for lesson in LESSONS:
+            (place / "solutions" / lesson).mkdir(parents=True)
+        build(place)
+    return places
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    return release(tmp_path_factory.mktemp("bundle") / "new")
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    found = (path for path in sorted(folder.rglob("*")) if path.is_file())
+    return {str(path.relative_to(folder)): path.read_bytes() for path in found}
+
+
+def test_two_builds_are_equal_to_the_byte(built):
+    one, other = map(files, built)
+    assert one.keys() == other.keys()
+    assert [name for name in one if one[name] != other[name]] == []
+
+
+def test_what_is_committed_is_what_is_built():
+    assert stale() == []
+
+
+def test_a_source_that_changed_makes_its_notebooks_stale(tmp_path, monkeypatch):
+    shutil.copytree(SOLUTIONS, tmp_path / "solutions")
+    monkeypatch.setattr(lessons, "SOLUTIONS", tmp_path / "solutions")
+    source = lesson_path(tmp_path / "solutions", "00_start_here", ".py")
+    source.write_text(source.read_text("utf-8").replace("# # 00", "# # Lesson 00"), "utf-8")
+    assert [path.name for path in stale()] == ["00_start_here.ipynb"] * 2
+
+
+def test_a_file_that_nothing_builds_is_stale(monkeypatch):
+    stray = NOTEBOOKS / "00_start_here" / "answers.txt"
+    stray.write_text("left behind")
+    try:
+        assert stale() == [stray]
+    finally:
+        stray.unlink()
+
+
+def answer_lines() -> set[str]:
+    """Every line that an answer is made of: the solution regions, and the references' bodies."""
+    found = set()
+    for lesson in LESSONS:
+        for cell in read_source(lesson):
+            if cell.kind == "exercise":
+                inside = cell.source.split(BEGIN)[1].split(END)[0]
+                found |= {line.strip() for line in inside.splitlines()}
+            elif cell.kind == "quiz":
+                found.add(cell.source.strip())
+    for path in (ROOT / "helpers" / "reference").glob("*.py"):
+        lines = (line.strip() for line in path.read_text("utf-8").splitlines())
+        found |= {line for line in lines if line.startswith("return ") and line != "return None"}
+    # A lone bracket or a bare name is nobody's answer.
+    return {line for line in found if not line.startswith("#") and len(re.findall(r"\w", line)) > 5}
+
+
+def test_no_line_of_an_answer_is_in_what_students_get(bundle):
+    answers = answer_lines()
+    assert len(answers) > 20
+    for name, data in files(bundle).items():
+        if name.endswith(".safetensors"):
+            continue
+        lines = {
+            line.strip().strip('",').removesuffix("\\n")
+            for line in data.decode("utf-8").splitlines()
+        }
+        assert not answers & lines, name
+        assert "BEGIN SOLUTION" not in data.decode("utf-8") or not name.endswith(".ipynb")
+        assert "BEGIN HIDDEN" not in data.decode("utf-8"), name
+
+
+def test_the_bundles_data_holds_no_code_and_no_quizs_answer():
+    for lesson in LESSONS:
+        for exercise in unpack((ROOT / f"helpers/data/{lesson}.safetensors").read_bytes()):
+            described = exercises(lesson)[exercise["name"]]
+            assert exercise["parts"] == dict(described.parts)
+            if not callable(described.answer):
+                assert exercise["wrong"] == []
+                for expected in exercise["expected"]:
+                    assert all("$one of" in form for form in expected.values())
+
+
+def test_the_bundle_holds_no_reference_and_nothing_of_the_grader(bundle):
+    names = list(files(bundle))
+    assert not [name for name in names if "reference" in name or name.startswith("autograde")]
+    assert {"README.md", "LICENSE", "pyproject.toml", "environment.yml"} <= set(names)
+    assert len([name for name in names if name.endswith(".ipynb")]) == len(LESSONS)
+
+
+def test_student_notebooks_have_stubs_and_no_outputs():
+    for lesson in LESSONS:
+        notebook = nbformat.read(lesson_path(NOTEBOOKS, lesson), as_version=4)
+        nbformat.validate(notebook)
+        sources = {
+            cell.metadata.nbgrader.grade_id: cell.source
+            for cell in notebook.cells
+            if "nbgrader" in cell.metadata
+        }
+        for name, exercise in exercises(lesson).items():
+            stub = "raise NotImplementedError()" if callable(exercise.answer) else f"{name} = ..."
+            assert sources[name].endswith(stub)
+        assert not any(cell.get("outputs") for cell in notebook.cells)
+        ids = [cell.id for cell in notebook.cells]
+        assert ids == [f"{lesson[:2]}-{number:03d}" for number in range(len(ids))]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('# %% check="log_ratio" points=4', '# %% check="log_ratio" points=3', "points"),
+        ('# %% check="log_ratio" points=4', "# %% other", "has no kind"),
+        ("def log_ratio(", "def logratio(", "does not define log_ratio"),
+        ("    ### END SOLUTION\n", "", "lacks"),
+        ('# %% exercise="log_ratio"', "# %% demo", "described are"),
+    ],
+)
+def test_a_source_that_is_wrong_is_named(tmp_path, monkeypatch, old, new, says):
+    shutil.copytree(SOLUTIONS, tmp_path / "solutions")
+    monkeypatch.setattr(lessons, "SOLUTIONS", tmp_path / "solutions")
+    source = lesson_path(tmp_path / "solutions", "00_start_here", ".py")
+    text = source.read_text("utf-8")
+    assert old in text
+    source.write_text(text.replace(old, new), "utf-8")
+    with pytest.raises(UsageError, match=says) as caught:
+        building.source_notebook("00_start_here")
+    assert "00_start_here.py" in str(caught.value)
+
+
+def test_a_release_goes_into_an_empty_folder_only(tmp_path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(UsageError, match="not empty"):
+        release(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]

@@ -1,0 +1,111 @@
+"""What a student sees: checks, hints, progress, and cells that wait."""
+
+import pytest
+
+from autograde.exercises import LESSONS, exercises
+from helpers import check, hint, progress, ready
+from helpers.check import UnknownExerciseError, visible_verdict
+from helpers.reference import k1, log_ratio
+
+ALL = [(name, one) for lesson in LESSONS for name, one in exercises(lesson).items()]
+
+
+@pytest.mark.parametrize(("name", "exercise"), ALL, ids=[name for name, _ in ALL])
+def test_the_right_answer_passes(name, exercise):
+    assert visible_verdict(name, exercise.answer).status == "right"
+
+
+@pytest.mark.parametrize(("name", "exercise"), ALL, ids=[name for name, _ in ALL])
+def test_a_bundle_diagnoses_as_the_instructor_does(name, exercise):
+    """The answers in the data are enough: a student's machine has no reference to ask."""
+    if callable(exercise.answer):
+        for mistake in exercise.mistakes:
+            assert next(iter(visible_verdict(name, mistake.answer).diagnoses)) == mistake.name
+
+
+def test_a_report_says_the_mistake_and_the_numbers(capsys):
+    check("log_ratio", lambda p, q: log_ratio(q, p))
+    printed = capsys.readouterr().out
+    assert "not right yet" in printed
+    assert "→" in printed
+    assert "got" in printed
+    assert "expected" in printed
+    assert 'hint("log_ratio")' in printed
+
+
+def test_a_students_exception_is_shown_and_not_raised(capsys):
+    def broken(p, q):
+        return p.lgo() - q.log()
+
+    check("log_ratio", broken)
+    printed = capsys.readouterr().out
+    assert "has no attribute 'lgo'" in printed
+    assert "Traceback" not in printed
+
+
+def test_not_written_is_no_mistake(capsys):
+    def stub(p, q):
+        raise NotImplementedError
+
+    check("log_ratio", stub)
+    check("q00_units", ...)
+    assert capsys.readouterr().out.count("not written yet") == 2
+
+
+def test_a_quiz_tells_the_form_and_not_the_answer(capsys):
+    for answer in ("A", "B", "C", "D"):
+        check("q00_units", answer)
+    printed = capsys.readouterr().out
+    assert printed.count("grading will tell") == 4
+    check("q00_units", "Z")
+    assert "A or B or C or D" in capsys.readouterr().out
+
+
+def test_hints_come_one_by_one(capsys):
+    shown = []
+    for _ in range(4):
+        hint("k1")
+        shown.append(capsys.readouterr().out.count("Hint"))
+    assert shown == [1, 2, 3, 3]
+
+
+def test_a_name_that_is_none():
+    for call in (lambda: check("kl", None), lambda: hint("kl"), lambda: progress("99")):
+        with pytest.raises(UnknownExerciseError, match="there (is|are)"):
+            call()
+
+
+def test_progress_counts(capsys):
+    check("k1", k1)
+    check("k2", k1)
+    capsys.readouterr()
+    progress("02_divergence")
+    printed = capsys.readouterr().out
+    assert "02_divergence: " in printed
+    assert "every case passes" in printed
+    assert "not right yet" in printed
+    assert "not checked yet" in printed
+
+
+def test_a_cell_waits_for_what_does_not_pass(capsys):
+    scope = {"ready": ready, "k1": k1, "k2": k1}
+    exec("found = ready('k1')", scope)
+    assert scope["found"]
+    assert capsys.readouterr().out == ""
+    exec("found = ready('k1', 'k2', 'k3')", scope)
+    assert not scope["found"]
+    printed = capsys.readouterr().out
+    assert "k2 (not right yet)" in printed
+    assert "k3 (run its cell first)" in printed
+    assert "k1" not in printed
+
+
+def test_html_escapes_what_students_wrote():
+    from helpers.report import Report
+
+    def broken(p, q):
+        raise ValueError("<script>alert(1)</script>")
+
+    html = Report(visible_verdict("log_ratio", broken))._repr_html_()
+    assert "<script>" not in html
+    assert "&lt;script&gt;" in html

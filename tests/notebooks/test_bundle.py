@@ -1,0 +1,100 @@
+"""What a student gets works by itself: a new environment with only the bundle installed."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from autograde.lessons import ROOT, lesson_path
+from autograde.releasing import release
+from autograde.sample import solutions
+
+LESSON = "02_divergence"
+
+
+def run(*command, cwd) -> str:
+    """What the command printed; it must succeed, and sees nothing of this checkout."""
+    done = subprocess.run(
+        [str(word) for word in command], cwd=cwd, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def student(tmp_path_factory) -> Path:
+    """The bundle's folder, installed as its README says."""
+    bundle = release(tmp_path_factory.mktemp("student") / "course")
+    commands = [
+        line.strip()
+        for line in (bundle / "README.md").read_text("utf-8").splitlines()
+        if line.startswith("    ") and "jupyter lab" not in line
+    ]
+    assert len(commands) == 2
+    for command in commands:
+        run(*(sys.executable if word == "python3" else word for word in command.split()), cwd=bundle)
+    return bundle
+
+
+def execute(student: Path, notebook: Path) -> nbformat.NotebookNode:
+    run(
+        student / ".venv/bin/python", "-m", "nbconvert", "--to", "notebook", "--execute",
+        "--output", "done.ipynb", notebook, cwd=notebook.parent,
+    )  # fmt: skip
+    return nbformat.read(notebook.parent / "done.ipynb", as_version=4)
+
+
+def said(notebook: nbformat.NotebookNode) -> str:
+    return json.dumps([cell.get("outputs", []) for cell in notebook.cells], ensure_ascii=False)
+
+
+def test_only_the_bundle_is_there(student):
+    program = (
+        "import importlib.util as u\n"
+        "import helpers, pathlib\n"
+        "print(u.find_spec('autograde'), u.find_spec('nbgrader'),"
+        " (pathlib.Path(helpers.__file__).parent / 'reference').exists())"
+    )
+    python = student / ".venv/bin/python"
+    assert run(python, "-c", program, cwd=student.parent).split() == ["None", "None", "False"]
+
+
+def test_untouched_it_runs_and_says_what_each_cell_waits_for(student):
+    text = said(execute(student, lesson_path(student / "notebooks", LESSON)))
+    assert "This cell waits for" in text
+    assert "not written yet" in text
+
+
+def test_right_and_wrong_answers_are_told_apart_there(student):
+    path = lesson_path(student / "notebooks", LESSON)
+    notebook = nbformat.read(path, as_version=4)
+    answers = solutions(LESSON)
+    answers["k1"] = "def k1(logp, ref_logp):\n    return ref_logp.detach() - logp"
+    for cell in notebook.cells:
+        name = cell.metadata.get("nbgrader", {}).get("grade_id")
+        if name in answers:
+            cell.source = answers[name]
+    solved = path.with_name("solved.ipynb")
+    nbformat.write(notebook, solved)
+    text = said(execute(student, solved))
+    assert "categorical_kl: every case passes" in text
+    assert "k1: not right yet" in text
+    assert "→" in text
+    assert "waits for k1" in text
+
+
+def test_the_environment_file_installs_by_its_own_words(tmp_path):
+    """conda's own part needs conda; the pip section is what pip is given, from the same folder."""
+    lines = (ROOT / "environment.yml").read_text("utf-8").splitlines()
+    section = lines[lines.index("  - pip:") + 1 :]
+    words = [word for line in section for word in line.strip().removeprefix("- ").split()]
+    assert words[:2] == ["-c", "requirements.lock"]
+    run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=ROOT)
+    python = tmp_path / "venv/bin/python"
+    run(python, "-m", "pip", "install", "--quiet", "--dry-run", *words, cwd=ROOT)
+    installed = run(sys.executable, "-m", "pip", "freeze", cwd=ROOT).lower()
+    for package in ("jupyterlab", "torch", "numpy", "matplotlib", "nbgrader", "ipywidgets"):
+        assert f"\n{package}==" in "\n" + installed
