@@ -180,7 +180,8 @@ class Quiz(Exercise):
 
 
 def _slug(answer: Any) -> str:
-    text = " ".join(map(str, answer.values())) if isinstance(answer, dict) else str(answer)
+    pairs = (f"{key} {value}" for key, value in answer.items()) if isinstance(answer, dict) else ()
+    text = " ".join(pairs) or str(answer)
     return re.sub(r"[^a-z0-9]+", "_", f"answered {text}".casefold()).strip("_")
 
 

@@ -51,7 +51,11 @@ def _call(function: Callable[..., Any], case: Case) -> Answer:
     inputs = {name: v.clone() if name in case.grad else v for name, v in leaves.items()}
     before = {name: value.detach().clone() for name, value in _tensors(inputs)}
     value = function(**inputs) if _takes(function, inputs) else function(*inputs.values())
-    changed = [name for name, now in _tensors(inputs) if not _same_bytes(before[name], now)]
+    changed = [
+        name
+        for name, now in _tensors(inputs)
+        if not _same_bytes(before[name], now) or (now.is_leaf and now.requires_grad)
+    ]
     answer = dict(_observe("value", value))
     answer["changed inputs"] = changed
     for name, gradient in _gradients(value, {name: leaves[name] for name in case.grad}).items():
@@ -84,7 +88,9 @@ def _per_token(function: Callable[..., Any], case: Case) -> Answer:
     order = [name for name in ("logits", "old_logits", "ref_logits") if name in logs]
     drawn = logs["old_logits" if "old_logits" in logs else "logits"].detach().exp()
     loss = function(*(logs[name] for name in order))
-    answer = dict(_observe("loss", loss.shape if isinstance(loss, Tensor) else loss))
+    if not isinstance(loss, Tensor):
+        return dict(_observe("value", loss))
+    answer: Answer = {"shape": str(tuple(loss.shape))}
     total = (drawn * loss).sum(dim=-1)
     if "old_logits" in logs:
         answer["value"] = total.detach().cpu()

@@ -1,6 +1,7 @@
 """What a student gets works by itself: a new environment with only the bundle installed."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,9 +18,9 @@ LESSON = "02_divergence"
 
 def run(*command, cwd) -> str:
     """What the command printed; it must succeed, and sees nothing of this checkout."""
-    done = subprocess.run(
-        [str(word) for word in command], cwd=cwd, capture_output=True, text=True, check=False
-    )
+    words = [str(word) for word in command]
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False, env=clean)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
 
