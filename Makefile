@@ -56,7 +56,7 @@ coverage: setup
 	@$(BIN)/python -m autograde.coverage
 
 bench: setup
-	@$(BIN)/python tests/bench_student.py
+	@$(BIN)/python -P tests/bench_student.py
 
 lint: setup
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .

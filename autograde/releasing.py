@@ -11,8 +11,8 @@ from .exercises import LESSONS
 from .lessons import NOTEBOOKS, ROOT, lesson_path
 
 PYPROJECT = """[build-system]
-requires = ["setuptools>=77"]
-build-backend = "setuptools.build_meta"
+requires = ["hatchling>=1.27"]
+build-backend = "hatchling.build"
 
 [project]
 name = "{name}"
@@ -26,11 +26,8 @@ dependencies = [
 [project.optional-dependencies]
 lab = {lab}
 
-[tool.setuptools]
-packages = ["helpers", "helpers.data", "helpers.plots", "helpers.problems"]
-
-[tool.setuptools.package-data]
-"helpers.data" = ["*.safetensors"]
+[tool.hatch.build.targets.wheel]
+packages = ["helpers"]
 """
 ENVIRONMENT = """name: {name}
 channels: [conda-forge]
