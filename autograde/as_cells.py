@@ -64,10 +64,15 @@ def _gather_function(function: Any, name: str, parts: dict[str, str]) -> None:
     _gather_node(module, name, node, parts)
 
 
+@functools.cache
+def _tree(module: ModuleType) -> ast.Module:
+    return ast.parse(inspect.getsource(module))
+
+
 def _node(module: ModuleType, line: int) -> ast.FunctionDef | ast.Lambda:
     """The innermost function of the module that begins, decorators included, on this line."""
     found = []
-    for node in ast.walk(ast.parse(inspect.getsource(module))):
+    for node in ast.walk(_tree(module)):
         if isinstance(node, ast.FunctionDef | ast.Lambda):
             decorators = getattr(node, "decorator_list", [])
             if min([node.lineno, *(d.lineno for d in decorators)]) == line:
@@ -112,7 +117,7 @@ def _home(answer: str) -> ModuleType:
 def _statements(module: ModuleType) -> dict[str, ast.stmt]:
     """The module's top-level statements by the name that they bind; imports of libraries too."""
     found: dict[str, ast.stmt] = {}
-    for node in ast.parse(inspect.getsource(module)).body:
+    for node in _tree(module).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef):
             found[node.name] = node
         elif isinstance(node, ast.Assign | ast.AnnAssign):
@@ -121,6 +126,7 @@ def _statements(module: ModuleType) -> dict[str, ast.stmt]:
             found |= {alias.asname or alias.name.split(".")[0]: node for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             found |= dict(_imported(node))
+    found.pop("_", None)  # the makers of cases are all called so
     return found
 
 

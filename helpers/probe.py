@@ -15,6 +15,7 @@ from typing import Any
 from unittest import mock
 
 import torch
+import torch.autograd.forward_ad
 from torch import Tensor, nn
 
 from .cases import Case, build_inputs
@@ -72,7 +73,9 @@ def _without_autograd(function: Callable[..., Any], case: Case) -> Answer:
     def refuse(*_: Any, **__: Any) -> None:
         raise RuntimeError("autograd was called: write the gradient out by hand")
 
-    with mock.patch.multiple(torch.autograd, grad=refuse, backward=refuse), torch.no_grad():
+    backward = mock.patch.multiple(torch.autograd, grad=refuse, backward=refuse)
+    forward = mock.patch.object(torch.autograd.forward_ad, "make_dual", refuse)
+    with backward, forward, torch.no_grad():
         return _call(function, case)
 
 

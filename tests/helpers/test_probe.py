@@ -102,8 +102,12 @@ def test_autograd_is_refused_where_the_gradient_is_to_be_written_out():
             x = x.detach().requires_grad_()
             return torch.autograd.grad((x**2).sum(), x)[0]
 
+    def forward(x):
+        return torch.func.jacfwd(lambda y: y**2)(x).diagonal()
+
     given = torch.ones(2)
     assert "error" in one(by_autograd, probe="without_autograd", x=given)
+    assert "error" in one(forward, probe="without_autograd", x=given)
     answer = one(lambda x: 2 * x, probe="without_autograd", x=given)
     assert torch.equal(answer["value"], torch.full((2,), 2.0))
 
