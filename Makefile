@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 
-.PHONY: help setup sandbox lab demo build test test-gpu coverage bench lint clean
+.PHONY: help setup sandbox lab demo build test test-gpu coverage experiments bench lint clean
 
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
 	@echo "make demo      grade a sample class from start to end; about 3 minutes"
 	@echo "make test      the tests; about 8 minutes"
 	@echo "make coverage  what grading refuses and accepts, by exercise; about 1 minute"
+	@echo "make experiments  record again the runs that lesson 05 plots; about 1 minute"
 	@echo "make bench     what a student waits for: import and check"
 	@echo "make build     make the notebooks from the lessons' sources"
 	@echo "make test-gpu  the exercises' tests on a GPU"
@@ -54,6 +55,10 @@ test-gpu: setup
 
 coverage: setup
 	@$(BIN)/python -m autograde.coverage
+
+experiments: setup
+	@echo "== recording lesson 05's runs: about 1 minute =="
+	@$(BIN)/python -m autograde.experiments
 
 bench: setup
 	@$(BIN)/python -P tests/bench_student.py

@@ -79,6 +79,20 @@ def _mlp(_: dict[str, Any], state: dict[str, Tensor]) -> nn.Module:
     return network
 
 
+def _tied(
+    _: dict[str, Any], state: dict[str, Tensor], repeat: int = 1, left_over: float = 0.0
+) -> nn.Module:
+    """The mlp of `state`, its second layer applied `repeat` times with the same weights.
+
+    left_over: what already stands in every parameter's gradient.
+    """
+    layers = list(_mlp({}, state))
+    network = nn.Sequential(*layers[:2], *layers[2:4] * repeat, *layers[4:])
+    for parameter in network.parameters():
+        parameter.grad = torch.full_like(parameter, left_over)
+    return network
+
+
 def _sgd(built: dict[str, Any], of: str, **options: Any) -> torch.optim.Optimizer:
     return torch.optim.SGD(built[of].parameters(), **options)
 
@@ -102,6 +116,7 @@ def _polynomial(
 
 MAKERS: dict[str, Callable[..., Any]] = {
     "mlp": _mlp,
+    "tied": _tied,
     "sgd": _sgd,
     "adam": _adam,
     "polynomial": _polynomial,

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
-from beartype import beartype
+from beartype import BeartypeConf, beartype
 from jaxtyping import jaxtyped
+
+_typechecker = beartype(conf=BeartypeConf(is_pep484_tower=True))  # an int will do for a float
 
 
 def shaped(function: Callable) -> Callable:
@@ -13,6 +15,6 @@ def shaped(function: Callable) -> Callable:
     that both tensors have the same batch and the same time.
     Raises jaxtyping.TypeCheckError, naming the argument, when a shape or a dtype disagrees.
     """
-    checked = jaxtyped(function, typechecker=beartype)
+    checked = jaxtyped(function, typechecker=_typechecker)
     checked.__shaped__ = function  # the checks look past the decorator, to say more than it can
     return checked

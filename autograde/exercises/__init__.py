@@ -1,12 +1,22 @@
 """The exercises of every lesson, in the order in which they are taught."""
 
 from ..exercise import Exercise
-from . import divergence, policy_updates, start_here
+from . import (
+    divergence,
+    penalized_objective,
+    penalty_gradients,
+    policy_updates,
+    stable_updates,
+    start_here,
+)
 
 LESSONS = {
     "00_start_here": start_here,
     "01_policy_updates": policy_updates,
     "02_divergence": divergence,
+    "03_penalized_objective": penalized_objective,
+    "04_penalty_gradients": penalty_gradients,
+    "05_stable_updates": stable_updates,
 }
 
 

@@ -4,5 +4,8 @@ Instructors only: a student's bundle and the sandbox that runs student code do n
 """
 
 from .divergence import *  # noqa: F403
+from .penalized_objective import *  # noqa: F403
+from .penalty_gradients import *  # noqa: F403
 from .policy_updates import *  # noqa: F403
+from .stable_updates import *  # noqa: F403
 from .start_here import *  # noqa: F403

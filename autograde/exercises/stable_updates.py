@@ -1,0 +1,1544 @@
+"""Exercises of lesson 05: the update itself, penalised, clipped and adaptive."""
+
+import copy
+import math
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Categorical, kl_divergence
+from torch.nn import functional as F  # noqa: N812, its usual name
+
+from helpers import reference
+from helpers.cases import GRADIENT, RULES, VALUES, Case, make
+
+from ..draw import Draw
+from ..exercise import Exercise, Quiz, tensor
+
+INF, NAN = torch.inf, torch.nan
+UNEQUAL = "rows of unequal length"
+PADDING = "padding"
+EMPTY = "nothing real"
+NEGATIVE = "negative advantage"
+FAR = "far from old"
+BOUNDARIES = "on the boundaries"
+LIMITS = "large errors"
+SEVERAL = "several steps"
+PENALTY = "penalty"
+LEFT_OVER = "gradients left over"
+NETWORKS = "other networks and optimisers"
+
+Optimizer = torch.optim.Optimizer
+
+
+# --- penalized_loss ------------------------------------------------------------------------------
+
+penalized_loss = Exercise(
+    "penalized_loss",
+    parts={VALUES: 2, GRADIENT: 2, UNEQUAL: 1, PADDING: 1, EMPTY: 1, RULES: 1},
+    hints=(
+        "Write the objective of one token first: ratio × advantage, less beta × kl. Then its mean "
+        "over real tokens. An optimiser minimises: what is the sign of the whole?",
+        "old_logp and advantage are constants, logp and kl are not: the penalty acts through its "
+        "gradient alone. Choose with torch.where(mask, …, 0.0); do not multiply by the mask.",
+        "Replace the padding of logp − old_logp before exp and that of the gain before the sum, "
+        "and divide the sum by a count of True that clamp(min=1) keeps from being 0.",
+    ),
+)
+BOTH = ("logp", "kl")
+EVERYTHING = ("logp", "old_logp", "advantage", "kl")
+
+
+@penalized_loss.by_hand
+def _() -> Iterator[Case]:
+    two, half = math.log(2), -math.log(2)
+
+    def case(title: str, mask: list, part: str = VALUES, beta: float = 4.0, **changed: Any) -> Case:
+        shape = torch.tensor(mask)
+        inputs = {
+            "logp": tensor([two - 1, half - 1])[:, : shape.shape[1]],
+            "old_logp": tensor([-1.0, -1.0])[:, : shape.shape[1]],
+            "advantage": tensor([3.0, -2.0])[:, : shape.shape[1]],
+            "kl": tensor([0.5, 0.25])[:, : shape.shape[1]],
+        }
+        return Case(title, inputs | changed | {"mask": shape, "beta": beta}, part, BOTH)
+
+    yield case("ratio 2, advantage 3, kl 1/2, beta 4: −(6 − 2) = −4", [[True]])
+    yield case(
+        "and a token of ratio 1/2, advantage −2, kl 1/4: −(4 − 2)/2 = −1", [[True, True]], UNEQUAL
+    )
+    yield case("the same with beta 0: −(6 − 1)/2 = −2.5", [[True, True]], UNEQUAL, beta=0.0)
+    yield case("the second token is padding: −4", [[True, False]], PADDING)
+    for poison in (INF, NAN):
+        poisoned = {
+            "logp": tensor([two - 1, poison]),
+            "old_logp": tensor([-1.0, -poison]),
+            "advantage": tensor([3.0, poison]),
+            "kl": tensor([0.5, poison]),
+        }
+        yield case(f"{poison} in the padding: −4", [[True, False]], PADDING, **poisoned)
+    yield case("no real token at all: 0", [[False, False]], EMPTY)
+
+
+@penalized_loss.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    def inputs(mask: Tensor, beta: float = 0.7, dtype: torch.dtype = torch.float32) -> dict:
+        old_logp = draw.logp(*mask.shape, dtype=dtype)
+        return {
+            "logp": old_logp + draw.normal(*mask.shape, scale=0.4, dtype=dtype),
+            "old_logp": old_logp,
+            "advantage": draw.normal(*mask.shape, dtype=dtype) + 0.3,
+            "kl": draw.uniform(*mask.shape, low=0.05, high=1.0, dtype=dtype),
+            "mask": mask,
+            "beta": beta,
+        }
+
+    halves = torch.arange(6) < torch.full((4, 1), 3)
+    yield Case("4 rows, 3 of 6 tokens real", inputs(halves), grad=EVERYTHING)
+    yield Case("beta 2.5", inputs(halves, 2.5), grad=EVERYTHING)
+    yield Case("no gradient asked for", inputs(halves))
+    lengths = draw.lengths_mask(4, 7)
+    yield Case("rows of unequal length", inputs(lengths), UNEQUAL, BOTH)
+    poisoned = inputs(lengths)
+    for name, poison in zip(EVERYTHING, (NAN, INF, -INF, NAN), strict=True):
+        poisoned[name] = poisoned[name].masked_fill(~lengths, poison)
+    yield Case("nan and inf in the padding", poisoned, PADDING, EVERYTHING)
+    empty = inputs(torch.zeros(2, 3, dtype=torch.bool))
+    yield Case("nothing real, no gradient asked for", empty, EMPTY)
+    yield Case("float64", inputs(lengths, dtype=torch.float64), RULES, EVERYTHING)
+
+
+def _ratio(logp: Tensor, old_logp: Tensor, mask: Tensor) -> Tensor:
+    return (logp - old_logp).masked_fill(~mask, 0.0).exp()
+
+
+def _mean(gain: Tensor, mask: Tensor) -> Tensor:
+    return torch.where(mask, gain, 0.0).sum() / mask.sum().clamp(min=1)
+
+
+@penalized_loss.wrong(
+    "The sign is turned: this is the objective, which is to be maximised. An optimiser minimises, "
+    "so the loss is its negative."
+)
+def objective_returned(logp, old_logp, advantage, kl, mask, beta):
+    return -reference.penalized_loss(logp, old_logp, advantage, kl, mask, beta)
+
+
+@penalized_loss.wrong(
+    "The penalty has the wrong sign: minimising this loss rewards divergence. The objective is "
+    "J − β·KL, so the loss, its negative, holds + β·KL."
+)
+def divergence_rewarded(logp, old_logp, advantage, kl, mask, beta):
+    return reference.penalized_loss(logp, old_logp, advantage, kl, mask, -beta)
+
+
+@penalized_loss.wrong("The penalty was not weighted: multiply kl by beta.")
+def beta_forgotten(logp, old_logp, advantage, kl, mask, beta):
+    return reference.penalized_loss(logp, old_logp, advantage, kl, mask, 1.0)
+
+
+@penalized_loss.wrong("The penalty is missing: beta and kl were not used.")
+def penalty_forgotten(logp, old_logp, advantage, kl, mask, beta):
+    return reference.penalized_loss(logp, old_logp, advantage, kl, mask, 0.0)
+
+
+@penalized_loss.wrong("kl was divided by beta. A larger beta is a stronger penalty: multiply.")
+def divided_by_beta(logp, old_logp, advantage, kl, mask, beta):
+    weight = 1 / beta if beta else 0.0
+    return reference.penalized_loss(logp, old_logp, advantage, kl, mask, weight)
+
+
+@penalized_loss.wrong("beta weighs the gain here and not the penalty. The objective is J − β·KL.")
+def beta_on_the_gain(logp, old_logp, advantage, kl, mask, beta):
+    return reference.penalized_loss(logp, old_logp, beta * advantage, kl, mask, 1.0)
+
+
+@penalized_loss.wrong(
+    "The value is right, but kl was detached, so the penalty changes no gradient and holds nothing "
+    "back. kl is differentiable: leave it in the graph."
+)
+def penalty_detached(logp, old_logp, advantage, kl, mask, beta):
+    return reference.penalized_loss(logp, old_logp, advantage, kl.detach(), mask, beta)
+
+
+@penalized_loss.wrong(
+    "The value is right, but the ratio was detached: the gain then has no gradient. Only old_logp "
+    "and advantage are constants."
+)
+def ratio_detached(logp, old_logp, advantage, kl, mask, beta):
+    return reference.penalized_loss(logp.detach(), old_logp, advantage, kl, mask, beta)
+
+
+@penalized_loss.wrong("A gradient reaches old_logp. It is a constant: detach it.")
+def old_not_constant(logp, old_logp, advantage, kl, mask, beta):
+    gain = _ratio(logp, old_logp, mask) * advantage.detach() - beta * kl
+    return -_mean(gain, mask)
+
+
+@penalized_loss.wrong(
+    "A gradient reaches advantage. It is a constant: without detach, a critic would learn to "
+    "promise more instead of predicting better."
+)
+def advantage_not_constant(logp, old_logp, advantage, kl, mask, beta):
+    gain = _ratio(logp, old_logp.detach(), mask) * torch.where(mask, advantage, 0.0) - beta * kl
+    return -_mean(gain, mask)
+
+
+@penalized_loss.wrong("The ratio is upside down: this is old over policy. exp(logp − old_logp).")
+def ratio_inverted(logp, old_logp, advantage, kl, mask, beta):
+    gain = _ratio(-logp, -old_logp.detach(), mask) * advantage.detach() - beta * kl
+    return -_mean(gain, mask)
+
+
+@penalized_loss.wrong(
+    "exp is missing: logp − old_logp is the logarithm of the ratio. Its gradient is right at old "
+    "and nowhere else."
+)
+def log_ratio_used(logp, old_logp, advantage, kl, mask, beta):
+    gain = (logp - old_logp.detach()) * advantage.detach() - beta * kl
+    return -_mean(gain, mask)
+
+
+@penalized_loss.wrong(
+    "old_logp was not used: this is logp × advantage, the policy gradient for fresh data. From the "
+    "second step on a batch, the data are old's: weigh them by the ratio."
+)
+def ratio_forgotten(logp, old_logp, advantage, kl, mask, beta):
+    return -_mean(logp * advantage.detach() - beta * kl, mask)
+
+
+@penalized_loss.wrong(
+    "beta × kl was multiplied into the ratio. The penalty stands beside ratio × advantage and "
+    "is not weighted again: an exact KL needs no correction for who drew the token."
+)
+def penalty_inside_the_advantage(logp, old_logp, advantage, kl, mask, beta):
+    ratio = _ratio(logp, old_logp.detach(), mask)
+    return -_mean(ratio * (advantage.detach() - beta * kl), mask)
+
+
+@penalized_loss.wrong("Summed, not averaged: divide by the number of real tokens.")
+def summed(logp, old_logp, advantage, kl, mask, beta):
+    return reference.penalized_loss(logp, old_logp, advantage, kl, mask, beta) * mask.sum()
+
+
+@penalized_loss.wrong("The mask was not used: this is the mean over real tokens and padding alike.")
+def mask_ignored(logp, old_logp, advantage, kl, mask, beta):
+    everywhere = torch.ones_like(mask)
+    return reference.penalized_loss(logp, old_logp, advantage, kl, everywhere, beta)
+
+
+@penalized_loss.wrong(
+    "The sum is right, the count is not: this divides by all places, padding included."
+)
+def divided_by_all_places(logp, old_logp, advantage, kl, mask, beta):
+    share = mask.sum() / mask.numel()
+    return reference.penalized_loss(logp, old_logp, advantage, kl, mask, beta) * share
+
+
+@penalized_loss.wrong(
+    "This is the mean of the rows' means: a token of a short response counts more than one of a "
+    "long. Take one sum and one count for the whole batch."
+)
+def mean_of_means(logp, old_logp, advantage, kl, mask, beta):
+    ratio = _ratio(logp, old_logp.detach(), mask)
+    gain = torch.where(mask, ratio * advantage.detach() - beta * kl, 0.0)
+    return -(gain.sum(1) / mask.sum(1).clamp(min=1)).mean()
+
+
+@penalized_loss.wrong(
+    "The mask was multiplied in. What stands in the padding may be inf or nan, and 0 · inf is nan: "
+    "choose with torch.where."
+)
+def mask_multiplied(logp, old_logp, advantage, kl, mask, beta):
+    gain = (logp - old_logp.detach()).exp() * advantage.detach() - beta * kl
+    return -(gain * mask).sum() / mask.sum().clamp(min=1)
+
+
+@penalized_loss.wrong(
+    "The value is right but its gradient is nan: the padding was replaced after exp. The gradient "
+    "of a branch that is not chosen is still computed, so replace before exp as well."
+)
+def replaced_too_late(logp, old_logp, advantage, kl, mask, beta):
+    gain = (logp - old_logp.detach()).exp() * advantage.detach() - beta * kl
+    return -_mean(gain, mask)
+
+
+@penalized_loss.wrong(
+    "Right until no token is real: the mean of nothing is 0/0 = nan. Keep the count from being 0."
+)
+def mean_of_the_chosen(logp, old_logp, advantage, kl, mask, beta):
+    ratio = (logp[mask] - old_logp[mask].detach()).exp()
+    return -(ratio * advantage[mask].detach() - beta * kl[mask]).mean()
+
+
+@penalized_loss.wrong("float64 came in and float32 went out: keep the dtype you are given.")
+def loss_cast_to_float32(logp, old_logp, advantage, kl, mask, beta):
+    given = (values.float() for values in (logp, old_logp, advantage, kl))
+    return reference.penalized_loss(*given, mask, beta)
+
+
+@penalized_loss.wrong(
+    "An input was changed in place: the caller's advantage is another one afterwards. Compute a "
+    "new tensor."
+)
+def advantage_changed_in_place(logp, old_logp, advantage, kl, mask, beta):
+    with torch.no_grad():
+        advantage.masked_fill_(~mask, 0.0).mul_(2.0)
+    return reference.penalized_loss(logp, old_logp, advantage / 2, kl, mask, beta)
+
+
+@penalized_loss.right
+def chosen_tokens_only(logp, old_logp, advantage, kl, mask, beta):
+    if not mask.any():
+        return (logp[mask].sum() + kl[mask].sum()) * 0
+    ratio = logp[mask].exp() / old_logp[mask].detach().exp()
+    return beta * kl[mask].mean() - (ratio * advantage[mask].detach()).mean()
+
+
+@penalized_loss.right
+def token_by_token(logp, old_logp, advantage, kl, mask, beta):
+    total, count = logp.new_zeros(()), 0
+    for b, t in mask.nonzero().tolist():
+        ratio = torch.exp(logp[b, t] - old_logp[b, t].item())
+        total = total - ratio * advantage[b, t].item() + beta * kl[b, t]
+        count += 1
+    return total / max(count, 1)
+
+
+@penalized_loss.right
+def nan_to_num_first(logp, old_logp, advantage, kl, mask, beta):
+    old_logp, advantage = old_logp.detach(), advantage.detach()
+    clean = (values.masked_fill(~mask, 0.0) for values in (logp, old_logp, advantage, kl))
+    logp, old_logp, advantage, kl = clean
+    weight = mask.to(logp.dtype) / max(int(mask.sum()), 1)
+    promised = torch.einsum("bt,bt,bt->", (logp - old_logp).exp(), advantage, weight)
+    return beta * (kl * weight).sum() - promised
+
+
+@penalized_loss.right
+def by_masked_select(logp, old_logp, advantage, kl, mask, beta):
+    pick = (values.masked_select(mask) for values in (logp, old_logp, advantage, kl))
+    logp, old_logp, advantage, kl = pick
+    losses = beta * kl - advantage.detach() * (logp - old_logp.detach()).exp()
+    return losses.sum() / max(losses.numel(), 1)
+
+
+# --- clipped_surrogate ---------------------------------------------------------------------------
+
+clipped_surrogate = Exercise(
+    "clipped_surrogate",
+    parts={VALUES: 1, NEGATIVE: 2, GRADIENT: 2, FAR: 1, RULES: 1},
+    hints=(
+        "There are two promises for each token: ratio · advantage, and the same with the ratio "
+        "clipped. Which of them is the pessimistic one, when the advantage is negative too?",
+        "Multiply each ratio by the advantage before you compare: min(r, clip(r)) · A and "
+        "min(r·A, clip(r)·A) differ as soon as A is below 0.",
+        "ratio.clamp(1 − epsilon, 1 + epsilon) is the clipped ratio; torch.minimum compares two "
+        "tensors entry by entry. old_logp and advantage are constants.",
+    ),
+)
+
+
+def _clip_inputs(ratio: Tensor, advantage: Tensor, epsilon: float) -> dict[str, Any]:
+    old_logp = torch.full_like(ratio, -1.5)
+    logp = ratio.log() + old_logp
+    return {"logp": logp, "old_logp": old_logp, "advantage": advantage, "epsilon": epsilon}
+
+
+@clipped_surrogate.by_hand
+def _() -> Iterator[Case]:
+    ratio = tensor([3.0, 0.5, 1.1])
+    rows = (
+        ("advantage 1", 1.0, "1.2, 0.5, 1.1", VALUES),
+        ("advantage −1", -1.0, "−3, −0.8, −1.1", NEGATIVE),
+        ("advantage 0", 0.0, "0, 0, 0", VALUES),
+    )
+    for name, advantage, answer, part in rows:
+        inputs = _clip_inputs(ratio, torch.full_like(ratio, advantage), 0.2)
+        title = f"ratios 3, 1/2, 1.1 with {name}, epsilon 0.2: {answer}"
+        yield Case(title, inputs, part, ("logp",))
+    still = _clip_inputs(torch.ones(1, 1), tensor([2.0]), 0.2)
+    yield Case("the policy has not moved: the advantage itself", still, grad=("logp",))
+
+
+@clipped_surrogate.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    constants = ("logp", "old_logp", "advantage")
+
+    def inputs(
+        *shape: int, sign: float = 1.0, spread: float = 0.4, dtype: torch.dtype = torch.float32
+    ) -> dict[str, Any]:
+        old_logp = draw.logp(*shape, dtype=dtype)
+        advantage = draw.uniform(*shape, low=0.2, high=2.0, dtype=dtype) * sign
+        logp = old_logp + draw.normal(*shape, scale=spread, dtype=dtype)
+        return {"logp": logp, "old_logp": old_logp, "advantage": advantage, "epsilon": 0.2}
+
+    yield Case("positive advantages", inputs(3, 5), grad=constants)
+    yield Case("epsilon 0.1", inputs(2, 6) | {"epsilon": 0.1}, grad=constants)
+    yield Case("negative advantages", inputs(3, 5, sign=-1.0), NEGATIVE, constants)
+    mixed = inputs(4, 6)
+    mixed["advantage"] = draw.normal(4, 6)
+    yield Case("advantages of both signs", mixed, NEGATIVE, constants)
+    yield Case("far from old, positive", inputs(3, 5, spread=3.0), FAR, ("logp",))
+    yield Case("far from old, negative", inputs(3, 5, sign=-1.0, spread=3.0), FAR, ("logp",))
+    both = torch.tensor([1.0, -1.0], dtype=torch.float64)
+    double = inputs(3, 2, dtype=torch.float64)
+    double["advantage"] = double["advantage"] * both
+    yield Case("float64", double, RULES, constants)
+    yield Case("no gradient asked for", inputs(2, 3), RULES)
+
+
+def _bounded(ratio: Tensor, epsilon: float) -> Tensor:
+    return ratio.clamp(1 - epsilon, 1 + epsilon)
+
+
+@clipped_surrogate.wrong(
+    "Right for positive advantages only: the minimum was taken of the ratios, before multiplying. "
+    "Compare ratio · advantage with clipped · advantage; for advantage −1 a ratio of 3 gives −3."
+)
+def minimum_of_ratios(logp, old_logp, advantage, epsilon):
+    ratio = (logp - old_logp.detach()).exp()
+    return torch.minimum(ratio, _bounded(ratio, epsilon)) * advantage.detach()
+
+
+@clipped_surrogate.wrong(
+    "Only the clipped promise came back; the minimum with ratio · advantage is missing. Without it "
+    "a token that went the wrong way has no gradient to bring it back."
+)
+def clipped_only(logp, old_logp, advantage, epsilon):
+    return _bounded((logp - old_logp.detach()).exp(), epsilon) * advantage.detach()
+
+
+@clipped_surrogate.wrong("Nothing is clipped: this is ratio · advantage. Epsilon was not used.")
+def not_clipped(logp, old_logp, advantage, epsilon):
+    return (logp - old_logp.detach()).exp() * advantage.detach()
+
+
+@clipped_surrogate.wrong(
+    "This is the larger of the two promises, the optimistic one. The objective is maximised, so "
+    "take the minimum; the maximum belongs to the loss with its sign turned."
+)
+def maximum(logp, old_logp, advantage, epsilon):
+    ratio, advantage = (logp - old_logp.detach()).exp(), advantage.detach()
+    return torch.maximum(ratio * advantage, _bounded(ratio, epsilon) * advantage)
+
+
+@clipped_surrogate.wrong(
+    "The sign is turned: this is the loss. The function returns what is to be maximised."
+)
+def loss_returned(logp, old_logp, advantage, epsilon):
+    return -reference.clipped_surrogate(logp, old_logp, advantage, epsilon)
+
+
+@clipped_surrogate.wrong(
+    "The logarithm of the ratio was clipped to ±epsilon, so the bounds are exp(−ε) and exp(ε). "
+    "PPO clips the ratio itself to 1 − ε … 1 + ε."
+)
+def log_ratio_clipped(logp, old_logp, advantage, epsilon):
+    gap, advantage = logp - old_logp.detach(), advantage.detach()
+    return torch.minimum(gap.exp() * advantage, gap.clamp(-epsilon, epsilon).exp() * advantage)
+
+
+@clipped_surrogate.wrong(
+    "The product ratio · advantage was clipped. Clip the ratio, then multiply by the advantage."
+)
+def product_clipped(logp, old_logp, advantage, epsilon):
+    product = (logp - old_logp.detach()).exp() * advantage.detach()
+    return torch.minimum(product, _bounded(product, epsilon))
+
+
+@clipped_surrogate.wrong(
+    "The bounds are −ε and ε. A ratio is 1 where nothing has changed: the bounds are 1 − ε and "
+    "1 + ε."
+)
+def bounds_around_zero(logp, old_logp, advantage, epsilon):
+    ratio, advantage = (logp - old_logp.detach()).exp(), advantage.detach()
+    return torch.minimum(ratio * advantage, ratio.clamp(-epsilon, epsilon) * advantage)
+
+
+@clipped_surrogate.wrong(
+    "Only the upper bound was applied. With a negative advantage it is the lower one, 1 − ε, that "
+    "takes away the incentive to go further down."
+)
+def upper_bound_only(logp, old_logp, advantage, epsilon):
+    ratio, advantage = (logp - old_logp.detach()).exp(), advantage.detach()
+    return torch.minimum(ratio * advantage, ratio.clamp(max=1 + epsilon) * advantage)
+
+
+@clipped_surrogate.wrong(
+    "For a negative advantage the two bounds were exchanged: the token keeps its gradient where "
+    "it should lose it. Take the minimum of the two products and the signs look after themselves."
+)
+def clipped_on_the_wrong_side(logp, old_logp, advantage, epsilon):
+    ratio, advantage = (logp - old_logp.detach()).exp(), advantage.detach()
+    up, down = ratio.clamp(max=1 + epsilon), ratio.clamp(max=1 - epsilon)
+    return torch.where(advantage > 0, up, down) * advantage
+
+
+@clipped_surrogate.wrong("The ratio is upside down: old over policy. It is exp(logp − old_logp).")
+def clip_ratio_inverted(logp, old_logp, advantage, epsilon):
+    ratio, advantage = (old_logp.detach() - logp).exp(), advantage.detach()
+    return torch.minimum(ratio * advantage, _bounded(ratio, epsilon) * advantage)
+
+
+@clipped_surrogate.wrong(
+    "exp is missing: logp − old_logp is the logarithm of the ratio, 0 where nothing has changed."
+)
+def exp_forgotten(logp, old_logp, advantage, epsilon):
+    ratio, advantage = logp - old_logp.detach(), advantage.detach()
+    return torch.minimum(ratio * advantage, _bounded(ratio, epsilon) * advantage)
+
+
+@clipped_surrogate.wrong("One number came back: return one promise for each token, no mean.")
+def averaged(logp, old_logp, advantage, epsilon):
+    return reference.clipped_surrogate(logp, old_logp, advantage, epsilon).mean()
+
+
+@clipped_surrogate.wrong(
+    "The value is right, but no gradient reaches logp: the policy's side was detached."
+)
+def policy_detached(logp, old_logp, advantage, epsilon):
+    return reference.clipped_surrogate(logp.detach(), old_logp, advantage, epsilon)
+
+
+@clipped_surrogate.wrong(
+    "The value is right but a clipped token still has a gradient: the clip was done outside the "
+    "graph. Use clamp on the ratio itself, so that its gradient is 0 beyond the bounds."
+)
+def clip_outside_the_graph(logp, old_logp, advantage, epsilon):
+    right = reference.clipped_surrogate(logp, old_logp, advantage, epsilon)
+    plain = not_clipped(logp, old_logp, advantage, epsilon)
+    return plain + (right - plain).detach()
+
+
+@clipped_surrogate.wrong("A gradient reaches old_logp. It is a constant: detach it.")
+def clip_old_not_constant(logp, old_logp, advantage, epsilon):
+    ratio, advantage = (logp - old_logp).exp(), advantage.detach()
+    return torch.minimum(ratio * advantage, _bounded(ratio, epsilon) * advantage)
+
+
+@clipped_surrogate.wrong("A gradient reaches advantage. It is a constant: detach it.")
+def clip_advantage_not_constant(logp, old_logp, advantage, epsilon):
+    ratio = (logp - old_logp.detach()).exp()
+    return torch.minimum(ratio * advantage, _bounded(ratio, epsilon) * advantage)
+
+
+@clipped_surrogate.wrong("float64 came in and float32 went out: keep the dtype you are given.")
+def clip_cast_to_float32(logp, old_logp, advantage, epsilon):
+    given = (values.float() for values in (logp, old_logp, advantage))
+    return reference.clipped_surrogate(*given, epsilon)
+
+
+@clipped_surrogate.wrong(
+    "old_logp was changed in place: the caller's tensor holds something else afterwards."
+)
+def clip_in_place(logp, old_logp, advantage, epsilon):
+    with torch.no_grad():
+        old_logp -= 1.0
+    return reference.clipped_surrogate(logp, old_logp + 1.0, advantage, epsilon)
+
+
+@clipped_surrogate.right
+def by_sign(logp, old_logp, advantage, epsilon):
+    advantage = advantage.detach()
+    ratio = torch.exp(logp - old_logp.detach())
+    bounded = torch.where(
+        advantage >= 0, ratio.clamp(max=1 + epsilon), ratio.clamp(min=1 - epsilon)
+    )
+    return bounded * advantage
+
+
+@clipped_surrogate.right
+def as_a_negative_maximum(logp, old_logp, advantage, epsilon):
+    ratio = logp.exp() / old_logp.detach().exp()
+    loss = -advantage.detach() * ratio
+    clipped_loss = -advantage.detach() * torch.clip(ratio, 1 - epsilon, 1 + epsilon)
+    return -torch.max(loss, clipped_loss)
+
+
+@clipped_surrogate.right
+def entry_by_entry(logp, old_logp, advantage, epsilon):
+    rows = []
+    for row, old_row, gains in zip(logp, old_logp.tolist(), advantage.tolist(), strict=True):
+        promises = []
+        for entry, old, gain in zip(row, old_row, gains, strict=True):
+            ratio = (entry - old).exp()
+            too_far = ratio > 1 + epsilon if gain > 0 else ratio < 1 - epsilon
+            bound = 1 + epsilon if gain > 0 else 1 - epsilon
+            promises.append(torch.full_like(ratio, bound * gain) if too_far else ratio * gain)
+        rows.append(torch.stack(promises))
+    return torch.stack(rows)
+
+
+@clipped_surrogate.right
+def excess_taken_away(logp, old_logp, advantage, epsilon):
+    ratio, advantage = (logp - old_logp.detach()).exp(), advantage.detach()
+    excess = F.relu((ratio - 1) * advantage.sign() - epsilon)
+    return ratio * advantage - excess * advantage.abs()
+
+
+# --- policy_update -------------------------------------------------------------------------------
+
+policy_update = Exercise(
+    "policy_update",
+    parts={VALUES: 2, SEVERAL: 2, PENALTY: 2, LEFT_OVER: 1, NETWORKS: 1, RULES: 1},
+    hints=(
+        "Two distributions: old, computed once before the loop and held constant, and the "
+        "policy's, computed anew in each epoch. The ratio compares them at the action taken.",
+        "Each epoch: log-probabilities of the policy, loss, zero_grad, backward, step; then, under "
+        "no_grad, the policy once more, for the divergence that this step came to.",
+        "old is the log_softmax of policy(observations), made under torch.no_grad() first. "
+        "KL(old ‖ policy) of an observation is the sum over actions of old's probability times "
+        "(log old − log policy). gather picks the action taken; the batch is averaged.",
+    ),
+)
+
+
+def _state(draw: Draw, *sizes: int, dtype: torch.dtype = torch.float64) -> dict[str, Tensor]:
+    """Weights of a network of these layers, as the "mlp" maker wants them."""
+    state = {}
+    for layer, (before, after) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        state[f"{2 * layer}.weight"] = draw.normal(after, before, scale=0.6, dtype=dtype)
+        state[f"{2 * layer}.bias"] = draw.normal(after, scale=0.3, dtype=dtype)
+    return state
+
+
+def _batch(
+    draw: Draw, batch: int, obs: int, action: int, dtype: torch.dtype = torch.float64
+) -> dict:
+    return {
+        "observations": draw.normal(batch, obs, dtype=dtype),
+        "actions": draw.integers(batch, below=action),
+        "advantage": draw.normal(batch, dtype=dtype) + 0.4,
+    }
+
+
+def _sgd(lr: float = 0.3, **options: Any) -> dict[str, Any]:
+    return make("sgd", of="policy", lr=lr, **options)
+
+
+@policy_update.by_hand
+def _() -> Iterator[Case]:
+    zero = {
+        "0.weight": torch.zeros(2, 1, dtype=torch.float64),
+        "0.bias": torch.zeros(2, dtype=torch.float64),
+    }
+    batch = {
+        "observations": tensor([1.0], dtype=torch.float64),
+        "actions": torch.tensor([0]),
+        "advantage": tensor(1.0, dtype=torch.float64),
+    }
+
+    def case(title: str, beta: float, n_epochs: int, part: str) -> Case:
+        inputs = {"policy": make("mlp", state=zero), "optimizer": _sgd(1.0)}
+        return Case(title, {**inputs, **batch, "beta": beta, "n_epochs": n_epochs}, part)
+
+    title = "two equally likely actions, the first one good; one step from logits (0, 0) to (1, −1)"
+    yield case(f"{title}: KL(old ‖ policy) = 0.4338", 0.0, 1, VALUES)
+    yield case("the same with beta 2: the first step has nothing to hold back", 2.0, 1, VALUES)
+    yield case("two steps, beta 0", 0.0, 2, SEVERAL)
+    yield case("two steps, beta 0.5: the second is held back", 0.5, 2, PENALTY)
+
+
+@policy_update.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    def case(
+        title: str,
+        part: str,
+        policy: dict,
+        optimizer: dict,
+        batch: dict,
+        beta: float,
+        n_epochs: int,
+        **options: Any,
+    ) -> Case:
+        inputs = {"policy": policy, "optimizer": optimizer, **batch}
+        return Case(title, inputs | {"beta": beta, "n_epochs": n_epochs}, part, **options)
+
+    linear, deep = make("mlp", state=_state(draw, 3, 4)), make("mlp", state=_state(draw, 3, 6, 4))
+    batch = _batch(draw, 7, 3, 4)
+    yield case("a linear policy, one step", VALUES, linear, _sgd(), batch, 0.0, 1)
+    yield case("a hidden layer, one step", VALUES, deep, _sgd(), batch, 1.5, 1)
+    yield case("four steps, no penalty", SEVERAL, deep, _sgd(), batch, 0.0, 4)
+    yield case("four steps, beta 1.5", PENALTY, deep, _sgd(), batch, 1.5, 4)
+    momentum = _sgd(0.2, momentum=0.8)
+    yield case("five steps, beta 0.4, momentum", PENALTY, linear, momentum, batch, 0.4, 5)
+    stale = make("tied", state=_state(draw, 3, 5, 4), left_over=0.5)
+    yield case("gradients from elsewhere at entry", LEFT_OVER, stale, _sgd(), batch, 0.7, 3)
+    tied = make("tied", state=_state(draw, 2, 4, 4, 3), repeat=3)
+    shared, adam = _batch(draw, 5, 2, 3), make("adam", of="policy", lr=0.03)
+    yield case("one layer used three times, Adam", NETWORKS, tied, adam, shared, 0.8, 4)
+    one = _batch(draw, 1, 2, 3)
+    yield case("a batch of one observation", NETWORKS, tied, _sgd(), one, 1.0, 3)
+    single = torch.float32
+    small = make("mlp", state=_state(draw, 3, 5, 4, dtype=single))
+    inputs = _batch(draw, 6, 3, 4, dtype=single)
+    yield case("float32", RULES, small, _sgd(), inputs, 0.5, 3, rtol=1e-3, atol=2e-5)
+
+
+def _taken(logs: Tensor, actions: Tensor) -> Tensor:
+    return logs[torch.arange(len(actions)), actions]
+
+
+def _kl(one: Tensor, other: Tensor) -> Tensor:
+    """KL(one ‖ other) of each row."""
+    return (one.exp() * (one - other)).sum(-1)
+
+
+def _mean_kl(one: Tensor, other: Tensor) -> Tensor:
+    return _kl(one, other).mean()
+
+
+def _promise(old: Tensor, new: Tensor, actions: Tensor, advantage: Tensor) -> Tensor:
+    return (_taken(new - old, actions).exp() * advantage).mean()
+
+
+def _logs(policy: nn.Module, observations: Tensor) -> Tensor:
+    return policy(observations).log_softmax(-1)
+
+
+def _steps(
+    policy: nn.Module,
+    optimizer: Optimizer,
+    observations: Tensor,
+    n_epochs: int,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    measure: Callable[[Tensor, Tensor], Tensor] = _mean_kl,
+) -> list[float]:
+    """The loop of the update around any loss(old, new)."""
+    old, found = _logs(policy, observations).detach(), []
+    for _step in range(n_epochs):
+        optimizer.zero_grad()
+        loss(old, _logs(policy, observations)).backward()
+        optimizer.step()
+        found.append(float(measure(old, _logs(policy, observations).detach())))
+    return found
+
+
+@policy_update.wrong(
+    "The penalty and the divergences returned are KL(policy ‖ old). Here old comes first, as in "
+    "PPO's paper: old's probabilities are the weights."
+)
+def direction_swapped(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    return _steps(
+        policy,
+        optimizer,
+        observations,
+        n_epochs,
+        lambda old, new: beta * _mean_kl(new, old) - _promise(old, new, actions, advantage),
+        lambda old, new: _mean_kl(new, old),
+    )
+
+
+@policy_update.wrong(
+    "The update is right, but the divergences returned are KL(policy ‖ old): old comes first."
+)
+def direction_reported_swapped(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    return _steps(
+        policy,
+        optimizer,
+        observations,
+        n_epochs,
+        lambda old, new: beta * _mean_kl(old, new) - _promise(old, new, actions, advantage),
+        lambda old, new: _mean_kl(new, old),
+    )
+
+
+@policy_update.wrong(
+    "old was computed again in every epoch, so the ratio is always 1 and the divergence always of "
+    "one step. old is the policy before the first step: compute it once, before the loop."
+)
+def old_recomputed(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    found = []
+    for _step in range(n_epochs):
+        given = (policy, optimizer, observations, actions, advantage, beta, 1)
+        found += reference.policy_update(*given)
+    return found
+
+
+@policy_update.wrong(
+    "old still belongs to the graph: at the first step the ratio has no gradient, and the second "
+    "backward meets a graph that is gone. Compute old under torch.no_grad(), or detach it."
+)
+def old_not_detached(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    old, found = policy(observations).log_softmax(-1), []
+    for _step in range(n_epochs):
+        new = policy(observations).log_softmax(-1)
+        optimizer.zero_grad()
+        (beta * _mean_kl(old, new) - _promise(old, new, actions, advantage)).backward()
+        optimizer.step()
+        found.append(_mean_kl(old, policy(observations).log_softmax(-1)).item())
+    return found
+
+
+@policy_update.wrong(
+    "The whole loss has the wrong sign: the policy walks away from what was good. Minimise the "
+    "negative of ratio · advantage − β · KL."
+)
+def descended(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    return _steps(
+        policy,
+        optimizer,
+        observations,
+        n_epochs,
+        lambda old, new: _promise(old, new, actions, advantage) - beta * _mean_kl(old, new),
+    )
+
+
+@policy_update.wrong(
+    "The penalty was added to the objective: the update is rewarded for divergence. The loss is "
+    "−(ratio · advantage − β · KL), so β · KL enters it with a plus."
+)
+def penalty_added(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, -beta, n_epochs)
+    return reference.policy_update(*given)
+
+
+@policy_update.wrong("The penalty was not weighted: multiply the divergence by beta.")
+def penalty_without_beta(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, 1.0, n_epochs)
+    return reference.policy_update(*given)
+
+
+@policy_update.wrong(
+    "The penalty does nothing: it is missing from the loss, or it was computed under no_grad."
+)
+def penalty_missing(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, 0.0, n_epochs)
+    return reference.policy_update(*given)
+
+
+@policy_update.wrong(
+    "The update is right, but the divergences begin with the one before the first step, always 0. "
+    "Ask the policy again after optimizer.step(), and return one divergence for each epoch."
+)
+def measured_before_the_step(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    return [0.0, *reference.policy_update(*given)][:-1]
+
+
+@policy_update.wrong(
+    "One number, or one tensor, came back: return a list of floats, one for each step (`.item()`)."
+)
+def last_divergence_only(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    return reference.policy_update(*given)[-1]
+
+
+@policy_update.wrong(
+    "Losses came back: return the divergences KL(old ‖ policy), measured after each step."
+)
+def losses_returned(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    return _steps(
+        policy,
+        optimizer,
+        observations,
+        n_epochs,
+        lambda old, new: beta * _mean_kl(old, new) - _promise(old, new, actions, advantage),
+        lambda old, new: beta * _mean_kl(old, new) - _promise(old, new, actions, advantage),
+    )
+
+
+@policy_update.wrong(
+    "Summed over the batch, not averaged: the step grows with the number of observations. Take "
+    "the mean, in the loss and in what is returned."
+)
+def summed_over_the_batch(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    size = len(actions)
+    return _steps(
+        policy,
+        optimizer,
+        observations,
+        n_epochs,
+        lambda old, new: (
+            size * (beta * _mean_kl(old, new) - _promise(old, new, actions, advantage))
+        ),
+        lambda old, new: size * _mean_kl(old, new),
+    )
+
+
+@policy_update.wrong(
+    "The penalty was summed over the batch while the gain was averaged: take the mean of both."
+)
+def penalty_summed(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage)
+    return reference.policy_update(*given, beta * len(actions), n_epochs)
+
+
+@policy_update.wrong(
+    "The mean of the divergence was taken over actions as well. KL is a sum over actions; only "
+    "the observations are averaged."
+)
+def averaged_over_actions(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    return _steps(
+        policy,
+        optimizer,
+        observations,
+        n_epochs,
+        lambda old, new: (
+            beta * _mean_kl(old, new) / new.shape[-1] - _promise(old, new, actions, advantage)
+        ),
+        lambda old, new: _mean_kl(old, new) / new.shape[-1],
+    )
+
+
+@policy_update.wrong(
+    "zero_grad is missing: each backward adds to the gradients of the steps before, and to what "
+    "stood there at entry."
+)
+def gradients_accumulated(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    old, found = _logs(policy, observations).detach(), []
+    for _step in range(n_epochs):
+        new = _logs(policy, observations)
+        (beta * _mean_kl(old, new) - _promise(old, new, actions, advantage)).backward()
+        optimizer.step()
+        found.append(_mean_kl(old, _logs(policy, observations)).item())
+    return found
+
+
+@policy_update.wrong(
+    "zero_grad comes after the step, so gradients that stood there at entry spoil the first one. "
+    "Call it before backward."
+)
+def cleared_after_the_step(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    old, found = _logs(policy, observations).detach(), []
+    for _step in range(n_epochs):
+        new = _logs(policy, observations)
+        (beta * _mean_kl(old, new) - _promise(old, new, actions, advantage)).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        found.append(_mean_kl(old, _logs(policy, observations)).item())
+    return found
+
+
+@policy_update.wrong(
+    "The policy never moves: zero_grad between backward and step throws the gradient away, or "
+    "step is missing."
+)
+def never_moves(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    return [0.0] * n_epochs
+
+
+@policy_update.wrong("Only one step was taken: n_epochs steps on the same batch are wanted.")
+def stepped_once(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, beta, 1)
+    return reference.policy_update(*given)
+
+
+@policy_update.wrong(
+    "The divergence looks at the action taken alone: log old − log policy is a noisy estimate. "
+    "Here every action's probability is known, so sum over all of them."
+)
+def taken_action_only(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    return _steps(
+        policy,
+        optimizer,
+        observations,
+        n_epochs,
+        lambda old, new: (
+            beta * _taken(old - new, actions).mean() - _promise(old, new, actions, advantage)
+        ),
+        lambda old, new: _taken(old - new, actions).mean(),
+    )
+
+
+@policy_update.wrong(
+    "The ratio was taken at the likeliest action. It belongs to the action that old took: pick "
+    "it with `actions`."
+)
+def likeliest_action(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    with torch.no_grad():
+        actions = policy(observations).argmax(-1)
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    return reference.policy_update(*given)
+
+
+@policy_update.wrong(
+    "logits[:, actions] takes every action of the batch at every observation. One entry of each "
+    "row is wanted: gather, or index with torch.arange for the rows."
+)
+def every_row_with_every_action(
+    policy, optimizer, observations, actions, advantage, beta, n_epochs
+):
+    return _steps(
+        policy,
+        optimizer,
+        observations,
+        n_epochs,
+        lambda old, new: (
+            beta * _mean_kl(old, new) - ((new - old)[:, actions].exp() * advantage).mean()
+        ),
+    )
+
+
+@policy_update.wrong(
+    "The ratio is missing: this follows log policy · advantage. That is right at the first step; "
+    "from the second on the data are old's and are weighed by policy / old."
+)
+def no_ratio(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    return _steps(
+        policy,
+        optimizer,
+        observations,
+        n_epochs,
+        lambda old, new: beta * _mean_kl(old, new) - (_taken(new, actions) * advantage).mean(),
+    )
+
+
+@policy_update.wrong("The ratio is upside down: it is policy over old, exp(log policy − log old).")
+def update_ratio_inverted(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    return _steps(
+        policy,
+        optimizer,
+        observations,
+        n_epochs,
+        lambda old, new: beta * _mean_kl(old, new) - _promise(new, old, actions, advantage),
+    )
+
+
+@policy_update.wrong(
+    "Logits were used as if they were log-probabilities: they are so only up to a constant that "
+    "moves with the policy. Take log_softmax first."
+)
+def logits_not_normalised(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    old, found = policy(observations).detach(), []
+    for _step in range(n_epochs):
+        new = policy(observations)
+        kl = _mean_kl(old.log_softmax(-1), new.log_softmax(-1))
+        optimizer.zero_grad()
+        (beta * kl - _promise(old, new, actions, advantage)).backward()
+        optimizer.step()
+        moved = policy(observations).detach().log_softmax(-1)
+        found.append(_mean_kl(old.log_softmax(-1), moved).item())
+    return found
+
+
+@policy_update.wrong(
+    "The probabilities were normalised over the batch (dim=0). Actions lie along the last axis."
+)
+def normalised_over_the_batch(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    old, found = policy(observations).log_softmax(0).detach(), []
+    for _step in range(n_epochs):
+        new = policy(observations).log_softmax(0)
+        optimizer.zero_grad()
+        (beta * _mean_kl(old, new) - _promise(old, new, actions, advantage)).backward()
+        optimizer.step()
+        found.append(_mean_kl(old, policy(observations).log_softmax(0)).item())
+    return found
+
+
+@policy_update.wrong(
+    "The ratio was clipped. This update has a penalty and no clip: what a clip does beside it is "
+    "the next step of the lesson."
+)
+def clipped_too(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    def loss(old: Tensor, new: Tensor) -> Tensor:
+        ratio = _taken(new - old, actions).exp()
+        gain = torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage)
+        return beta * _mean_kl(old, new) - gain.mean()
+
+    return _steps(policy, optimizer, observations, n_epochs, loss)
+
+
+@policy_update.wrong(
+    "The advantages were normalised inside the update. They come as they are meant: use them "
+    "as they are."
+)
+def advantage_normalised(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    spread = advantage.std(correction=0) + 1e-8
+    given = (policy, optimizer, observations, actions, (advantage - advantage.mean()) / spread)
+    return reference.policy_update(*given, beta, n_epochs)
+
+
+@policy_update.wrong(
+    "No gradient arrives: the loss was computed under torch.no_grad(). Only old, and the "
+    "divergence that is returned, belong there."
+)
+def all_under_no_grad(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    with torch.no_grad():
+        given = (policy, optimizer, observations, n_epochs)
+        return _steps(*given, lambda old, new: -_promise(old, new, actions, advantage))
+
+
+@policy_update.right
+def with_categorical(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    with torch.no_grad():
+        old = Categorical(logits=policy(observations))
+    found = []
+    for _step in range(n_epochs):
+        now = Categorical(logits=policy(observations))
+        ratio = torch.exp(now.log_prob(actions) - old.log_prob(actions))
+        loss = (beta * kl_divergence(old, now) - ratio * advantage).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        found.append(kl_divergence(old, Categorical(logits=policy(observations))).mean().item())
+    return found
+
+
+@policy_update.right
+def with_a_frozen_copy(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    frozen = copy.deepcopy(policy).requires_grad_(False)
+    found = []
+    for epoch in range(n_epochs + 1):
+        old, new = _logs(frozen, observations), _logs(policy, observations)
+        kl = F.kl_div(new, old, reduction="batchmean", log_target=True)
+        found.append(kl.detach())
+        if epoch < n_epochs:
+            policy.zero_grad()
+            (beta * kl - _promise(old, new, actions, advantage)).backward()
+            optimizer.step()
+    return found[1:]
+
+
+@policy_update.right
+def with_cross_entropy(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    old_logits = policy(observations).detach()
+    old_surprise = F.cross_entropy(old_logits, actions, reduction="none")
+    entropy = F.cross_entropy(old_logits, old_logits.softmax(-1))
+    found = []
+    for _step in range(n_epochs):
+        logits = policy(observations)
+        surprise = F.cross_entropy(logits, actions, reduction="none")
+        kl = F.cross_entropy(logits, old_logits.softmax(-1)) - entropy
+        optimizer.zero_grad()
+        (
+            beta * kl - torch.dot((old_surprise - surprise).exp(), advantage) / len(actions)
+        ).backward()
+        optimizer.step()
+        with torch.no_grad():
+            moved = F.cross_entropy(policy(observations), old_logits.softmax(-1)) - entropy
+        found.append(float(moved))
+    return found
+
+
+@policy_update.right
+def observation_by_observation(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    olds = [policy(row[None])[0].log_softmax(0).detach() for row in observations]
+    found = []
+    for _step in range(n_epochs):
+        optimizer.zero_grad()
+        for row, old, action, gain in zip(observations, olds, actions, advantage, strict=True):
+            new = policy(row[None])[0].log_softmax(0)
+            kl = sum(p.exp() * (p - q) for p, q in zip(old, new, strict=True))
+            loss = beta * kl - (new[action] - old[action]).exp() * gain
+            (loss / len(actions)).backward()
+        optimizer.step()
+        news = [policy(row[None])[0].log_softmax(0).detach() for row in observations]
+        kls = [_kl(old, new).item() for old, new in zip(olds, news, strict=True)]
+        found.append(sum(kls) / len(kls))
+    return found
+
+
+@policy_update.right
+def gradients_set_by_hand(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    parameters = list(policy.parameters())
+    old = torch.log_softmax(policy(observations), -1).detach()
+    hot = F.one_hot(actions, old.shape[-1]).to(old.dtype)
+    found = []
+    for _step in range(n_epochs):
+        new = torch.log_softmax(policy(observations), -1)
+        ratio = torch.einsum("ba,ba->b", (new - old).exp(), hot)
+        objective = (ratio * advantage - beta * _kl(old, new)).mean()
+        for parameter, gradient in zip(
+            parameters, torch.autograd.grad(objective, parameters), strict=True
+        ):
+            parameter.grad = -gradient
+        optimizer.step()
+        found.append(_mean_kl(old, _logs(policy, observations)).detach().item())
+    return found
+
+
+# --- adapt_beta ----------------------------------------------------------------------------------
+
+adapt_beta = Exercise(
+    "adapt_beta",
+    parts={VALUES: 2, BOUNDARIES: 1},
+    hints=(
+        "The update moved too far: should the next one be held back more, or less? Which way does "
+        "beta have to go?",
+        "Three cases, in the order of the docstring: well below the target, well above it, near "
+        "enough. In the third, beta comes back as it was.",
+        "Compare kl with target / 1.5 and with 1.5 · target, strictly: at exactly 1.5 · target, "
+        "beta stays. Return beta / 2, beta · 2 or beta.",
+    ),
+)
+
+
+@adapt_beta.by_hand
+def _() -> Iterator[Case]:
+    def case(title: str, beta: float, kl: float, target: float, part: str = VALUES) -> Case:
+        return Case(title, {"beta": beta, "kl": kl, "target": target}, part)
+
+    yield case("beta 1, twice the target: 2", 1.0, 0.02, 0.01)
+    yield case("beta 1, half the target: 0.5", 1.0, 0.005, 0.01)
+    yield case("beta 1, a little above the target: 1", 1.0, 0.012, 0.01)
+    yield case("beta 3, a little below the target: 3", 3.0, 0.008, 0.01)
+    yield case("beta 8, ten times the target: 16, not more", 8.0, 0.1, 0.01)
+    yield case("beta 0.25, no divergence at all: 0.125", 0.25, 0.0, 0.02)
+    yield case("beta 0 stays 0, however far the policy moved", 0.0, 5.0, 0.02)
+    yield case("exactly 1.5 · target: beta stays", 2.0, 1.5, 1.0, BOUNDARIES)
+    yield case("exactly target / 1.5: beta stays", 2.0, 1.0, 1.5, BOUNDARIES)
+    yield case("1.45 times the target: beta stays", 2.0, 0.0145, 0.01, BOUNDARIES)
+    yield case("1.55 times the target: doubled", 2.0, 0.0155, 0.01, BOUNDARIES)
+    yield case("0.69 of the target: beta stays", 2.0, 0.0069, 0.01, BOUNDARIES)
+    yield case("0.64 of the target: halved", 2.0, 0.0064, 0.01, BOUNDARIES)
+
+
+@adapt_beta.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    for name, low, high in (("below", 0.1, 0.6), ("near", 0.7, 1.4), ("above", 1.6, 9.0)):
+        target = draw.uniform(low=0.005, high=0.1).item()
+        kl = target * draw.uniform(low=low, high=high).item()
+        inputs = {"beta": draw.uniform(low=0.1, high=4.0).item(), "kl": kl, "target": target}
+        yield Case(f"a divergence {name} the target", inputs)
+
+
+@adapt_beta.wrong(
+    "The two cases are exchanged: this relaxes the penalty after too large an update. More "
+    "divergence than wanted asks for a larger beta."
+)
+def wrong_way(beta, kl, target):
+    return beta * 2 if kl < target / 1.5 else beta / 2 if kl > 1.5 * target else beta
+
+
+@adapt_beta.wrong(
+    "beta never stays: it was changed as soon as kl is off the target. Between target / 1.5 and "
+    "1.5 · target it is kept, or it would swing for ever."
+)
+def never_kept(beta, kl, target):
+    return beta / 2 if kl < target else beta * 2
+
+
+@adapt_beta.wrong("beta was multiplied or divided by 1.5. That is the tolerance: the step is 2.")
+def step_of_one_and_a_half(beta, kl, target):
+    return beta / 1.5 if kl < target / 1.5 else beta * 1.5 if kl > 1.5 * target else beta
+
+
+@adapt_beta.wrong("The tolerance is 2 here. It is 1.5; 2 is what beta is multiplied by.")
+def tolerance_of_two(beta, kl, target):
+    return beta / 2 if kl < target / 2 else beta * 2 if kl > 2 * target else beta
+
+
+@adapt_beta.wrong(
+    "At exactly target / 1.5 or 1.5 · target, beta stays: compare with < and >, not <= and >=."
+)
+def equal_counts(beta, kl, target):
+    return beta / 2 if kl <= target / 1.5 else beta * 2 if kl >= 1.5 * target else beta
+
+
+@adapt_beta.wrong("beta only ever grows. When kl is below target / 1.5, halve it.")
+def only_doubled(beta, kl, target):
+    return beta * 2 if kl > 1.5 * target else beta
+
+
+@adapt_beta.wrong("beta only ever shrinks. When kl is above 1.5 · target, double it.")
+def only_halved(beta, kl, target):
+    return beta / 2 if kl < target / 1.5 else beta
+
+
+@adapt_beta.wrong(
+    "The lower bound is target − 0.5 · target. It is target / 1.5, two thirds of the target: the "
+    "rule is symmetric in factors, not in differences."
+)
+def lower_bound_of_a_half(beta, kl, target):
+    return beta / 2 if kl < 0.5 * target else beta * 2 if kl > 1.5 * target else beta
+
+
+@adapt_beta.wrong(
+    "kl itself was compared with 1.5, without the target. The bounds are multiples of the target."
+)
+def target_ignored(beta, kl, target):
+    return beta / 2 if kl < 1 / 1.5 else beta * 2 if kl > 1.5 else beta
+
+
+@adapt_beta.wrong("beta was moved by adding. It is multiplied: by a half or by 2.")
+def moved_by_adding(beta, kl, target):
+    return beta - 0.5 if kl < target / 1.5 else beta + 1.0 if kl > 1.5 * target else beta
+
+
+@adapt_beta.wrong(
+    "beta was multiplied by kl / target. This rule knows three answers only: half, the same, "
+    "twice. A step in proportion comes in the next exercise."
+)
+def in_proportion(beta, kl, target):
+    return beta * kl / target
+
+
+@adapt_beta.wrong("Nothing came back when kl is near the target: return beta there.")
+def third_case_missing(beta, kl, target):
+    return beta / 2 if kl < target / 1.5 else beta * 2 if kl > 1.5 * target else None
+
+
+@adapt_beta.wrong(
+    "beta came back as 1 when kl is near the target. There the weight just used was a good one: "
+    "return beta."
+)
+def reset_to_one(beta, kl, target):
+    return beta / 2 if kl < target / 1.5 else beta * 2 if kl > 1.5 * target else 1.0
+
+
+@adapt_beta.right
+def by_exponent(beta, kl, target):
+    return beta * 2.0 ** ((kl > 1.5 * target) - (kl < target / 1.5))
+
+
+@adapt_beta.right
+def as_a_tensor(beta, kl, target):
+    weight = torch.tensor(beta, dtype=torch.float64)
+    weight = torch.where(torch.tensor(kl < target / 1.5), weight / 2, weight)
+    return torch.where(torch.tensor(kl > target * 1.5), weight * 2, weight)
+
+
+@adapt_beta.right
+def from_the_quotient(beta, kl, target):
+    off = kl / target
+    if off > 1.5:
+        return 2 * beta
+    return 0.5 * beta if off * 1.5 < 1 else beta
+
+
+# --- adapt_beta_proportional ---------------------------------------------------------------------
+
+adapt_beta_proportional = Exercise(
+    "adapt_beta_proportional",
+    parts={VALUES: 2, LIMITS: 1},
+    hints=(
+        "First the relative error of the divergence: how far is kl / target from 1? Too large a "
+        "divergence gives a positive error, and a larger beta.",
+        "The error is clipped to ±0.2 before anything else, then scaled by n_steps / horizon: the "
+        "share of the horizon that this update used up.",
+        "min(max(error, −0.2), 0.2) is the clip. Then beta is multiplied by 1 plus the product of "
+        "the clipped error with n_steps / horizon.",
+    ),
+)
+
+
+def _controller(beta: float, kl: float, target: float, n_steps: int, horizon: int) -> dict:
+    names = ("beta", "kl", "target", "n_steps", "horizon")
+    return dict(zip(names, (beta, kl, target, n_steps, horizon), strict=True))
+
+
+@adapt_beta_proportional.by_hand
+def _() -> Iterator[Case]:
+    rows = (
+        ("error 0.1, a fifth of the horizon: 0.102", (0.1, 11.0, 10.0, 2000, 10_000), VALUES),
+        ("error −0.1, a fifth of the horizon: 0.098", (0.1, 9.0, 10.0, 2000, 10_000), VALUES),
+        ("on target: beta stays", (0.3, 6.0, 6.0, 256, 10_000), VALUES),
+        ("error 0.15, the whole horizon: 2.3", (2.0, 1.15, 1.0, 500, 500), VALUES),
+        ("beta 0 stays 0", (0.0, 1.1, 1.0, 1, 2), VALUES),
+        ("error 4, clipped to 0.2: 1.2", (1.0, 5.0, 1.0, 100, 100), LIMITS),
+        ("error −1, clipped to −0.2: 0.8", (1.0, 0.0, 1.0, 100, 100), LIMITS),
+        ("a negative estimate of kl, half the horizon: 0.9", (1.0, -3.0, 1.0, 50, 100), LIMITS),
+        ("three horizons at once, error 0.1: 1.3", (1.0, 1.1, 1.0, 300, 100), VALUES),
+    )
+    for title, values, part in rows:
+        yield Case(title, _controller(*values), part)
+
+
+@adapt_beta_proportional.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    spans = (
+        ("a little below the target", 0.85, 0.97, VALUES),
+        ("a little above the target", 1.03, 1.15, VALUES),
+        ("far below the target", 0.1, 0.6, LIMITS),
+        ("far above the target", 1.6, 9.0, LIMITS),
+    )
+    for name, low, high, part in spans:
+        target = draw.uniform(low=0.5, high=8.0).item()
+        kl = target * draw.uniform(low=low, high=high).item()
+        n_steps = 64 + int(draw.integers(1, below=512))
+        beta = draw.uniform(low=0.05, high=2.0).item()
+        yield Case(name, _controller(beta, kl, target, n_steps, 2000), part)
+
+
+def _clip(value: float, low: float = -0.2, high: float = 0.2) -> float:
+    return min(max(value, low), high)
+
+
+@adapt_beta_proportional.wrong(
+    "The error was not clipped: one wild estimate would throw beta off. Keep it within ±0.2."
+)
+def error_not_clipped(beta, kl, target, n_steps, horizon):
+    return beta * (1 + (kl / target - 1) * n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong(
+    "The sign of the error is turned: beta must grow when kl is above the target."
+)
+def error_turned(beta, kl, target, n_steps, horizon):
+    return beta * (1 - _clip(kl / target - 1) * n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong("The quotient is upside down: the error is kl / target − 1.")
+def quotient_inverted(beta, kl, target, n_steps, horizon):
+    off = target / kl if kl else INF
+    return beta * (1 + _clip(off - 1) * n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong(
+    "The error is kl − target here. It is relative to the target: kl / target − 1."
+)
+def absolute_error(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip(kl - target) * n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong(
+    "n_steps / horizon is missing: beta would move by up to 20 % at every update, however small."
+)
+def horizon_ignored(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip(kl / target - 1))
+
+
+@adapt_beta_proportional.wrong("n_steps was not used: the share of the horizon is n_steps/horizon.")
+def n_steps_ignored(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip(kl / target - 1) / horizon)
+
+
+@adapt_beta_proportional.wrong(
+    "horizon / n_steps is upside down: a long horizon makes beta move slowly."
+)
+def horizon_inverted(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip(kl / target - 1) * horizon / n_steps)
+
+
+@adapt_beta_proportional.wrong(
+    "n_steps // horizon is a whole number, mostly 0, and beta never moves. Divide with /."
+)
+def whole_division(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip(kl / target - 1) * (n_steps // horizon))
+
+
+@adapt_beta_proportional.wrong(
+    "The clip came last, after n_steps / horizon. The error is clipped, then scaled."
+)
+def clipped_too_late(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip((kl / target - 1) * n_steps / horizon))
+
+
+@adapt_beta_proportional.wrong(
+    "− 1 is missing: kl / target itself was clipped to ±0.2, so beta grows even on target."
+)
+def quotient_clipped(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip(kl / target) * n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong("1 + is missing: beta was replaced by its change.")
+def change_alone(beta, kl, target, n_steps, horizon):
+    return beta * _clip(kl / target - 1) * n_steps / horizon
+
+
+@adapt_beta_proportional.wrong("The change was added to beta. It multiplies beta.")
+def change_added(beta, kl, target, n_steps, horizon):
+    return beta + _clip(kl / target - 1) * n_steps / horizon
+
+
+@adapt_beta_proportional.wrong("Only the upper side was clipped: the error is at least −0.2 too.")
+def clipped_above_only(beta, kl, target, n_steps, horizon):
+    return beta * (1 + min(kl / target - 1, 0.2) * n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong("Only the lower side was clipped: the error is at most 0.2 too.")
+def clipped_below_only(beta, kl, target, n_steps, horizon):
+    return beta * (1 + max(kl / target - 1, -0.2) * n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong(
+    "beta moved by a full 0.2 whatever the size of the error: only its sign was used."
+)
+def sign_only(beta, kl, target, n_steps, horizon):
+    error = kl / target - 1
+    return beta * (1 + 0.2 * ((error > 0) - (error < 0)) * n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong(
+    "1 + error was raised to the power n_steps / horizon. The rule is linear in n_steps: "
+    "1 + error · n_steps / horizon."
+)
+def compounded(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip(kl / target - 1)) ** (n_steps / horizon)
+
+
+@adapt_beta_proportional.right
+def quotient_between_bounds(beta, kl, target, n_steps, horizon):
+    quotient = min(max(kl / target, 0.8), 1.2)
+    return beta + beta * (quotient - 1) * (n_steps / horizon)
+
+
+@adapt_beta_proportional.right
+def with_torch(beta, kl, target, n_steps, horizon):
+    error = torch.tensor((kl - target) / target, dtype=torch.float64).clamp(-0.2, 0.2)
+    return (beta * (1 + error * n_steps / horizon)).item()
+
+
+@adapt_beta_proportional.right
+def case_by_case(beta, kl, target, n_steps, horizon):
+    share = n_steps / horizon
+    if kl > 1.2 * target:
+        return beta * (1 + 0.2 * share)
+    if kl < 0.8 * target:
+        return beta * (1 - 0.2 * share)
+    return beta * (1 + share * (kl - target) / target)
+
+
+# --- quizzes -------------------------------------------------------------------------------------
+
+q05_clip_and_penalty = Quiz(
+    "q05_clip_and_penalty",
+    parts={VALUES: 1},
+    forms=["A", "B", "C", "D"],
+    hints=(
+        "Look at the picture of your ratios after an update with a clip: did all of them stay "
+        "between 1 − ε and 1 + ε?",
+        "What is the gradient of the clipped promise of a token that is already beyond the bound? "
+        "And what does the clip say about actions that were not taken?",
+        "One of the two acts on single tokens and then lets go; the other looks at whole "
+        "distributions and pulls the harder, the further they are. Which answer says both?",
+    ),
+)
+q05_clip_and_penalty.distractor(
+    "A",
+    "The clip bounds no ratio. Beyond the bound a token loses its own gradient, and nothing else: "
+    "other tokens share its weights and may carry it further, as your ratios showed.",
+)
+q05_clip_and_penalty.distractor(
+    "C",
+    "Neither corrects an estimate of the other. The KL here is exact, and a clip adds bias where "
+    "it acts: on purpose, for safety.",
+)
+q05_clip_and_penalty.distractor(
+    "D",
+    "They compute different things at about the same cost: one acts on the ratio of the action "
+    "taken, the other on the whole distribution. Neither makes the other cheaper.",
+)
+
+
+q05_erratic = Quiz(
+    "q05_erratic",
+    parts={VALUES: 1},
+    forms=["A", "B", "C", "D"],
+    hints=(
+        "Each of the four may help. Which of them measures the change of the policy itself, and "
+        "puts a price on it?",
+        "A change of the policy at one step is a comparison of two distributions: the one before "
+        "and the one after. Which answer compares these two?",
+        "Cross out what acts on the reward's noise, on the randomness of the policy, or on the "
+        "parameters. One answer is left.",
+    ),
+)
+q05_erratic.distractor(
+    "A",
+    "A larger batch makes the advantage less noisy, so that the update points in a better "
+    "direction. How far it goes is not limited by that.",
+)
+q05_erratic.distractor(
+    "B",
+    "An entropy bonus keeps the policy random, whichever policy it is. It does not look at old, so "
+    "the policy may still jump from one random distribution to a very different one.",
+)
+q05_erratic.distractor(
+    "D",
+    "A smaller learning rate shortens the step of the parameters. How far the same step moves the "
+    "policy differs from place to place, as lesson 01 showed: it is an indirect brake.",
+)
