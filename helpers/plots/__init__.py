@@ -1,6 +1,7 @@
 """Plots: one style, and one way to show a figure with a sentence that says what is in it."""
 
 import sys
+from html import escape
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
@@ -37,10 +38,11 @@ def new_figure(columns: int = 1, height: float = 3.4) -> tuple[Figure, list[Axes
 def show(figure: Figure, description: str) -> None:
     """Display the figure once, with `description` as its alternative text and beneath it."""
     if "ipykernel" in sys.modules:
-        from IPython.display import Markdown, display
+        from IPython.display import HTML, display
 
         display(figure, metadata={"image/png": {"alt": description}})
-        display(Markdown(f"*{description}*"))
+        # As HTML: Markdown would take the * of π* for its own.
+        display(HTML(f"<em>{escape(description)}</em>"))
     else:
         print(description)
     plt.close(figure)  # else the inline backend shows it a second time
