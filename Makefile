@@ -51,7 +51,7 @@ test: setup sandbox
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-gpu: setup
-	$(BIN)/python -m pytest tests -m gpu -n 0 -rs
+	$(BIN)/python -m pytest tests -m gpu -s
 
 coverage: setup
 	@$(BIN)/python -m autograde.coverage

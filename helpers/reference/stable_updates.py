@@ -118,9 +118,12 @@ def policy_update(
     actions, advantage: what old did at each observation, and how good it was; constants.
     Each step minimises −mean(ratio · advantage − beta · KL(old ‖ policy)), the KL exact.
     Returns the mean KL(old ‖ policy) over the observations after each step, in nats.
+    Raises ValueError when the batch is empty, before anything is changed.
     Source: PPO (arXiv 1707.06347), equation 8.
     Example: with all advantages 0 and beta 0 nothing moves: n_epochs zeros.
     """
+    if len(observations) == 0:
+        raise ValueError("observations: an empty batch has no mean")
     with torch.no_grad():
         old = policy(observations).log_softmax(dim=-1)
     divergences = []
