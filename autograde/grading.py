@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,14 +94,15 @@ def grade(
     submissions = list(_readable(term, wanted, regrade, outcome))
     api, recorded = term.api(), term.recorded()
     judged = _judged(term, submissions, workers, regrade, how)
-    for submission, problem in progress(judged, len(submissions)):
-        problem = problem or _record(api, submission)
-        if problem:
-            outcome.failed.append(f"{submission.name}: {problem}")
-            continue
-        recorded[submission.name] = submission.key
-        term.keep_recorded(recorded)
-        outcome.graded.append(submission.name)
+    with closing(judged):  # stopped in the middle, what waits for a sandbox is called off
+        for submission, problem in progress(judged, len(submissions)):
+            problem = problem or _record(api, submission)
+            if problem:
+                outcome.failed.append(f"{submission.name}: {problem}")
+                continue
+            recorded[submission.name] = submission.key
+            term.keep_recorded(recorded)
+            outcome.graded.append(submission.name)
     return outcome
 
 
@@ -147,7 +149,8 @@ def _judged(
 
     Sandboxes run side by side; judging and writing stay in this thread.
     """
-    with ThreadPoolExecutor(max(workers, 1)) as pool:
+    pool = ThreadPoolExecutor(max(workers, 1))
+    try:
         running: list[tuple[Submission, Job, Future]] = []
         for submission in submissions:
             job = Job.of(submission.lesson, submission.rebuilt, term.secret, how)
@@ -159,12 +162,13 @@ def _judged(
                 if replies:
                     term.keep_verdict(submission.key, judge_job(job, replies))
             except UsageError:
-                pool.shutdown(cancel_futures=True)
                 raise
             except Exception as error:
                 yield submission, f"could not be judged ({type(error).__name__}: {error})"
             else:
                 yield submission, ""
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _record(api: object, submission: Submission) -> str:

@@ -3,8 +3,10 @@
 import re
 import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from functools import cache
 from importlib import resources
+from io import StringIO
 from typing import Any
 
 from .cases import Case
@@ -13,6 +15,7 @@ from .compare import Verdict, WrongAnswer, judge
 from .probe import ask
 from .report import STATUS, Report
 
+ANSWERED = "answered; whether it is right, grading will tell"
 _verdicts: dict[str, Verdict] = {}  # the latest check of each exercise, for `progress`
 _hints_given: dict[str, int] = {}
 
@@ -61,9 +64,11 @@ def check(name: str, answer: Any) -> None:
 
     name: the exercise's name, as in its heading. answer: the function or the value you wrote.
     """
-    verdict = _verdicts[name] = visible_verdict(name, answer)
+    verdict = visible_verdict(name, answer)
+    if sys._getframe(1).f_globals.get(name) is answer:  # yours, not a trial of something else
+        _verdicts[name] = verdict
     if _is_quiz(name) and verdict.status == "right":
-        _show(Report(verdict, status="answered; whether it is right, grading will tell"))
+        _show(Report(verdict, status=ANSWERED))
     elif verdict.status in ("wrong", "raised"):
         _show(Report(verdict, note=f'Stuck? hint("{name}")'))
     else:
@@ -71,11 +76,14 @@ def check(name: str, answer: Any) -> None:
 
 
 def hint(name: str) -> None:
-    """Show the next of the exercise's three hints; after the last, all of them."""
+    """Show the next of the exercise's three hints; after the last, all of them again."""
     hints = _exercise(name)["hints"]
-    given = _hints_given[name] = min(_hints_given.get(name, 0) + 1, len(hints))
-    for number, text in enumerate(hints[:given], start=1):
-        print(f"Hint {number} of {len(hints)}: {text}")
+    given = _hints_given[name] = _hints_given.get(name, 0) + 1
+    shown = range(len(hints)) if given > len(hints) else [given - 1]
+    if given > len(hints):
+        print("There is no further hint; here are all of them again.")
+    for number in shown:
+        print(f"Hint {number + 1} of {len(hints)}: {hints[number]}")
 
 
 def progress(lesson: str | None = None) -> None:
@@ -89,11 +97,24 @@ def progress(lesson: str | None = None) -> None:
     for title, exercises in lessons.items():
         names = [exercise["name"] for exercise in exercises]
         if title == lesson or (lesson is None and set(names) & set(_verdicts)):
-            right = sum(_verdicts[name].status == "right" for name in names if name in _verdicts)
-            print(f"{title}: {right} of {len(names)} pass")
+            print(_count(title, names))
             for name in names:
-                found = _verdicts.get(name)
-                print(f"  {name:28} {STATUS[found.status] if found else 'not checked yet'}")
+                print(f"  {name:28} {_standing(name)}")
+
+
+def _count(title: str, names: list[str]) -> str:
+    quizzes = [name for name in names if _is_quiz(name)]
+    right = {name for name in names if name in _verdicts and _verdicts[name].status == "right"}
+    passed, answered = len(right - set(quizzes)), len(right & set(quizzes))
+    exercises = f"{passed} of {len(names) - len(quizzes)} exercises pass"
+    return f"{title}: {exercises}, {answered} of {len(quizzes)} questions answered"
+
+
+def _standing(name: str) -> str:
+    found = _verdicts.get(name)
+    if found is None:
+        return "not checked yet"
+    return ANSWERED if _is_quiz(name) and found.status == "right" else STATUS[found.status]
 
 
 def ready(*names: str) -> bool:
@@ -109,7 +130,8 @@ def _state(name: str, scope: Mapping[str, Any]) -> str:
     """Why the exercise is not ready, in words; nothing when it is."""
     if name not in scope:
         return "run its cell first"
-    status = visible_verdict(name, scope[name]).status
+    with redirect_stdout(StringIO()):  # a function that prints has been heard in its own check
+        status = visible_verdict(name, scope[name]).status
     return "" if status == "right" else STATUS[status]
 
 

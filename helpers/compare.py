@@ -17,6 +17,7 @@ FORM = "$one of"  # an expected answer that only says what forms are allowed
 DTYPE = "dtype"  # the observation that `_split` makes of a value's dtype
 NUMBER = {KIND: "a number"}  # as a form: any number
 MISSING = {KIND: "nothing"}
+KINDS = {"NoneType": "None (is a `return` missing?)", "ellipsis": "... (not written yet)"}
 
 
 @dataclass(frozen=True)
@@ -86,14 +87,15 @@ def judge(
 ) -> Verdict:
     """Compare the answers `got` with those `expected`, and name the mistake behind a difference."""
     parts = dict(parts)
-    if got and all(_unwritten(answer) for answer in got):
+    if got and all(_unwritten(exercise, answer) for answer in got):
         return Verdict(exercise, "not written", parts, dict.fromkeys(parts, False))
     observed = [
         [(i, *pair) for pair in _compare(parts, case, *answers)]
         for i, (case, *answers) in enumerate(zip(cases, got, expected, strict=True))
     ]
     differing = [(i, what, part) for rows in observed for i, what, part, same in rows if not same]
-    broken = {part for _, _, part in differing}
+    seen = {part for rows in observed for i, _, part, _ in rows if _answered(got[i], expected[i])}
+    broken = {part for _, _, part in differing} | (set(parts) - seen)
     failures = [_failure(cases[i], part, what, got[i], expected[i]) for i, what, part in differing]
     raised = bool(differing) and all("error" in got[i] for i, _, _ in differing)
     status = "raised" if raised else "wrong" if differing else "right"
@@ -102,10 +104,18 @@ def judge(
     return Verdict(exercise, status, parts, passed, failures, diagnoses)
 
 
-def _unwritten(answer: Answer) -> bool:
+def _unwritten(exercise: str, answer: Answer) -> bool:
+    """Whether the exercise's own hole is still there; one in a function that it calls is not."""
     values = [value for name, value in answer.items() if name.startswith("value")]
     dots = bool(values) and all(_kind(value) == "ellipsis" for value in values)
-    return dots or "NotImplementedError" in answer.get("error", {}).get("kinds", ())
+    error = answer.get("error", {})
+    missing = "NotImplementedError" in error.get("kinds", ())
+    return dots or (missing and error.get("function") in (None, "", exercise))
+
+
+def _answered(got: Answer, expected: Answer) -> bool:
+    """Whether anything but an unexpected exception was observed."""
+    return "error" not in got or "error" in expected
 
 
 def _kind(value: Any) -> str | None:
@@ -131,7 +141,7 @@ def _compare(
     got, expected = _split(got), _split(expected)
     if not isinstance(expected.get("value"), Tensor):
         expected.pop(DTYPE, None)  # a number may come as a tensor; a tensor not as a number
-    if "error" in got and "error" not in expected:
+    if not _answered(got, expected):
         yield "value", case.part, False  # nothing else was observed, so nothing else is blamed
         return
     for what, wanted in expected.items():
@@ -211,18 +221,22 @@ def _diagnose(
 ) -> dict[str, str]:
     """The named mistake that gives the same answers as the student wherever these are wrong.
 
-    Where one mistake does not explain everything, each part is explained by itself.
+    Where one mistake does not explain everything, each part is explained by itself; while the
+    values are wrong for a reason unknown, what is said of the rest would mislead.
     """
     found = _explanation(cases, got, expected, wrong, differing)
     if found:
         return {found.name: found.says}
     diagnoses = {}
-    for part in dict.fromkeys(part for _, _, part in differing):
+    broken = dict.fromkeys(part for _, _, part in differing)
+    for part in sorted(broken, key=lambda part: part != VALUES):
         rows = [row for row in differing if row[2] == part]
         rows += [(i, "value", part) for i in {i for i, _, _ in rows} if "value" in expected[i]]
         found = _explanation(cases, got, expected, wrong, rows)
         if found:
             diagnoses[found.name] = found.says
+        elif part == VALUES:
+            return {}
     return diagnoses
 
 
@@ -250,7 +264,8 @@ def _explanation(
 def _agree(case: Case, got: Answer, mistake: Answer, what: str) -> bool:
     """Whether both answers observed the same; NaN agrees with NaN here, as it is no merit."""
     if "error" in got or "error" in mistake:
-        return "error" in got and "error" in mistake and _same(got["error"], mistake["error"], case)
+        said = [answer.get("error", {}).get("message") for answer in (got, mistake)]
+        return "error" in got and "error" in mistake and said[0] == said[1]
     got, mistake = _split(got), _split(mistake)
     if what not in got or what not in mistake:
         shared = {name for name in got if name.startswith("value")} & set(mistake)
@@ -268,50 +283,58 @@ def _agree(case: Case, got: Answer, mistake: Answer, what: str) -> bool:
 def _failure(case: Case, part: str, what: str, got: Answer, expected: Answer) -> Failure:
     error = got.get("error")
     if error and what != "error":
-        said = f"{error['kinds'][0]}: {error['message']}"
-        return Failure(part, case.title, what, said, "", error["line"])
+        return Failure(part, case.title, what, _exception(error), "", error["line"])
     got, expected = _split(got), _split(expected)
     one, other = got.get(what, MISSING), expected.get(what, MISSING)
-    return Failure(part, case.title, what, describe(one, other), describe(other, one))
+    pair = describe(one, other), describe(other, one)
+    if pair[0] == pair[1]:  # the difference is further back
+        pair = describe(one, other, digits=12), describe(other, one, digits=12)
+    return Failure(part, case.title, what, *pair)
 
 
-def describe(value: Any, beside: Any = None) -> str:
+def _exception(error: Mapping[str, Any]) -> str:
+    if error["kinds"][0] == "NotImplementedError" and error.get("function"):
+        return f"it calls {error['function']}, which is not written yet"
+    return f"{error['kinds'][0]}: {error['message']}"
+
+
+def describe(value: Any, beside: Any = None, digits: int = 5) -> str:
     """An observation in a few words; large tensors by their shape and the worst place."""
     if value is None:
         return "no gradient"
     if isinstance(value, Tensor):
-        return _describe_tensor(value, beside)
+        return _describe_tensor(value, beside, digits)
     if isinstance(value, float):
-        return f"{value:.6g}"
+        return f"{value:.{digits + 1}g}"
     if isinstance(value, dict) and "kinds" in value:
         return f"{value['kinds'][0]}: {value.get('message', '')}"
     if isinstance(value, dict) and FORM in value:
         return " or ".join(map(describe, value[FORM]))
     if isinstance(value, dict):
         kind = str(value.get(KIND))
-        return "None: is a `return` missing?" if kind == "NoneType" else kind
+        return KINDS.get(kind, kind)
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     return str(value)
 
 
-def _describe_tensor(value: Tensor, beside: Any) -> str:
+def _describe_tensor(value: Tensor, beside: Any, digits: int) -> str:
     shape = tuple(value.shape)
     if isinstance(beside, Tensor) and beside.shape != value.shape:
         return f"shape {shape}"
     if value.numel() <= 6:
-        return _numbers(value)
+        return _numbers(value, digits)
     if isinstance(beside, Tensor):
         gap = (value.double() - beside.double()).abs().nan_to_num(nan=torch.inf)
         gap = gap.masked_fill(value == beside, 0.0)  # infinity minus infinity is no gap
         place = [int(i) for i in torch.unravel_index(gap.argmax(), gap.shape)]
-        return f"{_numbers(value[tuple(place)])} at {place}"
+        return f"{_numbers(value[tuple(place)], digits)} at {place}"
     return f"a tensor of shape {shape}"
 
 
-def _numbers(value: Tensor) -> str:
+def _numbers(value: Tensor, digits: int) -> str:
     """Nested lists of numbers, short enough to read."""
     if value.ndim == 0:
         item = value.item()
-        return f"{item:.5g}" if isinstance(item, float) else str(item)
-    return "[" + ", ".join(_numbers(item) for item in value) + "]"
+        return f"{item:.{digits}g}" if isinstance(item, float) else str(item)
+    return "[" + ", ".join(_numbers(item, digits) for item in value) + "]"

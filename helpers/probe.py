@@ -42,6 +42,8 @@ def _ask_one(target: Any, case: Case) -> Answer:
 
 def _quiz(target: Any, case: Case) -> Answer:
     """The answer was typed in a cell: it is a value, not a function."""
+    if isinstance(target, list | tuple | set):
+        return {"value": {KIND: f"a {type(target).__name__}"}}
     return dict(_observe("value", target))
 
 
@@ -177,7 +179,8 @@ def describe_error(error: BaseException) -> dict[str, Any]:
     own = [frame for frame in frames if _is_notebook_code(frame.filename)]
     line = (own[-1].line or "").strip() if own else ""
     kinds = [kind.__name__ for kind in type(error).__mro__ if kind is not object]
-    return {"kinds": kinds, "message": _short(str(error)), "line": line}
+    place = own[-1].name if own else ""
+    return {"kinds": kinds, "message": _short(str(error)), "line": line, "function": place}
 
 
 def _is_notebook_code(filename: str) -> bool:

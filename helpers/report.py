@@ -2,6 +2,7 @@
 
 from html import escape
 
+from .cases import VALUES
 from .compare import Failure, Verdict
 
 STATUS = {
@@ -64,12 +65,15 @@ class Report:
         return head
 
     def _parts(self) -> list[tuple[str, str]]:
-        if self.verdict.status in ("not written", "not answered") or len(self.verdict.parts) < 2:
+        verdict = self.verdict
+        unsaid = verdict.status in ("not written", "not answered")
+        if unsaid or len(verdict.parts) < 2 or self.status != STATUS[verdict.status]:
             return []
-        return [
-            ("✓" if passed else "✗", part + self._worth(part))
-            for part, passed in self.verdict.passed.items()
-        ]
+        counted = verdict.passed.get(VALUES, True)
+        marks = {part: "✓" if passed else "✗" for part, passed in verdict.passed.items()}
+        if not counted:  # whether the rest is right cannot be told, and does not count
+            marks = {part: "✗" if part == VALUES else "–" for part in marks}
+        return [(mark, part + self._worth(part)) for part, mark in marks.items()]
 
     def _worth(self, part: str) -> str:
         worth = self.verdict.parts[part]

@@ -3,8 +3,10 @@
 import csv
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from html import escape
 
 import nbformat
@@ -215,6 +217,25 @@ def test_a_verdict_that_was_cut_short_is_made_again(term, outcome):
     path.write_text(path.read_text("utf-8")[:100], encoding="utf-8")
     assert grade(term, [LESSON], student="perfect", regrade=True).graded
     assert json.loads(path.read_text("utf-8"))["lesson"] == LESSON
+
+
+def test_stopped_in_the_middle_it_goes_on_where_it_was(term, outcome):
+    lesson = "00_start_here"
+    command = [sys.executable, "-m", "autograde", "grade", lesson, "--course", str(term.root)]
+    before = set((term.root / ".autograde" / "verdicts").iterdir())
+    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while running.poll() is None and before == set((term.root / ".autograde/verdicts").iterdir()):
+        time.sleep(0.05)
+    running.send_signal(signal.SIGINT)
+    _, errors = running.communicate()
+    assert running.returncode in (1, 130)  # 1: it was done before the signal came
+    assert b"Traceback" not in errors
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1  # the broken notebook is there in every lesson
+    found = scores(term, lesson)
+    assert [student for student, score in found.items() if score == ""] == ["broken"]
+    most = sum(exercise.points for exercise in exercises(lesson).values())
+    assert (found["perfect"], found["untouched"]) == (most, 0)
 
 
 def test_the_settings_name_our_steps(term):

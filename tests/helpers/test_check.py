@@ -66,7 +66,7 @@ def test_hints_come_one_by_one(capsys):
     for _ in range(4):
         hint("k1")
         shown.append(capsys.readouterr().out.count("Hint"))
-    assert shown == [1, 2, 3, 3]
+    assert shown == [1, 1, 1, 3]
 
 
 def test_a_name_that_is_none():
@@ -76,15 +76,36 @@ def test_a_name_that_is_none():
 
 
 def test_progress_counts(capsys):
-    check("k1", k1)
-    check("k2", k1)
+    scope = {"check": check, "k1": k1, "k2": k1, "q02_dynamics": "A"}
+    exec("check('k1', k1); check('k2', k2); check('q02_dynamics', q02_dynamics)", scope)
+    exec("check('k1', k2 if False else (lambda logp, ref_logp: logp))", scope)  # somebody else's
     capsys.readouterr()
     progress("02_divergence")
+    first, *lines = capsys.readouterr().out.splitlines()
+    assert first == "02_divergence: 1 of 5 exercises pass, 1 of 2 questions answered"
+    said = {line.split()[0]: line for line in lines}
+    assert "every case passes" in said["k1"]
+    assert "not right yet" in said["k2"]
+    assert "grading will tell" in said["q02_dynamics"]
+    assert "not checked yet" in said["k3"]
+
+
+def test_what_is_not_written_is_named_where_another_exercise_calls_it(capsys):
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell()
+    for source in (
+        "def masked_mean(x, mask):\n    raise NotImplementedError()",
+        "def surrogate_objective(logp, old_logp, advantage, mask):\n"
+        "    return masked_mean(logp, mask)",
+        "from helpers import check\ncheck('masked_mean', masked_mean)",
+        "check('surrogate_objective', surrogate_objective)",
+    ):
+        shell.run_cell(source, store_history=False)
     printed = capsys.readouterr().out
-    assert "02_divergence: " in printed
-    assert "every case passes" in printed
-    assert "not right yet" in printed
-    assert "not checked yet" in printed
+    assert "masked_mean: not written yet" in printed
+    assert "it calls masked_mean, which is not written yet" in printed
+    assert "surrogate_objective: not written yet" not in printed
 
 
 def test_a_cell_waits_for_what_does_not_pass(capsys):
