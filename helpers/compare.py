@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from .cases import GRADIENT, RULES, VALUES, Case
-from .probe import KIND, Answer
+from .probe import KIND, WEIGHTS, Answer
 
 # What rounding alone may do to an answer of ordinary size, by the dtype that came out.
 TOLERANCE = {torch.float64: (1e-7, 1e-9), torch.float32: (2e-4, 1e-5)}
@@ -289,7 +289,15 @@ def _failure(case: Case, part: str, what: str, got: Answer, expected: Answer) ->
     pair = describe(one, other), describe(other, one)
     if pair[0] == pair[1]:  # the difference is further back
         pair = describe(one, other, digits=12), describe(other, one, digits=12)
-    return Failure(part, case.title, what, *pair)
+    return Failure(part, case.title, what + _of_what(what, expected), *pair)
+
+
+def _of_what(what: str, expected: Answer) -> str:
+    """Several outputs have one gradient only when they are added up: say how."""
+    value = expected.get("value")
+    if what.startswith("gradient") and isinstance(value, Tensor) and value.numel() > 1:
+        return " (outputs weighted {} to {} and added)".format(*WEIGHTS)
+    return ""
 
 
 def _exception(error: Mapping[str, Any]) -> str:

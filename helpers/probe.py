@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from .cases import Case, build_inputs
 
 Answer = dict[str, Any]
+WEIGHTS = (0.5, 1.5)  # of the first and the last of several outputs, where they are differentiated
 KIND = "$kind"  # stands for a value that is neither a tensor, a number nor a string
 
 
@@ -161,8 +162,10 @@ def _gradients(value: Any, inputs: dict[str, Tensor]) -> Answer:
     if not inputs or not isinstance(value, Tensor) or not value.requires_grad:
         return dict.fromkeys(inputs)
     # Unequal weights: with equal ones, a wrong gradient that sums to the right one would pass.
-    weight = torch.linspace(0.5, 1.5, max(value.numel(), 1), dtype=value.dtype)[: value.numel()]
-    weight = weight.reshape(value.shape).to(value.device) * value.detach().isfinite()
+    several = value.numel() > 1
+    weight = torch.linspace(*WEIGHTS, value.numel(), dtype=value.dtype) if several else 1.0
+    weight = torch.ones_like(value).flatten() * torch.as_tensor(weight, device=value.device)
+    weight = weight.reshape(value.shape) * value.detach().isfinite()
     try:
         found = torch.autograd.grad(value, list(inputs.values()), weight, allow_unused=True)
     except RuntimeError as error:  # an in-place change broke the graph, say
