@@ -16,7 +16,6 @@ from autograde.lessons import BEGIN, END, NOTEBOOKS, ROOT, SOLUTIONS, lesson_pat
 from autograde.releasing import release
 from helpers.codec import unpack
 
-
 # Lines that say nothing of an answer: a comment, a bracket, a name handed back.
 NOBODYS = r"#.*|\W*|return \w+|\w+|"
 IDIOMS = {"with torch.no_grad():"}
