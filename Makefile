@@ -7,8 +7,8 @@ DEMO ?= demo
 
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
-	@echo "make demo      grade a sample class from start to end; about 3 minutes"
-	@echo "make test      the tests; about 8 minutes"
+	@echo "make demo      grade a sample class from start to end; about 4 minutes"
+	@echo "make test      the tests; about 12 minutes"
 	@echo "make coverage  what grading refuses and accepts, by exercise; about 1 minute"
 	@echo "make experiments  record again the runs that lesson 05 plots; about 1 minute"
 	@echo "make bench     what a student waits for: import and check"
@@ -44,7 +44,7 @@ demo: setup sandbox
 	@$(BIN)/autograde demo $(DEMO)
 
 test: setup sandbox
-	@echo "== tests: about 8 minutes on 2 cores =="
+	@echo "== tests: about 12 minutes on 2 cores =="
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/autograde build --check

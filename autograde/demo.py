@@ -45,6 +45,6 @@ def demo(folder: Path, progress: Callable[[Iterable, int], Iterable]) -> None:
     print(table(grades(term)))
     print()
     for line in (*collected.unplaced, *outcome.failed, *failed):
-        print(f"not graded: {line}")
+        print(f"not graded: {line.replace(str(term.root) + '/', '')}")
     print(f"\nstudent bundle  {bundle}\nterm folder     {term.root}\npoints          {points}")
     print(f"feedback        {len(pages)} pages, such as {pages[0]}")

@@ -81,12 +81,17 @@ def table(rows: Iterable[dict[str, Any]]) -> str:
     lessons = sorted({row["lesson"] for row in rows})
     students = list(dict.fromkeys(row["id"] for row in rows))
     scores = {(row["id"], row["lesson"]): _score(row) for row in rows}
-    lines = [f"{'student':24}" + "".join(f"{lesson:>20}" for lesson in lessons)]
+    width = 2 + max(len(text) for text in (*students, "student"))
+    lines = ["student".ljust(width) + "".join(f"  {lesson:>11.11}" for lesson in lessons)]
     for student in students:
-        cells = (f"{scores.get((student, lesson), ''):>20}" for lesson in lessons)
-        lines.append(f"{student:24}" + "".join(cells))
+        cells = (f"  {scores.get((student, lesson), ''):>11}" for lesson in lessons)
+        lines.append(student.ljust(width) + "".join(cells))
+    if any(row["needs_hand_grading"] for row in rows):
+        lines += ["", "* an essay waits to be graded by hand: nbgrader formgrader"]
     return "\n".join(lines)
 
 
 def _score(row: dict[str, Any]) -> str:
-    return f"{row['score']:g} of {row['max_score']:g}" if row["score"] != "" else "–"
+    if row["score"] == "":
+        return "–"
+    return f"{row['score']:g} of {row['max_score']:g}" + "*" * bool(row["needs_hand_grading"])

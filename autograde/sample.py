@@ -10,7 +10,7 @@ from nbformat import NotebookNode
 from .as_cells import answer_cell, handed_in
 from .exercise import Exercise
 from .exercises import LESSONS, exercises
-from .lessons import BEGIN, END, read_source
+from .lessons import BEGIN, END, ESSAY, read_source
 from .term import ROSTER_COLUMNS, checkout_base
 
 NAMES = ("Ada", "Bela", "Chidi", "Dara", "Emre", "Freya", "Goran", "Hana")
@@ -19,7 +19,7 @@ PERFECT, EMPTY, BROKEN = ("Pia", "perfect"), ("Umut", "untouched"), ("Bo", "brok
 
 def solutions(lesson: str) -> dict[str, str]:
     """The lesson's own answers by exercise, as cells."""
-    cells = (cell for cell in read_source(lesson) if cell.kind in ("exercise", "quiz"))
+    cells = (cell for cell in read_source(lesson) if cell.kind in ("exercise", "quiz", ESSAY))
     return {cell.name: _without_marks(cell.source) for cell in cells}
 
 
