@@ -272,6 +272,8 @@ def _agree(case: Case, got: Answer, mistake: Answer, what: str) -> bool:
         return bool(shared) and (what in got) == (what in mistake)
     one, other = got[what], mistake[what]
     if isinstance(one, Tensor) and isinstance(other, Tensor) and one.shape == other.shape:
+        if one.dtype != other.dtype:  # else the coarser one's tolerance would join them
+            return False
         if not torch.equal(one.isnan(), other.isnan()):
             return False
         return _close(one.masked_fill(one.isnan(), 0), other.masked_fill(other.isnan(), 0), case)

@@ -32,8 +32,9 @@ categorical_kl = Exercise(
     hints=(
         "Write the sum over outcomes on paper: each outcome's probability under the policy times "
         "log policy − log ref. Which function gives log-probabilities from logits, stably?",
-        "With log_softmax of both, the sum is (log_policy.exp() * (log_policy - log_ref)).sum(-1). "
-        "Detach ref_logits, not the policy's probability: that weight moves too.",
+        "Weigh the log-ratio of each outcome by the policy's probability, which is exp of its "
+        "log-probability, and sum over the last axis. Detach ref_logits, not that weight: it moves "
+        "too.",
         "Where log_policy is −inf the product is 0 · (−inf) = NaN. torch.where must replace the "
         "−inf in both logarithms before you subtract and multiply, as the gradient of an "
         "unused branch is still computed.",
@@ -177,6 +178,22 @@ def raw_logits(logits: Tensor, ref_logits: Tensor) -> Tensor:
     return (logits.softmax(-1) * gap).masked_fill(broken & ~never, INF).sum(-1)
 
 
+@categorical_kl.wrong(
+    "The reference's logits went in as they came. A logit is a log-probability only up to a "
+    "constant: take log_softmax of ref_logits too."
+)
+def ref_not_normalised(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return reference.categorical_kl(logits, ref_logits) - ref_logits.detach().logsumexp(-1)
+
+
+@categorical_kl.wrong(
+    "The policy's logits went in as they came. A logit is a log-probability only up to a "
+    "constant: take log_softmax of logits too."
+)
+def policy_not_normalised(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return reference.categorical_kl(logits, ref_logits) + logits.logsumexp(-1)
+
+
 @categorical_kl.wrong("This is in bits: a logarithm to base 2. Log-probabilities here are in nats.")
 def in_bits(logits: Tensor, ref_logits: Tensor) -> Tensor:
     return reference.categorical_kl(logits, ref_logits) / LOG_2
@@ -191,13 +208,21 @@ def softmax_then_log(logits: Tensor, ref_logits: Tensor) -> Tensor:
     return (policy * (policy.log() - ref.log())).sum(-1)
 
 
-@categorical_kl.wrong(
-    "A small number was added inside the logarithm. It hides the NaN, and with it every "
-    "probability smaller than that number: use log_softmax, and treat −inf by itself."
-)
-def epsilon_in_the_logarithm(logits: Tensor, ref_logits: Tensor) -> Tensor:
+def _epsilon_in_the_logarithm(epsilon: float, logits: Tensor, ref_logits: Tensor) -> Tensor:
     policy, ref = logits.softmax(-1), ref_logits.detach().softmax(-1)
-    return (policy * ((policy + 1e-8).log() - (ref + 1e-8).log())).sum(-1)
+    return (policy * ((policy + epsilon).log() - (ref + epsilon).log())).sum(-1)
+
+
+for _size in (6, 7, 8, 9, 10, 12):
+    categorical_kl.mistakes.append(
+        Mistake(
+            f"epsilon_in_the_logarithm_1e_{_size}",
+            f"A small number, about 1e-{_size}, was added inside the logarithm. It hides the NaN, "
+            "and with it every probability smaller than that number: use log_softmax, and treat "
+            "−inf by itself.",
+            partial(_epsilon_in_the_logarithm, 10.0**-_size),
+        )
+    )
 
 
 @categorical_kl.wrong(
@@ -233,6 +258,65 @@ def replaced_too_late(logits: Tensor, ref_logits: Tensor) -> Tensor:
     log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
     costs = log_policy.exp() * (log_policy - log_ref)
     return torch.where(logits == -INF, 0.0, costs).sum(-1)
+
+
+@categorical_kl.wrong(
+    "nan_to_num came after the product. It hides the NaN in the value alone, the gradient keeps "
+    "it; and it makes a finite number of a cost that must be +inf. Replace before you multiply."
+)
+def nan_to_num_too_late(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
+    return (log_policy.exp() * (log_policy - log_ref)).nan_to_num(0.0).sum(-1)
+
+
+@categorical_kl.wrong(
+    "nan_to_num came after the sum: one NaN had spoiled the whole row by then, and the row came "
+    "back as 0. Replace the −inf before you multiply."
+)
+def nan_to_num_after_the_sum(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
+    return (log_policy.exp() * (log_policy - log_ref)).sum(-1).nan_to_num(0.0)
+
+
+@categorical_kl.wrong(
+    "Each logarithm of −inf became 0 by itself, so what the reference never draws counts as "
+    "certain. Only the policy's −inf costs nothing: replace both logarithms there, and there alone."
+)
+def each_infinity_made_zero(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    logs = [values.log_softmax(-1) for values in (logits, ref_logits.detach())]
+    log_policy, log_ref = (log.masked_fill(log == -INF, 0.0) for log in logs)
+    return (logs[0].exp() * (log_policy - log_ref)).sum(-1)
+
+
+@categorical_kl.wrong(
+    "nan_to_num made the largest finite number of each infinite logarithm, so an outcome that "
+    "the reference never draws has a finite price. It must cost +inf."
+)
+def infinite_logarithms_made_finite(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
+    return (log_policy.exp() * (log_policy.nan_to_num() - log_ref.nan_to_num())).sum(-1)
+
+
+@categorical_kl.wrong(
+    "Outcomes where either logit is −inf were left out. Only what the policy never draws costs "
+    "nothing; what it draws and the reference never does costs +inf."
+)
+def either_left_out(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    left_out = (logits == -INF) | (ref_logits == -INF)
+    logs = [values.log_softmax(-1) for values in (logits, ref_logits.detach())]
+    log_policy, log_ref = (log.masked_fill(left_out, 0.0) for log in logs)
+    return (logs[0].exp() * (log_policy - log_ref)).sum(-1)
+
+
+@categorical_kl.wrong(
+    "Outcomes where either logit is −inf were left out, and after the product, so that the "
+    "gradient is NaN. Leave out what the policy never draws, and replace before you multiply; "
+    "what the reference alone never draws costs +inf."
+)
+def either_left_out_too_late(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    left_out = (logits == -INF) | (ref_logits == -INF)
+    log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
+    return torch.where(left_out, 0.0, log_policy.exp() * (log_policy - log_ref)).sum(-1)
 
 
 @categorical_kl.wrong(
@@ -472,6 +556,15 @@ def absolute_values(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
 )
 def ratio_of_probabilities(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
     return reference.sequence_log_ratio(logp, ref_logp, mask).exp()
+
+
+@sequence_log_ratio.wrong(
+    "Each token's log-ratio was weighted by the policy's probability. The tokens were drawn from "
+    "the policy, so the weight is in how often they turn up already: sum the log-ratios alone."
+)
+def weighted_by_the_policy(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    real = logp.masked_fill(~mask, 0.0)
+    return (real.exp() * _masked_gap(logp, ref_logp.detach(), mask)).sum(1)
 
 
 @sequence_log_ratio.wrong(
@@ -914,6 +1007,15 @@ def one_forgotten(logp: Tensor, ref_logp: Tensor) -> Tensor:
     return delta.exp() - delta
 
 
+@k3.wrong(
+    "1 was subtracted twice: expm1(δ) is exp(δ) − 1 already. Two equal policies must be at 0, and "
+    "this gives −1."
+)
+def one_subtracted_twice(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return torch.expm1(delta) - 1 - delta
+
+
 @k3.wrong("log ratio is missing: ratio − 1 alone averages to 0, whatever the KL.")
 def logarithm_forgotten(logp: Tensor, ref_logp: Tensor) -> Tensor:
     return torch.expm1(ref_logp.detach() - logp)
@@ -928,13 +1030,30 @@ def ratio_detached(logp: Tensor, ref_logp: Tensor) -> Tensor:
     return torch.expm1(delta).detach() - delta
 
 
-@k3.wrong(
-    "The log-ratio was clamped to ±10. A token that far away is the one you want to see: the "
-    "contract is the formula, without a bound."
-)
-def log_ratio_clamped(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    delta = (ref_logp.detach() - logp).clamp(-10.0, 10.0)
+def _clamped(low: float, high: float, logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = (ref_logp.detach() - logp).clamp(low, high)
     return torch.expm1(delta) - delta
+
+
+def _exponent_clamped(high: float, logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return torch.expm1(delta.clamp(max=high)) - delta
+
+
+WITHOUT_A_BOUND = (
+    "A token that far away is the one you want to see: the contract is the formula, without a "
+    "bound."
+)
+for _bound in (5, 10, 20):
+    for _name, _says, _answer in (
+        ("log_ratio_clamped", f"The log-ratio was clamped to ±{_bound}.", (_clamped, -_bound)),
+        ("log_ratio_cut_off", f"The log-ratio was cut off at {_bound}.", (_clamped, -INF)),
+        ("exponent_cut_off", f"The exponent was cut off at {_bound}.", (_exponent_clamped,)),
+    ):
+        _wrong = Mistake(
+            f"{_name}_at_{_bound}", f"{_says} {WITHOUT_A_BOUND}", partial(*_answer, _bound)
+        )
+        k3.mistakes.append(_wrong)
 
 
 @k3.wrong("The result was cut off at 10. The contract is the formula, without a bound.")

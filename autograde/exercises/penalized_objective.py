@@ -295,6 +295,25 @@ def raw_logits(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float)
 
 
 @penalized_objective.wrong(
+    "The logits were taken for log-probabilities, in the weights too: exp of a logit does not sum "
+    "to 1 over the actions. Take log_softmax of both first."
+)
+def logits_as_log_probs(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return (logits.exp() * (rewards - beta * (logits - ref_logits.detach()))).sum(-1)
+
+
+@penalized_objective.wrong(
+    "Only the policy was normalised: ref_logits were subtracted as they are. They are "
+    "log-probabilities only up to a constant: take their log_softmax too."
+)
+def reference_not_normalised(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    log_policy = logits.log_softmax(-1)
+    return (log_policy.exp() * (rewards - beta * (log_policy - ref_logits.detach()))).sum(-1)
+
+
+@penalized_objective.wrong(
     "The divergence is in bits: a logarithm to base 2. Everything here is in nats."
 )
 def in_bits(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
@@ -557,6 +576,24 @@ def weighted_by_the_reference(
 ) -> Tensor:
     worth = _worth(logits, ref_logits, rewards, beta)
     return ref_logits.softmax(-1) * (worth - _expected_reward(logits, worth).unsqueeze(-1))
+
+
+@penalized_gradient.wrong(
+    "The reference's probabilities are the weights throughout, in front and in the mean. Both are "
+    "the policy's: it is the policy's logits that move."
+)
+def reference_as_weights(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    return _centred(ref_logits.softmax(-1), _worth(logits, ref_logits, rewards, beta))
+
+
+@penalized_gradient.wrong(
+    "The logits were taken for log-probabilities: exp of a logit does not sum to 1 over the "
+    "actions. The policy's probabilities are the softmax of its logits."
+)
+def logits_as_log_probs(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return _centred(logits.exp(), rewards - beta * (logits - ref_logits))
 
 
 @penalized_gradient.wrong(
@@ -894,6 +931,17 @@ def normalised_over_the_first_axis(ref_logits: Tensor, rewards: Tensor, beta: fl
 def not_shifted(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
     _refuse(beta)
     return (ref_logits.log_softmax(-1) + rewards / beta).log_softmax(-1)
+
+
+@optimal_policy.wrong(
+    "The maximum was subtracted after the division: by then rewards / beta is near 100,000 and has "
+    "been rounded to steps of 0.008. Subtract the best reward first, then divide."
+)
+def shifted_after_dividing(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    _refuse(beta)
+    scaled = rewards / beta
+    gap = scaled - scaled.amax(-1, keepdim=True)
+    return (ref_logits.log_softmax(-1) + gap).log_softmax(-1)
 
 
 @optimal_policy.wrong(
@@ -1336,6 +1384,14 @@ def narrow_interval(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> fl
 
 
 @beta_for_kl.wrong(
+    "The search ends at the edge of its interval, 0.001 or 1,000: with rewards of thousands or of "
+    "thousandths beta lies outside. Let the interval grow with the rewards' spread."
+)
+def interval_of_thousands(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
+    return _solved(ref_logits, rewards, target_kl, low=math.log(1e-3), high=math.log(1e3))
+
+
+@beta_for_kl.wrong(
     "Bisection of beta itself, between 0 and 10,000, stopped after 30 halvings: small betas are "
     "far too coarse there. Bisect its logarithm."
 )
@@ -1374,6 +1430,16 @@ def in_float32(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
     _refuse_target(ref_logits, rewards, target_kl)
     log_ref, rewards = ref_logits.float().log_softmax(-1), rewards.float()
     return _bisect(lambda b: _spent(_tilted(log_ref, rewards, b), log_ref), target_kl, -14.0, 14.0)
+
+
+@beta_for_kl.wrong(
+    "The search ran in the dtype that came in. In float32 a small KL, a sum of numbers that nearly "
+    "cancel, has few digits left: turn both inputs to float64 first, whatever they are."
+)
+def in_the_dtype_that_came(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
+    _refuse_target(ref_logits, rewards, target_kl)
+    log_ref = ref_logits.log_softmax(-1)
+    return _bisect(lambda b: _spent(_tilted(log_ref, rewards, b), log_ref), target_kl)
 
 
 @beta_for_kl.wrong(

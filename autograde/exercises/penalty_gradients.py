@@ -149,6 +149,17 @@ def equal_weights(
 
 
 @expected_gradient.wrong(
+    "Only the likeliest token was counted, as if it were always the one that is drawn. Every token "
+    "counts, by its probability, softmax(sample_logits): an exact mean leaves nothing to a draw."
+)
+def likeliest_token_alone(
+    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
+) -> Tensor:
+    chosen = F.one_hot(sample_logits.argmax(-1), len(sample_logits)).to(logits.dtype)
+    return _weighed(logits, ref_logits, estimator, lambda logp: chosen)
+
+
+@expected_gradient.wrong(
     "The gradients were added without weights. Each counts by its probability, "
     "softmax(sample_logits)."
 )
@@ -302,8 +313,8 @@ def gradients_accumulated(
 
 
 @expected_gradient.wrong(
-    "Right, except that a detached estimator raises: autograd refuses a value that depends on "
-    "nothing. Ask values.requires_grad first and return zeros when it is False."
+    "A detached estimator raises: autograd refuses a value that depends on nothing. Ask "
+    "values.requires_grad first and return zeros when it is False."
 )
 def raises_when_detached(
     logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
@@ -314,8 +325,7 @@ def raises_when_detached(
 
 
 @expected_gradient.wrong(
-    "Right, except that a detached estimator gives None. Where no gradient flows, return zeros of "
-    "the logits' shape."
+    "A detached estimator gives None. Where no gradient flows, return zeros of the logits' shape."
 )
 def none_when_detached(
     logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
@@ -646,6 +656,22 @@ def weighted_by_the_policy(logp: Tensor, ref_logp: Tensor) -> Tensor:
 
 
 @on_policy_kl_loss.wrong(
+    "k1 was weighted by a constant probability. The tokens are drawn from the policy, so how often "
+    "they turn up is their weight already; what must stand in front of ∇logp is the log-ratio."
+)
+def k1_weighted_by_a_constant(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return logp.detach().exp() * (logp - ref_logp.detach())
+
+
+@on_policy_kl_loss.wrong(
+    "The log-ratio stands in front of ∇logp, and so does the token's probability: it is counted "
+    "twice, as the tokens are drawn from the policy. Leave the probability out."
+)
+def probability_counted_twice(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return logp.detach().exp() * logp * (logp - ref_logp).detach()
+
+
+@on_policy_kl_loss.wrong(
     "The ratio in front is policy/ref. The policy draws here, so the ratio is policy over the "
     "policy of the draw: 1 in value, and only its gradient matters."
 )
@@ -856,19 +882,29 @@ def ratio_times_k2(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
 
 
 @off_policy_kl_loss.wrong(
-    "The gradient is right, the value is not: with a constant ratio k2 pulls exactly, but its mean "
-    "is not the KL. Both are asked here."
+    "The value is that of ratio × k2, and k2's mean is not the KL. With a constant ratio its "
+    "gradient alone would do, but value and gradient are both asked here."
 )
 def constant_ratio_times_k2(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
     return (logp - old_logp).exp().detach() * 0.5 * (logp - ref_logp.detach()) ** 2
 
 
 @off_policy_kl_loss.wrong(
-    "The gradient is right, the value is not: ratio × logp × constant log-ratio has no meaning as "
-    "a number. Both are asked here: let the ratio carry the gradient."
+    "The value is that of ratio × logp × log-ratio, which has no meaning as a number. With a "
+    "constant ratio its gradient alone would do, but both are asked: leave logp out, and let the "
+    "ratio carry the gradient."
 )
 def score_form(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
     return (logp - old_logp).exp().detach() * logp * (logp - ref_logp).detach()
+
+
+@off_policy_kl_loss.wrong(
+    "logp is one factor too many: ratio × logp × constant log-ratio is neither right as a number "
+    "nor, with a ratio that moves, in its gradient. Two factors do: the ratio carries the gradient "
+    "of the draws, and the log-ratio beside it is differentiated too."
+)
+def score_form_with_a_moving_ratio(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).exp() * logp * (logp - ref_logp).detach()
 
 
 @off_policy_kl_loss.wrong(
@@ -893,6 +929,14 @@ def ratio_to_the_reference(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> 
 def step_in_place_of_drift(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
     gap = logp - old_logp.detach()
     return gap.exp() * gap
+
+
+@off_policy_kl_loss.wrong(
+    "The log-ratio beside the ratio is old against ref: how far old had drifted. Asked is the "
+    "policy's drift: log policy − log ref."
+)
+def drift_of_old(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).exp() * (old_logp - ref_logp).detach()
 
 
 @off_policy_kl_loss.wrong(

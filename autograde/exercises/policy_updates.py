@@ -118,6 +118,15 @@ def shifted_backwards(logits: Tensor, tokens: Tensor, temperature: float = 1.0) 
 
 
 @token_log_probs.wrong(
+    "The logits are the right ones, the tokens are not: tokens[:, :-1] are those just read. Drop "
+    "the first token, not the last."
+)
+def token_already_read(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    log_probs = (logits[:, :-1] / temperature).log_softmax(-1)
+    return log_probs.gather(-1, tokens[:, :-1, None]).squeeze(-1)
+
+
+@token_log_probs.wrong(
     "As many log-probabilities as tokens came back: the shift is missing. The first token has no "
     "logits before it, so a row has time − 1 entries."
 )
@@ -161,6 +170,22 @@ def small_constant_added(logits: Tensor, tokens: Tensor, temperature: float = 1.
 
 
 @token_log_probs.wrong(
+    "The 1e-10 inside the logarithm hides the −inf, and every unlikely token now costs the same "
+    "−23 nats. Use log_softmax, which needs no constant."
+)
+def smaller_constant_added(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return _chosen(((logits / temperature).softmax(-1) + 1e-10).log(), tokens)
+
+
+@token_log_probs.wrong(
+    "The 1e-12 inside the logarithm hides the −inf, and every unlikely token now costs the same "
+    "−27.6 nats. Use log_softmax, which needs no constant."
+)
+def tiny_constant_added(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return _chosen(((logits / temperature).softmax(-1) + 1e-12).log(), tokens)
+
+
+@token_log_probs.wrong(
     "Right for ordinary logits, infinite for large ones: exp(1000) overflows. Take the sum with "
     "torch.logsumexp, or use log_softmax: both subtract the largest logit first."
 )
@@ -187,6 +212,31 @@ def not_normalised(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> 
 )
 def normalised_over_time(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
     return _chosen((logits / temperature).log_softmax(1), tokens)
+
+
+@token_log_probs.wrong(
+    "Normalised over the wrong axis: log_softmax(1) of the sliced logits runs over time. The "
+    "probabilities of the words at one place sum to 1, so the axis is vocab, the last."
+)
+def normalised_over_sliced_time(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    log_probs = (logits[:, :-1] / temperature).log_softmax(1)
+    return log_probs.gather(-1, tokens[:, 1:, None]).squeeze(-1)
+
+
+@token_log_probs.wrong(
+    "Tokens in square brackets index the first axis, the batch. They are to pick from the last: "
+    "gather(-1, ...) does that, with the tokens given a last axis of length 1."
+)
+def indexed_the_batch(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return (logits / temperature).log_softmax(-1)[:, :-1][tokens[:, 1:]]
+
+
+@token_log_probs.wrong(
+    "Indexing with [:, :, tokens] takes all tokens at all places, one table for each place. "
+    "gather(-1, ...) takes one token at each."
+)
+def all_tokens_at_all_places(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return (logits[:, :-1] / temperature).log_softmax(-1)[:, :, tokens[:, 1:]]
 
 
 @token_log_probs.wrong(
@@ -234,6 +284,15 @@ def stacked_over_time(logits: Tensor, tokens: Tensor, temperature: float = 1.0) 
     rows = torch.arange(len(tokens))
     places = range(tokens.shape[1] - 1)
     return torch.stack([log_probs[rows, t, tokens[:, t + 1]] for t in places], dim=1)
+
+
+@token_log_probs.wrong(
+    "Right except for a single token: Categorical refuses logits without any place. Score all "
+    "places and drop the last afterwards, or use gather, which gives an empty row by itself."
+)
+def categorical_of_nothing(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    policy = torch.distributions.Categorical(logits=logits[:, :-1] / temperature)
+    return policy.log_prob(tokens[:, 1:])
 
 
 @token_log_probs.wrong(
@@ -354,6 +413,11 @@ def _() -> Iterator[Case]:
         part=PADDING,
         grad=("x",),
     )
+    yield Case(
+        "inf on a real token: the mean of 1 and inf is inf",
+        {"x": tensor([1.0, INF]), "mask": full[:1]},
+        part=PADDING,
+    )
     none = torch.zeros(2, 2, dtype=torch.bool)
     yield Case(
         "no real token at all: 0",
@@ -464,6 +528,30 @@ def multiplied_by_mask(x: Tensor, mask: Tensor) -> Tensor:
 
 
 @masked_mean.wrong(
+    "nan_to_num replaces inf on real tokens too, by the largest float, and hides that something "
+    "has overflowed. Choose by the mask, with torch.where, not by the value."
+)
+def replaced_by_value(x: Tensor, mask: Tensor) -> Tensor:
+    return (torch.nan_to_num(x) * mask).sum() / _count(mask)
+
+
+@masked_mean.wrong(
+    "nan_to_num sets inf on real tokens to 0 as well, and hides that something has overflowed. "
+    "Choose by the mask, with torch.where, not by the value."
+)
+def zeroed_by_value(x: Tensor, mask: Tensor) -> Tensor:
+    return (torch.nan_to_num(x, 0.0, 0.0, 0.0) * mask).sum() / _count(mask)
+
+
+@masked_mean.wrong(
+    "nan_to_num around the mean turns 0 / 0 into 0, but a mean that is inf, or nan, on real tokens "
+    "into an ordinary number too. Keep the count from being 0 instead."
+)
+def mean_replaced(x: Tensor, mask: Tensor) -> Tensor:
+    return x[mask].mean().nan_to_num()
+
+
+@masked_mean.wrong(
     "Right where some token is real; with none, 0 / 0 is nan. The mean of nothing is 0 here: keep "
     "the count from being 0."
 )
@@ -540,11 +628,6 @@ def weighted_row_means(x: Tensor, mask: Tensor) -> Tensor:
     lengths = mask.sum(-1)
     means = torch.where(mask, x, torch.zeros_like(x)).sum(-1) / lengths.clamp(min=1)
     return torch.dot(means, lengths.to(x.dtype)) / _count(mask)
-
-
-@masked_mean.right
-def nan_replaced(x: Tensor, mask: Tensor) -> Tensor:
-    return x[mask].mean().nan_to_num()
 
 
 # --- importance_ratio ----------------------------------------------------------------------------
@@ -690,6 +773,45 @@ def clipped(logp: Tensor, old_logp: Tensor) -> Tensor:
 )
 def of_whole_responses(logp: Tensor, old_logp: Tensor) -> Tensor:
     return (logp - old_logp.detach()).sum(-1).exp()
+
+
+@importance_ratio.wrong(
+    "Every token of a row got the ratio of the whole response, the product of its tokens' ratios. "
+    "Each token has its own: sum nothing."
+)
+def response_ratio_for_each_token(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).sum(-1, keepdim=True).exp().expand_as(logp)
+
+
+@importance_ratio.wrong(
+    "The ratios were summed over the response. Return one ratio for each token."
+)
+def ratios_summed(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).exp().sum(-1)
+
+
+@importance_ratio.wrong(
+    "The ratios were multiplied up along the row: this is the ratio of the words so far. Return "
+    "that of each token alone."
+)
+def ratio_of_the_words_so_far(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).cumsum(-1).exp()
+
+
+@importance_ratio.wrong(
+    "softmax makes the row sum to 1. The log-probabilities are normalised already, each over its "
+    "own vocabulary: take exp of the difference alone."
+)
+def softmax_of_the_difference(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).softmax(-1)
+
+
+@importance_ratio.wrong(
+    "Both inputs went through softmax, which normalises them over the tokens of a row. They are "
+    "log-probabilities already: subtract them, then exp."
+)
+def quotient_of_softmaxes(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return logp.softmax(-1) / old_logp.detach().softmax(-1)
 
 
 @importance_ratio.wrong("An input was changed in place (sub_, exp_, −=): compute a new tensor.")
@@ -969,7 +1091,7 @@ def multiplied_by_mask(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: 
 
 @surrogate_objective.wrong(
     "The value is right, but the gradient is nan: padding was removed after exp, and going back "
-    "through exp multiplies 0 by inf. Replace it in all three inputs first."
+    "through exp multiplies 0 by inf. Replace it in the inputs first, in logp above all."
 )
 def padding_removed_too_late(
     logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor

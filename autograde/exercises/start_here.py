@@ -1,5 +1,6 @@
 """Exercises of lesson 00: how this course works."""
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -16,7 +17,7 @@ log_ratio = Exercise(
     "log_ratio",
     parts={VALUES: 1, GRADIENT: 1, TINY: 1, RULES: 1},
     hints=(
-        "The answer is a difference of two logarithms, entry by entry. In nats: so which one?",
+        "The answer is a difference of two logarithms, entry by entry. Which logarithm gives nats?",
         "torch.log works on a whole tensor, and so does minus: no loop is needed. Do not leave the "
         "graph (no .item(), .detach() or numpy), as the gradient with respect to p counts.",
         "p.log() is the first of the two terms. Nothing needs to be added inside the logarithm: "
@@ -125,6 +126,14 @@ def detached(p: Tensor, q: Tensor) -> Tensor:
 
 
 @log_ratio.wrong(
+    "math.log takes one number at a time. Through it no gradient reaches p, and a loop over p "
+    "meets whole rows, or no axis at all, where p has another shape. torch.log takes any tensor."
+)
+def through_math_log(p: Tensor, q: Tensor) -> Tensor:
+    return torch.tensor([math.log(a / b) for a, b in zip(p.detach(), q.detach(), strict=False)])
+
+
+@log_ratio.wrong(
     "A small constant was added inside the logarithm (or the probability was clamped). It "
     "swallows tiny probabilities: 1e-12 is no longer told from 1e-8. p and q are above 0: add "
     "nothing."
@@ -194,5 +203,6 @@ q00_units.distractor(
 )
 q00_units.distractor(
     "D",
-    "That would be a log-ratio of 2. Here it is log 2, about 0.69 nats, and exp of that is 2.",
+    "This takes 0.69 for the part by which p is the larger. Undo the logarithm instead: exp(0.69) "
+    "is 2. Only near 0 are the two nearly the same.",
 )

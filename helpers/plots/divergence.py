@@ -57,12 +57,11 @@ def plot_fits(
     axis.set(title="KL(policy ‖ ref) settles on one hump; KL(ref ‖ policy) covers both")
     axis.set(xlabel="outcome", ylabel="probability", xlim=(0, len(ref) - 1), ylim=(0, None))
     axis.legend()
-    middle = len(ref) // 2
+    at = int(other.argmax())
     show(
         figure,
         f"The first policy peaks at outcome {int(one.argmax())}, in the taller hump; the second "
-        f"gives outcome {middle}, between the humps, {other[middle]:.3f} where ref has "
-        f"{ref[middle]:.5f}.",
+        f"peaks at {at}, between the humps: {other[at]:.3f} where ref has {ref[at]:.3f}.",
     )
 
 
@@ -88,7 +87,12 @@ def plot_prices(
     axis.set(xlabel="price of the response, log policy − log ref (nats)")
     axis.set(ylabel="probability under the policy")
     share = f"they hold {probability[below].sum():.0%} of the probability"
-    show(figure, f"{negative}, {share}; the greatest price is {prices.max():.2f} nats.")
+    places = len(set(prices.round(decimals=6).tolist()))
+    show(
+        figure,
+        f"{negative}, {share}; the greatest price is {prices.max():.2f} nats. The stems stand at "
+        f"{places} prices: responses that cost the same overlap.",
+    )
 
 
 def _stems(axis: Axes, places: Tensor, heights: Tensor, colour: str, marker: str) -> None:
@@ -137,7 +141,7 @@ def plot_rounding(
         shown = error.cpu().double().clamp(min=1e-17)  # a log scale has no place for 0
         axis.loglog(delta, shown, marker=marker, markersize=5, label=name, **line)
     axis.axhline(1, color="black", linewidth=1)
-    axis.annotate("above: nothing left", (delta.max(), 1), (0, 5), ha="right", **NOTE)
+    axis.annotate("an error as large as k3 itself", (delta.max(), 1), (0, 5), ha="right", **NOTE)
     axis.set(title="Passing through 1, the error grows like 1/δ²; without, like 1/δ")
     axis.set(xlabel="size of the log-ratio δ (nats)", ylabel="error, relative to k3")
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
@@ -192,17 +196,24 @@ def _name_groups(axis: Axes, means: list[float]) -> None:
         axis.annotate(text, (middle, 0), (0, -22), va="top", ha="center", **where)
 
 
-def plot_step_and_drift(step: Float[Tensor, " update"], drift: Float[Tensor, " update"]) -> None:
-    """The divergence from the policy before the update, and from the reference, over updates."""
+def plot_step_and_drift(
+    step: Float[Tensor, " update"], drift: Float[Tensor, " update"], size: float
+) -> None:
+    """The divergence from the policy before the update, and from the reference, over updates.
+
+    size: of a step, in logits; for the title.
+    """
     step, drift, updates = step.cpu(), drift.cpu(), torch.arange(1, len(step) + 1)
     figure, (axis,) = new_figure()
     axis.semilogy(updates, drift, label="drift: KL(policy ‖ ref)", **LINES[1])
     axis.semilogy(updates, step, label="step: KL(policy ‖ old)", **LINES[0])
-    axis.set(title=f"No step above {step.max():.3f} nats, and a drift of {drift[-1]:.2f}")
+    axis.set(
+        title=f"Step size {size:g}: no step above {step.max():.3f} nats, a drift of {drift[-1]:.2f}"
+    )
     axis.set(xlabel="update", ylabel="divergence (nats)", xticks=range(0, len(step) + 1, 5))
     axis.legend()
     show(
         figure,
-        f"Over {len(step)} updates each step costs {step.min():.4f} to {step.max():.4f} nats, "
-        f"{step.sum():.3f} in all; the drift grows to {drift[-1]:.3f} nats.",
+        f"Over {len(step)} updates of size {size:g} each step costs {step.min():.4f} to "
+        f"{step.max():.4f} nats, {step.sum():.3f} in all; the drift grows to {drift[-1]:.3f} nats.",
     )

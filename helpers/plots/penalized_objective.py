@@ -71,7 +71,8 @@ def _draw_simplex(axis: Axes, replies: Replies, levels: Sequence[float]) -> None
         axis.annotate(text, corner, (dx, dy), textcoords="offset points", ha=side)
     x, y = _place(replies.ref_logits.softmax(-1))
     axis.plot(x, y, "*", color="black", markersize=12, zorder=4)
-    axis.annotate("ref", (x, y), (-7, -13), ha="right", **NOTE)
+    note = NOTE | {"arrowprops": {"arrowstyle": "-", "linewidth": 0.8}}
+    axis.annotate("ref", (x, y), (-44, 12), ha="right", **note)
     axis.set(xlim=(-0.15, 1.15), ylim=(-0.1, 0.96))
 
 
@@ -101,15 +102,16 @@ def plot_climb(
         left.plot(x, y, **look)
         left.plot(x[-1], y[-1], marker, color=colour, markersize=9, zorder=5)
         nats = kl_divergence(Categorical(probs=path), ref)
-        right.semilogx(range(1, len(path)), nats[1:], **look, label=f"β = {beta:g}")
+        right.plot(range(len(path)), nats, **look, label=f"β = {beta:g}")
         right.plot(len(path) - 1, nats[-1], marker, color=colour, markersize=8, clip_on=False)
     left.set_title(title)
     right.set(
         title="A price stops the drift",
-        xlabel="step of the climb",
+        xlabel="step of the climb (logarithmic from 1 on)",
         ylabel="KL(policy ‖ ref) (nats)",
     )
-    right.set(ylim=(0, None), xlim=(1, None))
+    right.set_xscale("symlog", linthresh=1)  # shows step 0 too
+    right.set(ylim=(0, None), xlim=(0, None))
     right.legend(loc="upper left")
     ends = "; ".join(f"β = {beta:g}: {_as_text(path[-1])}" for beta, path in paths.items())
     names = ", ".join(replies.names)

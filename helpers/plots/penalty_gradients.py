@@ -64,7 +64,7 @@ def plot_descents(
     _draw_simplex(map_axis, start, ref)
     for look, path in zip(_looks(paths), paths.values(), strict=True):
         x, y = _place(path.cpu())
-        map_axis.plot(x, y, markevery=[len(x) - 1], markersize=7, **look)
+        map_axis.plot(x, y, markevery=[len(x) - 1], markersize=11, **look)
         drift = exact_kl(path, ref.expand_as(path)).cpu().clamp(min=1e-9)
         axis.semilogy(drift, markevery=15, markersize=5, **look)
     axis.set(xlabel="step", ylabel="KL(policy ‖ ref) (nats)")
@@ -137,21 +137,41 @@ def plot_reuse(
     figure, (axis,) = new_figure(height=3.8)
     distance = torch.stack([*steps]).reshape(problems, -1).median(dim=0).values
     found = {name: torch.stack([*error]).reshape(problems, -1) for name, error in errors.items()}
+    top = 2.5
     for look, error in zip(_looks(found), found.values(), strict=True):
-        axis.semilogx(distance, error.median(dim=0).values, markevery=2, markersize=5, **look)
+        middle = error.median(dim=0).values
+        axis.semilogx(distance, middle, markevery=2, markersize=5, **look)
+        if middle.max() > top:
+            _note_exit(axis, distance, middle, top, str(look["color"]))
     axis.set(
         title="Exact stays exact, however old the tokens are",
         xlabel="size of the step so far, KL(policy ‖ old) (nats)",
         ylabel="error of the expected gradient,\nrelative to ∇KL(policy ‖ ref)",
-        ylim=(-0.05, 2.5),
+        ylim=(-0.05, top),
     )
-    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5), title="on tokens of old")
+    axis.legend(
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        title=f"medians of {problems} problems,\non tokens of old",
+    )
     said = "; ".join(f"{name} {_middle_of(error[:, -1])}" for name, error in found.items())
     show(
         figure,
         f"Lines are medians of {problems} problems. At a step of {distance[-1]:.2f} nats, median "
         f"and middle half of the relative errors: {said}.",
     )
+
+
+def _note_exit(
+    axis: Axes,
+    distance: Float[Tensor, " point"],
+    values: Float[Tensor, " point"],
+    top: float,
+    colour: str,
+) -> None:
+    """Say how far a line goes on above the axis, where it leaves."""
+    place = (float(distance[int((values > top).nonzero()[0])]), top)
+    axis.annotate(f"↑ up to {values.max():.1f}", place, (-6, -14), ha="right", color=colour, **NOTE)
 
 
 def _middle_of(values: Float[Tensor, " problem"]) -> str:

@@ -32,7 +32,7 @@ def plot_policies(policies: Mapping[str, Float[Tensor, "word word"]], words: Seq
 def _describe_policies(policies: Mapping[str, Tensor], words: Sequence[str]) -> str:
     likeliest = {
         name: ", ".join(
-            f"{words[int(row.argmax())]} after {before} ({float(row.max()):.2f})"
+            f'"{words[int(row.argmax())]}" after "{before}" ({float(row.max()):.2f})'
             for before, row in zip(words, table.softmax(-1), strict=True)
         )
         for name, table in policies.items()
@@ -59,7 +59,7 @@ def plot_token_log_probs(
     axes.set(ylabel="log-probability (nats)")
     axes.set_title("A higher temperature brings the scores together", pad=24)
     axes.legend()
-    sums = ", ".join(f"{t:g}: {float(logp.sum()):.2f}" for t, logp in logps.items())
+    sums = ", ".join(f"{t:g}: {_signed(float(logp.sum()), 2)}" for t, logp in logps.items())
     show(figure, f"Log-probability of each word; their sum in nats by temperature: {sums}.")
 
 
@@ -166,10 +166,15 @@ def plot_penalties(
     steps: Float[Tensor, " step"],
     objectives: Mapping[float, Float[Tensor, " step"]],
     returned: Float[Tensor, " step"],
+    before: float,
 ) -> None:
-    """J − β·D for several β, and what the step that each of them prefers is worth."""
+    """J − β·D for several β, and what the step that each of them prefers is worth.
+
+    before: the return of the old policy.
+    """
     figure, (left, right) = new_figure(2, height=3.8)
     right.plot(steps, returned, color=COLOURS[4], linewidth=1.5)
+    right.axhline(before, color="black", linewidth=1, linestyle=DASHES[3], label="return of old")
     worth = {}
     for number, (beta, objective) in enumerate(objectives.items()):
         peak, colour = int(objective.argmax()), COLOURS[number]
@@ -190,10 +195,15 @@ def plot_penalties(
     left.legend(loc="upper left")
     right.legend(loc="lower left")
     said = "; ".join(
-        f"β = {beta:g}: step {step:.1f}, return {_signed(value, 2)}"
+        f"β = {beta:g}: step {step:.1f}{_edge(step, steps)}, return {_signed(value, 2)}"
         for beta, (step, value) in worth.items()
     )
     show(figure, f"Where each objective peaks and the true return there: {said}.")
+
+
+def _edge(step: float, steps: Float[Tensor, " step"]) -> str:
+    """A word of caution where the highest value is the last one that was computed."""
+    return " (no peak: the last step computed)" if step >= float(steps[-1]) else ""
 
 
 def plot_same_step(
@@ -206,12 +216,13 @@ def plot_same_step(
     left.plot(gaps, moved, color=COLOURS[0])
     left.set(xlabel="logit before the step", ylabel="change of the probability")
     low, high = float(moved.min()), float(moved.max())
-    left.set_title(f"The start decides: {low:.4f} to {high:.2f}")
+    left.set_title(f"First logit up: {low:.4f} to {high:.2f}")
     left.set_ylim(bottom=0.0)
     bars = right.barh(list(others), list(others.values()), color=COLOURS[2])
     right.bar_label(bars, fmt="{:.2f}", padding=3)
     right.set(xlabel="change of the probability", xlim=(0.0, 0.6))
-    right.set_title(f"The direction too: {min(others.values()):.2f} to {max(others.values()):.2f}")
+    least, most = _signed(min(others.values()), 2), _signed(max(others.values()), 2)
+    right.set_title(f"Length 1, from 1/2: {least} to {most}")
     right.invert_yaxis()
     right.grid(axis="y", visible=False)
     said = ", ".join(f"{name}: {value:.2f}" for name, value in others.items()).replace("\n", " ")

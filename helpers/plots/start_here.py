@@ -23,16 +23,20 @@ def plot_log_ratios(
     chances.set(title="Two opinions of the next word", ylabel="probability")
     chances.legend()
     bars = logs.bar(places, ratios.tolist(), 0.6, color=COLOURS[2])
-    logs.bar_label(bars, fmt="{:+.2f}", padding=2)
+    logs.bar_label(bars, fmt=_signed, padding=2)
     logs.axhline(0.0, color="black", linewidth=1)
     logs.margins(y=0.15)
-    logs.set(title="Above 0 where p is larger, below where q is", ylabel="log p − log q (nats)")
+    logs.set(title="Above 0 where p is larger", ylabel="log p − log q (nats)")
     for axes in (chances, logs):
         axes.set_xticks(places, words)
         axes.grid(axis="x", visible=False)
     show(figure, _describe(words, ratios))
 
 
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
+
+
 def _describe(words: Sequence[str], ratios: Float[Tensor, " word"]) -> str:
-    said = ", ".join(f"{w} {r:+.2f}" for w, r in zip(words, ratios.tolist(), strict=True))
+    said = ", ".join(f"{w} {_signed(r)}" for w, r in zip(words, ratios.tolist(), strict=True))
     return f"Bars of p and q for each word, and of their log-ratio in nats: {said}."

@@ -14,7 +14,7 @@ from torch import Tensor
 
 WORDS = (".", "the", "film", "great")
 STOP, GREAT = 0, 3
-LENGTH = 8  # words in a response at most, the final "." included
+LENGTH = 8  # words in a response at most, a final "." included; then it is cut off
 LIKED = 3  # so many "great" please the reader by 1 point each
 COST = 3.0  # and every further one costs this much
 

@@ -52,7 +52,7 @@ def sequence_log_ratio(
 
     logp, ref_logp: log-probability of each token, in nats; `ref_logp` is a constant.
     mask: True on response tokens; what stands elsewhere is never read.
-    Returns nats; a single response may be negative, the mean under the policy is KL(policy ‖ ref).
+    Returns nats, one price for each response.
     Raises TypeCheckError if shapes or dtypes disagree.
     Source: Xiao & Zhu 2025, section 4.3.3.
     Example: two tokens at (3/4, 1/4) against (1/2, 1/2): log 3/2 + log 1/2 = log 3/4.

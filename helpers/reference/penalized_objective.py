@@ -73,7 +73,8 @@ def optimal_policy(
     """Log-probabilities of the policy that maximises the penalised objective.
 
     ref_logits: the reference's. rewards: of each action.
-    beta: above 0; right to 1e-3 nats in float32 for beta = 1e-3 and rewards of ±100.
+    beta: above 0; at beta = 1e-3 and rewards of ±100, float32 is right to 1e-3 nats, or to 1e-6
+    of the log-probability itself, for actions with next to no probability.
     Returns log π*, normalised, with π* proportional to ref · exp(rewards / beta).
     Raises ValueError if beta ≤ 0; TypeCheckError if shapes or dtypes disagree.
     Source: the Lagrangian of the objective; DPO (arXiv 2305.18290).
@@ -100,9 +101,9 @@ def beta_for_kl(
     Example: ref (1/2, 1/2), rewards (log 3, 0), target 0.1308: beta 1, as π* is (3/4, 1/4).
     """
     log_ref, rewards = ref_logits.detach().double().log_softmax(-1), rewards.detach().double()
-    greatest = -log_ref[rewards == rewards.max()].logsumexp(-1).item()
+    greatest = max(0.0, -log_ref[rewards == rewards.max()].logsumexp(-1).item())
     if not 0 < target_kl < greatest * (1 - 1e-9):
-        raise ValueError(f"target_kl must lie between 0 and {greatest:.4g}, not {target_kl:.4g}")
+        raise ValueError(f"no beta: {target_kl:.4g} is not above 0 and below {greatest:.4g} nats")
     # No reward has a variance above spread²/4, which bounds the KL: this beta is large enough.
     high = math.log(rewards.max() - rewards.min()) - 0.5 * math.log(8 * target_kl)
     low = high - 70.0

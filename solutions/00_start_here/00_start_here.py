@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 00 Start here: how this course works
+# # 00 · Start here: how this course works
 #
 # After this lesson you can
 #
@@ -7,7 +7,7 @@
 # - compute on a GPU when there is one, without writing its name;
 # - compare two probabilities by their **log-ratio**, the number that all later lessons are made
 #   of;
-# - hand in your notebook, from your own machine or from Colab.
+# - hand in your notebook.
 #
 # It takes about 15 minutes and needs a little Python and PyTorch.
 
@@ -27,8 +27,11 @@ from helpers.plots.start_here import plot_log_ratios
 #
 # $$J_{\text{new}}(\theta) = J(\theta) - \beta \cdot D(\pi_\theta, \pi_{\text{old}})$$
 #
-# You will derive each part of it, write it, and see it at work. The idea is in Xiao & Zhu,
-# *Foundations of Large Language Models*, [section 4.3.3](https://arxiv.org/abs/2501.09223).
+# θ are the model's parameters, and π, the **policy**, is the model as a distribution over what
+# it may write. J says how much reward an update promises, D how far the policy has moved, and
+# β is the price of moving. You will derive each part, write it, and see it at work. The idea is
+# in Xiao & Zhu, *Foundations of Large Language Models*,
+# [section 4.3.3](https://arxiv.org/abs/2501.09223).
 
 # %% [markdown]
 # ## 0.2 How a step works
@@ -39,14 +42,15 @@ from helpers.plots.start_here import plot_log_ratios
 # hole says exactly what the function takes and returns; the shapes are in its first line, and
 # `@shaped` checks them at every call. A **check** comes right after it.
 #
-# Cells without a hole only show something. They cannot break, and they are not graded.
+# Cells without a hole only show something and are not graded. Should one of them stop with an
+# error, no points are lost: go on with the next.
 
 # %% [markdown]
 # ## 0.3 A check says what is wrong
 #
 # In 0.5 you will write `log_ratio(p, q)`, which compares two probabilities. Suppose someone
-# answers with the difference p − q. **Predict**: which of these would the check notice: a wrong
-# value, a wrong gradient, a wrong shape? Then run it.
+# answers with the difference p − q. **Predict**: what is wrong with it, its values, its gradient,
+# its shape? Then run it.
 #
 # Below the headline there is a line of parts with their points, then after **→** the
 # *diagnosis*, the mistake that gives these very numbers, and then the first cases: what came
@@ -61,15 +65,17 @@ def someone_elses_answer(p, q):
 check("log_ratio", someone_elses_answer)
 
 # %% [markdown]
-# It notices all three, and inputs that were changed on the way. The points are added up part by
-# part, so half an answer is worth something, with one exception: while the *values* are wrong,
-# nothing counts. Grading asks the same kind of questions with fresh numbers, so what passes by
-# chance here does not pass there.
+# Values and gradient are wrong; the shape is right, and a wrong one would be named too. The
+# points are added up part by part, so half an answer is worth something, with one exception:
+# while the *values* are wrong, nothing counts, and a part marked – has to wait for them. Grading
+# asks the same kind of questions with fresh numbers, so what passes by chance here does not
+# pass there.
 #
 # ## 0.4 Hints
 #
 # Each exercise has three hints, each more explicit than the one before. They cost nothing. Run
-# the cell once for the first; run it again for the next.
+# the cell once for the first; run it again for the next. For any other exercise, add a cell and
+# type `hint("its_name")`; the check tells you the name.
 
 # %% demo
 hint("log_ratio")
@@ -143,8 +149,8 @@ if ready("log_ratio"):
 # ## 0.6 Which device?
 #
 # `pick_device()` is the GPU when there is one and the CPU otherwise. Put tensors on it and
-# leave the name out: the same notebook then runs everywhere. Your functions need no change. (In
-# Colab, *Runtime → Change runtime type* has a GPU; the first lessons do not need one.)
+# leave the name out: the same notebook then runs everywhere. Your functions need no change, and
+# the first lessons do not need a GPU.
 
 # %% demo
 device = pick_device()
@@ -163,7 +169,7 @@ if ready("log_ratio"):
 # - **A**: p is larger than q by 0.69.
 # - **B**: q is twice p.
 # - **C**: p is twice q.
-# - **D**: p is about 7.4 times q.
+# - **D**: p is about 1.69 times q.
 #
 # Put the letter in place of the dots, as in `"A"`. The check of a question only says whether
 # the form is right; whether the answer is, you learn when the notebook is graded.
@@ -179,16 +185,16 @@ check("q00_units", q00_units)
 #
 # 1. Restart the kernel and run all cells: what works only in the order you happened to click
 #    fails there.
-# 2. Save. On your own machine the file is `00_start_here.ipynb` in this folder; in Colab it is
-#    *File → Download → Download .ipynb*.
+# 2. Save. The file is `00_start_here.ipynb` in this folder.
 # 3. Hand in that file as your instructor says. "Copy of …" or "(1)" in its name does no harm.
 #
 # Add cells wherever you like, for notes and trials. Keep one function in each exercise's cell,
 # under its name, and leave the cells with the checks as they are. Half-finished is fine: each
-# exercise is graded by itself.
+# exercise is graded by itself. But a cell with a syntax error stops the run, and nothing below
+# it is run: mend it, or put `raise NotImplementedError()` back.
 
 # %% [markdown]
-# ## What you have now
+# ## What to take along
 #
 # - A step: predict, write, check; the diagnosis says which mistake it was.
 # - log p − log q in nats: its sign says which is likelier, its exp how many times, and it adds

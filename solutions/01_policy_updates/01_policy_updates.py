@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 01 Policy updates: from a reward to a step, and why a large one breaks
+# # 01 · Policy updates: from a reward to a step, and why a large one breaks
 #
 # After this lesson you can
 #
@@ -7,9 +7,9 @@
 # - write the surrogate objective J that a policy update climbs, and show that at the old policy
 #   its slope is the slope of the true return;
 # - show why climbing J too far makes the return fall, and say what J leaves out;
-# - say what a penalty −β·D(policy, old) does about it, and what D should compare.
+# - say what a penalty −β·D does about it, and what D should compare.
 #
-# About 60 minutes. It needs lesson 00, softmax, and gradients in PyTorch.
+# About 65 minutes. It needs lesson 00, softmax, and gradients in PyTorch.
 
 # %% setup
 import torch
@@ -44,13 +44,13 @@ from helpers.problems.policy_updates import (
 # %% [markdown]
 # ## 1.1 A language model of four words *(3 min)*
 #
-# Here everything can be computed exactly. The **policy** writes a response word by word and
-# looks at the word before alone, so its parameters are a table of 4 × 4 logits. The sign "."
-# starts a response and ends it, after 8 words at the latest.
+# Here everything can be computed exactly. The words are "the", "film", "great" and the sign ".",
+# which starts a response and ends it; after 8 words a response is cut off. The **policy** looks
+# at the word before alone, so its parameters are a table of 4 × 4 logits: a row for the word
+# before, a column for the next word.
 #
 # A reader gives 1 point for each of the first three "great" and takes 3 for every further one.
-# The **return** of a policy is the mean score of what it writes. **Old** is the policy we start
-# from. **Predict**: which column of its table will training raise?
+# The **return** of a policy is the mean score of what it writes. **Old** is where we start.
 
 # %% demo
 old = old_table()  # in float64 on the CPU: small, and equations can be checked to ten digits
@@ -60,6 +60,10 @@ plot_policies({"Old: probability of the next word": old}, WORDS)
 for index in (2, 1000, 1092, 9840):
     print(f"{every.score[index]:+4.0f} points for: {every.text(index)}")
 print(f"{len(every.tokens):,} responses are possible; old's return is {true_return(old):.3f}")
+
+# %% [markdown]
+# **Predict**: which column of this table will training raise, and is that right in every row?
+# You will see in 1.6.
 
 # %% [markdown]
 # ## 1.2 The log-probability of each token *(7 points, 12 min, medium)*
@@ -85,8 +89,8 @@ for place in range(3):
 # small for a float, while its logarithm is an ordinary number.
 #
 # **Predict**: logits (1000, −1000), and the second token was drawn. What is its
-# log-probability, and what does computing softmax first make of it? Then write the function,
-# with no loop.
+# log-probability, and what does computing softmax first make of it? Then write the function. A
+# loop over the places works, but it is slow. Stuck? Add a cell: `hint("token_log_probs")`.
 
 
 # %% exercise="token_log_probs"
@@ -116,6 +120,15 @@ def token_log_probs(
 check("token_log_probs", token_log_probs)
 
 # %% [markdown]
+# First the prediction: *your* score of the second token, and what softmax makes of it.
+
+# %% demo
+if ready("token_log_probs"):
+    far = torch.tensor([[[1000.0, -1000.0]] * 2])
+    print("your score:   ", token_log_probs(far, torch.tensor([[0, 1]])).item(), "nats")
+    print("softmax first:", far.softmax(-1).log()[0, 0, 1].item(), "as it rounds to 0")
+
+# %% [markdown]
 # Your scores of one response, word by word. **Predict**: a higher temperature flattens the
 # policy. Does it make each of these words more probable?
 
@@ -129,7 +142,8 @@ if ready("token_log_probs"):
     plot_token_log_probs(every.text(1000).split(), by_temperature)
 
 # %% [markdown]
-# Likely words lose and unlikely ones gain.
+# Each "film" loses a little, less than 0.1 nat a time, and all other words gain. A word loses
+# where its logit is above the mean of the logits, as the policy weighs them.
 #
 # A response's log-probability is the sum over its words. If your scores are right, the
 # probabilities of all responses sum to 1, and weighting every score with them gives the return,
@@ -210,9 +224,8 @@ if ready("masked_mean"):
 # The weight is the **importance ratio**. You have both sides as log-probabilities.
 
 # %% [markdown]
-# **Predict** the ratio before any update. If it is not 1, something is wrong: in
-# [trl #454](https://github.com/huggingface/trl/issues/454) and
-# [trl #3234](https://github.com/huggingface/trl/pull/3234) dropout was on.
+# **Predict**: can the ratio be above 1 for all four words that may come next? What is its mean
+# over old's draws?
 #
 # Old is finished: it drew the data and does not move. No gradient may reach `old_logp`, even if
 # the tensor asks for one. And log-probabilities of −120 are ordinary, while exp(−120) is 0 in
@@ -255,12 +268,19 @@ if ready("importance_ratio"):
     directly = (other.softmax(-1) * f).sum(-1)
     print("old's words, reweighted:", reweighted.numpy().round(6))
     print("the other's own words:  ", directly.numpy().round(6))
+    print("the ratio's mean:       ", (old.softmax(-1) * ratio).sum(-1).numpy().round(6))
     assert torch.allclose(reweighted, directly)
 
 # %% [markdown]
+# The ratio's mean is 1, which is the equation for f = 1: where one word becomes likelier,
+# another becomes less likely. And before any update each ratio is 1. Where it is not, something
+# is wrong: in [trl #454](https://github.com/huggingface/trl/issues/454) and
+# [trl #3234](https://github.com/huggingface/trl/pull/3234) dropout was on.
+#
 # **Takeaway**: data of one policy can speak for another. How well is the question of this
 # lesson.
-#
+
+# %% [markdown]
 # ## 1.5 The surrogate objective *(7 points, 12 min, medium)*
 #
 # The **advantage** $A$ of a token says how much better the score became with it than old could
@@ -272,7 +292,8 @@ if ready("importance_ratio"):
 # J is a stand-in for the return, computed from old's data: hence *surrogate*. It is maximised.
 
 # %% [markdown]
-# The advantage was measured on the data, so it is a constant, as old is. And there is a trap.
+# The advantage was measured on the data, so it is a constant, as old is.
+#
 # `masked_mean` keeps padding out of the value. **Predict**: does it keep padding out of the
 # gradient of what was computed before it?
 
@@ -284,7 +305,9 @@ print("value", kept.sum().item(), " gradient", x.grad.tolist())
 
 # %% [markdown]
 # The value is clean and the gradient is not: going back through exp multiplies the 0 from the
-# mask by exp(inf). So padding must be gone *before* the arithmetic.
+# mask by exp(inf). So padding must be gone from `logp`, whose gradient counts, *before* the
+# arithmetic. Cleaning all three inputs there is the safe habit: no later step can then meet an
+# inf, whichever of them had it.
 
 
 # %% exercise="surrogate_objective"
@@ -326,14 +349,14 @@ check("surrogate_objective", surrogate_objective)
 # are their gradients, at old?
 
 # %% demo
-advantage = expectation_weight(old, every) * exact_advantage(old, every)
+weighted_advantage = expectation_weight(old, every) * exact_advantage(old, every)
 
 if ready("token_log_probs", "surrogate_objective"):
     old_logp = token_log_probs(old[every.tokens], every.tokens)
 
     def surrogate(table):
         logp = token_log_probs(table[every.tokens], every.tokens)
-        return surrogate_objective(logp, old_logp, advantage, every.mask)
+        return surrogate_objective(logp, old_logp, weighted_advantage, every.mask)
 
     slope, true_slope = gradient_at(old, surrogate), gradient_at(old, true_return)
     print(f"length of the gradient {slope.norm():.6f}")
@@ -394,10 +417,14 @@ if ready("token_log_probs", "surrogate_objective"):
     returns = true_return(policies)
     before = true_return(old).item()
     plot_step_sizes(steps, before + promises, returns, before)
+    for step in (2, 10, 100, 10_000):
+        far = old + step * up
+        print(f"step {step:6}: J {surrogate(far):.4f}, return {true_return(far):8.4f}")
 
 # %% [markdown]
-# No data were missing here and no advantage was off. An optimiser that looks at J alone sees no
-# reason to stop. What does the policy write?
+# No data were missing here and no advantage was off. J rises ever more slowly, towards 2.64, but
+# it never turns: an optimiser that looks at J alone sees no reason to stop. The return turns at
+# a step of 2 and goes down to −12. What does the policy write?
 
 # %% demo
 if ready("token_log_probs", "surrogate_objective"):
@@ -412,7 +439,7 @@ if ready("token_log_probs", "surrogate_objective"):
 # It is the last column that grew, after every word at once. That was right for the responses of
 # old, where praise was rare; a policy that looks at one word cannot count the praise before it.
 #
-# **Takeaway**: the surrogate rises without end in sight, the return falls off a cliff.
+# **Takeaway**: the surrogate never turns, the return does, long before.
 
 # %% [markdown]
 # ## 1.7 Twenty batches of data *(4 min)*
@@ -449,18 +476,24 @@ if ready("token_log_probs", "surrogate_objective"):
     plot_seeds(steps, surrogates, seed_returns, before)
 
 # %% [markdown]
-# Every batch first improves the policy, and nearly all then make it worse than it was. Where
-# the fall begins differs little between batches; how deep it goes differs a lot, and a few
-# batches land on a policy that stays good. More data would not mend it: the exact J of 1.6,
-# which is J with infinitely many data, leads over the same edge.
+# Every batch first improves the policy, and 18 of 20 then make it worse than it was. The fall
+# begins at steps of 1.6 to 3.2; where it ends differs more. The curves that come back to 0
+# write "great" as every second word: four times, 3 − 3 points. More data would not mend it: the
+# J of 1.6, with infinitely many data, takes the same way down.
 #
 # **Takeaway**: J tells the direction, not the distance.
 
 # %% [markdown]
+# Why does J start near 0.2 here, not at 0? These advantages sum to 0 over responses, and J is a
+# mean over words: responses with a high score are longer and count more. (So this J is in
+# points per word, that of 1.6 in points per response.)
+
+# %% [markdown]
 # ## 1.8 What J leaves out *(4 min)*
 #
-# J reweighs each word, but not the words before it: those stay as old wrote them. Put their
-# ratios in as well, and the equation is exact, for steps of any size:
+# Call the ratio of the word at t $r_t$. J reweighs each word with it, but not the words before,
+# its **prefix**: those stay as old wrote them. Put their ratios $r_s$ in as well, and the
+# equation is exact, for steps of any size:
 #
 # $$\text{return}(\theta) - \text{return}(\theta_{\text{old}})
 # = \mathbb{E}_{\text{old}} \Big[ \sum_t \Big( \prod_{s \le t} r_s \Big) A_t \Big]$$
@@ -469,15 +502,15 @@ if ready("token_log_probs", "surrogate_objective"):
 
 # %% demo
 if ready("token_log_probs", "importance_ratio", "masked_mean", "surrogate_objective"):
-    print("step  gained by the return  with the product           J  largest r, product")
+    print("step  gained by the return  with the product           J  largest r  largest product")
     for step in (0.1, 1.0, best, 10.0):
         table = old + step * up
         ratio = importance_ratio(token_log_probs(table[every.tokens], every.tokens), old_logp)
         product = ratio.cumprod(dim=-1)
         gained = true_return(table) - true_return(old)
-        exact = masked_mean(product * advantage, every.mask)
+        exact = masked_mean(product * weighted_advantage, every.mask)
         print(f"{step:4.1f} {gained:21.8f} {exact:17.8f} {surrogate(table):11.8f}", end="")
-        print(f"{ratio[every.mask].max():11.1f} {product[every.mask].max():8.1f}")
+        print(f"{ratio[every.mask].max():11.1f} {product[every.mask].max():16.1f}")
         assert torch.isclose(gained, exact)
 
 # %% [markdown]
@@ -511,26 +544,29 @@ print(f"own logits for every prefix, all the way: {return_of_best_words(old):.3f
 #
 # So let moving cost something:
 #
-# $$J_{\text{new}}(\theta) = J(\theta) - \beta \cdot D(\theta, \theta_{\text{old}}),
+# $$J_{\text{new}}(\theta) = J(\theta) - \beta \cdot D(\pi_\theta, \pi_{\text{old}}),
 # \qquad \beta > 0$$
 #
-# D is 0 at old and grows as the policy moves away. Here it is a divergence between the
-# distributions of old and policy; lesson 02 builds it. **Predict**: how does the curve of J
-# over the step change as β grows? Then see which step each β prefers, and what that step is
-# worth.
+# D, in the book D(θ, θ_old), is 0 at old and grows as the policy moves away. Here it is a
+# divergence between the distributions of old and policy; lesson 02 builds it. **Predict**: how
+# does the curve of J over the step change as β grows? Then see which step each β prefers, and
+# what that step is worth.
 
 # %% demo
 if ready("token_log_probs", "surrogate_objective"):
     divergence = divergence_from_old(old, policies)
     objectives = {beta: promises - beta * divergence for beta in (0.0, 0.1, 0.5, 2.0)}
-    plot_penalties(steps, objectives, returns)
+    plot_penalties(steps, objectives, returns, before)
 
 # %% [markdown]
-# Near old, D is flat and J is not: a small step still pays. Far out D outgrows J. These β were
+# Near old, D is flat and J is not: a small step still pays. Far out D outgrows J. But a peak is
+# no rescue by itself: β = 0.1 has one too, at a step of 6.3, and lands at −0.03, below old's
+# 0.72. Too small a penalty comes too late, and a large one (β = 2) gives gain away. These β were
 # picked by eye, for this one problem; how to choose β is the matter of lessons 03 and 05.
-#
-# **Question.** An engineer used to maximise J(θ) and now maximises J(θ) − β·D(θ, θ_old). θ_old
-# is the policy of the iteration before. What does the new term mainly do to training?
+
+# %% [markdown]
+# **Question.** An engineer used to maximise J(θ) and now maximises J(θ) − β·D(π_θ, π_old).
+# π_old is the policy of the iteration before. What does the new term mainly do to training?
 #
 # - **A**: It corrects the advantages, so that J estimates the return better.
 # - **B**: It charges for leaving the old policy, so that updates stay where J can be trusted.
@@ -566,6 +602,12 @@ changes = {name: (step.softmax(0)[0] - 0.5).item() for name, step in unit_steps.
 plot_same_step(start, moved, changes)
 
 # %% [markdown]
+# From −0.5, across the middle, the step moves the probability most, by 0.24; far out it moves
+# it by less than 0.001. With both logits up by the same, nothing changes. In the last bar the
+# policy has one parameter more in between: the logit is ten times a weight, and it is the
+# weight that moves by 1.
+
+# %% [markdown]
 # **Question.** Why should D compare the distributions, rather than the parameters?
 #
 # - **A**: Subtracting millions of parameters at each step would cost too much.
@@ -581,7 +623,7 @@ q01_parameter_or_policy = "D"
 check("q01_parameter_or_policy", q01_parameter_or_policy)
 
 # %% [markdown]
-# ## Takeaways
+# ## What to take along
 #
 # - Logits at t score token t + 1; means run over all real tokens; padding goes before the
 #   arithmetic.
@@ -589,7 +631,8 @@ check("q01_parameter_or_policy", q01_parameter_or_policy)
 #   first order.
 # - Far from old the promise keeps rising while the return falls: J leaves out that the earlier
 #   words change too, and neither exact advantages nor more data put that back.
-# - A penalty −β·D(policy, old) gives the objective a peak; D should compare distributions.
+# - A penalty −β·D(π_θ, π_old) gives the objective a peak, and β decides whether it comes in
+#   time; D should compare distributions.
 #
 # Next is **02_divergence**: how to measure how far a policy moved.
 

@@ -62,8 +62,15 @@ plot_two_directions(ref=0.2)
 # - an outcome that the policy never draws costs 0, whatever ref thinks of it;
 # - an outcome that the policy draws and ref never does costs +∞.
 #
-# "Never" is a logit of −∞, and 0 · (−∞) is NaN in floating point. **Write it** so that both
-# rules hold, and so that a finite divergence has a finite gradient.
+# "Never" is a logit of −∞, and 0 · (−∞) is NaN in floating point.
+
+# %% [markdown]
+# **Write it** so that both rules hold, and so that a finite divergence has a finite gradient.
+# ref is frozen, in this exercise and in all that follow: a docstring calls it *a constant*, and
+# no gradient may reach it.
+#
+# Stuck? Add a cell, type `hint("categorical_kl")` and run it: each run shows the next of three
+# hints. Every exercise has them under its own name.
 
 
 # %% exercise="categorical_kl"
@@ -109,10 +116,12 @@ if ready("categorical_kl"):
     plot_fits(ref, closest, covering)
 
 # %% [markdown]
-# KL(policy ‖ ref) is *mode-seeking*: it charges for drawing what ref finds unlikely, and
-# nothing for leaving a part of ref unused. KL(ref ‖ policy) is *mass-covering*: it charges for
-# every place where ref goes and the policy does not.
-#
+# KL(policy ‖ ref) puts its hump at 10 and 11, on ref's taller one. It is *mode-seeking*: it
+# charges for drawing what ref finds unlikely, and nothing for leaving a part of ref unused.
+# KL(ref ‖ policy) puts its hump at 17, between the two, where ref has nearly nothing. It is
+# *mass-covering*: it charges for every place where ref goes and the policy does not.
+
+# %% [markdown]
 # To keep a policy from writing what its reference would not, you want the first, and the
 # policy's own text is enough to estimate it. From here on, the divergence is KL(policy ‖ ref).
 
@@ -127,6 +136,7 @@ if ready("categorical_kl"):
 #
 # Its penalty is this sum under the policy minus the same sum under ref. Out in the world nobody
 # knows the transitions $p$. **Predict**: what does it cost to leave them out of the penalty?
+# Settle on one of the four answers below the next cell before you run it.
 
 # %% demo
 world, elsewhere = random_world(seed=0), random_world(seed=1)
@@ -144,13 +154,14 @@ gap = (led - led_elsewhere).abs().max()
 print(f"all {len(short)}, had ref met another world: greatest gap {gap:.2f} nats")
 
 # %% [markdown]
-# **Quiz.** Xiao & Zhu ([section 4.3.3](https://arxiv.org/abs/2501.09223)) keep only the
+# **Question.** Xiao & Zhu ([section 4.3.3](https://arxiv.org/abs/2501.09223)) keep only the
 # policies' terms of the penalty. What does dropping the transition probabilities cost?
 #
-# - A: a little accuracy; it is an approximation, good when transitions are nearly deterministic
-# - B: nothing for a language model, whose environment is deterministic, but something elsewhere
-# - C: nothing, if both policies meet the same dynamics: the terms cancel on every trajectory
-# - D: no bias, but more noise, as the transition terms would have made the penalty steadier
+# - **A**: a little accuracy; it is an approximation, good if transitions are nearly certain
+# - **B**: nothing for a language model, whose environment is deterministic, but something
+#   elsewhere
+# - **C**: nothing, if both policies meet the same dynamics: the terms cancel every time
+# - **D**: no bias, but more noise, as the transition terms would have steadied the penalty
 
 # %% quiz="q02_dynamics"
 q02_dynamics = "C"
@@ -168,10 +179,13 @@ check("q02_dynamics", q02_dynamics)
 # \log \pi_{\mathrm{ref}}(y_t \mid x, y_{<t})\bigr]$$
 
 # %% [markdown]
-# It charges the policy for how much likelier it has made those very words. Responses in a batch
-# differ in length, and anything may stand in the padding. **Predict**: can the price of one
-# response be negative? Can the mean price, over the policy's own responses? Then write it, with
-# no loop.
+# It charges the policy for how much likelier it has made those very words. This one number has
+# three names: the *penalty* of the response, its *price*, and its summed *log-ratio*. The
+# divergence is the mean price over the policy's own responses. **Predict**: can the price of
+# one response be negative? Can that mean?
+#
+# Responses in a batch differ in length, and anything may stand in the padding. Write it for the
+# whole batch at once; a loop works but is slow.
 
 
 # %% exercise="sequence_log_ratio"
@@ -185,7 +199,7 @@ def sequence_log_ratio(
 
     logp, ref_logp: log-probability of each token, in nats; `ref_logp` is a constant.
     mask: True on response tokens; what stands elsewhere is never read.
-    Returns nats; a single response may be negative, the mean under the policy is KL(policy ‖ ref).
+    Returns nats, one price for each response.
     Raises TypeCheckError if shapes or dtypes disagree.
     Source: Xiao & Zhu 2025, section 4.3.3.
     Example: two tokens at (3/4, 1/4) against (1/2, 1/2): log 3/2 + log 1/2 = log 3/4.
@@ -200,10 +214,11 @@ def sequence_log_ratio(
 check("sequence_log_ratio", sequence_log_ratio)
 
 # %% [markdown]
-# **Look at yours.** This language has three words and responses of at most four, so all of them
-# can be listed; the policy has come to like "good". The cell compares two ways to one
-# divergence: the mean price of a response, and the mean of your exact `categorical_kl`, summed
-# over a response's positions.
+# **Look at yours.** This language has the tokens "good", "fine" and ".", which ends a response,
+# and a response has at most four, so all 31 can be listed; the policy has come to like "good".
+# The cell compares two ways to one divergence: the mean price of a response, and the mean of
+# your exact `categorical_kl`, summed over a response's positions. In the figure a stem is a
+# response; where prices are equal, stems overlap.
 
 # %% demo
 if ready("categorical_kl", "sequence_log_ratio"):
@@ -230,7 +245,7 @@ if ready("categorical_kl", "sequence_log_ratio"):
 # ## 2.4 Read a penalty *(2 points, 5 min, easy)*
 #
 # You maximise $J - \beta \cdot \text{penalty}$ with $\beta > 0$. An update moved the policy
-# away from ref. Policy and ref score one response:
+# from ref to where it is now. Policy and ref score one response:
 #
 # | token | 1 | 2 | 3 | 4 |
 # |---|---|---|---|---|
@@ -239,9 +254,9 @@ if ready("categorical_kl", "sequence_log_ratio"):
 # | mask | True | True | True | False |
 
 # %% [markdown]
-# **Quiz.** What is the penalty of this response, in nats, to two decimals? Taken by itself and
-# on this response, does the term −β · penalty act for the update (`"encourages"`) or against it
-# (`"discourages"`)? Answer with a dict: `{"penalty": …, "effect": …}`.
+# **Question.** What is the penalty of this response, in nats, to two decimals? Taken by itself
+# and on this response, does the term −β · penalty act for the update (`"encourages"`) or
+# against it (`"discourages"`)? Answer with a dict: `{"penalty": ..., "effect": ...}`.
 
 # %% quiz="q02_interpret_penalty"
 q02_interpret_penalty = {"penalty": -1.3, "effect": "encourages"}
@@ -387,7 +402,8 @@ if ready("k3"):
 if ready("k1", "k2", "k3"):
     log_ratio = torch.linspace(-2.0, 2.0, 201)
     zero = torch.zeros_like(log_ratio)
-    plot_estimators(log_ratio, {k.__name__: k(log_ratio, zero) for k in (k1, k2, k3)})
+    estimators = {"k1": k1, "k2": k2, "k3": k3}
+    plot_estimators(log_ratio, {name: k(log_ratio, zero) for name, k in estimators.items()})
 
 # %% [markdown]
 # Rounding first: one subtraction is left, of δ, so your error grows as well, by a power of δ
@@ -402,13 +418,16 @@ if ready("k1", "k2", "k3"):
 # ## 2.7 Which one to trust *(10 min)*
 #
 # Let policy = N(m, 1) and ref = N(0, 1), where everything is known: the true KL is $m^2/2$, the
-# one bias is $k_2$'s, $m^2/4$ of the true KL, and the spreads of one draw, over the true KL,
-# are
+# one bias is $k_2$'s, $m^2/4$ of the true KL, and the *spread* of one draw, its standard
+# deviation, is, over the true KL,
 #
 # $$k_1:\ \frac2m \qquad k_2:\ \sqrt{2 + m^2} \qquad
 # k_3:\ \frac{2}{m^2}\sqrt{e^{m^2} - 1 - m^2}$$
-#
-# **Predict** for m = 0.1: how many draws does $k_1$ need for an error of 10 %? And $k_3$?
+
+# %% [markdown]
+# Averaging helps: the mean of n draws is off by about spread/√n, and by the bias, which no n
+# removes. **Predict** for m = 0.1: how many draws does $k_1$ need for an error of 10 %? And
+# $k_3$?
 
 # %% [markdown]
 # First the claim itself, to $10^{-8}$: your functions, integrated over the policy's density.
@@ -419,12 +438,12 @@ if ready("k1", "k2", "k3"):
     for m in (0.1, 1.0):
         x = torch.linspace(m - 14, m + 14, 20_001, dtype=torch.float64)
         logp, ref_logp, true = unit_normal_logp(x, m), unit_normal_logp(x, 0.0), m**2 / 2
-        for k in (k1, k2, k3):
+        for name, k in {"k1": k1, "k2": k2, "k3": k3}.items():
             values = k(logp, ref_logp) / true
             mean = torch.trapezoid(logp.exp() * values, x)
             spread = torch.trapezoid(logp.exp() * (values - mean) ** 2, x).sqrt()
-            print(f"m = {m}   {k.__name__}   bias {mean - 1:7.4f}   spread {spread:7.4f}")
-            bias, closed = estimator_closed_forms(m)[k.__name__]
+            print(f"m = {m}   {name}   bias {mean - 1:7.4f}   spread {spread:7.4f}")
+            bias, closed = estimator_closed_forms(m)[name]
             assert max(abs(mean - 1 - bias), abs(spread - closed)) < 1e-8
 
 # %% [markdown]
@@ -433,14 +452,15 @@ if ready("k1", "k2", "k3"):
 # %% demo
 if ready("k1", "k2", "k3"):
     device, measured = pick_device(), {}
+    estimators = {"k1": k1, "k2": k2, "k3": k3}
     for m in (0.1, 1.0):
-        rows = {k.__name__: [] for k in (k1, k2, k3)}
+        rows = {name: [] for name in estimators}
         for seed in range(10):
             noise = torch.randn(100_000, generator=torch.Generator().manual_seed(seed))
             x = (m + noise).to(device)
-            for k in (k1, k2, k3):
+            for name, k in estimators.items():
                 values = k(unit_normal_logp(x, m), unit_normal_logp(x, 0.0)) / (m**2 / 2)
-                rows[k.__name__].append([values.mean().item() - 1, values.std().item()])
+                rows[name].append([values.mean().item() - 1, values.std().item()])
         measured[m] = {name: torch.tensor(row) for name, row in rows.items()}
     plot_bias_and_spread(measured)
 
@@ -448,10 +468,10 @@ if ready("k1", "k2", "k3"):
 if ready("k1", "k2", "k3"):
     print("              draws for a     spread of one draw / true KL")
     print("              10 % error      closed    10 seeds, least to greatest")
-    for m, estimators in measured.items():
-        for name, seeds in estimators.items():
-            closed, (low, high) = estimator_closed_forms(m)[name][1], seeds[:, 1].aminmax()
-            draws = f"{(closed / 0.1) ** 2:,.0f}"
+    for m, moments in measured.items():
+        for name, seeds in moments.items():
+            (bias, closed), (low, high) = estimator_closed_forms(m)[name], seeds[:, 1].aminmax()
+            draws = f"{(closed / 0.1) ** 2:,.0f}" if bias < 0.1 else "never"
             print(f"m = {m}   {name}   {draws:>10}   {closed:9.3f}    {low:.3f} to {high:.3f}")
     x = torch.linspace(-13, 15, 20_001, dtype=torch.float64)  # m = 1, where k3's mean is 1/2
     logp, ref_logp = unit_normal_logp(x, 1.0), unit_normal_logp(x, 0.0)
@@ -461,9 +481,10 @@ if ready("k1", "k2", "k3"):
 
 # %% [markdown]
 # While the policy is near, $k_3$ needs a small fraction of $k_1$'s draws, and $k_2$'s bias is
-# too small to matter. At m = 1 that advantage is nearly gone, and $k_3$'s dots scatter most:
-# its tail is heavy. Draws that come once in a thousand, far likelier under ref, carry a third
-# of its variance; a batch that holds too few of them looks steadier than the estimator is.
+# too small to matter. At m = 1 that advantage is nearly gone, and $k_2$'s bias, 25 %, never
+# averages out. There, in the right panel, $k_3$'s dots scatter most: its tail is heavy. Draws
+# that come once in a thousand, far likelier under ref, carry a third of its variance; a batch
+# that holds too few of them looks steadier than the estimator is.
 #
 # All this is about *values*. What each estimator does when you differentiate it is a different
 # question with different answers: lesson 04.
@@ -488,13 +509,15 @@ if ready("categorical_kl"):
         drift = categorical_kl(path[1:], path[:1].expand(20, -1))
         print(f"step size {size}: the 20 steps add up to {step.sum():.4f} nats,", end=" ")
         print(f"the drift is {drift[-1]:.4f} nats, {drift[-1] / step.mean():.0f} times a step")
-    plot_step_and_drift(step, drift)
+    plot_step_and_drift(step, drift, size)
 
 # %% [markdown]
 # A divergence grows like the *square* of a small move, so 20 small steps in one direction make
 # a drift near 20² = 400 times a step; with larger steps the law bends, and the drift is still
-# hundreds of steps. A bound on each step, which lesson 05 builds, does not bound the drift, and
-# a penalty towards ref does not bound a step. Each needs its own log-probabilities.
+# hundreds of steps. The figure shows the largest, of size 0.1.
+#
+# A bound on each step, which lesson 05 builds, does not bound the drift, and a penalty towards
+# ref does not bound a step. Each needs its own log-probabilities.
 
 # %% [markdown]
 # ## 2.9 Seen in the wild *(2 min)*
@@ -512,7 +535,8 @@ if ready("categorical_kl"):
 # [#931](https://github.com/OpenRLHF/OpenRLHF/issues/931).
 #
 # **exp(δ) − δ − 1 cancels**, and expm1 does not: unsloth-zoo
-# [#1240](https://github.com/unslothai/unsloth-zoo/pull/1240). Both of these are 2.6.
+# [#1240](https://github.com/unslothai/unsloth-zoo/pull/1240). This one is the trap of 2.6; the
+# overflow is not cured there, for expm1 itself is inf in float32 from δ = 89 on.
 
 # %% [markdown]
 # **−∞ on both sides** of `F.kl_div`: heretic [#348](https://github.com/p-e-w/heretic/pull/348).
@@ -534,9 +558,9 @@ if ready("categorical_kl"):
 # - $k_1$ is unbiased and noisy, $k_2$ steady and biased, $k_3$ unbiased and never negative.
 # - old measures the step, ref the drift.
 
-# %% demo
-progress("02_divergence")
-
 # %% [markdown]
 # Next: **03 · The penalised objective**. You subtract β times this divergence from the reward
 # and derive, step by step, what the best policy becomes.
+
+# %% demo
+progress("02_divergence")

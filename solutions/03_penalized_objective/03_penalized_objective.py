@@ -131,7 +131,7 @@ if ready("penalized_objective"):
 #
 # $$\frac{\partial \pi(a)}{\partial z(b)} = \pi(a)\,\bigl([a = b] - \pi(b)\bigr)$$
 #
-# **Predict** the sum of each row of this table of derivatives. The cell computes it by
+# where $[a = b]$ is 1 if $a$ and $b$ are the same action, else 0. **Predict** the sum of each row of this table of derivatives. The cell computes it by
 # autograd.
 
 # %% demo
@@ -313,7 +313,8 @@ def optimal_policy(
     """Log-probabilities of the policy that maximises the penalised objective.
 
     ref_logits: the reference's. rewards: of each action.
-    beta: above 0; right to 1e-3 nats in float32 for beta = 1e-3 and rewards of ±100.
+    beta: above 0; at beta = 1e-3 and rewards of ±100, float32 is right to 1e-3 nats, or to 1e-6
+    of the log-probability itself, for actions with next to no probability.
     Returns log π*, normalised, with π* proportional to ref · exp(rewards / beta).
     Raises ValueError if beta ≤ 0; TypeCheckError if shapes or dtypes disagree.
     Source: the Lagrangian of the objective; DPO (arXiv 2305.18290).
@@ -435,10 +436,25 @@ if ready("optimal_policy"):
 # A variance is never below 0, so the divergence only falls as β grows, and one β belongs to
 # each δ. There is no formula for it, but a falling function can be searched.
 #
-# Not every δ has a β. As β falls to 0, π* follows the reward ever more closely. **Predict**
-# which policy it tends to, and the divergence of *that* from ref: it is the greatest there can
-# be. What if two actions share the best reward? What if all rewards are equal? **Write it**;
-# your `optimal_policy` may do part of the work.
+# Does every δ have a β? As β falls to 0, π* follows the reward ever more closely. **Predict**:
+# does its divergence from ref grow without end?
+
+# %% demo
+if ready("optimal_policy"):
+    ref = Categorical(logits=replies.ref_logits)
+    for beta in (1.0, 0.3, 0.1, 0.03, 0.01):
+        best = Categorical(logits=optimal_policy(replies.ref_logits, replies.rewards, beta))
+        print(f"β = {beta:4}: KL(π* ‖ ref) = {kl_divergence(best, ref):.4f} nats")
+    print(f"−log 0.08 = {-math.log(0.08):.4f}, with 0.08 what ref gives to the best reply")
+    assert kl_divergence(best, ref) <= -math.log(0.08) + 1e-9
+
+# %% [markdown]
+# It levels off, so a larger δ has no β. The docstring has the bound for any rewards. What does
+# it say if all of them are equal?
+#
+# **Write it**; your `optimal_policy` may do part of the work. Two traps: β has the unit of the
+# rewards, so it may be 0.0001 or 10,000; and a small KL is a sum of terms that nearly cancel,
+# of which float32 keeps few digits: compute in float64.
 
 
 # %% exercise="beta_for_kl"
@@ -457,9 +473,9 @@ def beta_for_kl(
     """
     ### BEGIN SOLUTION
     log_ref, rewards = ref_logits.detach().double().log_softmax(-1), rewards.detach().double()
-    greatest = -log_ref[rewards == rewards.max()].logsumexp(-1).item()
+    greatest = max(0.0, -log_ref[rewards == rewards.max()].logsumexp(-1).item())
     if not 0 < target_kl < greatest * (1 - 1e-9):
-        raise ValueError(f"target_kl must lie between 0 and {greatest:.4g}, not {target_kl:.4g}")
+        raise ValueError(f"no beta: {target_kl:.4g} is not above 0 and below {greatest:.4g} nats")
     # No reward has a variance above spread²/4, which bounds the KL: this beta is large enough.
     high = math.log(rewards.max() - rewards.min()) - 0.5 * math.log(8 * target_kl)
     low = high - 70.0
@@ -513,8 +529,9 @@ if ready("optimal_policy", "beta_for_kl"):
 #
 # Theory offers a β with a guarantee: TRPO
 # ([arXiv 1502.05477](https://arxiv.org/abs/1502.05477)) proves that the true return is at least
-# the surrogate minus $C$ times the greatest KL, with $C = 4\epsilon\gamma/(1-\gamma)^2$, where
-# ε bounds the advantage. **Predict** its size for γ = 0.99 and ε = 1.
+# the surrogate minus $C$ times the KL between old and the policy in the state where it is
+# greatest. There $C = 4\epsilon\gamma/(1-\gamma)^2$, where γ discounts later rewards and ε is
+# the greatest advantage (no clip range here). **Predict** $C$ for γ = 0.99 and ε = 1.
 
 # %% demo
 gamma, epsilon = 0.99, 1.0
@@ -589,9 +606,9 @@ if ready("optimal_policy"):
 # ## 3.8 The whole picture *(no points, 3 min)*
 #
 # All of this lesson in one triangle: grey lines of equal reward, the path of π* from ref to a
-# corner, and around ref the border of all policies that are as near as π*. **Predict**: how
-# does the border meet the grey line through π*? If your notebook is running, a slider under the
-# figure moves β.
+# corner, and around ref the border of all policies that are as near as π* (cut off where it
+# would leave the triangle). **Predict**: how does the border meet the grey line through π*? If
+# your notebook is running, a slider under the figure moves β.
 
 # %% demo
 if ready("optimal_policy"):
@@ -636,7 +653,7 @@ check("q03_choose_objective", q03_choose_objective)
 # | what was reported | cause | you met it in |
 # |---|---|---|
 # | PaLM-rlhf [#38](https://github.com/lucidrains/PaLM-rlhf-pytorch/issues/38), marin [#1708](https://github.com/marin-community/marin/issues/1708) | a sign: divergence was rewarded | 3.1 |
-# | trl [#4040](https://github.com/huggingface/trl/issues/4040): no KL in the logs | β = 0 | 3.7 |
+# | trl [#4040](https://github.com/huggingface/trl/issues/4040): no KL in the logs | β = 0 | 3.1 |
 
 # %% [markdown]
 # What a turned sign does can be seen in your own gradient: a negative β pays for distance.

@@ -39,7 +39,7 @@ from helpers.problems.penalty_gradients import (
 )
 
 # %% [markdown]
-# ## 4.1 Two uses of one number
+# ## 4.1 Two uses of one number *(no points, 2 min)*
 #
 # Three estimators of KL(policy ‖ ref) from one drawn token, as in lesson 02: each is a number
 # that you can *log*. Training asks for something else: call `.backward()` on it and follow the
@@ -57,7 +57,8 @@ estimators = {
 }
 policy, old, ref = three_policies(seed=0)
 token, scores = 2, policy.clone().requires_grad_(True)
-for reference in (ref, old):
+another = three_policies(seed=1)[2]
+for reference in (ref, another):
     logp, ref_logp = scores.log_softmax(-1)[token], reference.log_softmax(-1)[token]
     value = estimators["k1"](logp, ref_logp)
     (by_scores,) = torch.autograd.grad(value, scores)
@@ -118,7 +119,7 @@ def expected_gradient(
 check("expected_gradient", expected_gradient)
 
 # %% [markdown]
-# ## 4.3 The table
+# ## 4.3 The table *(no points, 4 min)*
 #
 # Three estimators, two samplers, six expected gradients. The next cell compares each of yours
 # with four candidates that are computed without autograd, from values of exact KLs and central
@@ -204,7 +205,7 @@ if ready("expected_gradient"):
 # directions of KL, as in lesson 02.
 
 # %% [markdown]
-# ## 4.4 Train with each
+# ## 4.4 Train with each *(no points, 4 min)*
 #
 # Now follow them, with no reward at all, 60 steps of expected gradient: whatever calls itself a
 # penalty towards ref should bring the policy there. **Predict** where each of the four runs
@@ -247,7 +248,7 @@ plot_runs(drift)
 # that is 0 for every token.
 
 # %% [markdown]
-# ## 4.5 A word on the textbook
+# ## 4.5 A word on the textbook *(no points, 1 min)*
 #
 # Xiao & Zhu ([section 4.3.3](https://arxiv.org/abs/2501.09223)) build the penalty as you did: a
 # difference of log-probabilities, subtracted from the objective. As a value that is right. One
@@ -392,8 +393,8 @@ def off_policy_kl_loss(
 check("off_policy_kl_loss", off_policy_kl_loss)
 
 # %% [markdown]
-# **Look at yours** beside its relatives: each estimator times the ratio ρ = policy/old, with
-# gradients through ρ and with ρ held constant. Two columns: how far the mean is from KL(policy
+# **Look at yours** beside its relatives: each estimator times the ratio ρ = policy/old ($r_t$ in
+# lesson 01), with gradients through ρ and with ρ held constant. Two columns: how far the mean is from KL(policy
 # ‖ ref), and the mean gradient from ∇KL(policy ‖ ref). **Predict** which rows have two zeros.
 
 # %% demo
@@ -453,7 +454,7 @@ if ready("expected_gradient", "off_policy_kl_loss"):
 # why lesson 05 bounds the step.)
 
 # %% [markdown]
-# ## 4.8 Whole responses, and what tokens owe to the future
+# ## 4.8 Whole responses, and what tokens owe to the future *(no points, 4 min)*
 #
 # A response is many draws, and an early token decides which contexts come later. KL(policy ‖
 # ref) of whole responses counts that. A loss of each token by itself does not: when it is
@@ -496,8 +497,10 @@ if ready("on_policy_kl_loss"):
 # $k_1$ in the reward has the same mean gradient as $k_2$ of the whole response in the loss:
 # that of the KL. The two token-level losses, full-vocabulary KL included, agree with each other
 # and miss the same part: the credit of a token for what comes after it. The last token has no
-# future, and nothing is missed there. **Predict**: does the error grow with the length of the
-# responses? Twenty random problems at each length.
+# future, and nothing is missed there. Token 1 has the most future and yet misses less than
+# token 2: what counts is how *differently* later tokens cost after each choice, not how many
+# there are. **Predict**: does the error grow with the length of the responses? Twenty random
+# problems at each length.
 
 # %% demo
 if ready("on_policy_kl_loss"):
