@@ -72,7 +72,7 @@ def _draw_simplex(axis: Axes, replies: Replies, levels: Sequence[float]) -> None
     x, y = _place(replies.ref_logits.softmax(-1))
     axis.plot(x, y, "*", color="black", markersize=12, zorder=4)
     note = NOTE | {"arrowprops": {"arrowstyle": "-", "linewidth": 0.8}}
-    axis.annotate("ref", (x, y), (-44, 12), ha="right", **note)
+    axis.annotate("ref", (x, y), (-66, 18), ha="right", **note)
     axis.set(xlim=(-0.15, 1.15), ylim=(-0.1, 0.96))
 
 
@@ -93,7 +93,7 @@ def plot_climb(
 ) -> None:
     """Paths of policies that climb the objective from ref, one for each β."""
     figure, (left, right) = new_figure(2, height=4.0)
-    _draw_simplex(left, replies, (0.2, 0.4, 0.6, 0.8, 1.0, 1.2))
+    _draw_simplex(left, replies, (0.3, 0.6, 0.9, 1.2))
     ref = Categorical(logits=replies.ref_logits)
     looks = zip((RED, AMBER, NAVY, TEAL), DASHES, MARKERS, strict=False)
     for (beta, path), (colour, dash, marker) in zip(paths.items(), looks, strict=False):

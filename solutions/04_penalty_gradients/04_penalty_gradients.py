@@ -498,9 +498,10 @@ if ready("on_policy_kl_loss"):
 # that of the KL. The two token-level losses, full-vocabulary KL included, agree with each other
 # and miss the same part: the credit of a token for what comes after it. The last token has no
 # future, and nothing is missed there. Token 1 has the most future and yet misses less than
-# token 2: what counts is how *differently* later tokens cost after each choice, not how many
-# there are. **Predict**: does the error grow with the length of the responses? Twenty random
-# problems at each length.
+# token 2: what counts is how *differently* later tokens cost after each choice, not how many.
+#
+# **Predict**: does the error grow with the length of the responses? Twenty random problems at
+# each length.
 
 # %% demo
 if ready("on_policy_kl_loss"):
