@@ -185,6 +185,30 @@ def advantage_not_constant(logp, old_logp, advantage, kl, mask, beta):
     return -_mean(gain, mask)
 
 
+@penalized_loss.wrong(
+    "A gradient reaches both old_logp and advantage. They are constants: detach them."
+)
+def nothing_detached(logp, old_logp, advantage, kl, mask, beta):
+    return -_mean(_ratio(logp, old_logp, mask) * advantage - beta * kl, mask)
+
+
+@penalized_loss.wrong(
+    "beta was multiplied by the sum of kl, while the gain was averaged. Both are means over the "
+    "real tokens."
+)
+def kl_summed(logp, old_logp, advantage, kl, mask, beta):
+    gain = _ratio(logp, old_logp.detach(), mask) * advantage.detach()
+    return beta * torch.where(mask, kl, 0.0).sum() - _mean(gain, mask)
+
+
+@penalized_loss.wrong(
+    "The gain is masked, kl is not: the penalty is the mean over real tokens and padding alike."
+)
+def kl_not_masked(logp, old_logp, advantage, kl, mask, beta):
+    gain = _ratio(logp, old_logp.detach(), mask) * advantage.detach()
+    return beta * kl.mean() - _mean(gain, mask)
+
+
 @penalized_loss.wrong("The ratio is upside down: this is old over policy. exp(logp − old_logp).")
 def ratio_inverted(logp, old_logp, advantage, kl, mask, beta):
     gain = _ratio(-logp, -old_logp.detach(), mask) * advantage.detach() - beta * kl
@@ -522,6 +546,23 @@ def clip_old_not_constant(logp, old_logp, advantage, epsilon):
 def clip_advantage_not_constant(logp, old_logp, advantage, epsilon):
     ratio = (logp - old_logp.detach()).exp()
     return torch.minimum(ratio * advantage, _bounded(ratio, epsilon) * advantage)
+
+
+@clipped_surrogate.wrong(
+    "A gradient reaches both old_logp and advantage. They are constants: detach them."
+)
+def clip_nothing_detached(logp, old_logp, advantage, epsilon):
+    ratio = (logp - old_logp).exp()
+    return torch.minimum(ratio * advantage, _bounded(ratio, epsilon) * advantage)
+
+
+@clipped_surrogate.wrong(
+    "The value is right, but the clipped promise was detached. Within the bounds the two promises "
+    "are equal and share the gradient, so half of it is lost. clamp needs no detach."
+)
+def clipped_branch_detached(logp, old_logp, advantage, epsilon):
+    ratio, advantage = (logp - old_logp.detach()).exp(), advantage.detach()
+    return torch.minimum(ratio * advantage, _bounded(ratio.detach(), epsilon) * advantage)
 
 
 @clipped_surrogate.wrong("float64 came in and float32 went out: keep the dtype you are given.")
@@ -864,6 +905,29 @@ def summed_over_the_batch(policy, optimizer, observations, actions, advantage, b
 def penalty_summed(policy, optimizer, observations, actions, advantage, beta, n_epochs):
     given = (policy, optimizer, observations, actions, advantage)
     return reference.policy_update(*given, beta * len(actions), n_epochs)
+
+
+@policy_update.wrong(
+    "KL was summed over actions and over the batch, in the loss and in what is returned. Sum over "
+    "actions, then take the mean over the observations, as for the gain."
+)
+def divergence_summed(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    def total(old: Tensor, new: Tensor) -> Tensor:
+        return _kl(old, new).sum()
+
+    def loss(old: Tensor, new: Tensor) -> Tensor:
+        return beta * total(old, new) - _promise(old, new, actions, advantage)
+
+    return _steps(policy, optimizer, observations, n_epochs, loss, total)
+
+
+@policy_update.wrong(
+    "The update is right, but the divergences returned are sums over the batch: return their mean "
+    "over the observations."
+)
+def report_summed(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    return [nats * len(actions) for nats in reference.policy_update(*given)]
 
 
 @policy_update.wrong(
@@ -1211,6 +1275,22 @@ def never_kept(beta, kl, target):
     return beta / 2 if kl < target else beta * 2
 
 
+@adapt_beta.wrong(
+    "Two cases only: whatever is not well below the target doubles beta. Between target / 1.5 and "
+    "1.5 · target it is kept."
+)
+def doubled_otherwise(beta, kl, target):
+    return beta / 2 if kl < target / 1.5 else beta * 2
+
+
+@adapt_beta.wrong(
+    "Two cases only: whatever is not well above the target halves beta. Between target / 1.5 and "
+    "1.5 · target it is kept."
+)
+def halved_otherwise(beta, kl, target):
+    return beta * 2 if kl > 1.5 * target else beta / 2
+
+
 @adapt_beta.wrong("beta was multiplied or divided by 1.5. That is the tolerance: the step is 2.")
 def step_of_one_and_a_half(beta, kl, target):
     return beta / 1.5 if kl < target / 1.5 else beta * 1.5 if kl > 1.5 * target else beta
@@ -1509,8 +1589,8 @@ q05_clip_and_penalty.distractor(
 )
 q05_clip_and_penalty.distractor(
     "D",
-    "They compute different things at about the same cost: one acts on the ratio of the action "
-    "taken, the other on the whole distribution. Neither makes the other cheaper.",
+    "An exact KL does not need the ratio: it looks at every action, the ratio at the one taken. "
+    "And that both are cheap is no reason to use both: they do different things.",
 )
 
 

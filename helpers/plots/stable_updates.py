@@ -16,7 +16,7 @@ from . import COLOURS, DASHES, new_figure, show
 NAVY, RED, TEAL, AMBER, GREY = COLOURS
 MARKERS = "osv^D"
 LOWEST = -8.0  # of the return axis
-GRID_TITLES = {1: "1 epoch: β is idle", 5: "5 epochs", 20: "20 epochs: β decides"}
+GRID_TITLES = {1: "1 epoch: only rounding", 5: "5 epochs", 20: "20 epochs: β decides"}
 GRID_LOWEST = -2.5  # of the grid's; what is below is marked there
 
 
@@ -51,9 +51,10 @@ def plot_losses(
     for (beta, loss), colour, dash in zip(losses.items(), COLOURS, DASHES, strict=False):
         loss = loss.detach().cpu()
         lowest = int(loss.argmin())
-        places.append(f"{distance[lowest]:.2f} at β = {beta:g}")
-        axis.plot(distance, loss, color=colour, linestyle=dash, label=f"β = {beta:g}")
         edge = lowest == len(loss) - 1
+        place = f"none within {distance[-1]:g}" if edge else f"{distance[lowest]:.2f}"
+        places.append(f"{place} at β = {beta:g}")
+        axis.plot(distance, loss, color=colour, linestyle=dash, label=f"β = {beta:g}")
         axis.plot(distance[lowest], loss[lowest], ">" if edge else "o", color=colour, clip_on=False)
     axis.set(
         title="All losses leave old with one slope; the penalty decides where they turn",
@@ -62,7 +63,7 @@ def plot_losses(
         xlim=(0, distance[-1].item()),
     )
     axis.legend()
-    show(figure, f"The lowest points are at a distance of {', '.join(places)}.")
+    show(figure, f"Distance from old at which each loss is lowest: {', '.join(places)}.")
 
 
 def plot_clip(
@@ -128,6 +129,7 @@ def plot_runs(runs: Mapping[str, Sequence[Run]]) -> None:
         for i, run in enumerate(group):
             look = {"color": COLOURS[i], "linestyle": DASHES[i], "linewidth": 1.4}
             left.plot(run.returns, label=f"seed {i}", **look)
+            _mark_below(left, run.returns, COLOURS[i])
             right.semilogy(range(1, len(run.kl) + 1), run.kl, **look)
         drops = [worst_drop(run.returns) for run in group]
         title = f"{name}: worst drop {max(drops):.1f}"
@@ -135,9 +137,19 @@ def plot_runs(runs: Mapping[str, Sequence[Run]]) -> None:
         left.set_ylim(LOWEST, 4)
         title = f"{name}: largest update {max(max(run.kl) for run in group):.2g} nats"
         right.set(title=title, xlabel="update", ylabel="KL(old ‖ policy) (nats)", ylim=limits)
-        left.legend(loc="lower right", ncols=len(group), fontsize=8)
+        figure.legend(loc="outside lower center", ncols=len(group), fontsize=8)
         each = ", ".join(f"{drop:.2f}" for drop in drops)
-        show(figure, f"{name}: the return's greatest fall in one update is, seed by seed, {each}.")
+        below = sum(value < LOWEST for run in group for value in run.returns)
+        marked = f" Arrows: {below} returns below {LOWEST:g}." if below else ""
+        show(
+            figure,
+            f"{name}: the return's greatest fall in one update is, seed by seed, {each}.{marked}",
+        )
+
+
+def _mark_below(axis: Axes, returns: Sequence[float], colour: str) -> None:
+    below = [update for update, value in enumerate(returns) if value < LOWEST]
+    axis.plot(below, [LOWEST] * len(below), "v", color=colour, markersize=8)
 
 
 def worst_drop(returns: Sequence[float]) -> float:
@@ -259,7 +271,7 @@ def plot_scores(record: Mapping[str, Any]) -> None:
         axis.invert_yaxis()
         axis.grid(visible=False, axis="y")
         axis.set_title(title)
-    axes[0].set(xlabel="parcels − falls")
+    axes[0].set(xlabel="parcels − falls (log beyond ±4)")
     axes[0].set_xscale("symlog", linthresh=4)
     axes[0].set_xticks([-30, 0, 3], ["−30", "0", "3"])
     axes[0].minorticks_off()
@@ -298,7 +310,7 @@ def explore_grid(record: Mapping[str, Any]) -> None:
 def _show_grid(record: Mapping[str, Any]) -> None:
     grid = record["grid"]
     epochs, rates = (sorted({row[name] for row in grid}) for name in ("epochs", "rate"))
-    figure, axes = new_figure(len(epochs), height=3.6)
+    figure, axes = new_figure(len(epochs), height=4.2)
     for axis, count in zip(axes, epochs, strict=True):
         for i, rate in enumerate(rates):
             own = [row for row in grid if row["rate"] == rate and row["epochs"] == count]
@@ -324,7 +336,7 @@ def _show_grid(record: Mapping[str, Any]) -> None:
 
 def _draw_rate(axis: Axes, rows: Sequence[Mapping[str, Any]], index: int, label: str) -> None:
     final = torch.tensor([row["final"] for row in rows])
-    place = torch.arange(len(rows)) + 0.12 * (index - 1.5)
+    place = torch.arange(len(rows)) + 0.2 * (index - 1.5)
     low, middle, high = final.amin(1), final.median(1).values, final.amax(1)
     look = {"color": COLOURS[index], "linestyle": DASHES[index]}
     axis.vlines(place, low.clamp(min=GRID_LOWEST), high, color=COLOURS[index], linewidth=1)

@@ -475,7 +475,7 @@ def beta_for_kl(
     log_ref, rewards = ref_logits.detach().double().log_softmax(-1), rewards.detach().double()
     greatest = max(0.0, -log_ref[rewards == rewards.max()].logsumexp(-1).item())
     if not 0 < target_kl < greatest * (1 - 1e-9):
-        raise ValueError(f"no beta: {target_kl:.4g} is not above 0 and below {greatest:.4g} nats")
+        raise ValueError(f"target_kl {target_kl:.4g} is not above 0 and below {greatest:.4g} nats")
     # No reward has a variance above spread²/4, which bounds the KL: this beta is large enough.
     high = math.log(rewards.max() - rewards.min()) - 0.5 * math.log(8 * target_kl)
     low = high - 70.0
