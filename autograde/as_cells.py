@@ -40,8 +40,8 @@ def _gather_answer(answer: Any, parts: dict[str, str]) -> str:
         _gather_function(answer, answer.__name__, parts)
         return _renamed(inspect.getmodule(answer), answer.__name__)
     filled = [answer.func, *answer.args]
-    for number, function in enumerate(filled):
-        _gather_function(function, f"part{number}", parts)
+    for number, held in enumerate(filled):
+        _gather_held(held, f"part{number}", parts)
     return f"lambda *inputs: part0({', '.join(f'part{n}' for n in range(1, len(filled)))}, *inputs)"
 
 
@@ -54,10 +54,7 @@ def _gather_function(function: Any, name: str, parts: dict[str, str]) -> None:
     """Add a function's source under `name`, after what it closes over and what it uses."""
     module, code = inspect.getmodule(function), function.__code__
     for free, held in zip(code.co_freevars, function.__closure__ or (), strict=True):
-        if callable(held.cell_contents):
-            _gather_function(held.cell_contents, free, parts)
-        else:
-            parts[free] = f"{free} = {held.cell_contents!r}"
+        _gather_held(held.cell_contents, free, parts)
     node = _node(module, code.co_firstlineno)
     if isinstance(node, ast.Lambda):
         node = ast.Assign([ast.Name(name, ast.Store())], node, lineno=0)
@@ -67,6 +64,14 @@ def _gather_function(function: Any, name: str, parts: dict[str, str]) -> None:
 @functools.cache
 def _tree(module: ModuleType) -> ast.Module:
     return ast.parse(inspect.getsource(module))
+
+
+def _gather_held(held: Any, name: str, parts: dict[str, str]) -> None:
+    """Add what a function closes over, or is filled in with: another function, or a value."""
+    if callable(held):
+        _gather_function(held, name, parts)
+    else:
+        parts[name] = f"{name} = {held!r}"
 
 
 def _node(module: ModuleType, line: int) -> ast.FunctionDef | ast.Lambda:
