@@ -71,7 +71,8 @@ def _gather_held(held: Any, name: str, parts: dict[str, str]) -> None:
     if callable(held):
         _gather_function(held, name, parts)
     else:
-        parts[name] = f"{name} = {held!r}"
+        value = f"float('{held}')" if isinstance(held, float) else repr(held)  # inf is no name
+        parts[name] = f"{name} = {value}"
 
 
 def _node(module: ModuleType, line: int) -> ast.FunctionDef | ast.Lambda:
