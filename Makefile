@@ -11,7 +11,7 @@ help:
 	@echo "make test      the tests; about 12 minutes"
 	@echo "make coverage  what grading refuses and accepts, by exercise; about 1 minute"
 	@echo "make experiments  record again the runs that lesson 05 plots; about 1 minute"
-	@echo "make bench     what a student waits for: import and check"
+	@echo "make bench     what a student waits for; the divergence term at size, beside TRL; 3 minutes"
 	@echo "make build     make the notebooks from the lessons' sources"
 	@echo "make test-gpu  the exercises' tests on a GPU"
 
@@ -62,6 +62,7 @@ experiments: setup
 
 bench: setup
 	@$(BIN)/python -P tests/bench_student.py
+	@$(BIN)/python -m tests.bench_divergence
 
 lint: setup
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .

@@ -5,8 +5,9 @@ a sandbox. What is no plain value (a network, an optimiser) is described by `mak
 where it is used.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -93,12 +94,75 @@ def _tied(
     return network
 
 
-def _sgd(built: dict[str, Any], of: str, **options: Any) -> torch.optim.Optimizer:
-    return torch.optim.SGD(built[of].parameters(), **options)
+class _SteadyDropout(nn.Dropout):
+    """Dropout with the same mask each time: leaving it on is then one mistake, not many."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x with every other feature set to 0, while training."""
+        if not self.training or self.p == 0:
+            return x
+        kept = torch.arange(x.shape[-1], device=x.device) % 2 == 0
+        return torch.where(kept, x / (1 - self.p), 0.0)
 
 
-def _adam(built: dict[str, Any], of: str, **options: Any) -> torch.optim.Optimizer:
-    return torch.optim.Adam(built[of].parameters(), **options)
+class _LanguageModel(nn.Module):
+    """Dropout in two places, as networks have it: in a module, and in code that asks for the mode.
+
+    state: weights; those of "embedding" give the sizes, and `decay` is a buffer.
+    """
+
+    def __init__(self, state: dict[str, Tensor], dropout: float, tied: bool) -> None:
+        super().__init__()
+        (vocab, width), dtype = state["embedding.weight"].shape, state["decay"].dtype
+        self.dropout = dropout
+        self.embedding = nn.Embedding(vocab, width, dtype=dtype)
+        linear = nn.Linear(width, width, dtype=dtype)
+        self.body = nn.Sequential(_SteadyDropout(dropout), linear, nn.Tanh())
+        self.head = nn.Linear(width, vocab, dtype=dtype)
+        self.register_buffer("decay", torch.ones((), dtype=dtype))
+        self.load_state_dict(state)
+        if tied:
+            self.head.weight = self.embedding.weight
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Logits "batch time vocab" from a decaying sum over the tokens so far."""
+        embedded = self.embedding(tokens)
+        if self.training:
+            embedded = embedded * (1 - self.dropout)
+        time = torch.arange(tokens.shape[1], device=tokens.device)
+        distance = time[:, None] - time
+        weight = torch.where(distance >= 0, self.decay ** distance.clamp(min=0), 0.0)
+        return self.head(weight @ self.body(embedded))
+
+
+def _language_model(
+    _: dict[str, Any],
+    state: dict[str, Tensor],
+    dropout: float = 0.0,
+    tied: bool = False,
+    left_over: float | None = None,
+    evaluating: Sequence[str] = (),
+    frozen: Sequence[str] = (),
+) -> nn.Module:
+    """The language model of `state` in training mode; all of it is trained.
+
+    tied: the head uses the embedding's weights. left_over: what stands in every gradient.
+    evaluating: modules that are in eval mode. frozen: parameters that require no gradient.
+    """
+    network = _LanguageModel(state, dropout, tied)
+    for name in evaluating:
+        network.get_submodule(name).eval()
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(name not in frozen)
+        if left_over is not None:
+            parameter.grad = torch.full_like(parameter, left_over)
+    return network
+
+
+def _optimizer(
+    kind: type[torch.optim.Optimizer], built: dict[str, Any], of: str, **options: Any
+) -> torch.optim.Optimizer:
+    return kind(built[of].parameters(), **options)
 
 
 def _polynomial(
@@ -117,7 +181,9 @@ def _polynomial(
 MAKERS: dict[str, Callable[..., Any]] = {
     "mlp": _mlp,
     "tied": _tied,
-    "sgd": _sgd,
-    "adam": _adam,
+    "language_model": _language_model,
+    "sgd": partial(_optimizer, torch.optim.SGD),
+    "adam": partial(_optimizer, torch.optim.Adam),
+    "adamw": partial(_optimizer, torch.optim.AdamW),
     "polynomial": _polynomial,
 }

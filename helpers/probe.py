@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -18,7 +19,7 @@ import torch
 import torch.autograd.forward_ad
 from torch import Tensor, nn
 
-from .cases import Case, build_inputs
+from .cases import RULES, Case, build_inputs
 
 Answer = dict[str, Any]
 WEIGHTS = (0.5, 1.5)  # of the first and the last of several outputs, where they are differentiated
@@ -104,7 +105,104 @@ def _per_token(function: Callable[..., Any], case: Case) -> Answer:
     return answer | {f"gradient of {name}": found for name, found in gradients.items()}
 
 
+def _frozen_copy(function: Callable[..., Any], case: Case) -> Answer:
+    """Call with `policy`: is what comes back a frozen, independent copy, and policy as it was?
+
+    The case's `tokens` are for the copy. What was found is listed by name, under the part of
+    the exercise that it belongs to; a right answer has empty lists.
+    """
+    inputs = build_inputs(case.inputs, ())
+    policy, tokens = inputs["policy"], inputs["tokens"]
+    before = _standing(policy)
+    copy = function(policy)
+    if not isinstance(copy, nn.Module):
+        return dict(_observe("value", copy))
+    trained = [name for name, p in copy.named_parameters() if p.requires_grad]
+    answer: Answer = {
+        "value 'policy as it was': what has changed": _changes(before, policy),
+        "value 'eval mode': modules in training mode": _training(copy),
+        "value 'no gradients': parameters that require one": trained,
+    }
+    with torch.no_grad():
+        answer["value"] = _plain_tensor(copy.eval()(tokens).clone())
+    answer["value 'independent': what moves with the policy"] = _moves_with(policy, copy)
+    answer["value 'independent': what the policy moves with it"] = _moves_with(copy, policy)
+    return answer
+
+
+def _standing(network: nn.Module) -> dict[str, Any]:
+    """All that a caller may care for in a network, by name."""
+    found: dict[str, Any] = {f"mode of {_named(n)}": m.training for n, m in network.named_modules()}
+    for name, parameter in network.named_parameters():
+        found[f"requires_grad of {name}"] = parameter.requires_grad
+        grad = parameter.grad
+        found[f"gradient of {name}"] = None if grad is None else grad.clone()
+    return found | {name: value.detach().clone() for name, value in _state(network).items()}
+
+
+def _changes(before: dict[str, Any], network: nn.Module) -> list[str]:
+    after = _standing(network)
+    return [what for what, was in before.items() if not _equal(was, after.get(what))]
+
+
+def _named(module: str) -> str:
+    return module or "the whole"
+
+
+def _training(network: nn.Module) -> list[str]:
+    return [_named(name) for name, module in network.named_modules() if module.training]
+
+
+def _state(network: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers, each once."""
+    return dict([*network.named_parameters(), *network.named_buffers()])
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return _same_bytes(one, other)
+    return type(one) is type(other) and one == other
+
+
+def _moves_with(moved: nn.Module, watched: nn.Module) -> list[str]:
+    """What changes in `watched` when every number in `moved` does."""
+    before = {name: value.detach().clone() for name, value in _state(watched).items()}
+    with torch.inference_mode():  # a copy made in that mode can be changed there only
+        for value in _state(moved).values():
+            value.add_(1)
+    return [name for name, now in _state(watched).items() if not _same_bytes(before[name], now)]
+
+
+def _train(function: Callable[..., Any], case: Case, steps: int) -> Answer:
+    """Call `steps` times with the same inputs; observe each answer, the policy, and `ref`.
+
+    Whether the numbers are plain ones is seen in cases of the rules alone.
+    """
+    inputs = build_inputs(case.inputs, ())
+    before = {name: value.clone() for name, value in _tensors(inputs)}
+    ref_before = _standing(inputs["ref"])
+    answer: Answer = {}
+    for step in range(steps):
+        value = function(**inputs) if _takes(function, inputs) else function(*inputs.values())
+        when = f" at step {step + 1}" if steps > 1 else ""
+        answer |= {what + when: found for what, found in _observe("value", value)}
+        if case.part == RULES and isinstance(value, dict):
+            tensors = [k for k in ("loss", "kl") if isinstance(value.get(k), Tensor)]
+            answer["tensors in place of numbers"] = tensors
+    answer["changed inputs"] = [
+        name for name, now in _tensors(inputs) if not _same_bytes(before[name], now)
+    ]
+    moved = [parameter.detach().flatten() for parameter in inputs["policy"].parameters()]
+    answer["the policy's parameters, in a row"] = torch.cat(moved)
+    changes = _changes(ref_before, inputs["ref"])
+    answer["what has changed in ref"] = [c for c in changes if not c.startswith("requires_grad")]
+    return answer
+
+
 PROBES: dict[str, Callable[[Any, Case], Answer]] = {
+    "frozen_copy": _frozen_copy,
+    "train": partial(_train, steps=1),
+    "train_thrice": partial(_train, steps=3),
     "call": _call,
     "quiz": _quiz,
     "without_autograd": _without_autograd,
@@ -130,7 +228,7 @@ def _observe(path: str, value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, Tensor):
         return [(path, _plain_tensor(value))]
     if isinstance(value, bool | int | float | str):
-        return [(path, value)]
+        return [(path, "nan" if value != value else value)]  # as a word, nan is like itself
     if hasattr(value, "__array__") and hasattr(value, "dtype"):  # numpy's arrays and numbers
         return [(path, {KIND: "numpy", "tensor": torch.as_tensor(value)})]
     return [(path, {KIND: type(value).__name__})]

@@ -2,7 +2,9 @@
 
 from ..exercise import Exercise
 from . import (
+    case_study,
     divergence,
+    language_model,
     penalized_objective,
     penalty_gradients,
     policy_updates,
@@ -17,6 +19,8 @@ LESSONS = {
     "03_penalized_objective": penalized_objective,
     "04_penalty_gradients": penalty_gradients,
     "05_stable_updates": stable_updates,
+    "06_language_model": language_model,
+    "07_case_study": case_study,
 }
 
 

@@ -3,7 +3,10 @@
 Instructors only: a student's bundle and the sandbox that runs student code do not hold this folder.
 """
 
+from .case_study import *  # noqa: F403
+from .chunked import *  # noqa: F403
 from .divergence import *  # noqa: F403
+from .language_model import *  # noqa: F403
 from .penalized_objective import *  # noqa: F403
 from .penalty_gradients import *  # noqa: F403
 from .policy_updates import *  # noqa: F403

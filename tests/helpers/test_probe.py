@@ -1,8 +1,10 @@
 """What a function did is written down whole: values, gradients, changed inputs, exceptions."""
 
+import copy
+
 import torch
 
-from helpers.cases import Case, make
+from helpers.cases import Case, build_inputs, make
 from helpers.probe import ask
 from helpers.shapes import shaped
 
@@ -126,3 +128,76 @@ def test_a_token_loss_is_graded_by_its_expectation():
     divergence = (log_policy.exp() * (log_policy - ref.log_softmax(-1))).sum()
     wanted = torch.autograd.grad(divergence, policy)[0]
     assert torch.allclose(other["gradient of logits"], wanted, atol=1e-12)
+
+
+def language_model(**options):
+    state = {
+        "embedding.weight": torch.randn(3, 4, generator=torch.Generator().manual_seed(0)),
+        "body.1.weight": torch.eye(4),
+        "body.1.bias": torch.zeros(4),
+        "head.weight": torch.ones(3, 4) * torch.arange(3.0)[:, None],
+        "head.bias": torch.zeros(3),
+        "decay": torch.tensor(0.5),
+    }
+    return make("language_model", state=state, **options)
+
+
+TOKENS = torch.tensor([[0, 1, 2, 1]])
+
+
+def test_the_small_language_model_looks_back_only_and_has_dropout_in_two_places():
+    policy = build_inputs({"policy": language_model(dropout=0.5)}, ())["policy"]
+    changed = TOKENS.clone()
+    changed[0, 2] = 0
+    logits = policy.eval()(TOKENS)
+    assert torch.equal(logits[:, :2], policy(changed)[:, :2])
+    assert not torch.equal(logits[:, 2:], policy(changed)[:, 2:])
+    policy.training = True
+    outer = policy(TOKENS)
+    policy.train()
+    assert torch.equal(policy(TOKENS), policy(TOKENS))  # the same mask each time
+    assert not torch.equal(policy(TOKENS), outer)
+    assert not torch.equal(outer, logits)
+
+
+def test_what_a_frozen_copy_shares_and_what_was_done_to_the_policy_is_listed():
+    def halfway(policy):
+        ref = copy.deepcopy(policy.eval())
+        ref.head.weight.data = policy.head.weight.data
+        ref.head.requires_grad_(False)
+        ref.body.train()
+        return ref
+
+    answer = one(halfway, probe="frozen_copy", policy=language_model(), tokens=TOKENS)
+    moved = answer["value 'independent': what moves with the policy"]
+    assert moved == ["head.weight"]
+    modes = answer["value 'eval mode': modules in training mode"]
+    assert modes == ["body", "body.0", "body.1", "body.2"]
+    trained = answer["value 'no gradients': parameters that require one"]
+    assert trained == ["embedding.weight", "body.1.weight", "body.1.bias"]
+    assert "mode of the whole" in answer["value 'policy as it was': what has changed"]
+
+
+def test_steps_are_taken_in_a_row_and_ref_is_looked_at():
+    def step(policy, ref, optimizer, tokens):
+        optimizer.zero_grad()
+        loss = policy(tokens).sum() + ref(tokens).sum()
+        loss.backward()
+        optimizer.step()
+        ref.train()
+        return {"loss": loss.item(), "kl": float("nan")}
+
+    inputs = {
+        "policy": language_model(),
+        "ref": language_model(evaluating=("",)),
+        "optimizer": make("adamw", of="policy", lr=0.1),
+        "tokens": TOKENS,
+    }
+    answer = one(step, probe="train_thrice", **inputs)
+    losses = [answer[f"value 'loss' at step {n}"] for n in (1, 2, 3)]
+    assert losses[0] > losses[1] > losses[2]
+    assert answer["value 'kl' at step 1"] == "nan"
+    changes = answer["what has changed in ref"]
+    assert "gradient of head.bias" in changes
+    assert "mode of the whole" in changes
+    assert "head.bias" not in changes

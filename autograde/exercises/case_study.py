@@ -1,0 +1,1034 @@
+"""Exercises of lesson 07: how much divergence a proxy is worth, and what went wrong in a run."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from helpers.cases import RULES, VALUES, Case
+from helpers.compare import NUMBER
+
+from ..draw import Draw
+from ..exercise import Exercise, Quiz, tensor
+
+LEFT_OUT = "runs without divergence"
+REFUSED = "nothing to fit"
+NO_PEAK = "no peak"
+FITS_FLOAT32 = {"rtol": 1e-3, "atol": 1e-3}  # normal equations solved in float32 are right too
+FITS_FLOAT64 = {"rtol": 1e-6, "atol": 1e-6}
+
+Pair = tuple[float, float]
+
+
+# --- fit_overoptimization ------------------------------------------------------------------------
+
+fit_overoptimization = Exercise(
+    "fit_overoptimization",
+    parts={VALUES: 3, LEFT_OUT: 1, REFUSED: 2, RULES: 1},
+    hints=(
+        "d · (alpha − b · log d) is not linear in d, but it is linear in alpha and b: each run is "
+        "one equation with two unknowns. What are the two numbers that multiply them?",
+        "alpha is multiplied by d and b by −d · log d. Choose the runs above 0 first; then the "
+        "least squares of several equations in two unknowns is a job for torch.linalg.lstsq. "
+        "Before it, look at how many different kl are left.",
+        "Stack the two columns, d and −d · log d, to a matrix with a row for each run left, in "
+        "float64; lstsq wants gold as a column too, and its .solution holds alpha, then b. "
+        "A ValueError is due when .unique() of the kl left has fewer than two entries.",
+    ),
+)
+
+
+@fit_overoptimization.by_hand
+def _() -> Iterator[Case]:
+    e = math.e
+    known = (
+        ("kl (1, e²), gold (2, e): alpha 2, b 1", (1.0, e**2), (2.0, e)),
+        ("kl (1, 1/4), gold (1, 1/2): b 0", (1.0, 0.25), (1.0, 0.5)),
+        ("kl (e², 1), gold (4e, 3): b −1, the curve bends upwards", (e**2, 1.0), (4 * e, 3.0)),
+        ("two runs at one kl, which agree on average: 2, 1", (1, 1, e**2), (1.5, 2.5, e)),
+        ("three equations that no curve solves", (1, 4, 25), (1.5, 1.0, 0.5)),
+    )
+    for title, kl, gold in known:
+        yield _runs(title, tensor(*kl), tensor(*gold))
+    yield _runs("kl 0 beside 1 and e²: 2, 1", tensor(0, e**2, 1), tensor(0.3, e, 2), LEFT_OUT)
+    below = tensor(1, -0.5, e**2, -3)
+    yield _runs("estimates of kl below 0", below, tensor(2, 0.7, e, -1.2), LEFT_OUT)
+    yield from _nothing_to_fit()
+
+
+def _nothing_to_fit() -> Iterator[Case]:
+    hopeless = (
+        ("no run at all", (), ()),
+        ("one run", (2.0,), (1.0,)),
+        ("two runs, one of them at kl 0", (2.0, 0.0), (1.0, 0.2)),
+        ("three runs, two of them below 0", (-1.0, 2.0, -0.1), (0.4, 1.0, 0.2)),
+        ("no run above 0", (0.0, -0.5, -1.0), (0.1, 0.3, -0.2)),
+        ("two runs at one kl", (2.0, 2.0), (1.0, 1.4)),
+        ("three runs at kl 1, where log d is 0", (1.0, 1.0, 1.0), (1.0, 1.4, 0.9)),
+        ("seven runs at kl 0.7", (0.7,) * 7, (1.0, 1.4, 0.9, 1.1, 1.3, 0.8, 1.2)),
+        ("two runs at one kl and one at 0", (3.0, 0.0, 3.0), (1.0, 0.2, 1.4)),
+    )
+    for title, kl, gold in hopeless:
+        yield _runs(title, tensor(*kl), tensor(*gold), REFUSED)
+
+
+def _runs(title: str, kl: Tensor, gold: Tensor, part: str = VALUES) -> Case:
+    tolerance = FITS_FLOAT64 if kl.dtype == torch.float64 else FITS_FLOAT32
+    return Case(title, {"kl": kl, "gold": gold}, part, **tolerance)
+
+
+@fit_overoptimization.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    def noisy(
+        runs: int, low: float = 0.3, high: float = 6.0, dtype: torch.dtype = torch.float32
+    ) -> tuple[Tensor, Tensor]:
+        """kl and gold of runs in no order, their d spread over low … high, noise upon the curve."""
+        edges = torch.linspace(low, high, runs + 1, dtype=torch.float64)
+        d = edges[:-1] + edges.diff() * draw.uniform(runs, low=0.1, high=0.9, dtype=torch.float64)
+        d = d[torch.randperm(runs, generator=draw.generator)]
+        alpha, b = draw.uniform(low=0.8, high=1.6), draw.uniform(low=0.3, high=0.9)
+        noise = draw.normal(runs, scale=0.5, dtype=torch.float64)
+        noise = noise + 0.5 * torch.linspace(1, -1, runs, dtype=torch.float64).pow(2)
+        return (d * d).to(dtype), (d * (alpha - b * d.log()) + noise).to(dtype)
+
+    yield _runs("8 runs with noise", *noisy(8))
+    yield _runs("24 runs with noise", *noisy(24))
+    yield _runs("5 runs, all within 1 nat", *noisy(5, 0.2, 1.0))
+    kl, gold = noisy(6, 1.0, 9.0)
+    yield _runs("gold below 0 everywhere", kl, gold - gold.max() - 1.0)
+    kl, gold = noisy(7)
+    spread = kl.repeat(2), torch.cat([gold, gold + draw.normal(7)])
+    yield _runs("every kl twice, as of two seeds", *spread)
+    kl, gold = noisy(7)
+    kl[draw.integers(1, below=7)] = 0.0
+    yield _runs("one of 7 runs at kl 0", kl, gold + 1.0, LEFT_OUT)
+    kl, gold = noisy(9)
+    kl[:2], kl[5:7] = tensor(0.0, -0.3), -kl[5:7]
+    yield _runs("4 of 9 runs at kl 0 or below", kl, gold + 1.0, LEFT_OUT)
+    yield _runs("float64", *noisy(9, dtype=torch.float64), RULES)
+    # Close together the two columns are nearly parallel, and the digits of float64 are needed.
+    for near in (10.0, 3.0):
+        kl, gold = noisy(9, near * 0.998, near * 1.002, torch.float64)
+        yield _runs(f"float64, d near {near:g}", kl, gold, RULES)
+
+
+def _columns(kl: Tensor, gold: Tensor) -> tuple[Tensor, Tensor]:
+    """d and gold of the runs above 0, in float64, with the right refusals."""
+    kept = kl > 0
+    if kl[kept].unique().numel() < 2:
+        raise ValueError("nothing to fit")
+    return kl[kept].double().sqrt(), gold[kept].double()
+
+
+def _least_squares(columns: list[Tensor], target: Tensor, weight: Tensor | float = 1.0) -> list:
+    """Coefficients of the columns, by least squares of the errors times `weight`."""
+    design = torch.stack(columns, dim=1).double() * torch.as_tensor(weight).reshape(-1, 1)
+    found = torch.linalg.lstsq(design, (target.double() * weight)[:, None])
+    return found.solution[:, 0].tolist()
+
+
+def _solved(d: Tensor, gold: Tensor, weight: Tensor | float = 1.0) -> Pair:
+    alpha, b = _least_squares([d, -d * d.log()], gold, weight)
+    return alpha, b
+
+
+@fit_overoptimization.wrong(
+    "This is a straight line through gold/d against log d, every run counting alike. It has other "
+    "errors in mind: those of gold/d, in which a run near ref weighs most. Asked are the least "
+    "squares of gold itself: fit gold with the columns d and −d · log d, or weigh each run by d²."
+)
+def line_through_the_quotients(kl, gold):
+    d, gold = _columns(kl, gold)
+    return _solved(d, gold, 1 / d)
+
+
+@fit_overoptimization.wrong(
+    "Squared errors of gold/d were weighed by d. Weigh them by d²: that is what turns them into "
+    "errors of gold. (np.polyfit's w multiplies errors before they are squared: there w is d.)"
+)
+def quotients_weighed_by_d(kl, gold):
+    d, gold = _columns(kl, gold)
+    return _solved(d, gold, d**-0.5)
+
+
+@fit_overoptimization.wrong(
+    "Each run's error was weighed once more by d: far runs count too much. np.polyfit multiplies "
+    "errors by w before it squares them, so with gold/d as its target w is d, not d²; with gold as "
+    "the target there is no weight at all."
+)
+def weighed_too_much(kl, gold):
+    d, gold = _columns(kl, gold)
+    return _solved(d, gold, d)
+
+
+@fit_overoptimization.wrong(
+    "log kl stands in place of log d. As log kl = 2 · log d, this halves b: take the logarithm of "
+    "d = √kl."
+)
+def log_of_kl(kl, gold):
+    d, gold = _columns(kl, gold)
+    alpha, b = _solved(d, gold)
+    return alpha, b / 2
+
+
+@fit_overoptimization.wrong(
+    "The square root is missing: kl was used for d, in the factor and in the logarithm. d = √kl."
+)
+def root_forgotten(kl, gold):
+    d, gold = _columns(kl, gold)
+    return _solved(d * d, gold)
+
+
+@fit_overoptimization.wrong(
+    "The factor in front of the bracket is kl here. It is d = √kl, inside and outside."
+)
+def kl_as_the_factor(kl, gold):
+    d, gold = _columns(kl, gold)
+    alpha, b = _least_squares([d * d, -d * d * d.log()], gold)
+    return alpha, b
+
+
+@fit_overoptimization.wrong(
+    "The factor d is missing: this fits gold = alpha − b · log d. The bracket is multiplied by d."
+)
+def factor_forgotten(kl, gold):
+    d, gold = _columns(kl, gold)
+    alpha, b = _least_squares([torch.ones_like(d), -d.log()], gold)
+    return alpha, b
+
+
+@fit_overoptimization.wrong(
+    "d multiplies alpha only: this fits gold = alpha · d − b · log d. The factor d stands in front "
+    "of the whole bracket, so b goes with d · log d."
+)
+def factor_on_alpha_only(kl, gold):
+    d, gold = _columns(kl, gold)
+    alpha, b = _least_squares([d, -d.log()], gold)
+    return alpha, b
+
+
+@fit_overoptimization.wrong(
+    "This is Gao's form for best-of-n, d · (alpha − b · d). The one for reinforcement learning, "
+    "asked here, has log d in the bracket."
+)
+def best_of_n_form(kl, gold):
+    d, gold = _columns(kl, gold)
+    alpha, b = _least_squares([d, -d * d], gold)
+    return alpha, b
+
+
+@fit_overoptimization.wrong(
+    "An intercept was fitted too, a third unknown. The curve goes through 0 at d = 0: the columns "
+    "are d and −d · log d, and no column of ones."
+)
+def intercept_added(kl, gold):
+    d, gold = _columns(kl, gold)
+    alpha, b, _ = _least_squares([d, -d * d.log(), torch.ones_like(d)], gold)
+    return alpha, b
+
+
+@fit_overoptimization.wrong(
+    "b has the wrong sign: the form *subtracts* b · log d, so the column that goes with b is "
+    "−d · log d."
+)
+def sign_of_b_turned(kl, gold):
+    alpha, b = _solved(*_columns(kl, gold))
+    return alpha, -b
+
+
+@fit_overoptimization.wrong("The order is swapped: return alpha first, then b.")
+def order_swapped(kl, gold):
+    alpha, b = _solved(*_columns(kl, gold))
+    return b, alpha
+
+
+@fit_overoptimization.wrong(
+    "The logarithm is to base 10. log is the natural one everywhere in this course."
+)
+def log_to_base_ten(kl, gold):
+    alpha, b = _solved(*_columns(kl, gold))
+    return alpha, b * math.log(10)
+
+
+@fit_overoptimization.wrong(
+    "The logarithm is to base 2. log is the natural one everywhere in this course."
+)
+def log_to_base_two(kl, gold):
+    alpha, b = _solved(*_columns(kl, gold))
+    return alpha, b * math.log(2)
+
+
+@fit_overoptimization.wrong(
+    "log1p, the logarithm of 1 + d, is another curve. Leave out the runs at kl 0 or below and take "
+    "log d itself."
+)
+def log_of_one_more(kl, gold):
+    d, gold = _columns(kl, gold)
+    alpha, b = _least_squares([d, -d * d.log1p()], gold)
+    return alpha, b
+
+
+@fit_overoptimization.wrong(
+    "b comes out negated and alpha too: the left side is −gold, or both columns are turned."
+)
+def both_signs_turned(kl, gold):
+    alpha, b = _solved(*_columns(kl, gold))
+    return -alpha, -b
+
+
+@fit_overoptimization.wrong(
+    "alpha and b were fitted one after the other: alpha alone first, b to what was left. The two "
+    "columns overlap, so both have to be found at once."
+)
+def one_after_the_other(kl, gold):
+    d, gold = _columns(kl, gold)
+    alpha = (d @ gold / (d @ d)).item()
+    column = -d * d.log()
+    return alpha, (column @ (gold - alpha * d) / (column @ column)).item()
+
+
+@fit_overoptimization.wrong(
+    "Only two of the runs were used, the nearest and the farthest: the curve goes through them and "
+    "ignores the rest. Least squares take all runs into account."
+)
+def first_and_last_only(kl, gold):
+    d, gold = _columns(kl, gold)
+    ends = [int(d.argmin()), int(d.argmax())]
+    return _solved(d[ends], gold[ends])
+
+
+@fit_overoptimization.wrong(
+    "kl was sorted and gold was not: each kl now stands beside another run's gold."
+)
+def only_kl_sorted(kl, gold):
+    d, gold = _columns(kl, gold)
+    return _solved(d.sort().values, gold)
+
+
+@fit_overoptimization.wrong(
+    "gold was shifted so that its first run has 0. It comes as a gain over ref already, and the "
+    "first run is a run like the others."
+)
+def gold_shifted(kl, gold):
+    d, gold = _columns(kl, gold)
+    return _solved(d, gold - gold[0])
+
+
+@fit_overoptimization.wrong(
+    "Runs at kl 0 or below were not left out: √kl or log d is nan or −inf there, and one such run "
+    "spoils the whole fit."
+)
+def nothing_left_out(kl, gold):
+    return _solved_unseen(kl, gold)
+
+
+def _solved_unseen(kl: Tensor, gold: Tensor) -> Pair:
+    """Normal equations of whatever runs there are, nan included."""
+    if kl.unique().numel() < 2:
+        raise ValueError("nothing to fit")
+    d, gold = kl.double().sqrt(), gold.double()
+    design = torch.stack([d, -d * d.log()], dim=1)
+    alpha, b = torch.linalg.solve(design.T @ design, design.T @ gold).tolist()
+    return alpha, b
+
+
+@fit_overoptimization.wrong(
+    "Runs below 0 were left out, but those at exactly 0 were kept: log 0 is −inf and 0 · (−inf) is "
+    "nan. Keep the runs with kl > 0."
+)
+def zero_kept(kl, gold):
+    return _solved_unseen(kl[kl >= 0], gold[kl >= 0])
+
+
+@fit_overoptimization.wrong(
+    "kl was raised to a small number where it is 0 or below, and those runs still count: so a "
+    "single real run beside one at 0 gets a curve, through nothing but noise. Leave them out."
+)
+def clamped(kl, gold):
+    raised = kl.double().clamp(min=1e-8)
+    if raised.unique().numel() < 2:
+        raise ValueError("nothing to fit")
+    return _solved(raised.sqrt(), gold)
+
+
+@fit_overoptimization.wrong(
+    "kl was raised to 0.001 where it is less: that invents a place for runs that have none, and "
+    "they pull at the curve. Leave out the runs at kl 0 or below."
+)
+def clamped_far(kl, gold):
+    raised = kl.double().clamp(min=1e-3)
+    if raised.unique().numel() < 2:
+        raise ValueError("nothing to fit")
+    return _solved(raised.sqrt(), gold)
+
+
+@fit_overoptimization.wrong(
+    "The sign of kl was dropped. An estimate below 0 says that the divergence is too small to "
+    "measure, not that it is large: leave the run out."
+)
+def sign_of_kl_dropped(kl, gold):
+    return _solved(*_columns(kl.abs(), gold))
+
+
+@fit_overoptimization.wrong(
+    "A run at kl 0 or below was answered with an exception. Leave such runs out and fit the rest."
+)
+def refused_in_place_of_left_out(kl, gold):
+    if (kl <= 0).any():
+        raise ValueError("kl must be above 0")
+    return _solved(*_columns(kl, gold))
+
+
+@fit_overoptimization.wrong(
+    "Runs near ref were left out too: this keeps kl ≥ 1 only. Every run with kl > 0 counts."
+)
+def only_from_one_nat(kl, gold):
+    near = (kl > 0) & (kl < 1)
+    if kl[~near & (kl > 0)].unique().numel() < 2:
+        return _solved(*_columns(kl, gold))
+    return _solved(*_columns(kl[~near], gold[~near]))
+
+
+@fit_overoptimization.wrong(
+    "Nothing is refused. Fewer than two runs above 0, or all of them at one kl, leave alpha and b "
+    "open: no numbers, not even nan or 0, are an answer then. Raise ValueError for both."
+)
+def nothing_refused(kl, gold):
+    kept = kl > 0
+    return _lenient(kl[kept], gold[kept])
+
+
+def _lenient(kl: Tensor, gold: Tensor) -> Pair:
+    """The shortest of all coefficients that fit, when there are many."""
+    d = kl.double().sqrt()
+    design = torch.stack([d, -d * d.log()], dim=1)
+    alpha, b = (torch.linalg.pinv(design) @ gold.double()).tolist()
+    return alpha, b
+
+
+@fit_overoptimization.wrong(
+    "Runs that all stand at one kl were fitted: one place tells how high a curve is, not how it "
+    "bends, so that many pairs of alpha and b do equally well. Raise ValueError."
+)
+def one_kl_fitted(kl, gold):
+    kept = kl > 0
+    if kept.sum() < 2:
+        raise ValueError("fewer than two runs")
+    return _lenient(kl[kept], gold[kept])
+
+
+@fit_overoptimization.wrong(
+    "A single run, or none, was fitted: two unknowns need two runs. Raise ValueError when fewer "
+    "than two are left."
+)
+def too_few_fitted(kl, gold):
+    kept = kl > 0
+    if kept.sum() > 1 and kl[kept].unique().numel() < 2:
+        raise ValueError("all runs at one kl")
+    return _lenient(kl[kept], gold[kept])
+
+
+@fit_overoptimization.wrong(
+    "The runs were counted before those at kl 0 or below were left out. Leave out first, then see "
+    "whether two different kl remain."
+)
+def counted_too_early(kl, gold):
+    if kl.unique().numel() < 2:
+        raise ValueError("nothing to fit")
+    kept = kl > 0
+    return _lenient(kl[kept], gold[kept])
+
+
+@fit_overoptimization.wrong(
+    "Whether all runs are at one kl was looked at before those at 0 or below were left out: a run "
+    "at 0 makes the rest look various. Leave out first."
+)
+def one_kl_looked_for_too_early(kl, gold):
+    kept = kl > 0
+    if kept.sum() < 2 or kl.unique().numel() < 2:
+        raise ValueError("nothing to fit")
+    return _lenient(kl[kept], gold[kept])
+
+
+@fit_overoptimization.wrong(
+    "One kl was recognised by a determinant of exactly 0. After rounding it seldom is, and what "
+    "comes out is noise divided by noise: compare the kl themselves."
+)
+def determinant_compared_with_zero(kl, gold):
+    kept = kl > 0
+    d, gold = kl[kept].double().sqrt(), gold[kept].double()
+    if len(d) < 2:
+        raise ValueError("fewer than two runs")
+    column = d * d.log()
+    dd, dc, cc = (d * d).sum(), (d * column).sum(), (column * column).sum()
+    determinant = dd * cc - dc * dc
+    if determinant == 0:
+        raise ValueError("all runs at one kl")
+    dg, cg = (d * gold).sum(), (column * gold).sum()
+    alpha, b = (cc * dg - dc * cg) / determinant, (dc * dg - dd * cg) / determinant
+    return alpha.item(), b.item()
+
+
+@fit_overoptimization.wrong(
+    "Refusing was left to the solver. Where its matrix is exactly singular it raises an error of "
+    "its own, which is no ValueError, and where rounding makes it nearly so it answers with noise. "
+    "Look at the kl that are left, and raise ValueError yourself."
+)
+def left_to_the_solver(kl, gold):
+    kept = kl > 0
+    d = kl[kept].double().sqrt()
+    design = torch.stack([d, -d * d.log()], dim=1)
+    alpha, b = torch.linalg.solve(design.T @ design, design.T @ gold[kept].double()).tolist()
+    return alpha, b
+
+
+@fit_overoptimization.wrong(
+    "None was returned where there is nothing to fit. Raise ValueError, as the docstring says."
+)
+def none_returned(kl, gold):
+    if kl[kl > 0].unique().numel() < 2:
+        return None
+    return _solved(*_columns(kl, gold))
+
+
+@fit_overoptimization.wrong(
+    "An assertion refuses what cannot be fitted. The contract is a ValueError: assertions vanish "
+    "under python -O."
+)
+def asserted(kl, gold):
+    assert kl[kl > 0].unique().numel() > 1, "nothing to fit"
+    return _solved(*_columns(kl, gold))
+
+
+@fit_overoptimization.wrong(
+    "At least three runs were demanded. Two different kl are enough for two unknowns."
+)
+def three_runs_demanded(kl, gold):
+    if (kl > 0).sum() < 3:
+        raise ValueError("fewer than three runs")
+    return _solved(*_columns(kl, gold))
+
+
+@fit_overoptimization.wrong(
+    "Two runs at one kl were refused although others stand elsewhere. Only when *all* are at one "
+    "kl is there nothing to fit; several seeds at one kl are welcome."
+)
+def repeats_refused(kl, gold):
+    kept = kl[kl > 0]
+    if kept.unique().numel() < max(len(kept), 2):
+        raise ValueError("a kl stands twice")
+    return _solved(*_columns(kl, gold))
+
+
+@fit_overoptimization.wrong(
+    "Of several runs at one kl only the last was kept, as a dict from kl to gold does. They are "
+    "all measurements: keep them all."
+)
+def repeats_dropped(kl, gold):
+    last = dict(zip(kl.tolist(), gold.tolist(), strict=True))
+    kl, gold = (torch.tensor(list(x), dtype=kl.dtype) for x in (last.keys(), last.values()))
+    return _solved(*_columns(kl, gold))
+
+
+@fit_overoptimization.wrong(
+    "One tensor came back. Return two plain numbers, alpha and b: .tolist() or .item() gives them."
+)
+def one_tensor(kl, gold):
+    return torch.tensor(_solved(*_columns(kl, gold)))
+
+
+@fit_overoptimization.wrong(
+    "alpha and b came back in tensors of shape (1,), not as plain numbers in the shape of the "
+    "solution: two nested lists or columns. Take the numbers out with .item() or .tolist()."
+)
+def nested(kl, gold):
+    alpha, b = _solved(*_columns(kl, gold))
+    return [alpha], [b]
+
+
+@fit_overoptimization.wrong(
+    "float64 came in and was rounded to float32 on the way. Where the two columns are nearly "
+    "parallel a fit needs all the digits there are: keep the dtype, or go to float64 always."
+)
+def rounded_to_float32(kl, gold):
+    return _solved(*_columns(kl.float(), gold.float()))
+
+
+@fit_overoptimization.wrong(
+    "The root was taken in place: the caller's kl is another one afterwards. Compute a new tensor."
+)
+def root_taken_in_place(kl, gold):
+    answer = _solved(*_columns(kl, gold))
+    kl.sqrt_()
+    return answer
+
+
+@fit_overoptimization.wrong(
+    "The caller's kl was clamped in place: it is another one afterwards. Compute a new tensor."
+)
+def clamped_in_place(kl, gold):
+    answer = _solved(*_columns(kl, gold))
+    kl.clamp_(min=1e-3)
+    return answer
+
+
+@fit_overoptimization.right
+def normal_equations(kl, gold):
+    gold, kl = gold[kl > 0].double(), kl[kl > 0].double()
+    if len(kl) < 2 or kl.min() == kl.max():
+        raise ValueError("nothing to fit")
+    d = kl**0.5
+    design = torch.stack((d, -0.5 * d * kl.log()), dim=-1)
+    return tuple(torch.linalg.solve(design.mT @ design, design.mT @ gold).tolist())
+
+
+@fit_overoptimization.right
+def numpy_lstsq(kl, gold):
+    kept = [(k, g) for k, g in zip(kl.tolist(), gold.tolist(), strict=True) if k > 0]
+    if len({k for k, _ in kept}) < 2:
+        raise ValueError("nothing to fit")
+    d, target = np.sqrt([k for k, _ in kept]), np.array([g for _, g in kept])
+    (alpha, b), *_ = np.linalg.lstsq(np.column_stack([d, -d * np.log(d)]), target, rcond=None)
+    return alpha, b
+
+
+@fit_overoptimization.right
+def weighted_polyfit(kl, gold):
+    kept = (kl > 0).numpy()
+    kl, gold = kl.numpy()[kept].astype("float64"), gold.numpy()[kept].astype("float64")
+    if kl.size < 2 or np.ptp(kl) == 0:
+        raise ValueError("nothing to fit")
+    d = np.sqrt(kl)
+    slope, intercept = np.polyfit(np.log(d), gold / d, 1, w=d)
+    return float(intercept), -float(slope)
+
+
+@fit_overoptimization.right
+def explicit_sums(kl, gold):
+    runs = [(math.sqrt(k), g) for k, g in zip(kl.tolist(), gold.tolist(), strict=True) if k > 0]
+    if not runs or all(d == runs[0][0] for d, _ in runs):
+        raise ValueError("nothing to fit")
+    weight = sum(d * d for d, _ in runs)  # a weighted line through gold/d against log d
+    x_mean = sum(d * d * math.log(d) for d, _ in runs) / weight
+    y_mean = sum(d * g for d, g in runs) / weight
+    above = sum(d * d * (math.log(d) - x_mean) * (g / d - y_mean) for d, g in runs)
+    below = sum(d * d * (math.log(d) - x_mean) ** 2 for d, _ in runs)
+    return y_mean - above / below * x_mean, -above / below
+
+
+@fit_overoptimization.right
+def rows_of_zeros(kl, gold):
+    # A run left out is an equation 0 = 0; xlogy(0, 0) is 0.
+    d = torch.where(kl > 0, kl, 0.0).double().sqrt()
+    if torch.unique(d[d > 0]).numel() <= 1:
+        raise ValueError("nothing to fit")
+    design = torch.stack([d, -torch.xlogy(d, d)], dim=1)
+    target = torch.where(kl > 0, gold, 0.0).double()
+    alpha, b = torch.linalg.pinv(design) @ target
+    return alpha, b
+
+
+@fit_overoptimization.right
+def in_float32_by_cramer(kl, gold):
+    d, gold = kl[kl > 0].sqrt(), gold[kl > 0]
+    if len(set(d.tolist())) < 2:
+        raise ValueError("nothing to fit")
+    x, y = d, -d * torch.log(d)
+    xx, xy, yy, xg, yg = x @ x, x @ y, y @ y, x @ gold, y @ gold
+    below = xx * yy - xy**2
+    return ((yy * xg - xy * yg) / below).item(), ((xx * yg - xy * xg) / below).item()
+
+
+@fit_overoptimization.right
+def by_rank(kl, gold):
+    chosen = torch.nonzero(kl > 0).squeeze(1)
+    d, target = kl.index_select(0, chosen).double().sqrt(), gold.index_select(0, chosen).double()
+    design = torch.stack([d, -d * d.log()]).T
+    if len(d) < 2 or torch.linalg.matrix_rank(design, rtol=1e-9) < 2:
+        raise ValueError("nothing to fit")
+    q, r = torch.linalg.qr(design)
+    alpha, b = torch.linalg.solve_triangular(r, (q.T @ target)[:, None], upper=True).flatten()
+    return [alpha.item(), b.item()]
+
+
+@fit_overoptimization.right
+def newton_step_of_autograd(kl, gold):
+    kept = kl > 0
+    if kl[kept].unique().numel() < 2:
+        raise ValueError("nothing to fit")
+    d, target = kl[kept].double().sqrt(), gold[kept].double()
+
+    def error(both: Tensor) -> Tensor:
+        return ((d * (both[0] - both[1] * d.log()) - target) ** 2).sum()
+
+    start = torch.zeros(2, dtype=torch.float64)
+    slope = torch.autograd.functional.jacobian(error, start)
+    curvature = torch.autograd.functional.hessian(error, start)
+    alpha, b = (start - torch.linalg.inv(curvature) @ slope).tolist()
+    return alpha, b
+
+
+# --- best_kl -------------------------------------------------------------------------------------
+
+best_kl = Exercise(
+    "best_kl",
+    parts={VALUES: 2, NO_PEAK: 1},
+    hints=(
+        "At the peak the derivative of d · (alpha − b · log d) with respect to d is 0. Do not "
+        "forget the product rule.",
+        "The derivative is alpha − b · log d − b. Solve for log d first, then for d. And what does "
+        "the curve do when b is 0, or negative: where is its peak then?",
+        "log d = alpha/b − 1 at the peak, and asked is the kl there, which is d². Refuse every b "
+        "that is not above 0 with a ValueError first.",
+    ),
+)
+
+
+@best_kl.by_hand
+def _() -> Iterator[Case]:
+    rows = (
+        ("alpha 1, b 1: d is 1", 1.0, 1.0),
+        ("alpha 2, b 1: e²", 2.0, 1.0),
+        ("alpha 3, b 2: e", 3.0, 2.0),
+        ("alpha 0, b 0.5: e⁻²", 0.0, 0.5),
+        ("alpha −1, b 1: e⁻⁴", -1.0, 1.0),
+        ("alpha 0.25, b 0.5: e⁻¹", 0.25, 0.5),
+        ("alpha 6, b 1: e¹⁰", 6.0, 1.0),
+    )
+    for title, alpha, b in rows:
+        yield _curve(title, alpha, b)
+    for alpha, b in ((1.0, 0.0), (-1.0, 0.0), (0.0, 0.0), (1.0, -0.5), (-2.0, -1.0)):
+        yield _curve(f"alpha {alpha:g}, b {b:g}".replace("-", "−"), alpha, b, NO_PEAK)
+
+
+@best_kl.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    def between(low: float, high: float) -> float:
+        return draw.uniform(low=low, high=high).item()
+
+    yield _curve("a peak beyond 1 nat", between(1.5, 3.0), between(0.4, 0.9))
+    yield _curve("a peak below 1 nat", between(0.2, 0.5), between(0.6, 1.4))
+    yield _curve("alpha below 0", between(-1.5, -0.2), between(0.5, 1.5))
+    yield _curve("a peak of hundreds of nats", between(3.6, 4.4), between(0.9, 1.1))
+    yield _curve("b below 0", between(0.5, 1.5), -between(0.1, 1.0), NO_PEAK)
+
+
+def _curve(title: str, alpha: float, b: float, part: str = VALUES) -> Case:
+    # Right digits of float32 will do: nothing that is wrong comes so near.
+    return Case(title, {"alpha": alpha, "b": b}, part, rtol=2e-5, atol=0.0)
+
+
+def _need_a_peak(b: float) -> None:
+    if not b > 0:
+        raise ValueError("the curve has no peak")
+
+
+def _peak(exponent: Callable[[float, float], float]) -> Callable[[float, float], float]:
+    """exp of a formula, with the right refusal."""
+
+    def answer(alpha: float, b: float) -> float:
+        _need_a_peak(b)
+        return math.exp(exponent(alpha, b))
+
+    return answer
+
+
+@best_kl.wrong("This is the best d. Asked is the kl, which is d².")
+def d_returned(alpha, b):
+    _need_a_peak(b)
+    return math.exp(alpha / b - 1)
+
+
+@best_kl.wrong("This is √d: d = exp(alpha/b − 1), and kl is its square, not its root.")
+def root_returned(alpha, b):
+    _need_a_peak(b)
+    return math.exp((alpha / b - 1) / 2)
+
+
+@best_kl.wrong("This is log d at the peak: take exp, and square.")
+def logarithm_returned(alpha, b):
+    _need_a_peak(b)
+    return alpha / b - 1
+
+
+@best_kl.wrong(
+    "− 1 is missing: at d = exp(alpha/b) the bracket is 0, so this is where the curve is back at "
+    "ref's level, not where it is highest. Differentiate with the product rule."
+)
+def zero_crossing(alpha, b):
+    _need_a_peak(b)
+    return math.exp(2 * alpha / b)
+
+
+@best_kl.wrong("The sign of the 1 is turned: alpha − b · log d − b = 0 gives log d = alpha/b − 1.")
+def one_added(alpha, b):
+    _need_a_peak(b)
+    return math.exp(2 * (alpha / b + 1))
+
+
+@best_kl.wrong("The quotient is upside down: it is alpha/b. A larger b brings the peak nearer.")
+def quotient_inverted(alpha, b):
+    _need_a_peak(b)
+    return math.exp(2 * (b / alpha - 1)) if alpha else math.inf
+
+
+@best_kl.wrong(
+    "The 1 was subtracted from alpha before dividing by b. From alpha − b · log d − b = 0 follows "
+    "log d = (alpha − b)/b = alpha/b − 1."
+)
+def one_inside_the_quotient(alpha, b):
+    _need_a_peak(b)
+    return math.exp(2 * (alpha - 1) / b)
+
+
+@best_kl.wrong("The division by b is missing: log d = (alpha − b)/b at the peak.")
+def not_divided(alpha, b):
+    _need_a_peak(b)
+    return math.exp(2 * (alpha - b))
+
+
+@best_kl.wrong("exp(alpha/b) − 1 is not exp(alpha/b − 1): the 1 belongs into the exponent.")
+def one_outside_the_exponent(alpha, b):
+    _need_a_peak(b)
+    return (math.exp(alpha / b) - 1) ** 2
+
+
+@best_kl.wrong(
+    "Only part of the exponent was doubled: this is exp(2 · alpha/b − 1). Squaring d doubles all "
+    "of it."
+)
+def half_squared(alpha, b):
+    _need_a_peak(b)
+    return math.exp(2 * alpha / b - 1)
+
+
+@best_kl.wrong(
+    "This is the peak of kl · (alpha − b · log kl), or of √kl · (alpha − b · log kl): the curve's "
+    "logarithm is that of d = √kl."
+)
+def log_of_kl_in_the_curve(alpha, b):
+    _need_a_peak(b)
+    return math.exp(alpha / b - 2)
+
+
+@best_kl.wrong("The logarithm is the natural one, so its inverse is exp, not a power of 10.")
+def power_of_ten(alpha, b):
+    _need_a_peak(b)
+    return 10 ** (2 * (alpha / b - 1))
+
+
+@best_kl.wrong("The logarithm is the natural one, so its inverse is exp, not a power of 2.")
+def power_of_two(alpha, b):
+    _need_a_peak(b)
+    return 2 ** (2 * (alpha / b - 1))
+
+
+@best_kl.wrong(
+    "This is how much gold is gained at the peak, b · d. Asked is where the peak is, in nats."
+)
+def height_of_the_peak(alpha, b):
+    _need_a_peak(b)
+    return b * math.exp(alpha / b - 1)
+
+
+@best_kl.wrong(
+    "This is the peak of the best-of-n form, d · (alpha − b · d). Here the bracket holds log d."
+)
+def best_of_n_peak(alpha, b):
+    _need_a_peak(b)
+    return (alpha / (2 * b)) ** 2
+
+
+@best_kl.wrong(
+    "Right up to the spacing of a grid, or up to its end. The derivative is 0 in one place that "
+    "you can write down."
+)
+def best_of_a_grid(alpha, b):
+    _need_a_peak(b)
+    grid = [0.01 * step for step in range(1, 1001)]
+    return max(grid, key=lambda d: d * (alpha - b * math.log(d))) ** 2
+
+
+@best_kl.wrong(
+    "A curve without a peak was answered with a value. For b = 0 it is a straight line, and for "
+    "b < 0 it rises faster and faster: no number, not even inf, nan or 0, is an answer. Raise "
+    "ValueError."
+)
+def answered_without_a_peak(alpha, b):
+    return math.exp(2 * (alpha / b - 1)) if b > 0 else math.inf
+
+
+@best_kl.wrong(
+    "Nothing is refused: b = 0 ends in a division by 0, and for b < 0 the formula finds the "
+    "curve's lowest point. Raise ValueError for every b that is not above 0."
+)
+def formula_alone(alpha, b):
+    return math.exp(2 * (alpha / b - 1))
+
+
+@best_kl.wrong(
+    "b below 0 was let through: there the same formula finds the curve's lowest point. Raise "
+    "ValueError for every b that is not above 0."
+)
+def negative_b_answered(alpha, b):
+    if b == 0:
+        raise ValueError("the curve has no peak")
+    return math.exp(2 * (alpha / b - 1))
+
+
+@best_kl.wrong(
+    "b = 0 was let through, and division by 0 is another error than the one asked for. Raise "
+    "ValueError for every b that is not above 0."
+)
+def zero_b_divided(alpha, b):
+    if b < 0:
+        raise ValueError("the curve has no peak")
+    return math.exp(2 * (alpha / b - 1))
+
+
+@best_kl.wrong(
+    "alpha at or below 0 was refused. The curve has a peak then too, very near to ref: only b "
+    "decides."
+)
+def negative_alpha_refused(alpha, b):
+    if alpha <= 0 or b <= 0:
+        raise ValueError("alpha and b must be above 0")
+    return math.exp(2 * (alpha / b - 1))
+
+
+@best_kl.wrong(
+    "A peak below 1 nat was raised to 1: alpha/b − 1 may well be negative, and d less than 1."
+)
+def at_least_one(alpha, b):
+    _need_a_peak(b)
+    return math.exp(2 * max(alpha / b - 1, 0.0))
+
+
+@best_kl.wrong(
+    "An assertion refuses what has no peak. The contract is a ValueError: assertions vanish under "
+    "python -O."
+)
+def asserted_b(alpha, b):
+    assert b > 0, "the curve has no peak"
+    return math.exp(2 * (alpha / b - 1))
+
+
+@best_kl.right
+def square_of_d(alpha, b):
+    if b <= 0:
+        raise ValueError("the curve has no peak")
+    d = math.e ** ((alpha - b) / b)
+    return d**2
+
+
+@best_kl.right
+def with_torch(alpha, b):
+    if not b > 0:
+        raise ValueError("the curve has no peak")
+    return torch.exp(torch.tensor(alpha / b - 1)).square().item()
+
+
+@best_kl.right
+def ratio_of_exponentials(alpha, b):
+    if b <= 0:
+        raise ValueError("the curve has no peak")
+    return float(np.exp(2 * alpha / b) / math.exp(2))
+
+
+@best_kl.right
+def bisecting_the_slope(alpha, b):
+    if b <= 0:
+        raise ValueError("the curve has no peak")
+    low, high = -60.0, 60.0
+    for _step in range(200):
+        middle = (low + high) / 2
+        low, high = (middle, high) if alpha - b * middle - b > 0 else (low, middle)
+    return math.exp(low + high)
+
+
+@best_kl.right
+def a_tensor(alpha, b):
+    if min(b, 0.0) == b:
+        raise ValueError("the curve has no peak")
+    best = torch.tensor(alpha, dtype=torch.float64) / b - 1
+    return (best + best).exp()
+
+
+# --- quiz ----------------------------------------------------------------------------------------
+
+q07_diagnose = Quiz(
+    "q07_diagnose",
+    parts={"cause": 1, "first_bad_step": 1, "remedy": 1},
+    forms={
+        "cause": ["A", "B", "C", "D", "E"],
+        "first_bad_step": [NUMBER],
+        "remedy": ["A", "B", "C", "D", "E"],
+    },
+    atol=5.0,  # the run was not measured at every step
+    hints=(
+        "Read the four curves together, from left to right. Is there a step after which two of "
+        "them contradict each other?",
+        "A policy that is near ref answers like ref. What does the run report as its divergence "
+        "after the jump, and how different are its answers from those of step 0 by then?",
+        "The reported number is KL(policy ‖ ref) for *some* ref. Which ref would make it nearly 0 "
+        "at the jump, whatever the policy has become? And from which policy on was the penalty "
+        "computed against that one?",
+    ),
+)
+q07_diagnose.distractor(
+    {"cause": "A"},
+    "Cause: without a penalty the policy moves on from where it is, so a divergence from the start "
+    "would rise from its last value. This one fell to nearly 0 within a few steps.",
+)
+q07_diagnose.distractor(
+    {"cause": "B"},
+    "Cause: a policy that had come back to ref would have ref's gold score and ref's variety of "
+    "words again. Both curves moved further away.",
+)
+q07_diagnose.distractor(
+    {"cause": "D"},
+    "Cause: a turned sign pays for divergence, so the reported number would run up. This one fell, "
+    "and went up only slowly after that.",
+)
+q07_diagnose.distractor(
+    {"cause": "E"},
+    "Cause: noise of an estimate goes up and down from one measurement to the next. It does not "
+    "jump once and stay there, and it does not bend the other curves.",
+)
+q07_diagnose.distractor(
+    {"first_bad_step": 0},
+    "First bad step: at the start all is well: the divergence is reported rightly, and it grows as "
+    "the proxy grows.",
+)
+q07_diagnose.distractor(
+    {"first_bad_step": 120},
+    "First bad step: at the end the damage is greatest, but it began earlier. Look for the step "
+    "from which the reported divergence no longer fits the other curves.",
+)
+q07_diagnose.distractor(
+    {"first_bad_step": 80},
+    "First bad step: by then the other curves show the damage. What caused it is visible before, "
+    "in the reported divergence.",
+)
+q07_diagnose.distractor(
+    {"remedy": "A"},
+    "Remedy: a larger β times a divergence that is measured from the wrong place holds the policy "
+    "at the wrong place.",
+)
+q07_diagnose.distractor(
+    {"remedy": "B"},
+    "Remedy: the low number is the defect, not a budget that is left. The policy is far from the "
+    "model that was meant.",
+)
+q07_diagnose.distractor(
+    {"remedy": "C"},
+    "Remedy: another estimator estimates the same quantity, the divergence from the wrong ref, "
+    "with less noise.",
+)
+q07_diagnose.distractor(
+    {"remedy": "E"},
+    "Remedy: the end is where gold has suffered most, and a new start there makes the drift "
+    "official. Go back to before the defect.",
+)

@@ -1,0 +1,1 @@
+"""A small pretrained language model of reviews, and everything to tune it with."""

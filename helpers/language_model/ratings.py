@@ -1,0 +1,41 @@
+"""Sentences that people have rated: the text the model learns from, and the scorers' targets.
+
+Source: Hutto & Gilbert 2014, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of
+Social Media Text", ICWSM-14; MIT licence, in `data/LICENSE-sentences.txt`.
+"""
+
+import gzip
+from dataclasses import dataclass
+from importlib.resources import files
+from zlib import crc32
+
+SENTENCES = "sentences.tsv.gz"
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """source: film, product, editorial or tweet. text: in lower case.
+    mean: of all raters, from −4 to 4. ratings: of each of them.
+    """
+
+    source: str
+    text: str
+    mean: float
+    ratings: tuple[int, ...]
+
+    @property
+    def tenth(self) -> int:
+        """0 to 9, fixed by the text: equal texts always fall on the same side of a split."""
+        return crc32(self.text.encode()) % 10
+
+
+def sentences(*sources: str) -> list[Sentence]:
+    """The rated sentences of these sources, of all when none is named."""
+    packed = (files(__package__) / "data" / SENTENCES).read_bytes()
+    lines = gzip.decompress(packed).decode().splitlines()
+    rows = (line.split("\t") for line in lines)
+    return [
+        Sentence(source, text, float(mean), tuple(map(int, ratings.split(","))))
+        for source, mean, ratings, text in rows
+        if not sources or source in sources
+    ]

@@ -1,0 +1,243 @@
+"""Pictures of lesson 07: what a proxy is worth at each divergence, and a run that went wrong."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import torch
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from ..language_model.runs import Run
+from ..problems.case_study import Pair, Points, at_end, points
+from . import COLOURS, DASHES, new_figure, show
+
+NAVY, RED, TEAL, AMBER, GREY = COLOURS
+MARKERS = "os^vD<>P"
+D_LABEL = "d = √KL(policy ‖ ref) (√nats)"
+GAIN_LABEL = "gold gained over ref (rating)"
+LABELS = {
+    "proxy": "proxy score (rating)",
+    "gold": "gold score (rating)",
+    "kl": "reported KL(policy ‖ ref) (nats)",
+    "distinct_2": "distinct word pairs (share)",
+}
+BESIDE = {"xycoords": "data", "textcoords": "offset points"}
+
+
+def plot_toy(
+    d: Float[Tensor, " point"],
+    proxy: Float[Tensor, " point"],
+    gold: Mapping[float, Float[Tensor, " point"]],
+) -> None:
+    """What the proxy and the true goal say about the same policies, for several hidden costs."""
+    figure, (axis,) = new_figure()
+    axis.plot(d, proxy, color=GREY, linestyle=DASHES[1])
+    axis.annotate("proxy", (d[-1], proxy[-1]), (-6, 0), ha="right", va="bottom", **BESIDE)
+    peaks = []
+    looks = zip(gold.items(), COLOURS, DASHES, MARKERS, strict=False)
+    for (c, curve), colour, dash, marker in looks:
+        best = int(curve.argmax())
+        axis.plot(d, curve, color=colour, linestyle=dash, label=f"gold, c = {c:g}")
+        axis.plot(d[best], curve[best], marker, color=colour)
+        peaks.append(f"{curve[best]:.2f} at d = {d[best]:.2f} for c = {c:g}")
+    lowest = min(curve[0].item() for curve in gold.values())
+    axis.set(
+        title="The proxy rises on and on; gold turns, the sooner the larger the hidden cost",
+        xlabel=D_LABEL,
+        ylabel="mean score",
+        xlim=(0, d[-1].item()),
+        ylim=(3 * lowest, 1.05 * proxy[-1].item()),
+    )
+    axis.legend(loc="upper left")
+    end = f"{proxy[-1]:.2f} at d = {d[-1]:.2f}"
+    show(
+        figure,
+        f"The proxy rises in a straight line to {end}. Gold is highest with {'; '.join(peaks)}.",
+    )
+
+
+def _betas(runs: Sequence[Run]) -> list[float]:
+    return sorted({run.beta for run in runs})
+
+
+def _shades(betas: Sequence[float]) -> dict[float, tuple[float, ...]]:
+    """A colour for each weight, dark for small ones; lightness alone tells them apart."""
+    places = [0.86 * i / max(len(betas) - 1, 1) for i in range(len(betas))]
+    return {beta: plt.get_cmap("cividis")(p) for beta, p in zip(betas, places, strict=True)}
+
+
+def _of(runs: Sequence[Run], beta: float) -> list[Run]:
+    return [run for run in runs if run.beta == beta]
+
+
+def plot_sweep(runs: Sequence[Run]) -> None:
+    """Proxy, gold and divergence over the steps: the mean over the seeds for each weight."""
+    figure, axes = new_figure(3, height=3.5)
+    shades = _shades(_betas(runs))
+    for axis, quantity in zip(axes, ("proxy", "gold", "kl"), strict=True):
+        for i, (beta, shade) in enumerate(shades.items()):
+            curves = torch.tensor([getattr(run, quantity) for run in _of(runs, beta)])
+            look = {"color": shade, "linestyle": DASHES[i % len(DASHES)], "linewidth": 1.6}
+            label = f"β = {beta:g}" if axis is axes[0] else ""
+            axis.plot(_of(runs, beta)[0].step, curves.mean(0), label=label, **look)
+        name = quantity.replace("kl", "KL")
+        top = max(shades, key=lambda beta: _mean_end(runs, beta, quantity))
+        axis.set(title=f"{name[0].upper()}{name[1:]} ends highest\nwith β = {top:g}", xlabel="step")
+        axis.set_ylabel(LABELS[quantity].removeprefix("reported "), fontsize=9)
+    axes[2].set(yscale="symlog")
+    axes[2].set_yticks([0, 1, 10, 100], ["0", "1", "10", "100"])
+    figure.legend(loc="outside lower center", ncols=4, fontsize=8)
+    ends = "; ".join(
+        f"β = {beta:g}: {_mean_end(runs, beta, 'proxy'):.2f}, {_mean_end(runs, beta, 'gold'):.2f}, "
+        f"{_mean_end(runs, beta, 'kl'):.1f}"
+        for beta in shades
+    )
+    show(figure, f"Proxy, gold and KL at the end, means over seeds: {ends}.")
+
+
+def _mean_end(runs: Sequence[Run], beta: float, quantity: str) -> float:
+    ends = [at_end(run, quantity) for run in _of(runs, beta)]
+    return sum(ends) / len(ends)
+
+
+def plot_fit(
+    runs: Sequence[Run],
+    ref_gold: float,
+    own: Run,
+    alpha: float,
+    b: float,
+    peak_kl: float | None,
+) -> None:
+    """Gain over d: every measurement, the fitted curve, its peak, and the student's own run."""
+    figure, (axis,) = new_figure(height=4.0)
+    _draw_points(axis, runs, ref_gold)
+    mine = points([own], ref_gold)
+    axis.plot(_root(mine), mine.gain, "+", color=RED, markersize=9, label="own run")
+    farthest = _root(points(runs, ref_gold)).max().item()
+    d = torch.linspace(1e-3, farthest, 300)
+    curve = d * (alpha - b * d.log())
+    axis.plot(d, curve, color="black", label="fit")
+    where = "no peak"
+    if peak_kl is not None:
+        root = math.sqrt(peak_kl)
+        where = f"peak at d = {root:.2f}, KL {peak_kl:.1f} nats"
+        if root <= farthest:
+            axis.plot(root, b * root, "*", color="black", markersize=13)
+        else:
+            where += ", beyond every measurement"
+    axis.axhline(0, color=GREY, linewidth=1)
+    axis.set(title=f"The fit: {where}", xlabel=D_LABEL, ylabel=GAIN_LABEL)
+    axis.legend(fontsize=8, ncols=2)
+    show(
+        figure,
+        f"Measured gains against d, with the curve d · ({alpha:.2f} − {b:.2f} · log d): {where}.",
+    )
+
+
+def _root(found: Points) -> Float[Tensor, " point"]:
+    return found.kl.clamp(min=0).sqrt()
+
+
+def _draw_points(axis: Axes, runs: Sequence[Run], ref_gold: float) -> None:
+    for (beta, shade), marker in zip(_shades(_betas(runs)).items(), MARKERS, strict=False):
+        found = points(_of(runs, beta), ref_gold)
+        look = {"color": shade, "markersize": 4, "alpha": 0.7}
+        axis.plot(_root(found), found.gain, marker, label=f"β = {beta:g}", **look)
+
+
+def plot_budget(
+    runs: Sequence[Run], budget: float, too_small: float | None, enough: float | None
+) -> None:
+    """Divergence at the end for each weight and seed, against a budget."""
+    figure, (axis,) = new_figure()
+    betas = _betas(runs)
+    for place, beta in enumerate(betas):
+        ends = [max(at_end(run, "kl"), 1e-2) for run in _of(runs, beta)]
+        keeps = max(ends) <= budget
+        marker, colour = ("o", NAVY) if keeps else ("x", RED)
+        axis.semilogy([place] * len(ends), ends, marker, color=colour)
+    axis.axhline(budget, color="black", linestyle=DASHES[1], linewidth=1.3)
+    axis.annotate(
+        f"budget, {budget:.1f} nats", (len(betas) - 0.6, budget), (0, 4), ha="right", **BESIDE
+    )
+    if enough is None:
+        says = f"no recorded β keeps every seed within {budget:.1f} nats"
+    elif too_small is None:
+        says = f"every recorded β keeps every seed within {budget:.1f} nats"
+    else:
+        says = f"β = {too_small:g} is too small for {budget:.1f} nats, β = {enough:g} is enough"
+    axis.set_xticks(range(len(betas)), [f"{beta:g}" for beta in betas])
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.set(
+        title=says[0].upper() + says[1:] if says[0] != "β" else says,
+        xlabel="β",
+        ylabel="KL(policy ‖ ref) at the end (nats)",
+        xlim=(-0.5, len(betas) - 0.5),
+    )
+    show(figure, f"A mark for each seed, circles where all seeds keep to the budget: {says}.")
+
+
+def plot_frontier(runs: Sequence[Run], ref_gold: float, pairs: Sequence[Pair]) -> None:
+    """Runs without a penalty, stopped anywhere, against the ends of runs with one."""
+    figure, (axis,) = new_figure(height=3.8)
+    for i, run in enumerate(_of(runs, 0.0)):
+        found = points([run], ref_gold)
+        label = "" if i else "β = 0, stopped anywhere"
+        axis.plot(_root(found), found.gain, ".-", color=GREY, linewidth=0.8, label=label)
+    shades = _shades(_betas(runs))
+    for (beta, shade), marker in list(zip(shades.items(), MARKERS, strict=False))[1:]:
+        ends = _of(runs, beta)
+        d = [math.sqrt(max(at_end(run, "kl"), 0.0)) for run in ends]
+        gain = [at_end(run, "gold") - ref_gold for run in ends]
+        axis.plot(d, gain, marker, color=shade, markersize=6, label=f"β = {beta:g}, end")
+    axis.set(title=frontier_says(pairs), xlabel=D_LABEL, ylabel=GAIN_LABEL)
+    axis.legend(fontsize=8, ncols=2)
+    show(
+        figure,
+        f"Gain against d: lines without a penalty, marks at the ends of penalised runs. "
+        f"{frontier_says(pairs)}.",
+    )
+
+
+def frontier_says(pairs: Sequence[Pair]) -> str:
+    """In one sentence: did the penalty gain more gold than stopping at the same divergence?"""
+    if not pairs:
+        return "No penalised run ends where a run without penalty has been"
+    above = sum(pair.gain > pair.stopped for pair in pairs)
+    gaps = torch.tensor([pair.gain - pair.stopped for pair in pairs])
+    return (
+        f"At equal KL, {above} of {len(pairs)} penalised ends lie higher; "
+        f"median difference {_signed(gaps.median().item())}"
+    )
+
+
+def _signed(number: float) -> str:
+    return f"{number:+.2f}".replace("-", "−")
+
+
+def plot_case(run: Run, other: Run) -> None:
+    """Four curves of a run that went wrong, beside a sound one. The titles do not say why."""
+    figure, axes = _four()
+    for axis, (quantity, label) in zip(axes, LABELS.items(), strict=True):
+        sound = getattr(other, quantity)
+        axis.plot(other.step, sound, color=GREY, linestyle=DASHES[1], label="a sound run")
+        axis.plot(run.step, getattr(run, quantity), color=NAVY, marker=".", label="the case")
+        axis.set(title=label, xlabel="step")
+        axis.set_xticks(range(0, run.step[-1] + 1, 20))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+    show(figure, "The case, step by step: " + "; ".join(_series(run, name) for name in LABELS))
+
+
+def _four() -> tuple[Figure, list[Axes]]:
+    figure, axes = plt.subplots(2, 2, figsize=(8.0, 5.0), layout="constrained")
+    return figure, list(axes.flat)
+
+
+def _series(run: Run, quantity: str) -> str:
+    """Every other measurement in words, for those who do not see the plot."""
+    pairs = zip(run.step, getattr(run, quantity), strict=True)
+    rows = [f"{value:.2f} at {step}" for step, value in pairs if step % 20 == 0]
+    return f"{LABELS[quantity]} {', '.join(rows)}"

@@ -1,0 +1,158 @@
+"""Answers of lesson 06: the same update on a language model."""
+
+import copy
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from .. import reference  # the answers of the lessons before
+from ..shapes import shaped
+
+__all__ = [
+    "freeze_reference",
+    "group_advantage",
+    "grpo_loss",
+    "kl_shaped_rewards",
+    "q06_reward_or_loss",
+    "train_step",
+]
+
+q06_reward_or_loss = "A"
+
+
+@shaped
+def freeze_reference(policy: nn.Module) -> nn.Module:
+    """The reference: what the policy is now, and stays while the policy is trained.
+
+    policy: any network, in any mode; it is left as it was.
+    Returns a copy that shares no parameter and no buffer with the policy, in eval mode
+    throughout, with no parameter that requires gradients.
+    Source: Ziegler et al. 2019 (arXiv 1909.08593), there ρ.
+    Example: after training, `policy(tokens)` has changed and `ref(tokens)` has not.
+    """
+    return copy.deepcopy(policy).requires_grad_(False).eval()
+
+
+@shaped
+def kl_shaped_rewards(
+    score: Float[Tensor, " batch"],
+    logp: Float[Tensor, "batch time"],
+    ref_logp: Float[Tensor, "batch time"],
+    mask: Bool[Tensor, "batch time"],
+    beta: float,
+) -> Float[Tensor, "batch time"]:
+    """A reward for each token: the price of its drift, and at the end the response's score.
+
+    score: of each response, paid at its last real token. beta: the price of one nat.
+    logp, ref_logp: log-probability of each token under the policy and the reference, in nats.
+    mask: True on response tokens, in one piece or not; what stands elsewhere is never read.
+    Returns −beta · (logp − ref_logp) on real tokens, plus the score on the last of each row;
+    0 on padding and in rows where nothing is real. A reward is a constant: it has no gradient.
+    Raises TypeCheckError if shapes or dtypes disagree.
+    Source: Ziegler et al. 2019 (arXiv 1909.08593), as in openai/lm-human-preferences.
+    Example: beta 0.1, score 1, log-ratios 2 and −1: −0.2 and 0.1 + 1 = 1.1.
+    """
+    price = torch.where(mask, -beta * (logp - ref_logp), 0.0)
+    real_from_here = mask.flip(1).cumsum(dim=1).flip(1)  # how many, this one included
+    last = mask & (real_from_here == 1)
+    return (price + torch.where(last, score[:, None], 0.0)).detach()
+
+
+@shaped
+def group_advantage(
+    rewards: Float[Tensor, "group sample"], eps: float = 1e-4
+) -> Float[Tensor, "group sample"]:
+    """How much better each response is than the others to the same prompt, in their spread.
+
+    rewards: of several responses to one prompt in each row.
+    eps: added to the standard deviation, so that a group without spread is no division by 0.
+    Returns (r − group mean) / (group standard deviation + eps), with the sample standard
+    deviation (n − 1); 0 throughout a tied group and a group of one.
+    Raises TypeCheckError if shapes or dtypes disagree.
+    Source: GRPO (arXiv 2402.03300), section 4.1.2.
+    Example: rewards 1 and 3: mean 2, standard deviation √2: −0.7071 and 0.7071.
+    """
+    # The mean of equal numbers may be off by rounding, and eps is small: from the first, it is 0.
+    gain = rewards - rewards[:, :1]
+    gain = gain - gain.mean(dim=1, keepdim=True)
+    freedom = max(rewards.shape[1] - 1, 1)
+    spread = (gain.square().sum(dim=1, keepdim=True) / freedom).sqrt()
+    return gain / (spread + eps)
+
+
+@shaped
+def grpo_loss(
+    logp: Float[Tensor, "batch time"],
+    old_logp: Float[Tensor, "batch time"],
+    ref_logp: Float[Tensor, "batch time"],
+    advantage: Float[Tensor, " batch"],
+    mask: Bool[Tensor, "batch time"],
+    epsilon: float,
+    beta: float,
+) -> Float[Tensor, ""]:
+    """What an optimiser minimises: clipped towards the better responses, charged for drift.
+
+    logp: log-probability of each token under the policy, in nats; it alone is differentiable.
+    old_logp, ref_logp: under the policy that drew the tokens, and under the reference.
+    advantage: of each response; each of its tokens gets it.
+    mask: True on response tokens; what stands elsewhere reaches neither value nor gradient.
+    Returns −(mean over all real tokens of the batch of clipped surrogate − beta · k3), k3 of
+    policy and ref; 0 when there are none.
+    Raises TypeCheckError if shapes or dtypes disagree.
+    Source: GRPO (arXiv 2402.03300), equations 3 and 4; averaged over all tokens as in DAPO
+    (arXiv 2503.14476), not over each response first.
+    Example: ratio 2, epsilon 0.2, no drift: advantage 1 gives −1.2, advantage −1 gives 2.
+    """
+    # Padding is replaced before exp: after it, a gradient of 0 · inf would be nan.
+    logp, old_logp, ref_logp, advantage = (
+        torch.where(mask, values, 0.0) for values in (logp, old_logp, ref_logp, advantage[:, None])
+    )
+    promise = reference.clipped_surrogate(logp, old_logp, advantage, epsilon)
+    return -reference.masked_mean(promise - beta * reference.k3(logp, ref_logp), mask)
+
+
+@shaped
+def train_step(
+    policy: nn.Module,
+    ref: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    tokens: Int[Tensor, "batch time"],
+    response_mask: Bool[Tensor, "batch time-1"],
+    old_logp: Float[Tensor, "batch time-1"],
+    advantage: Float[Tensor, " batch"],
+    epsilon: float,
+    beta: float,
+) -> dict[str, float]:
+    """One step of the optimiser on `grpo_loss`.
+
+    policy, ref: `policy(tokens)` gives logits "batch time vocab"; scored with dropout off.
+    ref: is left untouched. optimizer: of the policy's parameters; gradients that it finds at
+    entry are not used.
+    response_mask: at t it says whether `tokens[:, t + 1]` counts; old_logp: of that token, when
+    it was drawn. advantage: of each response. Both are constants.
+    Returns "loss", and "kl": the mean over real tokens of k3 between policy and ref, in nats;
+    both as they were before the step.
+    Raises TypeCheckError if shapes or dtypes disagree.
+    Source: GRPO (arXiv 2402.03300), algorithm 1.
+    Example: nothing real: both are 0, and plain gradient descent leaves the policy as it was.
+    """
+    logp = _log_probs_without_dropout(policy, tokens)
+    with torch.no_grad():
+        ref_logp = _log_probs_without_dropout(ref, tokens)
+    loss = grpo_loss(logp, old_logp, ref_logp, advantage, response_mask, epsilon, beta)
+    kl = reference.masked_mean(reference.k3(logp.detach(), ref_logp), response_mask)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return {"loss": loss.item(), "kl": kl.item()}
+
+
+def _log_probs_without_dropout(network: nn.Module, tokens: Tensor) -> Tensor:
+    """Log-probability of each token after the first; every part's mode is left as it was."""
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
+    logp = reference.token_log_probs(network(tokens), tokens)
+    for module, training in modes.items():
+        module.training = training
+    return logp

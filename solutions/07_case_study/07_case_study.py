@@ -1,0 +1,607 @@
+# %% [markdown]
+# # 07 · Analysing the impact of a penalty
+#
+# The runs are done; what do they say? After this lesson you can
+#
+# - fit how much of the true goal a proxy is worth at each divergence, and say how far to trust
+#   the fit;
+# - choose β for a divergence that you are willing to spend;
+# - find out from its curves what went wrong in a run;
+# - write down what a penalty did, and back every claim with a number that holds.
+#
+# About two and a half hours, half of it writing. It needs lessons 02, 03 and 05, and lesson 06,
+# whose runs it is about.
+
+# %% setup
+import math
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from helpers import check, hint, progress, ready, shaped
+from helpers.language_model.runs import failing, own_or_recorded, recorded
+from helpers.plots.case_study import (
+    frontier_says,
+    plot_budget,
+    plot_case,
+    plot_fit,
+    plot_frontier,
+    plot_sweep,
+    plot_toy,
+)
+from helpers.problems.case_study import (
+    at_end,
+    at_equal_kl,
+    bracket,
+    check_claims,
+    gains_by_distance,
+    gold_of_ref,
+    points,
+    tuned_by_proxy,
+)
+
+# %% [markdown]
+# ## 7.1 A proxy that overlooks a cost *(no points, 10 min)*
+#
+# First a case in which everything is exact. An answer has a strength $s$, normal with mean 0 and
+# spread 1 under ref. The **proxy** pays $s$. What people want, **gold**, is $s - c\,s^2$: strong
+# words are good, very strong ones tire. The proxy has not noticed.
+#
+# You know the optimum of proxy − β·KL(policy ‖ ref) from lesson 03: ref · exp(proxy/β). Here
+# that is the same bell curve, moved to mean 1/β. **Predict**: as β falls, which of proxy, gold
+# and KL go on rising?
+
+# %% [markdown]
+# Measure divergence by its root, $d = \sqrt{\mathrm{KL}(\text{policy}\,\|\,\text{ref})}$, as a
+# KL is a squared distance for small steps (lesson 05). The claim, with nothing approximated:
+#
+# $$\mathrm{KL} = \frac{1}{2\beta^2}, \qquad \text{proxy} = \sqrt{2}\, d, \qquad
+# \text{gold} = \sqrt{2}\, d - 2c\, d^2 - c$$
+#
+# The cell sums over a fine grid of strengths on one side, and has the formulas on the other.
+
+# %% demo
+c = 0.2
+print("    β      KL      d    proxy    gold")
+for beta in (5.0, 2.0, 1.0, 0.5, 0.4, 0.3, 0.2):
+    kl, proxy, gold = tuned_by_proxy(c, beta)
+    d = kl**0.5
+    print(f"{beta:5}  {kl:6.2f}  {d:5.2f}  {proxy:7.2f}  {gold:6.2f}")
+    assert abs(kl - 1 / (2 * beta**2)) < 1e-9
+    assert abs(proxy - 2**0.5 * d) < 1e-9
+    assert abs(gold - (2**0.5 * d - 2 * c * d**2 - c)) < 1e-9
+
+# %% [markdown]
+# Proxy and KL rise without end; gold turns. Setting the derivative $\sqrt{2} - 4c\,d$ to 0 puts
+# its peak at $d = \sqrt{2}/(4c)$. The next cell finds the peak on a fine scale of β, and draws
+# three costs.
+
+# %% demo
+betas = torch.linspace(0.2, 2.0, 1801, dtype=torch.float64)
+found = torch.tensor([tuned_by_proxy(c, beta) for beta in betas.tolist()[::6]])
+best = found[found[:, 2].argmax()]
+print(f"highest gold at d = {best[0].sqrt():.3f}, claimed: {2**0.5 / (4 * c):.3f}")
+assert abs(best[0].sqrt() - 2**0.5 / (4 * c)) < 0.02
+
+d = torch.linspace(0, 4, 201)
+plot_toy(d, 2**0.5 * d, {c: 2**0.5 * d - 2 * c * d**2 - c for c in (0.1, 0.2, 0.4)})
+
+# %% [markdown]
+# This is **over-optimisation**: past the peak the number that is being trained improves, and
+# what it stands for gets worse. Nothing is broken; the optimiser does what it was asked. The
+# penalty decides how far it goes, and someone who sees the proxy alone cannot tell on which side
+# of the peak a run is.
+
+# %% [markdown]
+# ## 7.2 The runs of lesson 06 *(no points, 10 min)*
+#
+# Now the language model. The record holds the training of lesson 06 for several β, each with
+# several seeds. *Proxy* is the score trained on, *gold* the independent one, both on the scale
+# of the ratings. KL(policy ‖ ref) is in nats per response, estimated on samples, so a value
+# near 0 may come out below 0. If `my_run.json` from lesson 06 lies beside this notebook, it is
+# your own run; otherwise a recorded one stands in.
+#
+# **Predict**: for which β does gold end below its own best?
+
+# %% demo
+sweep, own = recorded(), own_or_recorded()
+betas = sorted({run.beta for run in sweep})
+seeds = sorted({run.seed for run in sweep})
+ref_gold = gold_of_ref(sweep)  # every run starts from ref, so all of them measure this
+print(
+    f"{len(sweep)} runs of {sweep[0].step[-1]} steps: {len(betas)} values of β, {len(seeds)} seeds"
+)
+print(f"own run: β = {own.beta:g}, seed {own.seed}, {own.step[-1]} steps")
+print(f"gold of ref: {ref_gold:.2f}")
+plot_sweep(sweep)
+
+# %% demo
+print("means over seeds, gold as a gain over ref")
+print("    β    best gold  at step   gold at the end   proxy at the end   KL at the end")
+for beta in betas:
+    runs = [run for run in sweep if run.beta == beta]
+    gold = torch.tensor([run.gold for run in runs]).mean(dim=0) - ref_gold
+    best = int(gold.argmax())
+    ends = [sum(at_end(run, name) for run in runs) / len(runs) for name in ("proxy", "kl")]
+    end = sum(at_end(run, "gold") for run in runs) / len(runs) - ref_gold
+    where = f"{gold[best]:9.2f}  {runs[0].step[best]:7}"
+    print(f"{beta:5g}    {where}   {end:15.2f}   {ends[0]:16.2f}   {ends[1]:13.1f}")
+
+# %% [markdown]
+# *At the end* is the mean of the last three measurements. Compare best and end in each row: the
+# difference is what training on cost. A best taken from many noisy measurements is a little too
+# good, so do not make much of a small difference.
+
+# %% [markdown]
+# ## 7.3 The over-optimisation curve *(7 points, 20 min, medium)*
+#
+# [Gao et al. 2022](https://arxiv.org/abs/2210.10760) measured many such runs on larger models,
+# with gold as the gain over ref. For best-of-n sampling they found $d\,(\alpha - b\,d)$, the
+# shape of 7.1. For reinforcement learning this one fitted better:
+#
+# $$\text{gold}(d) = d\,(\alpha - b \log d), \qquad
+# d = \sqrt{\mathrm{KL}(\text{policy}\,\|\,\text{ref})}$$
+#
+# (They write β for $b$; here β is taken.)
+
+# %% [markdown]
+# It looks like a curve, but it is *linear in the unknowns*: each run is one equation
+# $\text{gold} = \alpha \cdot (\ldots) + b \cdot (\ldots)$ with two known numbers. More runs than
+# unknowns: take the α and $b$ with the least sum of squared errors of gold.
+#
+# A run at KL 0 or below (an estimate may be) has no $\log d$: leave it out. Two unknowns need
+# two runs, and not both at one kl: otherwise raise ValueError.
+#
+# **Predict**: gold/d = α − $b$ log d is a straight line. Does fitting that line by least squares
+# give the same α and $b$?
+
+
+# %% exercise="fit_overoptimization"
+@shaped
+def fit_overoptimization(
+    kl: Float[Tensor, " run"], gold: Float[Tensor, " run"]
+) -> tuple[float, float]:
+    """The curve gold = d · (alpha − b · log d), d = √kl, that is nearest to some runs.
+
+    kl: KL(policy ‖ ref) of each run, in nats; runs at 0 or below are left out.
+    gold: what the true goal gained over ref, of each run.
+    Returns (alpha, b) with the least sum of squared errors of gold.
+    Raises ValueError when fewer than two runs are left, or all of them are at one kl.
+    Source: Gao et al. 2022 (arXiv 2210.10760), the form for reinforcement learning.
+    Example: kl (1, e²) and gold (2, e): alpha 2, b 1.
+    """
+    ### BEGIN SOLUTION
+    kept = kl > 0
+    if kl[kept].unique().numel() < 2:
+        raise ValueError("kl: a fit needs two runs above 0, and not all at one kl")
+    d = kl[kept].cpu().double().sqrt()
+    design = torch.stack([d, -d * d.log()], dim=1)  # run coefficient
+    fitted = torch.linalg.lstsq(design, gold[kept].cpu().double()[:, None])
+    alpha, b = fitted.solution[:, 0].tolist()
+    return alpha, b
+    ### END SOLUTION
+
+
+# %% check="fit_overoptimization" points=7
+check("fit_overoptimization", fit_overoptimization)
+
+# %% [markdown]
+# **Look at yours**, beside that straight line, on all measurements of the record.
+
+# %% demo
+if ready("fit_overoptimization"):
+    kl, gain = points(sweep, ref_gold)
+    d, gain = kl[kl > 0].double().sqrt(), gain[kl > 0].double()
+    x, y = d.log(), gain / d
+    slope = ((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()
+    lines = {"the line": ((y.mean() - slope * x.mean()).item(), -slope.item())}
+    lines["yours"] = fit_overoptimization(d**2, gain)
+    print("            alpha       b   squared errors of gold   of gold/d")
+    for name, (alpha, b) in lines.items():
+        off = gain - d * (alpha - b * x)
+        print(f"{name:9}   {alpha:5.3f}   {b:5.3f}", end="   ")
+        print(f"{off.square().sum():22.3f}   {(off / d).square().sum():9.3f}")
+
+# %% [markdown]
+# Each is the best at its own question. The line counts an error of gold/d the same everywhere,
+# so an error of gold counts the more, the nearer to ref its run is. Say which question you
+# asked.
+#
+# ## 7.4 The peak *(3 points, 10 min, easy)*
+#
+# At which KL is the fitted curve highest? Differentiate $d\,(\alpha - b\log d)$ with respect to
+# $d$, and set it to 0. **Predict**: what does the curve look like when $b$ is 0, or negative?
+
+
+# %% exercise="best_kl"
+@shaped
+def best_kl(alpha: float, b: float) -> float:
+    """The divergence at which gold = d · (alpha − b · log d), d = √kl, is greatest.
+
+    alpha, b: the curve's, as from fit_overoptimization; alpha may be negative.
+    Returns a KL in nats: the square of the best d.
+    Raises ValueError unless b > 0: otherwise the curve has no peak.
+    Source: set the derivative of the curve to 0.
+    Example: alpha 1, b 1: the peak is at d = 1, so kl 1.
+    """
+    ### BEGIN SOLUTION
+    if not b > 0:
+        raise ValueError(f"b must be above 0, not {b}: otherwise the curve has no peak")
+    return math.exp(2 * (alpha / b - 1))
+    ### END SOLUTION
+
+
+# %% check="best_kl" points=3
+check("best_kl", best_kl)
+
+# %% [markdown]
+# **Look at yours**, on all measurements of the record, whatever their β and step.
+
+# %% demo
+if ready("fit_overoptimization", "best_kl"):
+    measured = points(sweep, ref_gold)
+    alpha, b = fit_overoptimization(measured.kl, measured.gain)
+    peak = best_kl(alpha, b) if b > 0 else None
+    plot_fit(sweep, ref_gold, own, alpha, b, peak)
+    print(f"alpha {alpha:.3f}, b {b:.3f}; highest at", f"{peak:.1f} nats" if b > 0 else "no KL")
+    print(f"measured: d from 0 to {measured.kl.max().sqrt():.1f}")
+
+# %% [markdown]
+# ### How far can it be trusted?
+#
+# Measurements of one run are no independent draws, so errors are to be judged by whole runs:
+# fit without one seed, and see how far the curve misses that seed. As a yardstick, the spread
+# between seeds at the same β and step: no curve in d alone can do better than about that.
+# **Predict**: which will differ more from fit to fit, α or the peak?
+
+# %% demo
+if ready("fit_overoptimization", "best_kl"):
+
+    def misses(found, alpha, b):
+        d = found.kl[found.kl > 0].sqrt()
+        return found.gain[found.kl > 0] - d * (alpha - b * d.log())
+
+    print("without seed   alpha       b   peak (nats)   error there   error on the others")
+    for seed in seeds:
+        rest = points([run for run in sweep if run.seed != seed], ref_gold)
+        held = points([run for run in sweep if run.seed == seed], ref_gold)
+        alpha, b = fit_overoptimization(rest.kl, rest.gain)
+        peak = f"{best_kl(alpha, b):.1f}" if b > 0 else "none"
+        errors = [misses(part, alpha, b).square().mean().sqrt() for part in (held, rest)]
+        print(f"{seed:12}   {alpha:5.3f}   {b:5.3f}   {peak:>11}   {errors[0]:11.2f}", end="   ")
+        print(f"{errors[1]:19.2f}")
+
+# %% demo
+gold = torch.tensor([[r.gold for r in sweep if r.beta == beta] for beta in betas])
+spread = gold[:, :, 1:].var(dim=1).mean().sqrt()  # beta seed step
+print(f"spread between seeds at one β and step: {spread:.2f}")
+if ready("fit_overoptimization", "best_kl"):
+    measured = points(sweep, ref_gold)
+    off = misses(measured, *fit_overoptimization(measured.kl, measured.gain))
+    d = measured.kl[measured.kl > 0].sqrt()
+    fifths = d.sort().indices.chunk(5)
+    print("d from    to   measurements   mean error of the curve")
+    for part in fifths:
+        between = f"{d[part].min():6.2f} {d[part].max():5.2f}"
+        print(f"{between}   {len(part):12}   {off[part].mean():+23.2f}")
+    worst = max(fifths, key=lambda part: off[part].mean().abs())
+    print(f"The form fits worst for d from {d[worst].min():.1f} to {d[worst].max():.1f}.")
+
+# %% [markdown]
+# Errors that keep one sign over a stretch of d say that the *form* is wrong there; seeds alone
+# would scatter around 0. A form with two numbers, found on other models, need not hold here.
+#
+# How wrong can the peak be? In 7.1 it is known, and the form is not the true one. The cell fits
+# your curve to what one would have measured up to some d, always free of noise. **Predict**: how
+# far must one have gone before the fit knows where the peak is?
+
+# %% demo
+if ready("fit_overoptimization", "best_kl"):
+    c, top = 0.2, 2**0.5 / (4 * 0.2)
+    print(f"the true peak is at {top**2:.2f} nats")
+    for share in (0.25, 0.5, 0.75, 1.0, 1.5, 2.0):
+        d = torch.linspace(0.05, share, 40, dtype=torch.float64) * top
+        alpha, b = fit_overoptimization(d**2, 2**0.5 * d - 2 * c * d**2)
+        says = f"{best_kl(alpha, b):.3g} nats" if b > 0 else "none"
+        print(f"measured up to {share:4.2f} of the peak's d: fitted peak {says}")
+
+# %% [markdown]
+# A peak that lies beyond the measurements is a property of the form, not of the data. Report it
+# only from runs on both sides of it, and with its range over seeds.
+
+# %% [markdown]
+# ## 7.5 Choosing β for a budget *(no points, 10 min)*
+#
+# Nobody can order "the best gold": it is not measured in training. A divergence can be ordered.
+# Take the fitted peak as the **budget**, and look for the β that keeps to it: the record
+# brackets it between a weight with some seed above the budget and one that keeps every seed
+# below.
+#
+# **Predict**: does halving β double the KL at the end?
+
+# %% demo
+if ready("fit_overoptimization", "best_kl"):
+    measured = points(sweep, ref_gold)
+    alpha, b = fit_overoptimization(measured.kl, measured.gain)
+    budget = best_kl(alpha, b) if b > 0 else 8.0  # any number of nats, where there is no peak
+    too_small, enough = bracket(sweep, budget)
+    plot_budget(sweep, budget, too_small, enough)
+
+# %% demo
+for nats in (1.0, 3.0, 10.0, 30.0):
+    says = ["none recorded" if beta is None else f"β = {beta:g}" for beta in bracket(sweep, nats)]
+    print(f"budget {nats:4.0f} nats: too small is {says[0]}, enough is {says[1]}")
+nats = {b: [at_end(run, "kl") for run in sweep if run.beta == b] for b in betas}
+for beta in betas[1:]:
+    if beta / 2 in nats:
+        factor = sum(nats[beta / 2]) / sum(nats[beta])
+        print(f"from β = {beta:g} to {beta / 2:g} the KL at the end grows {factor:.1f}-fold")
+
+# %% [markdown]
+# In 7.1, halving β quadruples the KL of the *optimum*, 1/(2β²). A training run is on its way to
+# its optimum, and another reward has another law.
+#
+# The answer belongs to this model, this reward, this number of steps: a run that goes on spends
+# more. Inside the bracket you can try one run, or let a controller of lesson 05 find β, with
+# KL(policy ‖ ref) for its target. Either way the KL is what you chose, and β is what it took.
+
+# %% [markdown]
+# ## 7.6 Is a penalty more than a brake? *(no points, 10 min)*
+#
+# Gao et al. report that in their setting a KL penalty moved along the frontier of gold against
+# KL and did not improve it: stopping a run without penalty at the same KL had done as well. Does
+# our record show the same?
+#
+# First all measurements, by how far from ref they were taken: a row for each β, a column for a
+# range of d. If a penalty only moves a run along one curve, the numbers *in a column* agree.
+# **Predict**: do they?
+
+# %% demo
+edges = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 20.0)
+headings = [f"{low:g} to {high:g}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+print("mean gain of gold for d in each range; · where there are fewer than 3 measurements")
+print("    β", *(f"{heading:>8}" for heading in headings))
+for beta, row in gains_by_distance(sweep, ref_gold, edges).items():
+    print(f"{beta:5g}", *(f"{mean:8.2f}" if count > 2 else "       ·" for mean, count in row))
+print(f"spread between seeds at one β and step: {spread:.2f}")
+
+# %% [markdown]
+# Then the sharper question, run by run. For every penalised run, the next cells find where the
+# run with β = 0 *and the same seed* passes the KL at which the penalised one ends.
+
+# %% demo
+pairs = at_equal_kl(sweep, ref_gold)
+plot_frontier(sweep, ref_gold, pairs)
+
+# %% demo
+print("    β   pairs   KL of the ends   penalised − stopped, gold: mean, least, greatest")
+for beta in betas[1:]:
+    gaps = torch.tensor([pair.gain - pair.stopped for pair in pairs if pair.beta == beta])
+    ends = [pair.kl for pair in pairs if pair.beta == beta]
+    if ends:
+        between = f"{min(ends):.1f} to {max(ends):.1f}"
+        row = f"{gaps.mean():+.2f}, {gaps.min():+.2f}, {gaps.max():+.2f}"
+        print(f"{beta:5g}   {len(ends):5}   {between:>14}   {row}")
+print(f"{frontier_says(pairs)}; spread between seeds {spread:.2f}.")
+missing = sum(run.beta > 0 for run in sweep) - len(pairs)
+print(f"{missing} penalised runs end where the run without penalty has no measurement.")
+
+# %% [markdown]
+# Read it with care. Seeds are few, and a run without penalty passes the KL of interest within
+# few measurements, so its gold there is read off a straight line between two of them. A
+# difference is worth a sentence when it has one sign at every seed of a β and is larger than the
+# spread between seeds.
+#
+# A penalty has a use even where it buys nothing at equal KL: a penalised run *stays* at its KL,
+# while stopping needs someone who knows when.
+
+# %% [markdown]
+# ## 7.7 A run that went wrong *(3 points, 20 min, medium)*
+#
+# A colleague trained with a moderate β. After a while the machine was needed by somebody else,
+# so the run was stopped, and resumed later from its latest checkpoint. Nobody saw an error
+# message. The grey lines are a sound run. **Predict**, from each curve by itself: is there
+# something wrong? Then read them together.
+
+# %% demo
+case = failing()
+sound = min((run for run in sweep if run.beta > 0), key=lambda run: abs(run.beta - case.beta))
+print(f"the case: β = {case.beta:g}; the sound run: β = {sound.beta:g}, seed {sound.seed}")
+plot_case(case, sound)
+
+# %% demo
+for step in sorted(case.texts):
+    print(f"step {step}")
+    for text in case.texts[step][:4]:
+        print("   ", text)
+
+# %% [markdown]
+# Patterns that others met; the earlier lessons have the details. Which of them fit the curves,
+# and which can be ruled out?
+#
+# | reported | cause |
+# |---|---|
+# | a larger β gave a larger KL: open-instruct [#534](https://github.com/allenai/open-instruct/issues/534) | the plain log-ratio differentiated as a loss |
+# | KL below 0: trl [#235](https://github.com/huggingface/trl/issues/235), [#351](https://github.com/huggingface/trl/issues/351) | sampled under other settings than scored; a single sample may be negative too |
+# | no KL in the logs: trl [#4040](https://github.com/huggingface/trl/issues/4040) | β = 0 |
+# | KL grows and grows: marin [#1708](https://github.com/marin-community/marin/issues/1708) | a sign: divergence was rewarded |
+
+# %% [markdown]
+# **Quiz.** The *cause*:
+#
+# - A: since it was resumed, the run has had β = 0;
+# - B: the policy came back to ref; the penalty has done its work;
+# - C: since it was resumed, ref has been a copy of a policy that was trained already;
+# - D: since it was resumed, the penalty has had the wrong sign, so divergence is rewarded;
+# - E: the KL is estimated from few samples, and what is seen is noise.
+
+# %% [markdown]
+# *first_bad_step*: the first step at which the curves show the defect, within 5.
+#
+# The *remedy*:
+#
+# - A: raise β from that step on, four times, say, until gold has come back;
+# - B: let it run on: the KL is low, so budget is left;
+# - C: replace the estimator of the KL by one with less spread, and run on;
+# - D: go back to the checkpoint before that step, load the model of step 0 as ref, resume, and
+#   test at every start that ref is that model;
+# - E: take the last checkpoint as the new start and as ref, as its proxy is highest.
+#
+# Answer with a dict: two letters and a number.
+
+# %% quiz="q07_diagnose"
+q07_diagnose = {"cause": "C", "first_bad_step": 60, "remedy": "D"}
+
+# %% check="q07_diagnose" points=3
+check("q07_diagnose", q07_diagnose)
+
+# %% [markdown]
+# Each curve alone has a harmless story. What gives such a run away is a contradiction between
+# two of them: so log several, and at least one that does not pass through the code under
+# suspicion, such as the share of distinct word pairs, or a look at the texts.
+
+# %% [markdown]
+# ## 7.8 Essay: the impact of the penalty's weight *(6 points, 30 min, graded by hand)*
+#
+# *What does the weight of a divergence penalty do to training when it is too high, and when it
+# is too low?* About 250 words, for a colleague who has to choose one next week.
+#
+# - **Too low**, 2 points: what then happens to the policy and why (1); how it shows in at least
+#   two curves, of which one is not the proxy (1).
+# - **Too high**, 2 points: the same.
+# - **Evidence**, 1 point: a number from the record or your own run for each of the two, with β
+#   and seed or spread.
+# - **Choice**, 1 point: how to find a weight in between, by what is measured and not by a number
+#   from elsewhere; and one limit of that advice.
+
+# %% [markdown]
+# To show how the rubric is meant, two answers to a *neighbouring* question: what the clip range
+# ε does when it is too large and too small. All numbers in them are invented.
+#
+# > With a large ε the ratio may go far before a token loses its incentive, so several epochs
+# > chase the noise of one batch: the surrogate rises while the return drops, and KL per update
+# > jumps. At ε = 2 the worst drop was 6.1 parcels (median of 12 seeds), at 0.2 it was 0.4. With
+# > a tiny ε nearly every token is cut off after the first step, so epochs are paid for and
+# > unused: the share of clipped tokens nears 1, KL per update is flat, the return climbs slowly
+# > (at ε = 0.01 it ended at 0.9, at 0.2 at 2.9). I would raise ε until KL per update meets a
+# > target; this says nothing about drift from ref, which a clip does not limit.
+
+# %% [markdown]
+# **6 of 6.** Both sides with a mechanism and two curves each, a number with its spread for both,
+# a choice by measurement, a limit. It is short; that costs nothing.
+#
+# > The clip range is an important hyperparameter. If ε is too large, training becomes unstable,
+# > because the updates are too large. If it is too small, training is slow. In my runs the large
+# > one was clearly worse. A good value is 0.2, as in the PPO paper.
+#
+# **1 of 6.** *Too large* and *too small*: 0 + 0 for the signs, as no curve is named; for the
+# mechanism "the updates are too large" just earns its point, "is slow" repeats the question.
+# *Evidence*: 0, "clearly worse" is no number. *Choice*: 0, a number from elsewhere.
+
+# %% [markdown] essay="essay_impact" points=6
+# ### BEGIN SOLUTION
+# *An example of a full answer. Its numbers are invented: what earns the points is how they are
+# used. Compare a student's with the table of 7.2, or run `check_claims`.*
+#
+# **Too low.** Beside the reward the penalty then hardly counts, so the policy goes wherever the
+# proxy pays, beyond where the proxy was right: past the peak, as in 7.1. It shows in a
+# KL(policy ‖ ref) that rises and does not level off, and in gold and distinct word pairs that
+# fall while the proxy still rises. With β = 0 (three seeds) the KL ended at 90 to 110 nats, and
+# gold 0.9 to 1.2 below its best, of step 20.
+#
+# **Too high.** A nat then costs more than any reward it could earn, so the optimum, ref ·
+# exp(r/β), lies next to ref, and training stands still. KL levels off early and low; distinct
+# pairs stay at ref's level; proxy and gold hardly move. Nothing looks broken, so it is easily
+# missed. With β = 2 (three seeds) the KL stayed below 0.4 nats, and gold gained 0.1 to 0.2,
+# where β = 0.1 gained 1.3 to 1.5.
+#
+# **Choice.** Try three weights a factor of 5 apart, two or three seeds each, and look at the KL
+# they end with and at gold, measured on fresh answers. If the smallest weight has the most
+# gold, go lower; if the largest, higher; then narrow the bracket, or give that KL to a
+# controller as its target. The limit: it holds for this reward, model and number of steps. Without
+# any gold, not even a few people who read answers, nothing in the curves tells on which side of
+# the peak a run is.
+# ### END SOLUTION
+
+# %% [markdown]
+# ## 7.9 Claim and evidence *(6 points, 30 min, graded by hand)*
+#
+# The last piece is about *your own run* of lesson 06. First collect numbers: replace the rows
+# below by those that you want to cite, and the cell compares each with the run that it is
+# about. A row is a quantity (`proxy`, `gold`, `kl`, `distinct_2`, `length`), whose run
+# (`"own"`, or β and seed of a recorded one), a measured step, and the value, rounded as you
+# will print it. The second and the third row are wrong, so that you
+# see what happens.
+
+# %% demo
+claims = [
+    ("kl", "own", own.step[-1], round(own.kl[-1], 1)),
+    ("gold", "own", own.step[-1], 9.9),
+    ("proxy", (betas[0], seeds[0]), 33, 1.0),
+]
+check_claims(claims, own, sweep)
+
+# %% [markdown]
+# An agreeing number is not yet evidence: it must bear on the claim. "KL 6.2 at step 100"
+# supports "the penalty held the policy back" only beside a run without it. Your text, about 200
+# words:
+#
+# - **Two claims** about what the penalty did in your run, 2 points each: a claim that your
+#   numbers could have refuted (1), and at least two numbers that bear on it and agree with the
+#   runs (1).
+# - **One claim that you do not make**, although it is tempting: what it is (1), and which
+#   measurement would settle it (1).
+
+# %% [markdown]
+# Again a scored answer to a neighbouring question, on the clip; its numbers are invented.
+#
+# > (1) The clip kept the return from plunging: worst drop 0.3 with ε = 0.2, 5.2 without, same
+# > seed. (2) The clip made training better: the return rose from 0.1 to 2.9. (3) I do not claim
+# > that the clip is faster: my two runs differ by 0.1 in the mean return.
+#
+# **3 of 6.** (1) 2 of 2: the numbers could have said otherwise. (2) 0 of 2: "better" than what?
+# A rise within one run is no comparison, so it neither bears on the claim nor could refute it.
+# With the other run's 2.7 beside it the claim would look weak, and get its 2 points. (3) 1 of
+# 2: rightly not claimed, but nothing is said of what would settle it: both settings with
+# several seeds.
+
+# %% [markdown] essay="essay_claims" points=6
+# ### BEGIN SOLUTION
+# *An example of a full answer. Its numbers are invented, as the run is the student's: compare
+# those of a submission with `check_claims`.*
+#
+# **Claim 1: the penalty limited the drift.** In my run (β = 0.1) KL(policy ‖ ref) was 9.8 nats
+# at step 80 and 10.4 at step 120. The recorded run with β = 0 and the same seed had 71.0 and
+# 98.1. Had my KL kept up with it, or still grown as fast at the end, the claim would be wrong.
+#
+# **Claim 2: it kept the answers various.** The share of distinct word pairs was 0.95 at step 0
+# and 0.88 at step 120; with β = 0, same seed, it was 0.12. Had both fallen alike, the claim
+# would be wrong.
+#
+# **Not claimed: that the penalty gave better answers than stopping in time.** It is tempting,
+# as my gold at the end is 1.13 and that of β = 0 is 0.10. But the run with β = 0 had 1.30 at
+# step 10, at 11 nats, about my KL. To settle it I would need runs with β = 0 measured at every
+# one of the first 20 steps, with ten seeds, stopped at the KL at which the penalised run of the
+# same seed ends, and gold measured there on fresh answers for both.
+# ### END SOLUTION
+
+# %% [markdown]
+# ## What to take along
+#
+# - A proxy can rise for ever while the goal turns. Divergence from ref is the scale on which
+#   that is seen: d = √KL.
+# - A fitted curve is worth what it predicts about runs that it has not seen. A peak beyond the
+#   data is a property of the form.
+# - Choose the divergence, and let β be what it takes.
+# - At equal KL a penalty need not beat stopping; ask your own runs.
+# - A run is diagnosed by curves that contradict each other. A number counts when it bears on the
+#   claim and could have refuted it.
+
+# %% demo
+progress("07_case_study")
+
+# %% [markdown]
+# This was the last lesson. The penalty is one line of an objective; what it does you can now
+# derive, write, check, and show on a run. A good next step is a run of your own: one reward, one
+# ref, three β, three seeds, and a page of claims.

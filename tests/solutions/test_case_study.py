@@ -1,0 +1,145 @@
+"""What lesson 07 says about runs is computed rightly: on runs whose answer is known."""
+
+import math
+
+import pytest
+import torch
+
+from helpers.language_model.runs import Run, failing, recorded
+from helpers.problems.case_study import (
+    at_end,
+    at_equal_kl,
+    bracket,
+    check_claims,
+    gains_by_distance,
+    gold_of_ref,
+    judge_claim,
+    points,
+    tuned_by_proxy,
+)
+from helpers.reference import best_kl, fit_overoptimization, q07_diagnose
+
+STEPS = [0, 10, 20, 30, 40]
+
+
+def made_up(beta: float, kl: list[float], gold: list[float], seed: int = 0) -> Run:
+    flat = [0.5] * len(STEPS)
+    return Run(
+        beta=beta, seed=seed, step=STEPS, proxy=flat, gold=gold, kl=kl, distinct_2=flat,
+        length=flat, texts={},
+    )  # fmt: skip
+
+
+FREE = made_up(0.0, [0.0, 1.0, 4.0, 16.0, 36.0], [-1.0, 0.0, 1.0, 0.0, -2.0])
+HELD = made_up(0.5, [0.0, 3.0, 9.0, 9.0, 9.0], [-1.0, 0.5, 0.9, 0.9, 0.9])
+CLOSE = made_up(2.0, [0.0, 0.2, 0.4, 0.4, 0.4], [-1.0, -0.5, 0.0, 0.0, 0.0])
+RUNS = [FREE, HELD, CLOSE]
+
+
+@pytest.mark.parametrize("c", [0.1, 0.2, 0.4])
+def test_the_exact_toy(c):
+    for beta in (0.2, 0.5, 1.0, 3.0):
+        kl, proxy, gold = tuned_by_proxy(c, beta)
+        d = math.sqrt(kl)
+        assert kl == pytest.approx(1 / (2 * beta**2), rel=1e-9)
+        assert proxy == pytest.approx(math.sqrt(2) * d, rel=1e-9)
+        assert gold == pytest.approx(math.sqrt(2) * d - 2 * c * d * d - c, rel=1e-9, abs=1e-9)
+
+
+def test_a_fit_finds_the_curve_and_its_peak():
+    d = torch.linspace(0.2, 9.0, 50, dtype=torch.float64)
+    alpha, b = fit_overoptimization(d**2, d * (1.3 - 0.6 * d.log()))
+    assert (alpha, b) == pytest.approx((1.3, 0.6), rel=1e-9)
+    fine = torch.linspace(0.01, 9.0, 100_000, dtype=torch.float64)
+    highest = fine[(fine * (alpha - b * fine.log())).argmax()]
+    assert best_kl(alpha, b) == pytest.approx(highest.item() ** 2, rel=1e-3)
+
+
+def test_a_fit_and_a_peak_that_do_not_exist():
+    with pytest.raises(ValueError, match="kl"):
+        fit_overoptimization(torch.tensor([2.0, 2.0, 0.0]), torch.ones(3))
+    for b in (0.0, -1.0, math.nan):
+        with pytest.raises(ValueError, match="b must be above 0"):
+            best_kl(1.0, b)
+
+
+def test_gains_are_over_ref():
+    assert gold_of_ref(RUNS) == -1.0
+    found = points([FREE], -1.0)
+    assert found.kl.tolist() == [1.0, 4.0, 16.0, 36.0]
+    assert found.gain.tolist() == [1.0, 2.0, 1.0, -1.0]
+    assert at_end(HELD, "kl") == 9.0
+
+
+def test_the_bracket_of_a_budget():
+    assert bracket(RUNS, 10.0) == (0.0, 0.5)
+    assert bracket(RUNS, 1.0) == (0.5, 2.0)
+    assert bracket(RUNS, 0.1) == (2.0, None)
+    assert bracket(RUNS, 100.0) == (None, 0.0)
+    late = made_up(2.0, [0.0, 20.0, 20.0, 20.0, 20.0], [0.0] * 5, seed=1)
+    assert bracket([*RUNS, late], 10.0) == (2.0, None)  # one seed over the budget is enough
+
+
+def test_a_penalised_end_is_held_against_stopping_at_its_kl():
+    (pair,) = at_equal_kl(RUNS, -1.0)  # the close one ends before the free one was measured
+    assert (pair.beta, pair.kl) == (0.5, 9.0)
+    assert pair.gain == pytest.approx(1.9)
+    assert pair.stopped == pytest.approx(1.5)  # d = 3, halfway between 2 and 4
+
+
+def test_gains_in_ranges_of_distance():
+    found = gains_by_distance(RUNS, -1.0, (0.0, 1.0, 3.0, 10.0))
+    assert found[0.0] == [(1.0, 1), (2.0, 1), (0.0, 2)]
+    assert found[2.0][0][1] == 4
+    assert math.isnan(found[2.0][1][0])
+
+
+@pytest.mark.parametrize(
+    ("claim", "agrees", "says"),
+    [
+        (("kl", "own", 20, 9), True, "measured 9.00"),
+        (("kl", "own", 20, 9.1), False, "measured 9.00"),
+        (("gold", "own", 20, 0.9), True, "measured 0.90"),
+        (("gold", "own", 20, 1), True, "measured 0.90"),
+        (("gold", (0.0, 0), 40, -2.0), True, "measured -2.00"),
+        (("gold", (0.0, 1), 40, -2.0), False, "no such run"),
+        (("golf", "own", 20, 0.9), False, "there is no 'golf'"),
+        (("gold", "own", 25, 0.9), False, "near it are 20 and 30"),
+        (("gold", "own", 20), False, "write (quantity"),
+        (("gold", "own", 20, "high"), False, "write (quantity"),
+    ],
+)
+def test_a_cited_number_is_compared_with_its_run(claim, agrees, says):
+    found = judge_claim(claim, HELD, RUNS)
+    assert found[0] is agrees
+    assert says in found[1]
+
+
+def test_claims_are_counted(capsys):
+    check_claims([("kl", "own", 20, 9.0), ("kl", "own", 20, 8.0)], HELD, RUNS)
+    said = capsys.readouterr().out
+    assert "1 of 2 cited numbers agree" in said
+    assert said.index("✓") < said.index("✗")
+
+
+def test_the_record_can_be_analysed():
+    runs = recorded()
+    assert len({run.beta for run in runs}) > 3
+    assert len({run.seed for run in runs}) > 1
+    found = points(runs, gold_of_ref(runs))
+    alpha, b = fit_overoptimization(found.kl, found.gain)
+    assert math.isfinite(alpha)
+    assert math.isfinite(b)
+    assert at_equal_kl(runs, gold_of_ref(runs)), "no penalised run can be held against stopping"
+
+
+def test_the_case_shows_what_the_quiz_asks_for():
+    """The reported divergence falls at the step that the quiz names, and nowhere else so far."""
+    run = failing()
+    falls = [before - after for before, after in zip(run.kl[:-1], run.kl[1:], strict=True)]
+    deepest = max(range(len(falls)), key=falls.__getitem__)
+    assert abs(run.step[deepest + 1] - q07_diagnose["first_bad_step"]) <= 5
+    assert falls[deepest] > 0.5 * run.kl[deepest]
+    assert run.proxy[-1] > run.proxy[deepest]
+    assert run.gold[-1] < run.gold[deepest]
+    assert run.distinct_2[-1] < run.distinct_2[deepest]
