@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 
-.PHONY: help setup sandbox lab demo build test test-gpu coverage experiments bench lint clean
+.PHONY: help setup sandbox lab demo build test test-gpu coverage experiments pretrain sweep bench lint clean
 
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
@@ -11,6 +11,8 @@ help:
 	@echo "make test      the tests; about 12 minutes"
 	@echo "make coverage  what grading refuses and accepts, by exercise; about 1 minute"
 	@echo "make experiments  record again the runs that lesson 05 plots; about 1 minute"
+	@echo "make pretrain  make lesson 06's language model and scorers again; about 20 minutes"
+	@echo "make sweep     record again the runs that lessons 06 and 07 plot; about 25 minutes"
 	@echo "make bench     what a student waits for; the divergence term at size, beside TRL; 3 minutes"
 	@echo "make build     make the notebooks from the lessons' sources"
 	@echo "make test-gpu  the exercises' tests on a GPU"
@@ -59,6 +61,12 @@ coverage: setup
 experiments: setup
 	@echo "== recording lesson 05's runs: about 1 minute =="
 	@$(BIN)/python -m autograde.experiments
+
+pretrain: setup
+	$(BIN)/python -m helpers.language_model.pretrain
+
+sweep: setup
+	$(BIN)/python -m autograde.sweep
 
 bench: setup
 	@$(BIN)/python -P tests/bench_student.py

@@ -173,7 +173,7 @@ def _same(got: Any, expected: Any, case: Case) -> bool:
     if expected is None:  # no gradient arrives; a gradient of zeros says the same
         return got is None or (isinstance(got, Tensor) and not got.any())
     if isinstance(expected, int | float):
-        return _is_number(got) and _close(torch.tensor(float(got)), expected, case)
+        return _is_number(got) and _close(_exact(got), expected, case)
     if isinstance(expected, Tensor):
         if got is None:
             return not expected.any()
@@ -193,19 +193,22 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _exact(number: Any) -> Tensor:
+    """A Python number with all its digits: float32's steps are as large as the tolerance."""
+    return torch.tensor(float(number), dtype=torch.float64)
+
+
 def _is_tensor_like(value: Any) -> bool:
     return isinstance(value, Tensor) or _is_number(value)
 
 
 def _close(got: Tensor, expected: Tensor | float, case: Case) -> bool:
-    wanted = torch.as_tensor(expected)
+    wanted = expected if isinstance(expected, Tensor) else _exact(expected)
     if got.shape != wanted.shape and not (got.numel() == 1 and not isinstance(expected, Tensor)):
         return False
     if not (wanted.is_floating_point() or got.is_floating_point()):
         return torch.equal(got, wanted)
     rtol, atol = TOLERANCE.get(wanted.dtype, (1e-2, 1e-2))
-    if not isinstance(expected, Tensor):
-        rtol, atol = TOLERANCE[torch.float64]
     rtol = rtol if case.rtol is None else case.rtol
     atol = atol if case.atol is None else case.atol
     got, wanted = got.reshape(wanted.shape).double(), wanted.double()

@@ -106,8 +106,11 @@ class LanguageModel(nn.Module):
 
         tokens: what comes after the cached positions; a single one when there is a cache.
         Returns the logits and the cache for the next call.
-        Raises ValueError when the sequence becomes longer than the context.
+        Raises ValueError when the sequence becomes longer than the context, or when several
+        tokens come after a cache: among them, attention would look ahead.
         """
+        if cache and tokens.shape[1] > 1:
+            raise ValueError("after a cache, give one new token at a time")
         x, cache = self.vectors(tokens, cache)
         return F.linear(x, self.token.weight), cache
 

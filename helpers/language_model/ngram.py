@@ -41,7 +41,9 @@ class KneserNey:
             if seen is None:
                 break
             total = seen.total()
-            found = (max(seen[token] - self.discount, 0) + self.discount * len(seen) * found) / total
+            found = (
+                max(seen[token] - self.discount, 0) + self.discount * len(seen) * found
+            ) / total
         return found
 
     def perplexity(self, rows: Iterable[Sequence[int]]) -> float:

@@ -107,7 +107,7 @@ def train_gold(
     ratings = torch.tensor([one.mean for one in many])
 
     def loss(batch: Tensor) -> Tensor:
-        spoiled = torch.stack([spoil(row) for row in rows[batch[: len(batch) // 2]]])
+        spoiled = torch.stack([spoil(row) for row in rows[batch[: (len(batch) + 1) // 2]]])
         tokens = _trim(torch.cat([rows[batch], spoiled]))
         wanted = torch.cat([ratings[batch], torch.zeros(len(spoiled))])
         return F.mse_loss(gold(tokens.to(pick_device())), wanted.to(pick_device()))

@@ -1,13 +1,17 @@
 """What was measured while a language model was tuned: the student's runs and the recorded ones."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 from .checkpoint import DATA
 
 MY_RUN = Path("my_run.json")
 RECORDED = "recorded_runs.json"
+MEASURES = ("step", "proxy", "gold", "kl", "distinct_2", "length")
+BROKEN = (OSError, ValueError, TypeError, KeyError, AttributeError)  # what damage may raise
 
 
 class RunError(ValueError):
@@ -43,27 +47,27 @@ class Run:
     def load(cls, path: Path | str = MY_RUN) -> "Run":
         """Read what `save` wrote. Raises RunError, naming the file, when it is not that."""
         try:
-            return cls.of(json.loads(Path(path).read_text()))
-        except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+            return _whole(cls.of(json.loads(Path(path).read_text())))
+        except BROKEN as error:
             raise RunError(
                 f"{path} holds no run of lesson 06 ({error}): delete it, and run lesson 06 again"
             ) from error
 
     @classmethod
-    def of(cls, plain: dict) -> "Run":
-        """From plain data, whose keys are strings."""
-        texts = {int(step): lines for step, lines in plain["texts"].items()}
-        return cls(**{**plain, "texts": texts})
+    def of(cls, plain: Mapping[str, Any]) -> "Run":
+        """From plain data, whose keys may be strings; no list is shared with it."""
+        texts = {int(step): list(lines) for step, lines in plain["texts"].items()}
+        return cls(**{**plain, **{name: list(plain[name]) for name in MEASURES}, "texts": texts})
 
 
 def recorded() -> list[Run]:
     """The sweep that ships with the course: several β, three seeds each."""
-    return [Run.of(plain) for plain in _recorded()["sweep"]]
+    return _recorded("sweep")
 
 
 def failing() -> Run:
     """A recorded run in which something went wrong, as its operator saw it."""
-    return Run.of(_recorded()["failing"])
+    return _recorded("failing")[0]
 
 
 def own_or_recorded(path: Path | str = MY_RUN) -> Run:
@@ -72,10 +76,26 @@ def own_or_recorded(path: Path | str = MY_RUN) -> Run:
         run = Run.load(path)
         print(f"Your own run of lesson 06: β = {run.beta:g}, {run.step[-1]} steps.")
         return run
-    run = next(one for one in recorded() if 0 < one.beta)
+    run = next(one for one in recorded() if one.beta > 0)
     print(f"{path} is not here, so a recorded run stands in for yours: β = {run.beta:g}.")
     return run
 
 
-def _recorded() -> dict:
-    return json.loads((DATA / RECORDED).read_text())
+def _recorded(name: str) -> list[Run]:
+    path = DATA / RECORDED
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))[name]
+        return [_whole(Run.of(one)) for one in (found if isinstance(found, list) else [found])]
+    except BROKEN as error:
+        raise RunError(f"{path}: {error}; install the course again") from error
+
+
+def _whole(run: Run) -> Run:
+    """The run itself. Raises ValueError when it was never measured, or not with everything."""
+    measures = [getattr(run, name) for name in MEASURES]
+    if not run.step or len({len(one) for one in measures}) > 1:
+        raise ValueError("measurements are missing")
+    numbers = [run.beta, run.seed, *(number for one in measures for number in one)]
+    if not all(isinstance(number, int | float) for number in numbers):
+        raise ValueError("a number is not a number")
+    return run

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from .vocabulary import END
 
+
 @dataclass(frozen=True)
 class Samples:
     """What a model wrote after its prompts.
@@ -37,41 +38,46 @@ def sample(
     n_tokens: int,
     generator: torch.Generator,
     temperature: float = 1.0,
+    end: int = END,
 ) -> Samples:
     """Continue each prompt by at most n_tokens tokens, or until it ends.
 
     policy: has `extend(tokens, cache)`, as LanguageModel has; it is put in eval mode for this.
-    prompts: token ids, of any lengths above 0; a response ends with END.
+    prompts: token ids, of any lengths above 0.
+    end: the token that ends a response, and is the padding after it.
     generator: on the CPU, so that equal seeds draw equal tokens on any device.
     temperature: the logits are divided by it, and the log-probabilities returned are those.
-    Raises ValueError for no prompts, an empty prompt or a length beyond the model's context.
+    Raises ValueError for no prompts, an empty prompt, a temperature that is not above 0, or as
+    soon as a sequence grows beyond the model's context.
     """
-    tokens, starts = _room(prompts, n_tokens)
+    if temperature <= 0:
+        raise ValueError(f"temperature: above 0, not {temperature:g}")
+    tokens, starts = _room(prompts, n_tokens, end)
     drawn = torch.zeros(tokens.shape[0], tokens.shape[1] - 1)
     mask = drawn.bool()
-    with _eval(policy):
+    with evaluating(policy):
         cache, running = None, torch.ones(len(tokens), dtype=torch.bool)
         for t in range(mask.shape[1]):
             logits, cache = policy.extend(tokens[:, t : t + 1].to(_device(policy)), cache)
-            mask[:, t] = running & (starts <= t) & (t < starts + n_tokens)
+            mask[:, t] = running & (starts <= t)
             token, logp = _draw(logits[:, 0] / temperature, generator)
             tokens[:, t + 1] = torch.where(mask[:, t], token, tokens[:, t + 1])
             drawn[:, t] = torch.where(mask[:, t], logp, 0.0)
-            running &= ~(mask[:, t] & (token == END))
+            running &= (t + 1 < starts + n_tokens) & ~(mask[:, t] & (token == end))
             if not running.any():
                 break
     kept = int(mask.any(dim=0).nonzero().max()) + 1
     return Samples(tokens[:, : kept + 1], mask[:, :kept], drawn[:, :kept])
 
 
-def _room(prompts: Sequence[Sequence[int]], n_tokens: int) -> tuple[Tensor, Tensor]:
+def _room(prompts: Sequence[Sequence[int]], n_tokens: int, end: int) -> tuple[Tensor, Tensor]:
     """Prompts with room for n_tokens after them, and at which t the first one is drawn."""
     if not prompts or not all(map(len, prompts)):
         raise ValueError("prompts: there must be at least one, and none may be empty")
     if n_tokens < 1:
         raise ValueError(f"n_tokens: at least 1 is needed, not {n_tokens}")
     lengths = torch.tensor([len(prompt) for prompt in prompts])
-    tokens = torch.full((len(prompts), int(lengths.max()) + n_tokens), END)
+    tokens = torch.full((len(prompts), int(lengths.max()) + n_tokens), end)
     for row, prompt in zip(tokens, prompts, strict=True):
         row[: len(prompt)] = torch.tensor(prompt)
     return tokens, lengths - 1
@@ -85,7 +91,7 @@ def _draw(logits: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
 
 @contextmanager
-def _eval(policy: nn.Module) -> Iterator[None]:
+def evaluating(policy: nn.Module) -> Iterator[None]:
     """Dropout off for a while; the mode of every part is put back."""
     modes = {module: module.training for module in policy.modules()}
     policy.eval()

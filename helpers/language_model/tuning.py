@@ -16,7 +16,7 @@ from ..codec import BadDataError, pack, unpack
 from ..device import pick_device
 from .checkpoint import load_gold, load_model, load_proxy, load_vocabulary
 from .runs import Run
-from .sampling import Samples, sample
+from .sampling import Samples, evaluating, sample
 
 PROMPTS = (
     "the film",
@@ -113,8 +113,10 @@ class Tuning:
                     self._measure_if_due()
                     bar.set_postfix(proxy=f"{said['proxy']:.2f}", kl=f"{said['kl']:.3f}")
                     bar.update()
-            except KeyboardInterrupt:
+            except BaseException as error:
                 self._restore(self._last)  # half a step is no step
+                if not isinstance(error, KeyboardInterrupt):
+                    raise
                 print(f"Stopped after step {self.done}. Run the cell again to go on.")
         return self.run_so_far
 
@@ -195,11 +197,15 @@ class Tuning:
     def _read(self) -> dict[str, Any]:
         try:
             state = unpack(self.path.read_bytes())
-        except BadDataError as error:
+            theirs = (state["settings"], state["run"]["beta"], state["run"]["seed"])
+            shapes = {name: value.shape for name, value in state["policy"].items()}
+        except (BadDataError, KeyError, TypeError, AttributeError) as error:
             raise BadDataError(f"{self.path}: {error}; delete it to begin again") from error
         mine = (asdict(self.settings), self.run_so_far.beta, self.run_so_far.seed)
-        if (state["settings"], state["run"]["beta"], state["run"]["seed"]) != mine:
+        if theirs != mine:
             raise ValueError(f"{self.path} is of a run with other settings: use another path")
+        if shapes != {name: value.shape for name, value in self.policy.state_dict().items()}:
+            raise ValueError(f"{self.path} is of a run of another model: use another path")
         return state
 
 
@@ -212,9 +218,8 @@ def sequence_kl(policy: nn.Module, ref: nn.Module, samples: Samples) -> Tensor:
     """
     device = next(policy.parameters()).device
     tokens, mask = samples.tokens.to(device), samples.response_mask.to(device)
-    was_training = policy.training
-    now, then = (Categorical(logits=net.eval()(tokens)[:, :-1]) for net in (policy, ref))
-    policy.train(was_training)
+    with evaluating(policy), evaluating(ref):
+        now, then = (Categorical(logits=net(tokens)[:, :-1]) for net in (policy, ref))
     return torch.where(mask, kl_divergence(now, then), 0.0).sum(dim=1).cpu()
 
 

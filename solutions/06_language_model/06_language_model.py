@@ -1,0 +1,756 @@
+# %% [markdown]
+# # 06 · The same update on a language model
+#
+# A small language model learns to please a judge, and you read what becomes of its texts. After
+# this lesson you can
+#
+# - freeze a reference, and test that old is old;
+# - charge drift from ref in the reward or in the loss, and say how the two differ;
+# - write a GRPO step from its parts, and tune a model with it;
+# - see reward hacking in five curves and in the text, and say what a penalty did about it.
+#
+# About two and a half hours, two minutes of it training. It needs lessons 02, 04 and 05.
+
+# %% setup
+import copy
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+from torch.distributions import Categorical
+
+from helpers import check, hint, pick_device, progress, ready, shaped
+from helpers.language_model.checkpoint import count_parameters, load_model
+from helpers.language_model.pretrain import perplexity, split_raters
+from helpers.language_model.ratings import sentences
+from helpers.language_model.runs import recorded
+from helpers.language_model.sampling import sample
+from helpers.language_model.scoring import response_log_probs
+from helpers.language_model.tuning import PROMPTS, Steps, Tuning, World
+from helpers.plots.language_model import (
+    browse_texts,
+    commonest_word,
+    correlation,
+    ends,
+    piece,
+    plot_judges,
+    plot_pair,
+    plot_record,
+    plot_rewards,
+    plot_token_loss,
+    ranked,
+    shared_steps,
+    show_texts,
+    spread_text,
+)
+from helpers.problems.penalty_gradients import all_responses, exact_kl
+
+device = pick_device()
+
+# %% [markdown]
+# ## A model that writes reviews
+#
+# The policy is a transformer of three blocks, small enough for a laptop, pretrained on sentences
+# of reviews, editorials and tweets that
+# [Hutto & Gilbert 2014](https://github.com/cjhutto/vaderSentiment) had rated by twenty people
+# each, from −4 to 4. The code is a file to read from top to bottom,
+# `helpers/language_model/model.py`; `python -m helpers.language_model.pretrain` makes the model
+# and both judges again, and prints its perplexity beside that of models that only count.
+#
+# **Predict**: a vocabulary has 4,096 tokens. Between how many is the model undecided, on
+# average, when it reads a film review that it has never seen?
+
+# %% demo
+world = World()  # the model, its vocabulary and two judges
+unseen = [one for one in sentences("film") if one.tenth == 0]
+rows = world.vocabulary.batch([one.text for one in unseen], world.model.sizes.context)
+print(f"{count_parameters(world.model):,} parameters, {len(world.vocabulary):,} tokens")
+print(f"perplexity on 200 unseen film sentences: {perplexity(world.model, rows[:200]):.1f}")
+
+# %% [markdown]
+# Perplexity is exp of the mean −log p of a token: a model that is undecided between 100 equally
+# likely tokens has 100. Neither the model nor a judge was trained on these sentences. Now let it
+# write.
+
+# %% demo
+generator = torch.Generator().manual_seed(0)
+print(f"{len(PROMPTS)} prompts: {' | '.join(PROMPTS)}\n")
+drawn = sample(world.model, world.prompts(1), n_tokens=16, generator=generator)
+for text in world.texts(drawn):
+    print(text)
+
+# %% [markdown]
+# It is no great writer: it has few parameters and has read few sentences. That will do, as long
+# as you can tell when its texts get worse.
+#
+# ## Two judges
+#
+# Training needs a number for a text. There are two, made from different people's ratings of
+# different sentences:
+#
+# | | proxy: what is trained on | gold: what is wanted |
+# |---|---|---|
+# | learned from | 400 film sentences, one person's rating of each | the others, mean of twenty |
+# | reads | which tokens there are, in any order | the sentence, in order |
+# | is | one weight for each token | a copy of the model, taught on |
+# | met text that nobody wrote | no | yes: shuffled or repeated words, rated 0 |
+
+# %% [markdown]
+# The proxy is what one has in practice: a cheap model of few people's judgements. Gold stands
+# for what one would like to have. It is *not* a human: it is a network, wrong in its own ways,
+# and what it says about text that no person would write is a guess, though one that it was
+# prepared for. It never takes part in training: a policy tuned on gold would exploit gold.
+#
+# **Predict**: their correlation with the mean human rating, on sentences that neither has seen.
+
+# %% demo
+human = torch.tensor([one.mean for one in unseen])
+with torch.no_grad():
+    judged = {"Proxy": world.proxy(rows), "Gold": world.gold(rows)}
+plot_judges(human, judged)
+
+# %% [markdown]
+# Both know something about reviews. On *these* sentences a higher score by either goes with a
+# higher rating by people. An optimiser will not stay on these sentences.
+#
+# The proxy can be read: a weight for each token. Here are the dearest ones, with what they were
+# learned from. **Predict**, from this table: what would you write to please it?
+
+# %% demo
+few, _ = split_raters([one for one in sentences() if one.tenth != 0])
+taught = [(set(world.vocabulary.encode(one.text)), one.ratings[0]) for one in few]
+bias = sum(rating for _, rating in taught) / len(taught)
+print(f"the proxy learned from {len(few)} sentences; the mean of their ratings is {bias:.2f}")
+print("token         weight   in how many of them   their mean rating")
+for token in world.proxy.weight.argsort(descending=True)[:14].tolist():
+    seen = [rating for tokens, rating in taught if token in tokens]
+    word, weight = piece(world.vocabulary, token), world.proxy.weight[token].item()
+    print(f"{word:12} {weight:7.2f}   {len(seen):19}   {sum(seen) / max(len(seen), 1):17.2f}")
+
+# %% [markdown]
+# (A hyphen: the token goes on with a word.) How many of them say that a film is good? Others
+# stood in a few sentences that one person happened to like. To least squares on 400 ratings
+# these are the same; a human reader sees at once which is which. This is the gap that a policy
+# can find.
+#
+# Its score is bias + Σ weight/√length: **predict** what ten times one good word is worth to it,
+# beside that word once. And to gold?
+
+# %% demo
+dearest = world.proxy.weight.argmax()
+print(f"the dearest token, {piece(world.vocabulary, dearest)!r}, written n times")
+print("    n   proxy    gold")
+for n in (1, 2, 4, 8, 16):
+    tokens = dearest.repeat(1, n)
+    with torch.no_grad():
+        print(f"{n:5} {world.proxy(tokens).item():7.2f} {world.gold(tokens).item():7.2f}")
+
+# %% [markdown]
+# The proxy pays √n times the weight: none of its sentences repeats a word like this, so nothing
+# taught it not to. Gold was shown such text, and its 0 means: no review. Whether a policy finds
+# this way to please the proxy is the question of 6.7.
+
+# %% [markdown]
+# ## 6.1 A reference that stays *(5 points, 10 min, easy)*
+#
+# Drift is measured from a fixed point: the policy as it was before training. A second name for
+# the same network is no fixed point, and one with dropout on is no point at all: it answers
+# differently every time.
+#
+# **Predict**: three things have to hold, numbers of its own, eval mode, no gradients. Which of
+# them would you notice last if it were missing?
+
+
+# %% exercise="freeze_reference"
+@shaped
+def freeze_reference(policy: nn.Module) -> nn.Module:
+    """The reference: what the policy is now, and stays while the policy is trained.
+
+    policy: any network, in any mode; it is left as it was.
+    Returns a copy that shares no parameter and no buffer with the policy, in eval mode
+    throughout, with no parameter that requires gradients.
+    Source: Ziegler et al. 2019 (arXiv 1909.08593), there ρ.
+    Example: after training, `policy(tokens)` has changed and `ref(tokens)` has not.
+    """
+    ### BEGIN SOLUTION
+    ref = copy.deepcopy(policy)
+    ref.requires_grad_(False)
+    return ref.eval()
+    ### END SOLUTION
+
+
+# %% check="freeze_reference" points=5
+check("freeze_reference", freeze_reference)
+
+# %% [markdown]
+# **Look at yours.** The cell spoils the policy, and asks the reference before and after.
+
+# %% demo
+if ready("freeze_reference"):
+    policy = load_model().train()
+    ref = freeze_reference(policy)
+    before = response_log_probs(ref, drawn.tokens)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            parameter.add_(0.1)
+    assert torch.equal(before, response_log_probs(ref, drawn.tokens))
+    assert policy.training
+    assert all(parameter.requires_grad for parameter in policy.parameters())
+    print("the policy has changed, the reference says what it said:")
+    for name, network in (("policy", policy.eval()), ("ref", ref)):
+        logp = response_log_probs(network, drawn.tokens)[drawn.response_mask]
+        print(f"  mean log-probability of what was drawn, under {name}: {logp.mean():.2f}")
+
+# %% [markdown]
+# A reference that still collects gradients is noticed last: its numbers stay right, and memory is
+# wasted, as long as no optimiser is given its parameters.
+
+# %% [markdown]
+# ### Is old really old?
+#
+# There is a third network in the story: *old*, which drew the tokens. `sample` notes each
+# token's log-probability when it is drawn; the step scores the same tokens again. Before any
+# step both are one network, so **the ratio must be 1**. It is the cheapest test of a training
+# loop. **Predict** what it says when the scoring has dropout on, as in trl
+# [#454](https://github.com/huggingface/trl/issues/454) and
+# [#3234](https://github.com/huggingface/trl/pull/3234), or lacks the temperature, as in OpenRLHF
+# [#853](https://github.com/OpenRLHF/OpenRLHF/pull/853).
+
+# %% demo
+torch.manual_seed(0)  # of the dropout
+hot = sample(world.model, world.prompts(4), 16, generator, temperature=1.3)
+cold = sample(world.model, world.prompts(4), 16, generator)
+with torch.no_grad():
+    scored = {"as it was drawn": (cold, response_log_probs(world.model, cold.tokens))}
+    scored["dropout on"] = (cold, response_log_probs(world.model.train(), cold.tokens))
+    logits = world.model.eval()(hot.tokens)[:, :-1]
+    warm = Categorical(logits=logits / 1.3).log_prob(hot.tokens[:, 1:])
+    scored["drawn and scored at 1.3"] = (hot, warm)
+    scored["drawn at 1.3, scored at 1"] = (hot, response_log_probs(world.model, hot.tokens))
+
+# %% demo
+print("the policy has not moved               ratio: least  greatest   clipped at ε = 0.2")
+for name, (samples, logp) in scored.items():
+    ratio = (logp - samples.logp).exp()[samples.response_mask]
+    beyond = ((ratio - 1).abs() > 0.2).float().mean()
+    print(f"{name:38} {ratio.min():12.3f} {ratio.max():9.3f} {beyond:20.0%}")
+    if name in ("as it was drawn", "drawn and scored at 1.3"):
+        assert torch.allclose(ratio, torch.ones_like(ratio), atol=1e-3)
+
+# %% [markdown]
+# Right scoring gives 1 to rounding. The two defects raise no error, and the clip then cuts
+# tokens off before the policy has moved at all. Assert the ratio once, at the first step of
+# every run.
+
+# %% [markdown]
+# ## 6.2 Drift charged in the reward *(8 points, 20 min, medium)*
+#
+# One place to charge for drift is the reward ([Ziegler et al.
+# 2019](https://arxiv.org/abs/1909.08593)). A judge scores the whole response, so the score is
+# paid once, with its last token. Drift has a price at every token, so its credit can be given
+# token by token:
+#
+# $$r_t = -\beta \,\bigl[\log \text{policy}(y_t) - \log \text{ref}(y_t)\bigr]
+# \;+\; \text{score at the last token}$$
+#
+# **Predict**: can a token's reward be positive when the score is 0? What is it in the prompt?
+
+
+# %% exercise="kl_shaped_rewards"
+@shaped
+def kl_shaped_rewards(
+    score: Float[Tensor, " batch"],
+    logp: Float[Tensor, "batch time"],
+    ref_logp: Float[Tensor, "batch time"],
+    mask: Bool[Tensor, "batch time"],
+    beta: float,
+) -> Float[Tensor, "batch time"]:
+    """A reward for each token: the price of its drift, and at the end the response's score.
+
+    score: of each response, paid at its last real token. beta: the price of one nat.
+    logp, ref_logp: log-probability of each token under the policy and the reference, in nats.
+    mask: True on response tokens, in one piece or not; what stands elsewhere is never read.
+    Returns −beta · (logp − ref_logp) on real tokens, plus the score on the last of each row;
+    0 on padding and in rows where nothing is real. A reward is a constant: it has no gradient.
+    Raises TypeCheckError if shapes or dtypes disagree.
+    Source: Ziegler et al. 2019 (arXiv 1909.08593), as in openai/lm-human-preferences.
+    Example: beta 0.1, score 1, log-ratios 2 and −1: −0.2 and 0.1 + 1 = 1.1.
+    """
+    ### BEGIN SOLUTION
+    charge = beta * torch.where(mask, logp - ref_logp, 0.0)
+    still_to_come = mask.flip(1).cumsum(dim=1).flip(1)  # real tokens from here on
+    ends_here = mask & (still_to_come == 1)
+    return (torch.where(ends_here, score[:, None], 0.0) - charge).detach()
+    ### END SOLUTION
+
+
+# %% check="kl_shaped_rewards" points=8
+check("kl_shaped_rewards", kl_shaped_rewards)
+
+# %% [markdown]
+# **Look at yours.** The policy is ref, but surer of itself: its logits are divided by 0.5. One
+# response, β = 0.1. The cell also checks that over a response everything adds up:
+#
+# $$\textstyle \sum_t r_t = \text{score} - \beta \sum_t \log
+# \frac{\text{policy}(y_t)}{\text{ref}(y_t)}$$
+
+# %% demo
+if ready("kl_shaped_rewards"):
+    generator = torch.Generator().manual_seed(0)
+    sure = sample(world.model, world.prompts(1), 16, generator, temperature=0.5)
+    real, score = sure.response_mask, world.proxy(sure.tokens).detach()
+    ref_logp = response_log_probs(world.model, sure.tokens).detach()
+    rewards = kl_shaped_rewards(score, sure.logp, ref_logp, real, beta=0.1)
+    log_ratio = torch.where(real, sure.logp - ref_logp, 0.0).sum(dim=1)
+    assert torch.allclose(rewards.sum(dim=1), score - 0.1 * log_ratio, atol=1e-4)
+    longest = int(sure.lengths.argmax())
+    written = sure.tokens[longest, 1:][real[longest]]
+    words = [piece(world.vocabulary, token) for token in written]
+    plot_rewards(words, rewards[longest][real[longest]], score[longest].item())
+
+# %% [markdown]
+# A sharper policy pays for most of its words. A word that it makes *rarer* than ref does is paid
+# for: single log-ratios may be negative, their mean under the policy may not. The prompt was not
+# drawn by the policy, so it costs nothing.
+
+# %% [markdown]
+# ## 6.3 Better than its siblings *(6 points, 10 min, easy)*
+#
+# A score by itself says little: some prompts invite praise. Draw several responses to one
+# prompt, and each is compared with the others. The group's mean and deviation do what a learned
+# critic does elsewhere (GRPO, [arXiv 2402.03300](https://arxiv.org/abs/2402.03300)):
+#
+# $$A_i = \frac{r_i - \text{mean}(r)}{\text{std}(r) + \text{eps}}$$
+#
+# **Predict**: all eight responses get the same score. What does the update learn from them?
+
+
+# %% exercise="group_advantage"
+@shaped
+def group_advantage(
+    rewards: Float[Tensor, "group sample"], eps: float = 1e-4
+) -> Float[Tensor, "group sample"]:
+    """How much better each response is than the others to the same prompt, in their spread.
+
+    rewards: of several responses to one prompt in each row.
+    eps: added to the standard deviation, so that a group without spread is no division by 0.
+    Returns (r − group mean) / (group standard deviation + eps), with the sample standard
+    deviation (n − 1); 0 throughout a tied group and a group of one.
+    Raises TypeCheckError if shapes or dtypes disagree.
+    Source: GRPO (arXiv 2402.03300), section 4.1.2.
+    Example: rewards 1 and 3: mean 2, standard deviation √2: −0.7071 and 0.7071.
+    """
+    ### BEGIN SOLUTION
+    if rewards.shape[1] < 2:
+        return torch.zeros_like(rewards)  # nothing to be compared with
+    centred = rewards - rewards.mean(dim=1, keepdim=True)
+    return centred / (rewards.std(dim=1, keepdim=True) + eps)
+    ### END SOLUTION
+
+
+# %% check="group_advantage" points=6
+check("group_advantage", group_advantage)
+
+# %% [markdown]
+# **Look at yours**: eight responses to one prompt, from the worst to the best.
+
+# %% demo
+if ready("group_advantage"):
+    group = sample(world.model, world.prompts(8)[:8], 16, torch.Generator().manual_seed(0))
+    scores = world.proxy(group.tokens).detach()
+    advantage = group_advantage(scores[None])[0]
+    print("proxy  advantage")
+    for i in scores.argsort().tolist():
+        print(f"{scores[i]:5.2f}  {advantage[i]:+9.2f}  {world.texts(group)[i]}")
+    higher = group_advantage(scores[None] + 5)[0]
+    assert torch.allclose(higher, advantage, atol=1e-4)
+    print("\nadvantages, least and greatest, when the scores are squeezed together:")
+    for factor in (1.0, 0.1, 0.01, 0.0):
+        squeezed = group_advantage(factor * scores[None])
+        low, high = squeezed.min(), squeezed.max()
+        print(f"  spread {factor * scores.std():5.3f}: {low:+.2f} {high:+.2f}")
+
+# %% [markdown]
+# A constant in all scores changes nothing, and a tied group teaches nothing. But a hundredth of
+# the spread counts nearly like all of it: noise between equally good responses is blown up to
+# full size. It also settles what β means from here on: a nat of drift costs β *standard
+# deviations of the group's scores*, not β points of rating.
+
+# %% [markdown]
+# ## 6.4 Drift charged in the loss *(10 points, 25 min, hard)*
+#
+# GRPO charges at the other place. Two distances with two jobs meet in one loss: the clip of
+# lesson 05 limits the step from **old**, and $k_3$ of lesson 02 charges for the drift from
+# **ref**. Each token has the advantage of its response; the mean is over all real tokens.
+#
+# $$-\frac{1}{N} \sum_{\text{real}} \Bigl[ \min\bigl(r_t A,\
+# \mathrm{clip}(r_t, 1-\varepsilon, 1+\varepsilon)\, A\bigr) - \beta\, k_{3,t} \Bigr]$$
+#
+# **Predict**: at the very first step, policy = old = ref. Which of the two terms has a gradient?
+
+
+# %% exercise="grpo_loss"
+@shaped
+def grpo_loss(
+    logp: Float[Tensor, "batch time"],
+    old_logp: Float[Tensor, "batch time"],
+    ref_logp: Float[Tensor, "batch time"],
+    advantage: Float[Tensor, " batch"],
+    mask: Bool[Tensor, "batch time"],
+    epsilon: float,
+    beta: float,
+) -> Float[Tensor, ""]:
+    """What an optimiser minimises: clipped towards the better responses, charged for drift.
+
+    logp: log-probability of each token under the policy, in nats; it alone is differentiable.
+    old_logp, ref_logp: under the policy that drew the tokens, and under the reference.
+    advantage: of each response; each of its tokens gets it.
+    mask: True on response tokens; what stands elsewhere reaches neither value nor gradient.
+    Returns −(mean over all real tokens of the batch of clipped surrogate − beta · k3), k3 of
+    policy and ref; 0 when there are none.
+    Raises TypeCheckError if shapes or dtypes disagree.
+    Source: GRPO (arXiv 2402.03300), equations 3 and 4; averaged over all tokens as in DAPO
+    (arXiv 2503.14476), not over each response first.
+    Example: ratio 2, epsilon 0.2, no drift: advantage 1 gives −1.2, advantage −1 gives 2.
+    """
+    ### BEGIN SOLUTION
+    # Padding is replaced before exp: after it, a gradient of 0 · inf would be nan.
+    ratio = torch.where(mask, logp - old_logp.detach(), 0.0).exp()
+    weight = torch.where(mask, advantage.detach()[:, None], 0.0)
+    kept = torch.minimum(weight * ratio, weight * ratio.clamp(1 - epsilon, 1 + epsilon))
+    delta = torch.where(mask, ref_logp.detach() - logp, 0.0)
+    drift = torch.expm1(delta) - delta
+    return (beta * drift - kept).sum() / mask.sum().clamp(min=1)
+    ### END SOLUTION
+
+
+# %% check="grpo_loss" points=10
+check("grpo_loss", grpo_loss)
+
+# %% [markdown]
+# **Look at yours.** One good token, advantage 1. On the left old is still ref, as at the first
+# step of a run; on the right old has drifted already, it makes the token e times as likely as
+# ref does. **Predict**: where do the curves leave old with different slopes?
+
+# %% demo
+if ready("grpo_loss"):
+    step = torch.linspace(-1.0, 1.0, 201, dtype=torch.float64)
+    one, zero = torch.ones(1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+    token, losses = torch.ones(1, 1, dtype=torch.bool), {}
+    for name, drift in (("old = ref", 0.0), ("old is 1 nat above ref", 1.0)):
+        losses[name] = {}
+        for beta in (0.0, 0.5, 1.0, 2.0):
+            found = [grpo_loss(zero + x, zero, zero - drift, one, token, 0.2, beta) for x in step]
+            losses[name][beta] = torch.stack(found)
+    plot_token_loss(step, losses, epsilon=0.2)
+
+# %% [markdown]
+# At ref the divergence has its minimum, so its gradient is 0: the first step is the same for
+# every β. Once old has drifted, the penalty has a slope *at old*, and with a large β even a good
+# token is pulled back. That is the difference from lesson 05, whose penalty towards old could
+# not act on the first step of any batch: this one remembers where training began.
+
+# %% [markdown]
+# ## 6.5 One step *(11 points, 25 min, hard)*
+#
+# The step puts it together: score the tokens with policy and ref, dropout off; compute the loss;
+# step. `response_log_probs(network, tokens)` is given: lesson 01's log-probabilities, in the mode
+# that the network is in. It scores every token after the first, as `response_mask` and
+# `old_logp` are laid out.
+#
+# **Predict**: what will the very first step of a run return as `kl`?
+
+
+# %% exercise="train_step"
+@shaped
+def train_step(
+    policy: nn.Module,
+    ref: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    tokens: Int[Tensor, "batch time"],
+    response_mask: Bool[Tensor, "batch time-1"],
+    old_logp: Float[Tensor, "batch time-1"],
+    advantage: Float[Tensor, " batch"],
+    epsilon: float,
+    beta: float,
+) -> dict[str, float]:
+    """One step of the optimiser on `grpo_loss`.
+
+    policy, ref: `policy(tokens)` gives logits "batch time vocab"; scored with dropout off.
+    ref: is left untouched. optimizer: of the policy's parameters; gradients that it finds at
+    entry are not used.
+    response_mask: at t it says whether `tokens[:, t + 1]` counts; old_logp: of that token, when
+    it was drawn. advantage: of each response. Both are constants.
+    Returns "loss", and "kl": the mean over real tokens of k3 between policy and ref, in nats;
+    both as they were before the step.
+    Raises TypeCheckError if shapes or dtypes disagree.
+    Source: GRPO (arXiv 2402.03300), algorithm 1.
+    Example: nothing real: both are 0, and plain gradient descent leaves the policy as it was.
+    """
+    ### BEGIN SOLUTION
+    policy.eval()
+    logp = response_log_probs(policy, tokens)
+    with torch.no_grad():
+        ref_logp = response_log_probs(ref, tokens)
+        gap = ref_logp - logp
+        drift = torch.where(response_mask, gap.expm1() - gap, 0.0).sum()
+    loss = grpo_loss(logp, old_logp, ref_logp, advantage, response_mask, epsilon, beta)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return {"loss": loss.item(), "kl": drift.item() / max(response_mask.sum().item(), 1)}
+    ### END SOLUTION
+
+
+# %% check="train_step" points=11
+check("train_step", train_step)
+
+# %% [markdown]
+# **Look at yours**: four steps on one batch of the real model, 64 responses, β = 0.1.
+
+# %% demo
+if ready("group_advantage", "grpo_loss", "train_step"):
+    policy, ref = load_model().to(device), load_model().to(device)
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=3e-4)
+    batch = sample(policy, world.prompts(8), 16, torch.Generator().manual_seed(0))
+    scores = world.proxy(batch.tokens).detach().view(len(PROMPTS), -1)
+    parts = (batch.tokens, batch.response_mask, batch.logp, group_advantage(scores).flatten())
+    tokens, real, old_logp, advantage = (part.to(device) for part in parts)
+    for i in range(4):
+        said = train_step(policy, ref, optimizer, tokens, real, old_logp, advantage, 0.2, 0.1)
+        with torch.no_grad():
+            ratio = (response_log_probs(policy.eval(), tokens) - old_logp).exp()[real]
+        beyond = ((ratio - 1).abs() > 0.2).float().mean()
+        print(f"step {i + 1}: loss {said['loss']:+.3f}, kl {said['kl']:.4f} before it;", end=" ")
+        print(f"after it {beyond:.0%} of the ratios are beyond the clip")
+
+# %% [markdown]
+# The first `kl` is 0: the policy is still ref. `kl` is the mean of $k_3$ per *token*; the
+# curves below show KL(policy ‖ ref) of whole *responses*, exact at every token and added up.
+
+# %% [markdown]
+# ## 6.6 In the reward or in the loss? *(1 point, 10 min, medium)*
+#
+# Same tokens, drawn from the policy itself, same β, score and advantage 0: only drift is at work.
+# *In the reward*: what `kl_shaped_rewards` gives, added up from each token to the end, weighs
+# the gradient of that token's logp. *In the loss*: β · $k_3$ of each token is differentiated.
+#
+# Lesson 04 had a case that can be enumerated: all 27 responses of three tokens. The cell puts
+# your two functions on it. **Predict**: which of the two gradients is that of KL(policy ‖ ref)?
+
+# %% demo
+if ready("kl_shaped_rewards", "grpo_loss"):
+    responses = all_responses(seed=1, time=3)
+    logp, ref_logp = responses.logp(), responses.ref_logp()
+    chance = logp.sum(dim=1).exp()
+    nothing = torch.zeros(len(logp), dtype=torch.float64)
+    real = torch.ones_like(logp, dtype=torch.bool)
+    paid = kl_shaped_rewards(nothing, logp, ref_logp, real, beta=1.0)
+    in_loss = [
+        3 * grpo_loss(lp[None], lp[None], rlp[None], nothing[:1], real[:1], 0.2, beta=1.0)
+        for lp, rlp in zip(logp, ref_logp, strict=True)
+    ]
+    drift = {"reward": responses.return_to_go_loss(-paid), "loss": torch.stack(in_loss)}
+    push = {n: responses.gradient((chance.detach() * x).sum()) for n, x in drift.items()}
+
+# %% demo
+if ready("kl_shaped_rewards", "grpo_loss"):
+    forward = exact_kl(responses.ref_logits, responses.logits)[responses.beginnings].sum(dim=1)
+    candidates = {
+        "∇KL(policy ‖ ref), whole responses": (chance * (logp - ref_logp).sum(dim=1)).sum(),
+        "∇KL(ref ‖ policy), token by token": (chance.detach() * forward).sum(),
+    }
+    for claim, total in candidates.items():
+        wanted = responses.gradient(total)
+        errors = {n: ((x - wanted).norm() / wanted.norm()).item() for n, x in push.items()}
+        print(claim, *(f"  drift in the {name}: off by {e:.1g}" for name, e in errors.items()))
+        candidates[claim] = wanted
+    for wanted, name in zip(candidates.values(), ("reward", "loss"), strict=True):
+        assert torch.allclose(push[name], wanted, rtol=0, atol=1e-10)
+
+# %% [markdown]
+# **Quiz.** What is the difference?
+#
+# - A: In the reward, drift is a constant that reaches the update through the advantage: an early
+#   token is charged for the drift it leads to, and the expected gradient is that of
+#   KL(policy ‖ ref). In the loss each token's $k_3$ is differentiated by itself: what it leads
+#   to is dropped, and the direction is that of KL(ref ‖ policy).
+# - B: None in expectation: both estimate β times the same divergence, so both have the same
+#   expected gradient.
+# - C: In the reward drift is a constant, so it has no gradient and holds nothing back. Only in
+#   the loss can it act.
+# - D: In the loss the gradient is that of KL(policy ‖ ref), because $k_3$ is unbiased and never
+#   negative. In the reward it is only an approximation, as a log-ratio may be negative.
+#
+# Answer with a letter.
+
+# %% quiz="q06_reward_or_loss"
+q06_reward_or_loss = "A"
+
+# %% check="q06_reward_or_loss" points=1
+check("q06_reward_or_loss", q06_reward_or_loss)
+
+# %% [markdown]
+# ## 6.7 Tune it *(no points, 20 min)*
+#
+# Now train. A step draws 8 responses to each of the 8 prompts, scores them by the *proxy*,
+# compares them within each prompt, and calls your `train_step` once on fresh data. Every tenth
+# step measures, on other responses: proxy, gold, KL(policy ‖ ref), length, and *distinct-2*, the
+# different pairs of neighbouring tokens as a share of all pairs.
+#
+# First β = 0. **Predict**, and write it down: after 60 steps, what will the proxy say? What will
+# gold say? What will the texts look like? It takes about half a minute on two cores.
+
+# %% demo
+if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
+    steps = Steps(freeze_reference, group_advantage, train_step)
+    tuning = Tuning(steps, beta=0.0, world=world, path="tuning_beta_0.safetensors")
+    free = tuning.run(until=60)
+
+# %% [markdown]
+# You can stop a run (the square in the toolbar) and run its cell again: it goes on from its last
+# whole step, in a new kernel too, as policy, optimiser and random numbers are kept in the file
+# at `path`. A larger `until` makes it longer. To begin again, after changing your `train_step`
+# say, delete that file.
+#
+# Then the same with a penalty: same seed, same steps, one number changed. Choose your β; one
+# file for each. This run is saved as `my_run.json`, which lesson 07 will read.
+
+# %% demo
+my_beta = 0.2
+if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
+    steps = Steps(freeze_reference, group_advantage, train_step)
+    where = f"tuning_beta_{my_beta:g}.safetensors"
+    held = Tuning(steps, beta=my_beta, world=world, path=where).run(until=60)
+    held.save("my_run.json")
+
+# %% [markdown]
+# **Look at the texts first**, at equal steps: early in the runs and at the end. Texts begin with
+# their prompt; only what was written after it is counted.
+
+# %% demo
+if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
+    both = shared_steps([free, held])
+    for at in sorted({*both[1:3], both[-1]}):
+        show_texts([free, held], at)
+
+# %% [markdown]
+# Now the curves. **Predict** from the texts: which of the five measures would have warned you,
+# if you could not read?
+
+# %% demo
+if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
+    plot_pair([free, held])
+
+# %% demo
+if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
+    human_text = correlation(judged["Proxy"], judged["Gold"])
+    print(f"on people's sentences, proxy and gold correlate {human_text:+.2f}")
+    for run in (free, held):
+        best, last = max(run.gold), run.gold[-1]
+        word, share = commonest_word(run.texts[run.step[-1]])
+        tied = correlation(torch.tensor(run.proxy), torch.tensor(run.gold))
+        print(f"β = {run.beta:g}: proxy {run.proxy[0]:.2f} → {run.proxy[-1]:.2f},", end=" ")
+        print(f"gold {run.gold[0]:.2f} → {last:.2f}, its best {best:.2f} at step", end=" ")
+        print(f"{run.step[run.gold.index(best)]}; KL {run.kl[-1]:.1f} nats.")
+        print(f"   {share:.0%} of the last words are {word!r};", end=" ")
+        print(f"over the run, proxy and gold correlate {tied:+.2f}")
+
+# %% [markdown]
+# On people's sentences the two go together, if loosely. The last number of each run says
+# whether they still do on what *this policy* writes: a correlation measured on old data is no
+# promise about a policy that was trained to move away from them.
+#
+# When the proxy rises and gold does not follow, this is **reward hacking**: nothing is broken,
+# the proxy is being maximised. What was exploited stands in the table of dear tokens. If the
+# word that won is not the dearest: what else decides which one a policy finds first?
+#
+# Try another `my_beta`, and run the last cells again. How small may it be before the texts go?
+
+# %% [markdown]
+# ## 6.8 The record: several β, three seeds *(no points, 20 min)*
+#
+# One pair of runs is an anecdote. The same training was recorded once for several β, with three
+# seeds each; your runs are not among them. A row of panels for each measure, a column for each
+# β; every line is a seed.
+# **Predict**: with which β does the proxy end highest, and with which gold? Is the best β the
+# one with the lowest KL?
+
+# %% demo
+sweep = recorded()
+betas = sorted({run.beta for run in sweep})
+plot_record(sweep)
+
+# %% demo
+print("end of the runs (last three measurements), mean over seeds [least, greatest]")
+print(f"    β  {'proxy':>20} {'gold':>20} {'KL, nats':>20} {'distinct-2':>20}")
+for beta in betas:
+    row = [spread_text(ends(sweep, beta, n)) for n in ("proxy", "gold", "kl", "distinct_2")]
+    print(f"{beta:5g}  " + " ".join(f"{cell:>20}" for cell in row))
+start = {n: spread_text([getattr(run, n)[0] for run in sweep]) for n in ("proxy", "gold")}
+print(f"  ref  {start['proxy']:>20} {start['gold']:>20}")
+
+# %% demo
+first, second = ranked(sweep, "gold")[:2]
+best, next_best = ends(sweep, first, "gold"), ends(sweep, second, "gold")
+print(f"gold ends highest with β = {first:g}: {spread_text(best)}")
+print(f"next is β = {second:g}: {spread_text(next_best)};", end=" ")
+print("no seeds overlap" if min(best) > max(next_best) else "their seeds overlap")
+print(f"the proxy ends highest with β = {ranked(sweep, 'proxy')[0]:g}")
+print(f"KL ends lowest with β = {ranked(sweep, 'kl')[-1]:g}")
+
+# %% [markdown]
+# The proxy's own choice of β needs no gold, and is the wrong one wherever the two differ. The
+# lowest KL is no goal either: the largest β keeps the policy next to ref, and next to ref there
+# is little to gain. If seeds overlap, the record does not say which of the two weights is better;
+# lesson 07 looks closer, with KL as the scale.
+#
+# Last, the texts of the record, at equal steps: no penalty, the weight with the most gold, the
+# largest weight. Where widgets run, sliders below the table move step and seed.
+
+# %% demo
+browse_texts(sweep, sorted({0.0, ranked(sweep, "gold")[0], betas[-1]}))
+
+# %% [markdown]
+# How sudden was it? The commonest word's share without a penalty, step by step for each seed,
+# beside the first seed's proxy, gold and distinct-2. **Predict**: in which column would you have
+# seen it coming?
+
+# %% demo
+loose = [run for run in sweep if run.beta == 0]
+print("step   share of the commonest word, by seed      proxy    gold   distinct-2")
+for i, at in enumerate(loose[0].step):
+    found = [commonest_word(run.texts[at]) for run in loose]
+    shares = "".join(f"{share:5.0%} {word:8}" for word, share in found)
+    one = loose[0]
+    print(f"{at:4}   {shares} {one.proxy[i]:7.2f} {one.gold[i]:7.2f} {one.distinct_2[i]:12.2f}")
+top = one.step[one.proxy.index(max(one.proxy))]
+word, share = commonest_word(one.texts[top])
+print(f"its proxy is highest at step {top}, where {share:.0%} of the words are {word!r}")
+
+# %% [markdown]
+# The proxy alone cannot tell you: see what the texts were when it was at its best. A few texts
+# read, or a count of word pairs, would have told you for almost nothing.
+#
+# What the record does not show: larger models, other judges, other prompts, longer training. And
+# gold is a network too. Where a table and your own reading of the texts disagree, trust the
+# reading, and say so.
+
+# %% [markdown]
+# ## What to take along
+#
+# - ref is a frozen copy of where training began; old is who drew the tokens. Before the first
+#   step the ratio is 1: assert it.
+# - Drift in the reward has the gradient of KL(policy ‖ ref); $k_3$ in the loss that of
+#   KL(ref ‖ policy), token by token.
+# - A group's advantage is in units of the group's spread; so is what β is weighed against.
+# - A proxy is right about the data it was learned from. An optimiser goes where it was not.
+# - Log what the proxy cannot see, distinct word pairs and KL at least, and read the texts.
+
+# %% demo
+progress("06_language_model")
+
+# %% [markdown]
+# Next: **07 · Analysing the impact of a penalty**. The record and your own run, `my_run.json`:
+# how much gold each nat is worth, which β to choose, and what went wrong in a run. Copy
+# `my_run.json` beside the notebook of lesson 07.
