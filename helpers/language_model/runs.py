@@ -10,6 +10,7 @@ from .checkpoint import DATA
 
 MY_RUN = Path("my_run.json")
 RECORDED = "recorded_runs.json"
+STAND_IN_BETA = 0.2  # lesson 06's own default
 MEASURES = ("step", "proxy", "gold", "kl", "distinct_2", "length")
 BROKEN = (OSError, ValueError, TypeError, KeyError, AttributeError)  # what damage may raise
 
@@ -76,7 +77,7 @@ def own_or_recorded(path: Path | str = MY_RUN) -> Run:
         run = Run.load(path)
         print(f"Your own run of lesson 06: β = {run.beta:g}, {run.step[-1]} steps.")
         return run
-    run = next(one for one in recorded() if one.beta > 0)
+    run = min(recorded(), key=lambda one: abs(one.beta - STAND_IN_BETA))
     print(f"{path} is not here, so a recorded run stands in for yours: β = {run.beta:g}.")
     return run
 

@@ -115,15 +115,17 @@ class Tuning:
                     bar.update()
             except BaseException as error:
                 self._restore(self._last)  # half a step is no step
-                if not isinstance(error, KeyboardInterrupt):
-                    raise
+                if not isinstance(error, KeyboardInterrupt) or not self.run_so_far.step:
+                    raise  # before the first measurement there is no run to give back
                 print(f"Stopped after step {self.done}. Run the cell again to go on.")
         return self.run_so_far
 
     def _step(self) -> dict[str, float]:
         """Sample, score, compare within each prompt's group, and take one step."""
         samples = self.sample(self.settings.n_samples)
-        rewards = self.world.proxy(samples.tokens)
+        with torch.no_grad():
+            rewards = self.world.proxy(samples.tokens)
+        self._demand_numbers("the proxy gave", rewards)
         advantage = self.steps.group_advantage(rewards.view(len(PROMPTS), -1)).flatten()
         on_device = (samples.tokens, samples.response_mask, samples.logp, advantage)
         said = self.steps.train_step(
@@ -134,9 +136,16 @@ class Tuning:
             epsilon=self.settings.epsilon,
             beta=self.run_so_far.beta,
         )
+        self._demand_numbers("train_step returned", torch.tensor([said["loss"], said["kl"]]))
         self.done += 1
         self._keep()
         return said | {"proxy": rewards.mean().item()}
+
+    def _demand_numbers(self, who: str, numbers: Tensor) -> None:
+        """Stop before what is no number gets into the policy and from there everywhere."""
+        if not numbers.isfinite().all():
+            found = numbers[~numbers.isfinite()][0].item()
+            raise ValueError(f"step {self.done + 1}: {who} {found}; nothing of this step is kept")
 
     def sample(self, n_each: int, generator: torch.Generator | None = None) -> Samples:
         """n_each responses of the policy to every prompt."""

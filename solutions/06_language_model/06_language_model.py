@@ -52,8 +52,8 @@ device = pick_device()
 #
 # The policy is a transformer of three blocks, small enough for a laptop, pretrained on sentences
 # of reviews, editorials and tweets that
-# [Hutto & Gilbert 2014](https://github.com/cjhutto/vaderSentiment) had rated by twenty people
-# each, from −4 to 4. The code is a file to read from top to bottom,
+# [Hutto & Gilbert 2014](https://github.com/cjhutto/vaderSentiment) had rated by some twenty
+# people each, from −4 to 4. The code is a file to read from top to bottom,
 # `helpers/language_model/model.py`; `python -m helpers.language_model.pretrain` makes the model
 # and both judges again, and prints its perplexity beside that of models that only count.
 #
@@ -90,7 +90,7 @@ for text in world.texts(drawn):
 #
 # | | proxy: what is trained on | gold: what is wanted |
 # |---|---|---|
-# | learned from | 400 film sentences, one person's rating of each | the others, mean of twenty |
+# | learned from | 400 film sentences, one person's rating of each | the others, mean of all raters |
 # | reads | which tokens there are, in any order | the sentence, in order |
 # | is | one weight for each token | a copy of the model, taught on |
 # | met text that nobody wrote | no | yes: shuffled or repeated words, rated 0 |

@@ -98,8 +98,8 @@ plot_toy(d, 2**0.5 * d, {c: 2**0.5 * d - 2 * c * d**2 - c for c in (0.1, 0.2, 0.
 #
 # Now the language model. The record holds the training of lesson 06 for several β, each with
 # several seeds. *Proxy* is the score trained on, *gold* the independent one, both on the scale
-# of the ratings. KL(policy ‖ ref) is in nats per response, estimated on samples, so a value
-# near 0 may come out below 0. If `my_run.json` from lesson 06 lies beside this notebook, it is
+# of the ratings. KL(policy ‖ ref) is in nats per response: exact at each token, for responses
+# that were drawn. If `my_run.json` from lesson 06 lies beside this notebook, it is
 # your own run; otherwise a recorded one stands in.
 #
 # **Predict**: for which β does gold end below its own best?
@@ -150,7 +150,8 @@ for beta in betas:
 # $\text{gold} = \alpha \cdot (\ldots) + b \cdot (\ldots)$ with two known numbers. More runs than
 # unknowns: take the α and $b$ with the least sum of squared errors of gold.
 #
-# A run at KL 0 or below (an estimate may be) has no $\log d$: leave it out. Two unknowns need
+# A run at KL 0 (all of them, at step 0) or below (an estimate from samples may be) has no
+# $\log d$: leave it out. Two unknowns need
 # two runs, and not both at one kl: otherwise raise ValueError.
 #
 # **Predict**: gold/d = α − $b$ log d is a straight line. Does fitting that line by least squares

@@ -259,7 +259,7 @@ class TestLoading:
         with pytest.raises(SystemExit) as caught:
             adapter.main([str(file)])
         assert f"{absent} not installed" in str(caught.value)
-        assert "pip install 'stable-policy-updates[huggingface]'" in str(caught.value)
+        assert "pip install transformers gguf" in str(caught.value)
 
 
 class TestGrpo:

@@ -1,5 +1,6 @@
 """A tuning run: stopped, gone on with, damaged or measured, it is the run that it was to be."""
 
+import copy
 import math
 import os
 from dataclasses import asdict
@@ -140,6 +141,26 @@ class TestStopping:
             tuning.run(STEPS, progress=False)
         tuning.run(STEPS, progress=False)
         assert_same(tuning, undisturbed)
+
+    def test_what_is_no_number_is_named_and_kept_out(self, world, undisturbed):
+        def broken(*args, **kwargs):
+            return ANSWERS.train_step(*args, **kwargs) | {"loss": float("nan")}
+
+        steps = Steps(ANSWERS.freeze_reference, ANSWERS.group_advantage, broken)
+        tuning = Tuning(steps, 0.1, settings=QUICK, world=world)
+        with pytest.raises(ValueError, match="step 1: train_step returned nan"):
+            tuning.run(STEPS, progress=False)
+        tuning.steps = ANSWERS
+        tuning.run(STEPS, progress=False)
+        assert_same(tuning, undisturbed)
+
+    def test_a_reward_that_is_no_number_is_named(self, world):
+        proxy = copy.deepcopy(world.proxy)
+        with torch.no_grad():
+            proxy.bias.fill_(torch.nan)
+        spoiled = World(world.model, proxy, world.gold, world.vocabulary)
+        with pytest.raises(ValueError, match="step 1: the proxy gave nan"):
+            tuned(spoiled)
 
     def test_less_than_is_done_changes_nothing(self, world, undisturbed):
         tuning = tuned(world)
