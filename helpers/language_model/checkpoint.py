@@ -13,7 +13,7 @@ from .scorers import Gold, Proxy
 from .vocabulary import Vocabulary
 
 DATA = Path(str(files(__package__) / "data"))
-SIZES = Sizes(vocab=4096, dropout=0.2)
+SIZES = Sizes(vocab=4096)
 AGAIN = "install the course again, or make it with: python -m helpers.language_model.pretrain"
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -1,4 +1,8 @@
-"""The baseline that a neural language model has to beat: interpolated Kneser–Ney."""
+"""The baseline beside a neural language model: interpolated Kneser–Ney.
+
+On as little text as here, 0.6 million tokens, counts of three are hard to beat: pretraining prints
+both perplexities. Counts have no parameters to tune, though, which is what the model is for.
+"""
 
 import math
 from collections import Counter, defaultdict

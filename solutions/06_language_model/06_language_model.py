@@ -69,8 +69,10 @@ print(f"perplexity on 200 unseen film sentences: {perplexity(world.model, rows[:
 
 # %% [markdown]
 # Perplexity is exp of the mean −log p of a token: a model that is undecided between 100 equally
-# likely tokens has 100. Neither the model nor a judge was trained on these sentences. Now let it
-# write.
+# likely tokens has 100. Neither the model nor a judge was trained on these sentences. On all
+# 1,095 of them pretraining printed 117.0; counting pairs of tokens had 141.0, and counting
+# triples (Kneser–Ney) 100.0. On so little text counting is hard to beat, but counts have no
+# parameters that an update could move. Now let the model write.
 
 # %% demo
 generator = torch.Generator().manual_seed(0)
