@@ -25,7 +25,7 @@ BETAS = (0.0, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0)
 SEEDS = (0, 1, 2)
 STEPS = 120
 SETTINGS = Settings(every=5)
-FAILING_BETA, RESUMED = 0.2, 60  # the step at which the failing run takes the wrong reference
+FAILING_BETA, RESUMED = 0.1, (60, 90)  # the steps at which the failing run gets a wrong reference
 ANSWERS = Steps(reference.freeze_reference, reference.group_advantage, reference.train_step)
 
 
@@ -36,14 +36,15 @@ def tune(beta: float, seed: int) -> Run:
 
 
 def tune_and_fail() -> Run:
-    """A run resumed with its own latest parameters as the reference: drift is measured from there.
+    """A run resumed twice, each time with its own latest parameters as the reference.
 
     What is recorded is what its operator saw: the kl that this run itself reported.
     """
     torch.set_num_threads(1)
     tuning = Tuning(ANSWERS, FAILING_BETA, len(SEEDS), SETTINGS)
-    tuning.run(RESUMED - 1, progress=False)
-    tuning.ref = reference.freeze_reference(deepcopy(tuning.policy))
+    for step in RESUMED:
+        tuning.run(step - 1, progress=False)
+        tuning.ref = reference.freeze_reference(deepcopy(tuning.policy))
     return tuning.run(STEPS, progress=False)
 
 

@@ -971,31 +971,31 @@ q07_diagnose = Quiz(
         "Read the four curves together, from left to right. Is there a step after which two of "
         "them contradict each other?",
         "A policy that is near ref answers like ref. What does the run report as its divergence "
-        "after the jump, and how different are its answers from those of step 0 by then?",
+        "after its first fall, and how different are its answers from those of step 0 by then?",
         "The reported number is KL(policy ‖ ref) for *some* ref. Which ref would make it nearly 0 "
-        "at the jump, whatever the policy has become? And from which policy on was the penalty "
+        "there, whatever the policy has become? And from which policy on was the penalty "
         "computed against that one?",
     ),
 )
 q07_diagnose.distractor(
     {"cause": "A"},
     "Cause: without a penalty the policy moves on from where it is, so a divergence from the start "
-    "would rise from its last value. This one fell to nearly 0 within a few steps.",
+    "would rise from its last value. This one fell to nearly 0 within a few steps, twice.",
 )
 q07_diagnose.distractor(
     {"cause": "B"},
-    "Cause: a policy that had come back to ref would have ref's gold score and ref's variety of "
+    "Cause: a policy that had come back to ref would have ref's proxy score and ref's variety of "
     "words again. Both curves moved further away.",
 )
 q07_diagnose.distractor(
     {"cause": "D"},
-    "Cause: a turned sign pays for divergence, so the reported number would run up. This one fell, "
-    "and went up only slowly after that.",
+    "Cause: a turned sign pays for divergence, so the reported number would run up. This one fell "
+    "to nearly 0, twice, and in between it was held back.",
 )
 q07_diagnose.distractor(
     {"cause": "E"},
     "Cause: noise of an estimate goes up and down from one measurement to the next. It does not "
-    "jump once and stay there, and it does not bend the other curves.",
+    "fall to 0 just where the run was resumed, and it does not bend the other curves.",
 )
 q07_diagnose.distractor(
     {"first_bad_step": 0},
@@ -1008,9 +1008,9 @@ q07_diagnose.distractor(
     "from which the reported divergence no longer fits the other curves.",
 )
 q07_diagnose.distractor(
-    {"first_bad_step": 80},
-    "First bad step: by then the other curves show the damage. What caused it is visible before, "
-    "in the reported divergence.",
+    {"first_bad_step": 90},
+    "First bad step: there it happens for the second time. Look for the first fall of the reported "
+    "divergence that the other curves do not explain.",
 )
 q07_diagnose.distractor(
     {"remedy": "A"},
