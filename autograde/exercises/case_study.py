@@ -1003,6 +1003,11 @@ q07_diagnose.distractor(
     "the proxy grows.",
 )
 q07_diagnose.distractor(
+    {"first_bad_step": 30},
+    "First bad step: that fall is real. The proxy fell with it, and the variety of words came "
+    "back: the penalty was at work. Look for a fall that the other curves do not follow.",
+)
+q07_diagnose.distractor(
     {"first_bad_step": 120},
     "First bad step: at the end the damage is greatest, but it began earlier. Look for the step "
     "from which the reported divergence no longer fits the other curves.",

@@ -182,7 +182,7 @@ def plot_budget(
 
 def plot_frontier(runs: Sequence[Run], ref_gold: float, pairs: Sequence[Pair]) -> None:
     """Runs without a penalty, stopped anywhere, against the ends of runs with one."""
-    figure, (axis,) = new_figure(height=3.8)
+    figure, (axis,) = new_figure(height=4.2)
     for i, run in enumerate(_of(runs, 0.0)):
         found = points([run], ref_gold)
         label = "" if i else "β = 0, stopped anywhere"
@@ -194,7 +194,8 @@ def plot_frontier(runs: Sequence[Run], ref_gold: float, pairs: Sequence[Pair]) -
         gain = [at_end(run, "gold") - ref_gold for run in ends]
         axis.plot(d, gain, marker, color=shade, markersize=6, label=f"β = {beta:g}, end")
     axis.set(title=frontier_says(pairs), xlabel=D_LABEL, ylabel=GAIN_LABEL)
-    axis.legend(fontsize=8, ncols=2)
+    named = axis.get_legend_handles_labels()
+    figure.legend(*named, loc="outside lower center", ncols=4, fontsize=8)
     show(
         figure,
         f"Gain against d: lines without a penalty, marks at the ends of penalised runs. "
