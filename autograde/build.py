@@ -147,12 +147,12 @@ def stale() -> list[Path]:
         for lesson in LESSONS:
             lesson_path(made / "solutions", lesson).parent.mkdir(parents=True)
         wanted = {path.relative_to(made): path for path in build(made)}
-        different = [ROOT / name for name, path in wanted.items() if not _same(ROOT / name, path)]
+        different = [ROOT / name for name, path in wanted.items() if not same(ROOT / name, path)]
     built = [*SOLUTIONS.glob("*/*.ipynb"), *NOTEBOOKS.glob("*/*"), *DATA.glob("*.safetensors")]
     return different + [path for path in built if path.relative_to(ROOT) not in wanted]
 
 
-def _same(path: Path, made: Path) -> bool:
+def same(path: Path, made: Path) -> bool:
     """Byte for byte; data up to rounding, which differs between processors."""
     if not path.is_file():
         return False

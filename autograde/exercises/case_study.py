@@ -971,7 +971,8 @@ q07_diagnose = Quiz(
         "Read the four curves together, from left to right. Is there a step after which two of "
         "them contradict each other?",
         "A policy that is near ref answers like ref. What does the run report as its divergence "
-        "after its first fall, and how different are its answers from those of step 0 by then?",
+        "after it falls to almost 0, and how different are its answers from those of step 0 by "
+        "then?",
         "The reported number is KL(policy ‖ ref) for *some* ref. Which ref would make it nearly 0 "
         "there, whatever the policy has become? And from which policy on was the penalty "
         "computed against that one?",

@@ -206,8 +206,8 @@ def dropout_modules_only(policy):
 
 
 @freeze_reference.wrong(
-    "The copy is right, but the policy was put in eval mode: it would be trained without dropout "
-    "from here on. Call eval() on the copy."
+    "The policy was put in eval mode: the caller's network was changed, and that is not this "
+    "function's business. Call eval() on the copy."
 )
 def eval_on_the_policy_first(policy):
     return copy.deepcopy(policy.eval()).requires_grad_(False)
@@ -548,6 +548,14 @@ def score_at_the_end_of_the_first_piece(*given):
 
 
 @kl_shaped_rewards.wrong(
+    "The count of real tokens from here on is 1 in a gap before the last real token too, so the "
+    "score was paid there as well. Ask for both: the mask is True, and the count is 1."
+)
+def score_in_the_last_gap_too(*given):
+    return _shaped(given, last=lambda mask: mask.flip(1).cumsum(1).flip(1) == 1)
+
+
+@kl_shaped_rewards.wrong(
     "The score went to the end of every piece of the response: it was paid more than once in a row "
     "with gaps. Take the last True of the row."
 )
@@ -690,7 +698,7 @@ for _leaks in (("logp",), ("score",), ("ref_logp",), THREE, ("score", "logp"), T
     kl_shaped_rewards.mistakes.append(
         Mistake(
             f"gradient_reaches_{'_and_'.join(_leaks)}",
-            f"The numbers are right, but a gradient reaches {' and '.join(_leaks)}. A reward is "
+            f"A gradient reaches {' and '.join(_leaks)}. A reward is "
             "what the world paid, a constant: it acts through the advantage. Detach the result.",
             partial(_leaking, tuple(name for name in THREE if name not in _leaks)),
         )
@@ -857,6 +865,24 @@ def along_the_groups(rewards, eps=1e-4):
     return reference.group_advantage(rewards.T.contiguous(), eps).T
 
 
+@group_advantage.wrong(
+    "mean(0) and std(0) compare responses to different prompts, and with one prompt alone std(0) "
+    "is nan. The samples of a group lie along dim=1: keepdim=True keeps both beside their row."
+)
+def along_the_first_axis(rewards, eps=1e-4):
+    gain = rewards - rewards.mean(0)
+    variance = gain.square().sum(0) / torch.tensor(rewards.shape[0] - 1)
+    return gain / (variance.sqrt() + eps)
+
+
+@group_advantage.wrong(
+    "keepdim=True is missing: mean and deviation of the groups lie along the samples, one to each "
+    "column, or do not fit at all. Keep them beside their row."
+)
+def keepdim_forgotten(rewards, eps=1e-4):
+    return (rewards - rewards.mean(1)) / (_deviation(rewards).squeeze(1) + eps)
+
+
 @group_advantage.wrong("The variance was used: take its root, the standard deviation.")
 def variance_used(rewards, eps=1e-4):
     return _gain(rewards) / (_deviation(rewards).square() + eps)
@@ -874,7 +900,9 @@ def eps_as_a_bound(rewards, eps=1e-4):
     return _gain(rewards) / _deviation(rewards).clamp(min=eps)
 
 
-@group_advantage.wrong("A number of your own stands in place of eps: use the argument.")
+@group_advantage.wrong(
+    "eps is missing, or another number stands in its place: add the argument to the deviation."
+)
 def eps_not_used(rewards, eps=1e-4):
     return reference.group_advantage(rewards, 1e-8)
 
@@ -1206,8 +1234,8 @@ def k3_with_delta_added(*given):
 
 
 @grpo_loss.wrong(
-    "The value is right, but the penalty was detached and changes no gradient. It acts through its "
-    "gradient alone: leave k3 in the graph."
+    "The penalty was detached and changes no gradient. It acts through its gradient alone: leave "
+    "k3 in the graph."
 )
 def k3_detached(*given):
     return _grpo(given, penalty=lambda logp, ref_logp: _k3(logp, ref_logp).detach())
@@ -1375,7 +1403,7 @@ def loss_times_mask(*given):
 
 
 @grpo_loss.wrong(
-    "The value is right but its gradient is nan: the padding was replaced after exp. The gradient "
+    "The gradient is nan: the padding was replaced after exp, too late. The gradient "
     "of a branch that is not chosen is still computed, so replace before exp as well."
 )
 def loss_replaced_too_late(*given):
@@ -1413,7 +1441,7 @@ def promise_detached(*given):
     return _grpo(given, lambda *inputs: _clipped(*inputs).detach())
 
 
-@grpo_loss.wrong("The value is right, but no gradient reaches logp: it was detached.")
+@grpo_loss.wrong("No gradient reaches logp: it was detached.")
 def logp_detached(*given):
     return reference.grpo_loss(given[0].detach(), *given[1:])
 
@@ -1433,7 +1461,7 @@ for _leaks in (
     grpo_loss.mistakes.append(
         Mistake(
             f"loss_leaks_to_{'_and_'.join(_leaks)}",
-            f"The value is right, but a gradient reaches {' and '.join(_leaks)}. Only logp is "
+            f"A gradient reaches {' and '.join(_leaks)}. Only logp is "
             "differentiable: detach the others.",
             partial(_leaking_loss, tuple(name for name in CONSTANTS if name not in _leaks)),
         )
@@ -1910,19 +1938,17 @@ def _half_square(logp: Tensor, ref_logp: Tensor) -> Tensor:
     return (logp - ref_logp).square() / 2
 
 
-@train_step.wrong("The step is right, but the kl returned is the mean of k1. It is the mean of k3.")
+@train_step.wrong("The kl returned is the mean of k1. Return the mean of k3.")
 def kl_of_k1(*given):
     return _trained(given, penalty=torch.sub)
 
 
-@train_step.wrong("The step is right, but the kl returned is the mean of k2. It is the mean of k3.")
+@train_step.wrong("The kl returned is the mean of k2. Return the mean of k3.")
 def kl_of_k2(*given):
     return _trained(given, penalty=_half_square)
 
 
-@train_step.wrong(
-    "The step is right, but in the kl returned policy and ref are exchanged: δ is ref_logp − logp."
-)
+@train_step.wrong("In the kl returned policy and ref are exchanged: δ is ref_logp − logp.")
 def kl_exchanged(*given):
     return _trained(given, penalty=lambda logp, ref_logp: _k3(ref_logp, logp))
 
@@ -1949,7 +1975,7 @@ def both_after_the_step(*given):
 
 
 @train_step.wrong(
-    "The step is right, but the kl returned is the mean over all places, prompt and padding too. "
+    "The kl returned is the mean over all places, prompt and padding too. "
     "Mask it as the loss is masked."
 )
 def kl_over_all_places(*given):
@@ -1959,8 +1985,7 @@ def kl_over_all_places(*given):
 
 
 @train_step.wrong(
-    "The step is right, but the kl returned is summed over each response: the mean over real "
-    "tokens is wanted."
+    "The kl returned is summed over each response: the mean over real tokens is wanted."
 )
 def kl_of_responses(*given):
     mask, found = given[4], reference.train_step(*given)
@@ -1968,17 +1993,14 @@ def kl_of_responses(*given):
 
 
 @train_step.wrong(
-    "The step is right, but the kl returned was multiplied by beta. It is in nats, and is of "
-    "interest when beta is 0 too."
+    "The kl returned was multiplied by beta. It is in nats, and is of interest when beta is 0 too."
 )
 def kl_times_beta(*given):
     found = reference.train_step(*given)
     return found | {"kl": given[-1] * found["kl"]}
 
 
-@train_step.wrong(
-    "The step is right, but the kl returned is 0/0 = nan when no token is real. It is 0 then."
-)
+@train_step.wrong("The kl returned is 0/0 = nan when no token is real. It is 0 then.")
 def kl_of_nothing(*given):
     found = reference.train_step(*given)
     return found if given[4].any() else found | {"kl": NAN}
@@ -2006,8 +2028,7 @@ def objective_minimised(*given):
 
 
 @train_step.wrong(
-    "The step is right, but what is returned is the objective. `loss` is its negative, as "
-    "grpo_loss gives it."
+    "What is returned is the objective. `loss` is its negative, as grpo_loss gives it."
 )
 def objective_reported(*given):
     found = reference.train_step(*given)
@@ -2294,9 +2315,8 @@ q06_reward_or_loss = Quiz(
         "Lesson 04 differentiated k1 and k3 where the policy itself drew the tokens. What was the "
         "expected gradient of k3? And what is that of a reward that is a constant, weighted by the "
         "gradient of logp?",
-        "A constant can teach: the score does nothing else. Cross out the answer that denies it, "
-        "the one that calls both forms the same, and the one that gives k3 the gradient of "
-        "KL(policy ‖ ref).",
+        "A constant can teach: the score does nothing else. Cross out the answer that denies it. "
+        "Then hold each of the others against the errors that the cell above the quiz prints.",
     ),
 )
 q06_reward_or_loss.distractor(

@@ -1,9 +1,10 @@
 """Two judges of a review, learned from different people's ratings.
 
 The proxy is what is optimised: one weight for each token, learned from a few sentences that one
-person each has rated. The gold score stands for what is wanted: the pretrained model, taught on
-to predict the mean of all raters, on many other sentences. Neither is a human, and neither has
-seen text that no human would write: what they say about such text is a guess.
+person each has rated, by ridge regression. The gold score stands for what is wanted: the
+pretrained model, taught on to predict the mean of all raters, on many other sentences, and 0 for
+shuffled or repeated words. Neither is a human. The proxy has met no text that nobody would
+write, gold only those two kinds: what they say about such text is a guess.
 """
 
 import torch

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..language_model.runs import Run
-from ..problems.case_study import Pair, Points, at_end, points
+from ..language_model.runs import MY_RUN, Run
+from ..problems.case_study import Pair, Points, at_end, points, seed_spread
 from . import COLOURS, DASHES, new_figure, show
 
 NAVY, RED, TEAL, AMBER, GREY = COLOURS
@@ -115,7 +115,8 @@ def plot_fit(
     figure, (axis,) = new_figure(height=4.0)
     _draw_points(axis, runs, ref_gold)
     mine = points([own], ref_gold)
-    axis.plot(_root(mine), mine.gain, "+", color=RED, markersize=9, label="own run")
+    whose = "own run" if MY_RUN.exists() else "stand-in run"
+    axis.plot(_root(mine), mine.gain, "+", color=RED, markersize=9, label=whose)
     farthest = _root(points(runs, ref_gold)).max().item()
     d = torch.linspace(1e-3, farthest, 300)
     curve = d * (alpha - b * d.log())
@@ -193,30 +194,39 @@ def plot_frontier(runs: Sequence[Run], ref_gold: float, pairs: Sequence[Pair]) -
         d = [math.sqrt(max(at_end(run, "kl"), 0.0)) for run in ends]
         gain = [at_end(run, "gold") - ref_gold for run in ends]
         axis.plot(d, gain, marker, color=shade, markersize=6, label=f"β = {beta:g}, end")
-    axis.set(title=frontier_says(pairs), xlabel=D_LABEL, ylabel=GAIN_LABEL)
+    says = frontier_says(pairs, seed_spread(runs))
+    axis.set(title=says, xlabel=D_LABEL, ylabel=GAIN_LABEL)
     named = axis.get_legend_handles_labels()
     figure.legend(*named, loc="outside lower center", ncols=4, fontsize=8)
     show(
         figure,
-        f"Gain against d: lines without a penalty, marks at the ends of penalised runs. "
-        f"{frontier_says(pairs)}.",
+        f"Gain against d: lines without a penalty, marks at the ends of penalised runs. {says}.",
     )
 
 
-def frontier_says(pairs: Sequence[Pair]) -> str:
-    """In one sentence: did the penalty gain more gold than stopping at the same divergence?"""
+def frontier_says(pairs: Sequence[Pair], spread: Mapping[float, float]) -> str:
+    """In one sentence: which weights gained more gold than stopping at the same divergence?
+
+    spread: between seeds, for each β. A β is named when the difference has one sign at every
+    seed, of two or more, and its mean is larger than that β's spread.
+    """
     if not pairs:
         return "No penalised run ends where a run without penalty has been"
-    above = sum(pair.gain > pair.stopped for pair in pairs)
-    gaps = torch.tensor([pair.gain - pair.stopped for pair in pairs])
-    return (
-        f"At equal KL, {above} of {len(pairs)} penalised ends lie higher; "
-        f"median difference {_signed(gaps.median().item())}"
-    )
+    clear: dict[str, list[float]] = {"more": [], "less": []}
+    for beta in sorted({pair.beta for pair in pairs}):
+        gaps = torch.tensor([pair.gain - pair.stopped for pair in pairs if pair.beta == beta])
+        if len(gaps) > 1 and gaps.mean().abs() > spread[beta]:
+            for name, sign in (("more", 1), ("less", -1)):
+                clear[name] += [beta] if (sign * gaps > 0).all() else []
+    says = [f"{_gain(found)} {name} than stopping" for name, found in clear.items() if found]
+    if not says:
+        return "At equal KL, no β differs from stopping by more than seeds do"
+    return f"At equal KL, {' and '.join(says)}, at every seed"
 
 
-def _signed(number: float) -> str:
-    return f"{number:+.2f}".replace("-", "−")
+def _gain(betas: Sequence[float]) -> str:
+    *most, last = (f"{beta:g}" for beta in betas)
+    return f"β = {', '.join(most)} and {last} gain" if most else f"β = {last} gains"
 
 
 def plot_case(run: Run, other: Run) -> None:

@@ -57,7 +57,7 @@ def plot_judges(
 
 
 def piece(vocabulary: Vocabulary, token: int) -> str:
-    """The token as text; a hyphen in front where its letters go on with a word."""
+    """The token as text; a hyphen in front where its letters continue a word."""
     before = vocabulary.encode("a")[-1]
     text = vocabulary.decode([before, token]).removeprefix("a")
     return f"-{text}" if text[:1].isalpha() else text.strip() or "(end)"

@@ -70,6 +70,27 @@ def at_end(run: Run, quantity: str) -> float:
     return torch.tensor(getattr(run, quantity)[-LAST:]).mean().item()
 
 
+def seed_spread(runs: Sequence[Run]) -> dict[float, float]:
+    """For each β, the standard deviation of gold between seeds at one step, over all steps."""
+    found = {}
+    for beta in sorted({run.beta for run in runs}):
+        gold = torch.tensor([run.gold[1:] for run in runs if run.beta == beta])
+        found[beta] = gold.var(dim=0).mean().sqrt().item()  # seed step
+    return found
+
+
+def peak_of_parabola(found: Points) -> float | None:
+    """Where gold = d · (alpha − b · d), the form for best-of-n, is greatest, in nats.
+
+    None where the parabola that is nearest to the measurements has no peak.
+    """
+    d, gain = found.kl.clamp(min=0).double().sqrt(), found.gain.double()
+    two, three, four = ((d**power).sum().item() for power in (2, 3, 4))
+    first, second = (gain * d).sum().item(), (gain * d * d).sum().item()
+    rise, bend = four * first - three * second, three * first - two * second
+    return (rise / (2 * bend)) ** 2 if rise > 0 and bend > 0 else None
+
+
 def bracket(runs: Sequence[Run], budget: float) -> tuple[float | None, float | None]:
     """The recorded weights between which a KL budget begins to be kept.
 

@@ -9,7 +9,7 @@
 # - write a GRPO step from its parts, and tune a model with it;
 # - see reward hacking in five curves and in the text, and say what a penalty did about it.
 #
-# About two and a half hours, two minutes of it training. It needs lessons 02, 04 and 05.
+# About two and a half hours, two minutes of it training. It needs lessons 01, 02, 04, 05.
 
 # %% setup
 import copy
@@ -115,8 +115,8 @@ plot_judges(human, judged)
 # Both know something about reviews. On *these* sentences a higher score by either goes with a
 # higher rating by people. An optimiser will not stay on these sentences.
 #
-# The proxy can be read: a weight for each token. Here are the dearest ones, with what they were
-# learned from. **Predict**, from this table: what would you write to please it?
+# The proxy can be read: a weight for each token. Here are the highest-weighted tokens, with
+# what they were learned from. **Predict**, from this table: what would you write to please it?
 
 # %% demo
 few, _ = split_raters([one for one in sentences() if one.tenth != 0])
@@ -130,20 +130,20 @@ for token in world.proxy.weight.argsort(descending=True)[:14].tolist():
     print(f"{word:12} {weight:7.2f}   {len(seen):19}   {sum(seen) / max(len(seen), 1):17.2f}")
 
 # %% [markdown]
-# (A hyphen: the token goes on with a word.) How many of them say that a film is good? Others
-# stood in a few sentences that one person happened to like. To least squares on 400 ratings
-# these are the same; a human reader sees at once which is which. This is the gap that a policy
-# can find.
+# (A hyphen: the token continues a word.) How many of them say that a film is good? Others
+# stood in a few sentences that one person happened to like, and frequent words such as *and*
+# picked up a weight too. To ridge regression on 400 ratings these are the same; a human reader
+# sees at once which is which. This is the gap that a policy can find.
 #
 # Its score is bias + Σ weight/√length: **predict** what ten times one good word is worth to it,
 # beside that word once. And to gold?
 
 # %% demo
-dearest = world.proxy.weight.argmax()
-print(f"the dearest token, {piece(world.vocabulary, dearest)!r}, written n times")
+heaviest = world.proxy.weight.argmax()
+print(f"the highest-weighted token, {piece(world.vocabulary, heaviest)!r}, written n times")
 print("    n   proxy    gold")
 for n in (1, 2, 4, 8, 16):
-    tokens = dearest.repeat(1, n)
+    tokens = heaviest.repeat(1, n)
     with torch.no_grad():
         print(f"{n:5} {world.proxy(tokens).item():7.2f} {world.gold(tokens).item():7.2f}")
 
@@ -204,8 +204,8 @@ if ready("freeze_reference"):
         print(f"  mean log-probability of what was drawn, under {name}: {logp.mean():.2f}")
 
 # %% [markdown]
-# A reference that still collects gradients is noticed last: its numbers stay right, and memory is
-# wasted, as long as no optimiser is given its parameters.
+# A reference that still collects gradients is noticed last. It wastes memory, but its numbers
+# stay right until an optimiser is given its parameters.
 
 # %% [markdown]
 # ### Is old really old?
@@ -231,7 +231,7 @@ with torch.no_grad():
     scored["drawn at 1.3, scored at 1"] = (hot, response_log_probs(world.model, hot.tokens))
 
 # %% demo
-print("the policy has not moved               ratio: least  greatest   clipped at ε = 0.2")
+print("the policy has not moved               ratio: least  greatest      beyond the clip")
 for name, (samples, logp) in scored.items():
     ratio = (logp - samples.logp).exp()[samples.response_mask]
     beyond = ((ratio - 1).abs() > 0.2).float().mean()
@@ -240,8 +240,9 @@ for name, (samples, logp) in scored.items():
         assert torch.allclose(ratio, torch.ones_like(ratio), atol=1e-3)
 
 # %% [markdown]
-# Right scoring gives 1 to rounding. The two defects raise no error, and the clip then cuts
-# tokens off before the policy has moved at all. Assert the ratio once, at the first step of
+# Right scoring gives 1 to rounding. The two defects raise no error, and they put tokens beyond
+# the clip (ε = 0.2) before the policy has moved at all. Where the advantage has the sign that
+# the clip acts on, such a token teaches nothing. Assert the ratio once, at the first step of
 # every run.
 
 # %% [markdown]
@@ -290,8 +291,9 @@ def kl_shaped_rewards(
 check("kl_shaped_rewards", kl_shaped_rewards)
 
 # %% [markdown]
-# **Look at yours.** The policy is ref, but surer of itself: its logits are divided by 0.5. One
-# response, β = 0.1. The cell also checks that over a response everything adds up:
+# **Look at yours.** The policy is ref, but surer of itself: its logits are divided by 0.5, and
+# β = 0.1. Eight responses are drawn, the longest is shown. The cell also checks that over each
+# response everything adds up:
 #
 # $$\textstyle \sum_t r_t = \text{score} - \beta \sum_t \log
 # \frac{\text{policy}(y_t)}{\text{ref}(y_t)}$$
@@ -381,12 +383,14 @@ if ready("group_advantage"):
 # %% [markdown]
 # ## 6.4 Drift charged in the loss *(10 points, 25 min, hard)*
 #
-# GRPO charges at the other place. Two distances with two jobs meet in one loss: the clip of
-# lesson 05 limits the step from **old**, and $k_3$ of lesson 02 charges for the drift from
-# **ref**. Each token has the advantage of its response; the mean is over all real tokens.
+# GRPO charges at the other place. Two distances with two jobs meet in one loss. The clip of
+# lesson 05 is for the step from **old**: $\rho_t = \exp(\log \text{policy} - \log \text{old})$.
+# $k_3$ of lesson 02 charges for the drift from **ref**: $k_3 = e^\delta - 1 - \delta$ with
+# $\delta = \log \text{ref} - \log \text{policy}$. $A$ is the advantage of the token's response,
+# $N$ the number of real tokens in the batch.
 #
-# $$-\frac{1}{N} \sum_{\text{real}} \Bigl[ \min\bigl(r_t A,\
-# \mathrm{clip}(r_t, 1-\varepsilon, 1+\varepsilon)\, A\bigr) - \beta\, k_{3,t} \Bigr]$$
+# $$-\frac{1}{N} \sum_{\text{real}} \Bigl[ \min\bigl(\rho_t A,\
+# \mathrm{clip}(\rho_t, 1-\varepsilon, 1+\varepsilon)\, A\bigr) - \beta\, k_{3,t} \Bigr]$$
 #
 # **Predict**: at the very first step, policy = old = ref. Which of the two terms has a gradient?
 
@@ -527,8 +531,13 @@ if ready("group_advantage", "grpo_loss", "train_step"):
         print(f"after it {beyond:.0%} of the ratios are beyond the clip")
 
 # %% [markdown]
-# The first `kl` is 0: the policy is still ref. `kl` is the mean of $k_3$ per *token*; the
-# curves below show KL(policy ‖ ref) of whole *responses*, exact at every token and added up.
+# The first `kl` is 0: the policy is still ref. The first loss is nearly 0, not quite: the
+# advantages of a group add up to 0 over its responses, but a longer response has more tokens.
+# The clip takes the gradient from tokens beyond it; it does not bound what one step of the
+# optimiser does.
+#
+# `kl` is the mean of $k_3$ per *token*; the curves below show KL(policy ‖ ref) of whole
+# *responses*, exact at every token and added up.
 
 # %% [markdown]
 # ## 6.6 In the reward or in the loss? *(1 point, 10 min, medium)*
@@ -548,7 +557,7 @@ if ready("kl_shaped_rewards", "grpo_loss"):
     nothing = torch.zeros(len(logp), dtype=torch.float64)
     real = torch.ones_like(logp, dtype=torch.bool)
     paid = kl_shaped_rewards(nothing, logp, ref_logp, real, beta=1.0)
-    in_loss = [
+    in_loss = [  # 3 *: the loss is a mean over 3 tokens, their sum is wanted
         3 * grpo_loss(lp[None], lp[None], rlp[None], nothing[:1], real[:1], 0.2, beta=1.0)
         for lp, rlp in zip(logp, ref_logp, strict=True)
     ]
@@ -596,8 +605,9 @@ check("q06_reward_or_loss", q06_reward_or_loss)
 # ## 6.7 Tune it *(no points, 20 min)*
 #
 # Now train. A step draws 8 responses to each of the 8 prompts, scores them by the *proxy*,
-# compares them within each prompt, and calls your `train_step` once on fresh data. Every tenth
-# step measures, on other responses: proxy, gold, KL(policy ‖ ref), length, and *distinct-2*, the
+# compares them within each prompt, and calls your `train_step` once. With one step to a fresh
+# batch the ratio is 1 and the clip never acts: only β holds the policy. Every tenth step
+# measures, on other responses: proxy, gold, KL(policy ‖ ref), length, and *distinct-2*, the
 # different pairs of neighbouring tokens as a share of all pairs.
 #
 # First β = 0. **Predict**, and write it down: after 60 steps, what will the proxy say? What will
@@ -647,7 +657,7 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
     human_text = correlation(judged["Proxy"], judged["Gold"])
-    print(f"on people's sentences, proxy and gold correlate {human_text:+.2f}")
+    print(f"over {len(human):,} sentences by people, proxy and gold correlate {human_text:+.2f}")
     for run in (free, held):
         best, last = max(run.gold), run.gold[-1]
         word, share = commonest_word(run.texts[run.step[-1]])
@@ -656,16 +666,19 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
         print(f"gold {run.gold[0]:.2f} → {last:.2f}, its best {best:.2f} at step", end=" ")
         print(f"{run.step[run.gold.index(best)]}; KL {run.kl[-1]:.1f} nats.")
         print(f"   {share:.0%} of the last words are {word!r};", end=" ")
-        print(f"over the run, proxy and gold correlate {tied:+.2f}")
+        print(f"over the means of its {len(run.step)} measurements, they correlate {tied:+.2f}")
 
 # %% [markdown]
-# On people's sentences the two go together, if loosely. The last number of each run says
-# whether they still do on what *this policy* writes: a correlation measured on old data is no
-# promise about a policy that was trained to move away from them.
-#
+# These correlations are of two kinds. The first is over texts that people wrote: there a higher
+# score by one judge goes, loosely, with a higher score by the other. The last of each run is
+# over the means of its few measurements: did gold rise and fall with the proxy while the policy
+# was trained? It does not say how the judges agree on the texts of one step. And neither is a
+# promise about a policy that is trained further.
+
+# %% [markdown]
 # When the proxy rises and gold does not follow, this is **reward hacking**: nothing is broken,
-# the proxy is being maximised. What was exploited stands in the table of dear tokens. If the
-# word that won is not the dearest: what else decides which one a policy finds first?
+# the proxy is being maximised. What was exploited stands in the table of weights. If the word
+# that won has not the highest weight: what else decides which one a policy finds first?
 #
 # Try another `my_beta`, and run the last cells again. How small may it be before the texts go?
 
@@ -700,6 +713,11 @@ print(f"next is β = {second:g}: {spread_text(next_best)};", end=" ")
 print("no seeds overlap" if min(best) > max(next_best) else "their seeds overlap")
 print(f"the proxy ends highest with β = {ranked(sweep, 'proxy')[0]:g}")
 print(f"KL ends lowest with β = {ranked(sweep, 'kl')[-1]:g}")
+print(f"gold with β = {first:g} on the way, mean over seeds:")
+kept = [run for run in sweep if run.beta == first]
+for i in (7, 13, 19):
+    part, at = [value for run in kept for value in run.gold[i : i + 6]], kept[0].step
+    print(f"  steps {at[i]} to {at[i + 5]}: {sum(part) / len(part):.2f}")
 
 # %% [markdown]
 # The proxy's own choice of β needs no gold, and is the wrong one wherever the two differ. The
@@ -707,6 +725,10 @@ print(f"KL ends lowest with β = {ranked(sweep, 'kl')[-1]:g}")
 # is little to gain. If seeds overlap, the record does not say which of the two weights is better;
 # lesson 07 looks closer, with KL as the scale.
 #
+# With β = 0.2 gold has not levelled off when the runs end, at step 120: which β is best depends
+# on where one stops.
+
+# %% [markdown]
 # Last, the texts of the record, at equal steps: no penalty, the weight with the most gold, the
 # largest weight. Where widgets run, sliders below the table move step and seed.
 
@@ -714,25 +736,38 @@ print(f"KL ends lowest with β = {ranked(sweep, 'kl')[-1]:g}")
 browse_texts(sweep, sorted({0.0, ranked(sweep, "gold")[0], betas[-1]}))
 
 # %% [markdown]
-# How sudden was it? The commonest word's share without a penalty, step by step for each seed,
+# "Funny and funny": the texts with β = 0.2 have the most gold, by the mean over seeds, and a
+# person would not call them good reviews. Gold is a network: it is exploited a little too.
+#
+# How sudden was it? The commonest word's share without a penalty, up to step 40 for each seed,
 # beside the first seed's proxy, gold and distinct-2. **Predict**: in which column would you have
 # seen it coming?
 
 # %% demo
 loose = [run for run in sweep if run.beta == 0]
 print("step   share of the commonest word, by seed      proxy    gold   distinct-2")
-for i, at in enumerate(loose[0].step):
+for i, at in enumerate(at for at in loose[0].step if at <= 40):
     found = [commonest_word(run.texts[at]) for run in loose]
     shares = "".join(f"{share:5.0%} {word:8}" for word, share in found)
     one = loose[0]
     print(f"{at:4}   {shares} {one.proxy[i]:7.2f} {one.gold[i]:7.2f} {one.distinct_2[i]:12.2f}")
+
+# %% demo
+print("seed   a word above 20%   distinct-2 below 0.8   gold highest   (step)")
+for run in loose:
+    often = next(at for at in run.step if commonest_word(run.texts[at])[1] > 0.2)
+    fewer = next(at for at, pairs in zip(run.step, run.distinct_2, strict=True) if pairs < 0.8)
+    best_at = run.step[run.gold.index(max(run.gold))]
+    print(f"{run.seed:4}   {often:16}   {fewer:20}   {best_at:12}")
 top = one.step[one.proxy.index(max(one.proxy))]
 word, share = commonest_word(one.texts[top])
-print(f"its proxy is highest at step {top}, where {share:.0%} of the words are {word!r}")
+print(f"seed {one.seed}: the proxy is highest at step {top}, where {share:.0%}", end=" ")
+print(f"of the words are {word!r}")
 
 # %% [markdown]
-# The proxy alone cannot tell you: see what the texts were when it was at its best. A few texts
-# read, or a count of word pairs, would have told you for almost nothing.
+# The commonest word's share and distinct-2 move by about step 15 to 20, when gold is still near
+# its best. The proxy rises all the way: see what the texts were when it was highest. A few
+# texts read, or a count of word pairs, would have told you for almost nothing.
 #
 # What the record does not show: larger models, other judges, other prompts, longer training. And
 # gold is a network too. Where a table and your own reading of the texts disagree, trust the

@@ -9,8 +9,8 @@
 # - find out from its curves what went wrong in a run;
 # - write down what a penalty did, and back every claim with a number that holds.
 #
-# About two and a half hours, half of it writing. It needs lessons 02, 03 and 05, and lesson 06,
-# whose runs it is about.
+# About two and a half hours, half of it writing. It needs lessons 02 to 05, and lesson 06, whose
+# runs it is about.
 
 # %% setup
 import math
@@ -20,7 +20,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from helpers import check, hint, progress, ready, shaped
-from helpers.language_model.runs import failing, own_or_recorded, recorded
+from helpers.language_model.runs import MY_RUN, failing, own_or_recorded, recorded
 from helpers.plots.case_study import (
     frontier_says,
     plot_budget,
@@ -37,7 +37,9 @@ from helpers.problems.case_study import (
     check_claims,
     gains_by_distance,
     gold_of_ref,
+    peak_of_parabola,
     points,
+    seed_spread,
     tuned_by_proxy,
 )
 
@@ -45,8 +47,8 @@ from helpers.problems.case_study import (
 # ## 7.1 A proxy that overlooks a cost *(no points, 10 min)*
 #
 # First a case in which everything is exact. An answer has a strength $s$, normal with mean 0 and
-# spread 1 under ref. The **proxy** pays $s$. What people want, **gold**, is $s - c\,s^2$: strong
-# words are good, very strong ones tire. The proxy has not noticed.
+# standard deviation 1 under ref. The **proxy** pays $s$. What people want, **gold**, is
+# $s - c\,s^2$: strong words are good, very strong ones tire. The proxy has not noticed.
 #
 # You know the optimum of proxy − β·KL(policy ‖ ref) from lesson 03: ref · exp(proxy/β). Here
 # that is the same bell curve, moved to mean 1/β. **Predict**: as β falls, which of proxy, gold
@@ -102,7 +104,7 @@ plot_toy(d, 2**0.5 * d, {c: 2**0.5 * d - 2 * c * d**2 - c for c in (0.1, 0.2, 0.
 # that were drawn. If `my_run.json` from lesson 06 lies beside this notebook, it is
 # your own run; otherwise a recorded one stands in.
 #
-# **Predict**: for which β does gold end below its own best?
+# **Predict**: for which β does gold end *clearly* below its own best?
 
 # %% demo
 sweep, own = recorded(), own_or_recorded()
@@ -112,13 +114,15 @@ ref_gold = gold_of_ref(sweep)  # every run starts from ref, so all of them measu
 print(
     f"{len(sweep)} runs of {sweep[0].step[-1]} steps: {len(betas)} values of β, {len(seeds)} seeds"
 )
-print(f"own run: β = {own.beta:g}, seed {own.seed}, {own.step[-1]} steps")
+whose = "own run" if MY_RUN.exists() else "stand-in for your run"
+print(f"{whose}: β = {own.beta:g}, seed {own.seed}, {own.step[-1]} steps")
 print(f"gold of ref: {ref_gold:.2f}")
 plot_sweep(sweep)
 
 # %% demo
-print("means over seeds, gold as a gain over ref")
-print("    β    best gold  at step   gold at the end   proxy at the end   KL at the end")
+print("means over seeds, gold as a gain over ref; spread of gold between seeds")
+print("    β    best gold  at step   gold at the end   spread   proxy at end   KL at end")
+spreads, fell = seed_spread(sweep), []
 for beta in betas:
     runs = [run for run in sweep if run.beta == beta]
     gold = torch.tensor([run.gold for run in runs]).mean(dim=0) - ref_gold
@@ -126,10 +130,14 @@ for beta in betas:
     ends = [sum(at_end(run, name) for run in runs) / len(runs) for name in ("proxy", "kl")]
     end = sum(at_end(run, "gold") for run in runs) / len(runs) - ref_gold
     where = f"{gold[best]:9.2f}  {runs[0].step[best]:7}"
-    print(f"{beta:5g}    {where}   {end:15.2f}   {ends[0]:16.2f}   {ends[1]:13.1f}")
+    print(f"{beta:5g}    {where}   {end:15.2f}   {spreads[beta]:6.2f}", end="   ")
+    print(f"{ends[0]:12.2f}   {ends[1]:9.1f}")
+    fell += [f"{beta:g}"] if gold[best] - end > spreads[beta] else []
+print("gold ends below its best by more than the spread for β =", ", ".join(fell) or "none")
 
 # %% [markdown]
-# *At the end* is the mean of the last three measurements. Compare best and end in each row: the
+# *At the end* is the mean of the last three measurements; *spread* is the standard deviation of
+# gold between seeds at the same β and step. Compare best and end in each row: the
 # difference is what training on cost. A best taken from many noisy measurements is a little too
 # good, so do not make much of a small difference.
 
@@ -137,8 +145,9 @@ for beta in betas:
 # ## 7.3 The over-optimisation curve *(7 points, 20 min, medium)*
 #
 # [Gao et al. 2022](https://arxiv.org/abs/2210.10760) measured many such runs on larger models,
-# with gold as the gain over ref. For best-of-n sampling they found $d\,(\alpha - b\,d)$, the
-# shape of 7.1. For reinforcement learning this one fitted better:
+# with gold as the gain over ref. For best-of-n (draw $n$ responses, keep the one that the proxy
+# likes best) they found $d\,(\alpha - b\,d)$, the shape of 7.1. For reinforcement learning this
+# one fitted better:
 #
 # $$\text{gold}(d) = d\,(\alpha - b \log d), \qquad
 # d = \sqrt{\mathrm{KL}(\text{policy}\,\|\,\text{ref})}$$
@@ -146,13 +155,13 @@ for beta in betas:
 # (They write β for $b$; here β is taken.)
 
 # %% [markdown]
-# It looks like a curve, but it is *linear in the unknowns*: each run is one equation
-# $\text{gold} = \alpha \cdot (\ldots) + b \cdot (\ldots)$ with two known numbers. More runs than
-# unknowns: take the α and $b$ with the least sum of squared errors of gold.
+# It looks like a curve, but it is *linear in the unknowns*: each measurement of a run is one
+# equation $\text{gold} = \alpha \cdot (\ldots) + b \cdot (\ldots)$ with two known numbers. More
+# runs than unknowns: take the α and $b$ with the least sum of squared errors of gold.
 #
-# A run at KL 0 (all of them, at step 0) or below (an estimate from samples may be) has no
-# $\log d$: leave it out. Two unknowns need
-# two runs, and not both at one kl: otherwise raise ValueError.
+# A run at KL 0 (all of them, at step 0) or below has no $\log d$: leave it out. (None here is
+# below 0; other estimators, of lesson 02, may be.) Two unknowns need two runs, and not both at
+# one kl: otherwise raise ValueError.
 #
 # **Predict**: gold/d = α − $b$ log d is a straight line. Does fitting that line by least squares
 # give the same α and $b$?
@@ -252,8 +261,8 @@ if ready("fit_overoptimization", "best_kl"):
 # ### How far can it be trusted?
 #
 # Measurements of one run are no independent draws, so errors are to be judged by whole runs:
-# fit without one seed, and see how far the curve misses that seed. As a yardstick, the spread
-# between seeds at the same β and step: no curve in d alone can do better than about that.
+# fit without one seed, and see how far the curve misses that seed. As a yardstick,
+# take the spread between seeds in the table of 7.2.
 # **Predict**: which will differ more from fit to fit, α or the peak?
 
 # %% demo
@@ -274,24 +283,31 @@ if ready("fit_overoptimization", "best_kl"):
         print(f"{errors[1]:19.2f}")
 
 # %% demo
-gold = torch.tensor([[r.gold for r in sweep if r.beta == beta] for beta in betas])
-spread = gold[:, :, 1:].var(dim=1).mean().sqrt()  # beta seed step
-print(f"spread between seeds at one β and step: {spread:.2f}")
 if ready("fit_overoptimization", "best_kl"):
     measured = points(sweep, ref_gold)
-    off = misses(measured, *fit_overoptimization(measured.kl, measured.gain))
-    d = measured.kl[measured.kl > 0].sqrt()
-    fifths = d.sort().indices.chunk(5)
-    print("d from    to   measurements   mean error of the curve")
-    for part in fifths:
-        between = f"{d[part].min():6.2f} {d[part].max():5.2f}"
-        print(f"{between}   {len(part):12}   {off[part].mean():+23.2f}")
-    worst = max(fifths, key=lambda part: off[part].mean().abs())
-    print(f"The form fits worst for d from {d[worst].min():.1f} to {d[worst].max():.1f}.")
+    alpha, b = fit_overoptimization(measured.kl, measured.gain)
+    off, d = misses(measured, alpha, b), measured.kl[measured.kl > 0].sqrt()
+    print("   d       measurements   root mean square error   gold − curve")
+    size = {}
+    for low in range(0, math.ceil(d.max()), 2):
+        part = off[(low <= d) & (d < low + 2)]
+        size[low] = part.square().mean().sqrt().nan_to_num()
+        print(f"{low:2} to {low + 2:2}   {len(part):12}   {size[low]:22.2f}   {part.mean():+12.2f}")
+    worst = max(size, key=size.get)
+    print(f"The form fits worst for d from {worst} to {worst + 2}.")
+
+# %% demo
+if ready("fit_overoptimization", "best_kl") and b > 0:
+    top = best_kl(alpha, b) ** 0.5
+    near = measured.gain[(measured.kl.clamp(min=0).sqrt() - top).abs() < 0.5]
+    height = top * (alpha - b * math.log(top))
+    print(f"fitted gain at the peak, d = {top:.2f}: {height:.2f}", end="; ")
+    print(f"mean of the {len(near)} measurements within 0.5 of it: {near.mean():.2f}")
 
 # %% [markdown]
-# Errors that keep one sign over a stretch of d say that the *form* is wrong there; seeds alone
-# would scatter around 0. A form with two numbers, found on other models, need not hold here.
+# An error is gold minus curve: + where the curve is too low. Errors that keep one sign over a
+# stretch of d say that the *form* is wrong there; seeds alone would scatter around 0. A form
+# with two numbers, found on other models, need not hold here.
 #
 # How wrong can the peak be? In 7.1 it is known, and the form is not the true one. The cell fits
 # your curve to what one would have measured up to some d, always free of noise. **Predict**: how
@@ -304,12 +320,33 @@ if ready("fit_overoptimization", "best_kl"):
     for share in (0.25, 0.5, 0.75, 1.0, 1.5, 2.0):
         d = torch.linspace(0.05, share, 40, dtype=torch.float64) * top
         alpha, b = fit_overoptimization(d**2, 2**0.5 * d - 2 * c * d**2)
-        says = f"{best_kl(alpha, b):.3g} nats" if b > 0 else "none"
-        print(f"measured up to {share:4.2f} of the peak's d: fitted peak {says}")
+        says, off = "none", ""
+        if b > 0:
+            says, off = f"{best_kl(alpha, b):.3g} nats", f"{best_kl(alpha, b) / top**2:.3g}"
+        print(
+            f"measured up to {share:4.2f} of the peak's d: fitted peak {says}, {off} × the true one"
+        )
+
+# %% [markdown]
+# The last row has no noise and goes to twice the peak's d, and still it is not at 1: another
+# sample would be off by as much. Stable over seeds does not mean right. So hold the peak against
+# another form, and against the measurements that gained most.
+
+# %% demo
+if ready("fit_overoptimization", "best_kl"):
+    measured = points(sweep, ref_gold)
+    alpha, b = fit_overoptimization(measured.kl, measured.gain)
+    peaks = {"this form": best_kl(alpha, b) if b > 0 else None}
+    peaks["d · (α − b · d)"] = peak_of_parabola(measured)
+    for name, peak in peaks.items():
+        print(f"peak by {name}: {'none' if peak is None else f'{peak:.1f} nats'}")
+    most = measured.kl[measured.gain.topk(20).indices]
+    low, middle, high = most.quantile(torch.tensor([0.0, 0.5, 1.0])).tolist()
+    print(f"the 20 highest gains: {low:.1f} to {high:.1f} nats, median {middle:.1f}")
 
 # %% [markdown]
 # A peak that lies beyond the measurements is a property of the form, not of the data. Report it
-# only from runs on both sides of it, and with its range over seeds.
+# only from runs on both sides of it, with its range over seeds and over forms.
 
 # %% [markdown]
 # ## 7.5 Choosing β for a budget *(no points, 10 min)*
@@ -328,6 +365,17 @@ if ready("fit_overoptimization", "best_kl"):
     budget = best_kl(alpha, b) if b > 0 else 8.0  # any number of nats, where there is no peak
     too_small, enough = bracket(sweep, budget)
     plot_budget(sweep, budget, too_small, enough)
+    for beta in (too_small, enough):
+        ends = [at_end(run, "gold") - ref_gold for run in sweep if run.beta == beta]
+        if ends:
+            each = ", ".join(f"{end:.2f}" for end in ends)
+            print(f"β = {beta:g}: gold at the end, gain over ref: {each}")
+
+# %% [markdown]
+# Look at gold on both sides of the bracket. The budget was fitted to gold, and yet it is tighter
+# than the best β needed: the fit is too low around there (7.4), as it averages over runs that
+# were not held. In practice there is no such fit at hand, and the budget comes from
+# elsewhere: earlier runs, people who read answers, what a user of the model will bear.
 
 # %% demo
 for nats in (1.0, 3.0, 10.0, 30.0):
@@ -351,8 +399,8 @@ for beta in betas[1:]:
 # ## 7.6 Is a penalty more than a brake? *(no points, 10 min)*
 #
 # Gao et al. report that in their setting a KL penalty moved along the frontier of gold against
-# KL and did not improve it: stopping a run without penalty at the same KL had done as well. Does
-# our record show the same?
+# KL (the gold that is had at each KL) and did not improve it: stopping a run without penalty at
+# the same KL had done as well. Does our record show the same?
 #
 # First all measurements, by how far from ref they were taken: a row for each β, a column for a
 # range of d. If a penalty only moves a run along one curve, the numbers *in a column* agree.
@@ -363,11 +411,20 @@ edges = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 20.0)
 headings = [f"{low:g} to {high:g}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
 print("mean gain of gold for d in each range; · where there are fewer than 3 measurements")
 print("    β", *(f"{heading:>8}" for heading in headings))
-for beta, row in gains_by_distance(sweep, ref_gold, edges).items():
+table = gains_by_distance(sweep, ref_gold, edges)
+for beta, row in table.items():
     print(f"{beta:5g}", *(f"{mean:8.2f}" if count > 2 else "       ·" for mean, count in row))
-print(f"spread between seeds at one β and step: {spread:.2f}")
+means = [
+    [mean for mean, count in column if count > 2] for column in zip(*table.values(), strict=True)
+]
+apart = [f"{max(known) - min(known):8.2f}" if len(known) > 1 else "       ·" for known in means]
+print("apart", *apart)
 
 # %% [markdown]
+# The last row is how far apart the βs of a column are. Where that is more than the spread of
+# 7.2, gold at equal d depends on β: no single curve in d exists here, and the pooled fit of 7.4
+# is an average over the βs that happen to be in the record.
+#
 # Then the sharper question, run by run. For every penalised run, the next cells find where the
 # run with β = 0 *and the same seed* passes the KL at which the penalised one ends.
 
@@ -376,23 +433,39 @@ pairs = at_equal_kl(sweep, ref_gold)
 plot_frontier(sweep, ref_gold, pairs)
 
 # %% demo
-print("    β   pairs   KL of the ends   penalised − stopped, gold: mean, least, greatest")
+free = {run.seed: run for run in sweep if run.beta == 0}
+print("    β   KL of the ends   β = 0 there at   gold, penalised − stopped: mean, least, most")
 for beta in betas[1:]:
     gaps = torch.tensor([pair.gain - pair.stopped for pair in pairs if pair.beta == beta])
     ends = [pair.kl for pair in pairs if pair.beta == beta]
+    runs = [free[pair.seed] for pair in pairs if pair.beta == beta]
     if ends:
+        passed = [
+            min(s for s, nats in zip(run.step, run.kl, strict=True) if nats > end)
+            for run, end in zip(runs, ends, strict=True)
+        ]
         between = f"{min(ends):.1f} to {max(ends):.1f}"
         row = f"{gaps.mean():+.2f}, {gaps.min():+.2f}, {gaps.max():+.2f}"
-        print(f"{beta:5g}   {len(ends):5}   {between:>14}   {row}")
-print(f"{frontier_says(pairs)}; spread between seeds {spread:.2f}.")
+        when = f"step {min(passed)} to {max(passed)}"
+        print(f"{beta:5g}   {between:>14}   {when:>14}   {row}")
+
+# %% demo
+print(f"{frontier_says(pairs, spreads)}.")
 missing = sum(run.beta > 0 for run in sweep) - len(pairs)
 print(f"{missing} penalised runs end where the run without penalty has no measurement.")
 
 # %% [markdown]
 # Read it with care. Seeds are few, and a run without penalty passes the KL of interest within
 # few measurements, so its gold there is read off a straight line between two of them. A
-# difference is worth a sentence when it has one sign at every seed of a β and is larger than the
-# spread between seeds.
+# difference is worth a sentence when it has one sign at every seed of a β and its mean is larger
+# than the spread between seeds. Only such β are named above; the smallest β had collapsed, and
+# the largest hardly moved. What our record shows is *not* what Gao et al. report.
+
+# %% [markdown]
+# Nor is it proof that the penalty did it. A run with β = 0 rushes past that KL in the few
+# updates of the table's third column; the penalised run had all of its updates to get there. So
+# they differ in speed and in the number of updates too. A run with β = 0 and a smaller learning
+# rate, stopped at the same KL, would settle it.
 #
 # A penalty has a use even where it buys nothing at equal KL: a penalised run *stays* at its KL,
 # while stopping needs someone who knows when.
@@ -402,8 +475,8 @@ print(f"{missing} penalised runs end where the run without penalty has no measur
 #
 # A colleague trained with a small β, on a machine that others needed too, so the run was
 # stopped, and resumed from its latest checkpoint, more than once. Nobody saw an error message.
-# The grey lines are a sound run. **Predict**, from each curve by itself: is there something
-# wrong? Then read them together.
+# The grey lines are a sound run: sound in its bookkeeping, with too small a β. **Predict**, from
+# each curve by itself: is there something wrong? Then read them together.
 
 # %% demo
 case = failing()
@@ -429,17 +502,18 @@ for step in case.step[::4]:
 # | KL grows and grows: marin [#1708](https://github.com/marin-community/marin/issues/1708) | a sign: divergence was rewarded |
 
 # %% [markdown]
-# **Quiz.** The *cause*:
+# **Quiz.** Answer with a dict, two letters and a number:
+# `q07_diagnose = {"cause": "…", "first_bad_step": …, "remedy": "…"}`. The *cause*:
 #
 # - A: since it was resumed, the run has had β = 0;
 # - B: the policy came back to ref; the penalty has done its work;
 # - C: since it was resumed, ref has been a copy of a policy that was trained already;
 # - D: since it was resumed, the penalty has had the wrong sign, so divergence is rewarded;
 # - E: the KL is estimated from few samples, and what is seen is noise.
+#
+# *first_bad_step*: the first step at which the curves show the defect, within 5.
 
 # %% [markdown]
-# *first_bad_step*: the first step at which the curves show the defect, within 5.
-#
 # The *remedy*:
 #
 # - A: raise β from that step on, four times, say, until gold has come back;
@@ -448,8 +522,6 @@ for step in case.step[::4]:
 # - D: go back to the checkpoint before that step, load the model of step 0 as ref, resume, and
 #   test at every start that ref is that model;
 # - E: take the last checkpoint as the new start and as ref, as its proxy is highest.
-#
-# Answer with a dict: two letters and a number.
 
 # %% quiz="q07_diagnose"
 q07_diagnose = {"cause": "C", "first_bad_step": 60, "remedy": "D"}
@@ -458,7 +530,7 @@ q07_diagnose = {"cause": "C", "first_bad_step": 60, "remedy": "D"}
 check("q07_diagnose", q07_diagnose)
 
 # %% [markdown]
-# Each curve alone has a harmless story. What gives such a run away is a contradiction between
+# Proxy and KL alone have a harmless story. What gives such a run away is a contradiction between
 # two of them: so log several, and at least one that does not pass through the code under
 # suspicion, such as the share of distinct word pairs, or a look at the texts.
 
@@ -485,12 +557,12 @@ check("q07_diagnose", q07_diagnose)
 # > jumps. At ε = 2 the worst drop was 6.1 parcels (median of 12 seeds), at 0.2 it was 0.4. With
 # > a tiny ε nearly every token is cut off after the first step, so epochs are paid for and
 # > unused: the share of clipped tokens nears 1, KL per update is flat, the return climbs slowly
-# > (at ε = 0.01 it ended at 0.9, at 0.2 at 2.9). I would raise ε until KL per update meets a
-# > target; this says nothing about drift from ref, which a clip does not limit.
+# > (same seeds: it ended at 0.9 with ε = 0.01, at 2.9 with 0.2). I would raise ε until KL per
+# > update meets a target; this says nothing about drift from ref, which a clip does not limit.
 
 # %% [markdown]
-# **6 of 6.** Both sides with a mechanism and two curves each, a number with its spread for both,
-# a choice by measurement, a limit. It is short; that costs nothing.
+# **6 of 6.** Both sides with a mechanism and two curves each, a number with seeds or spread for
+# both, a choice by measurement, a limit. It is short; that costs nothing.
 #
 # > The clip range is an important hyperparameter. If ε is too large, training becomes unstable,
 # > because the updates are too large. If it is too small, training is slow. In my runs the large
@@ -518,11 +590,11 @@ check("q07_diagnose", q07_diagnose)
 # where β = 0.1 gained 1.3 to 1.5.
 #
 # **Choice.** Try three weights a factor of 5 apart, two or three seeds each, and look at the KL
-# they end with and at gold, measured on fresh answers. If the smallest weight has the most
-# gold, go lower; if the largest, higher; then narrow the bracket, or give that KL to a
-# controller as its target. The limit: it holds for this reward, model and number of steps. Without
-# any gold, not even a few people who read answers, nothing in the curves tells on which side of
-# the peak a run is.
+# they end with and at gold, measured on fresh answers. If the smallest weight has the most gold,
+# go lower; if the largest, higher; then narrow the bracket, or give that KL to a controller as
+# its target. The limit: it holds for this reward, model and number of steps. Without any gold,
+# not even a few people who read answers, nothing in the curves tells on which side of the peak a
+# run is.
 # ### END SOLUTION
 
 # %% [markdown]
@@ -544,9 +616,9 @@ claims = [
 check_claims(claims, own, sweep)
 
 # %% [markdown]
-# An agreeing number is not yet evidence: it must bear on the claim. "KL 6.2 at step 100"
-# supports "the penalty held the policy back" only beside a run without it. Your text, about 200
-# words:
+# It checks raw values of one measurement of one run; check means and gains yourself. Nor is an
+# agreeing number evidence yet: "KL 6.2 at step 100" supports "the penalty held the policy back"
+# only beside a run without it. Your text, about 200 words:
 #
 # - **Two claims** about what the penalty did in your run, 2 points each: a claim that your
 #   numbers could have refuted (1), and at least two numbers that bear on it and agree with the
@@ -595,7 +667,7 @@ check_claims(claims, own, sweep)
 # - A fitted curve is worth what it predicts about runs that it has not seen. A peak beyond the
 #   data is a property of the form.
 # - Choose the divergence, and let β be what it takes.
-# - At equal KL a penalty need not beat stopping; ask your own runs.
+# - Does a penalty beat stopping at equal KL? Some β of ours did, in Gao et al. none: ask yours.
 # - A run is diagnosed by curves that contradict each other. A number counts when it bears on the
 #   claim and could have refuted it.
 

@@ -9,7 +9,7 @@ import pytest
 
 from autograde import build as building
 from autograde import lessons
-from autograde.build import build, stale
+from autograde.build import build, same, stale
 from autograde.errors import UsageError
 from autograde.exercises import LESSONS, exercises
 from autograde.lessons import BEGIN, END, NOTEBOOKS, ROOT, SOLUTIONS, lesson_path, read_source
@@ -43,9 +43,12 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def test_two_builds_are_equal_to_the_byte(built):
+    """The cases' data only up to the last digit, which linear algebra libraries do not promise."""
     one, other = map(files, built)
     assert one.keys() == other.keys()
-    assert [name for name in one if one[name] != other[name]] == []
+    differing = [name for name in one if one[name] != other[name]]
+    assert [name for name in differing if not name.endswith(".safetensors")] == []
+    assert [name for name in differing if not same(built[0] / name, built[1] / name)] == []
 
 
 def test_what_is_committed_is_what_is_built():
@@ -89,7 +92,7 @@ def test_no_line_of_an_answer_is_in_what_students_get(bundle):
     answers = answer_lines()
     assert len(answers) > 20
     for name, data in files(bundle).items():
-        if name.endswith(".safetensors"):
+        if name.endswith((".safetensors", ".gz")):
             continue
         lines = {
             line.strip().strip('",').removesuffix("\\n")

@@ -6,7 +6,10 @@ import pytest
 import torch
 
 from helpers.language_model.runs import Run, failing, recorded
+from helpers.plots.case_study import frontier_says
 from helpers.problems.case_study import (
+    Pair,
+    Points,
     at_end,
     at_equal_kl,
     bracket,
@@ -14,7 +17,9 @@ from helpers.problems.case_study import (
     gains_by_distance,
     gold_of_ref,
     judge_claim,
+    peak_of_parabola,
     points,
+    seed_spread,
     tuned_by_proxy,
 )
 from helpers.reference import best_kl, fit_overoptimization, q07_diagnose
@@ -85,6 +90,38 @@ def test_a_penalised_end_is_held_against_stopping_at_its_kl():
     assert (pair.beta, pair.kl) == (0.5, 9.0)
     assert pair.gain == pytest.approx(1.9)
     assert pair.stopped == pytest.approx(1.5)  # d = 3, halfway between 2 and 4
+
+
+def gaps(beta: float, *differences: float) -> list[Pair]:
+    return [Pair(beta, seed, 4.0, 1.0 + gap, 1.0) for seed, gap in enumerate(differences)]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "says"),
+    [
+        ([], "No penalised run"),
+        (gaps(0.1, 0.9, 0.4), "β = 0.1 gains more than stopping, at every seed"),
+        (gaps(0.1, 0.9, 0.4) + gaps(0.2, 0.8, 0.9), "β = 0.1 and 0.2 gain more than stopping"),
+        (gaps(0.1, -0.9, -0.4) + gaps(0.2, 0.8, 0.9), "β = 0.1 gains less"),
+        (gaps(0.1, 0.1, 0.2), "no β differs"),  # one sign, but within the spread
+        (gaps(0.1, 2.0, -0.1), "no β differs"),  # large, but of two signs
+        (gaps(0.1, 2.0), "no β differs"),  # one seed has one sign always
+    ],
+)
+def test_only_clear_differences_from_stopping_are_named(pairs, says):
+    assert says in frontier_says(pairs, {0.1: 0.3, 0.2: 0.3})
+
+
+def test_the_spread_is_that_between_seeds():
+    other = made_up(0.5, HELD.kl, [-1.0, 2.5, 2.9, 2.9, 2.9], seed=1)
+    assert seed_spread([HELD, other]) == {0.5: pytest.approx(math.sqrt(2.0))}
+
+
+def test_the_peak_of_a_parabola():
+    d = torch.linspace(0.0, 5.0, 40)
+    found = peak_of_parabola(Points(d**2, d * (1.2 - 0.2 * d)))
+    assert found == pytest.approx(9.0, rel=1e-4)  # d = 1.2 / 0.4
+    assert peak_of_parabola(Points(d**2, d * (1.2 + 0.2 * d))) is None
 
 
 def test_gains_in_ranges_of_distance():
