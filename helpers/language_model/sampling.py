@@ -91,10 +91,10 @@ def _draw(logits: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
 
 
 @contextmanager
-def evaluating(policy: nn.Module) -> Iterator[None]:
+def evaluating(network: nn.Module) -> Iterator[None]:
     """Dropout off for a while; the mode of every part is put back."""
-    modes = {module: module.training for module in policy.modules()}
-    policy.eval()
+    modes = {module: module.training for module in network.modules()}
+    network.eval()
     try:
         yield
     finally:

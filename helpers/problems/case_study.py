@@ -47,9 +47,9 @@ def tuned_by_proxy(c: float, beta: float) -> tuple[float, float, float]:
     s = torch.linspace(-10.0, 30.0, 8001, dtype=torch.float64)
     log_ref = (-s * s / 2).log_softmax(dim=0)
     log_policy = (log_ref + s / beta).log_softmax(dim=0)
-    policy = log_policy.exp()
-    divergence = (policy * (log_policy - log_ref)).sum()
-    proxy, gold = (policy * s).sum(), (policy * (s - c * s * s)).sum()
+    mass = log_policy.exp()
+    divergence = (mass * (log_policy - log_ref)).sum()
+    proxy, gold = (mass * s).sum(), (mass * (s - c * s * s)).sum()
     return divergence.item(), proxy.item(), gold.item()
 
 
