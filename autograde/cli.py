@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from .errors import UsageError
+from .errors import UsageError, is_disk_full
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,6 +19,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"autograde: {error}", file=sys.stderr)
         return 2
+    except Exception as error:
+        if not is_disk_full(error):
+            raise
+        print(
+            "autograde: the disk is full; free some space and run it again: what was done is kept",
+            file=sys.stderr,
+        )
+        return 1
     except KeyboardInterrupt:
         print("autograde: stopped; what was graded is kept, run it again to go on", file=sys.stderr)
         return 130
@@ -49,7 +57,13 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument("lessons", metavar="LESSON", nargs="*", help="only these")
     grade.add_argument("--student", metavar="ID", help="only this one")
     grade.add_argument("--workers", metavar="N", type=_positive, default=os.cpu_count() or 1)
-    grade.add_argument("--regrade", action="store_true", help="what is graded too")
+    grade.add_argument("--scheduler", metavar="ADDR", help="of Dask, in place of own workers")
+    grade.add_argument(
+        "--regrade", action="store_true",
+        help="judge and record again what is graded too; student code runs again only where the "
+        "questions changed",
+    )  # fmt: skip
+    grade.add_argument("--device", default="cpu", help="where answers are computed: cpu, cuda")
     feedback = command("feedback", _feedback, "make the pages that go back to students")
     export = command("export", _export, "write the points as CSV")
     export.add_argument("--to", metavar="FILE.csv", type=Path, required=True)
@@ -60,8 +74,9 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="for programs")
     for made in (grade, check):
         made.add_argument(
-            "--sandbox", choices=("bwrap", "none"), default="bwrap",
-            help="none runs student code with all your rights",
+            "--sandbox", choices=("fork", "strict", "none"), default="fork",
+            help="fork (the default): namespaces of its own for each submission; strict: a new "
+            "sandbox for each, slower; none: student code runs with all your rights",
         )  # fmt: skip
     demo = command("demo", _demo, "the whole loop on a sample class")
     demo.add_argument("folder", metavar="DIR", type=Path, nargs="?", default=Path("demo"))
@@ -127,8 +142,14 @@ def _grade(options: argparse.Namespace) -> int:
     term = Term.open(options.course)
     outcome = grade(
         term, options.lessons, options.student, options.workers, options.regrade,
-        options.sandbox, _bar,
+        options.sandbox, _bar, options.scheduler, options.device,
     )  # fmt: skip
+    if options.sandbox == "fork" and "strict" in outcome.modes and options.device == "cpu":
+        print(
+            "autograde: this machine refuses sandboxes within a sandbox, so each submission got "
+            "one of its own, which takes seconds longer; autograde doctor says more",
+            file=sys.stderr,
+        )
     strangers = [f"{path}: of no lesson that is known; left out" for path in term.strangers()]
     for line in (*outcome.failed, *strangers):
         print(f"autograde: {line}", file=sys.stderr)

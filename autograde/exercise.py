@@ -101,7 +101,7 @@ class Exercise:
     def visible(self) -> dict[str, Any]:
         """All that a student's bundle knows of the exercise, as plain data: no code."""
         sheet = Sheet(self, self.visible_cases)
-        return self._data(sheet.cases, sheet.expected, [vars(answer) for answer in sheet.wrong])
+        return self._data(sheet.cases, sheet.expected, [answer.plain() for answer in sheet.wrong])
 
     def _data(
         self, cases: Sequence[Case], expected: Sequence[Answer], wrong: Sequence[Mapping[str, Any]]
@@ -114,6 +114,25 @@ class Exercise:
             "expected": list(expected),
             "wrong": list(wrong),
         }
+
+
+class _Answers(Sequence[Answer]):
+    """What a function answers to cases, asked when it is looked at.
+
+    Most mistakes differ from a student's answer in the first case: they are asked no other.
+    """
+
+    def __init__(self, target: Any, cases: Sequence[Case]) -> None:
+        self._target, self._cases = target, cases
+        self._asked: dict[int, Answer] = {}
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    def __getitem__(self, number: int) -> Answer:
+        if number not in self._asked:
+            (self._asked[number],) = ask(self._target, [self._cases[number]])
+        return self._asked[number]
 
 
 @dataclass(frozen=True)
@@ -130,7 +149,7 @@ class Sheet:
     @cached_property
     def wrong(self) -> list[WrongAnswer]:
         mistakes = self.exercise.mistakes
-        return [WrongAnswer(m.name, m.says, ask(m.answer, self.cases)) for m in mistakes]
+        return [WrongAnswer(m.name, m.says, _Answers(m.answer, self.cases)) for m in mistakes]
 
     def judge(self, got: Sequence[Answer]) -> Verdict:
         """Compare answers to the cases with the reference's, and name the mistake in them."""

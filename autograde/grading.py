@@ -1,61 +1,92 @@
-"""Grade a term's submissions: run and judge each program once, record through stock nbgrader."""
+"""Grade a term's submissions: run and judge each program once, record it in nbgrader's tables."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from nbformat import NotebookNode
+from nbformat.v4 import new_output
 
+from helpers.compare import Verdict
+from helpers.report import Report
+
+from .crew import Item, finished
 from .errors import UsageError
 from .exercises import LESSONS, exercises
-from .judging import Graded, Job, judge_job, verdict_key
-from .lessons import known_lesson, lesson_path
-from .rebuild import grade_id, read_notebook, rebuild
+from .judging import Graded, edition, fingerprint
+from .lessons import known_lesson, lesson_path, setup_modules
+from .rebuild import grade_id, program, read_notebook, rebuild
+from .sandbox import Limits
+from .store import Store
 from .term import Term, checkout_base
-
-
-@dataclass(frozen=True)
-class Submission:
-    """A rebuilt submission and the key of its verdict."""
-
-    student: str
-    lesson: str
-    rebuilt: NotebookNode
-    key: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.student}/{self.lesson}"
+from .working import How, Work, do, seed_of
 
 
 @dataclass
 class Outcome:
-    """What a run of `grade` did: names graded, names skipped, and lines of what went wrong."""
+    """What a run of `grade` did: names graded, names skipped, and lines of what went wrong.
 
-    graded: list[str]
-    skipped: list[str]
-    failed: list[str]
+    asked: how many exercises student code was run for. modes: how, see `sandbox.Sandbox`.
+    seconds: of run and of judge, for each submission that was judged anew.
+    """
+
+    graded: list[str] = field(default_factory=list)
+    skipped: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    asked: int = 0
+    modes: set[str] = field(default_factory=set)
+    seconds: list[tuple[float, float]] = field(default_factory=list)
 
 
-def verdict_of(term: Term, lesson: str, rebuilt: NotebookNode, how: str = "bwrap") -> Graded:
+@dataclass(frozen=True)
+class Program:
+    """A rebuilt notebook as something to run: mark names the program, key its verdict."""
+
+    lesson: str
+    rebuilt: NotebookNode
+    mode: str
+
+    @property
+    def mark(self) -> str:
+        unprotected = "-none" if self.mode == "none" else ""  # what it answers may be forged
+        return fingerprint(self.lesson, self.rebuilt) + unprotected
+
+    @property
+    def key(self) -> str:
+        return f"{self.mark}-{edition(self.lesson)}"
+
+    def work(self, secret: bytes, how: How, stored: bytes | None = None) -> Work:
+        """secret: with the program, it chooses the hidden cases."""
+        mark, steps = self.mark, tuple(program(self.rebuilt))
+        seed = seed_of(secret, mark)
+        return Work(self.lesson, steps, mark, seed, how, edition(self.lesson), stored)
+
+
+def verdict_of(term: Term, lesson: str, rebuilt: NotebookNode, mode: str = "fork") -> Graded:
     """The stored verdict on a rebuilt notebook; run and judged now when there is none."""
-    key = verdict_key(lesson, rebuilt)
-    graded = term.verdict(key)
-    if graded is None:
-        job = Job.of(lesson, rebuilt, term.secret, how)
-        graded = judge_job(job, job.run())
-        term.keep_verdict(key, graded)
+    one = Program(lesson, rebuilt, mode)
+    with term.store() as store:
+        graded = store.verdict(one.key)
+        if graded is None:
+            done = do(one.work(term.secret, how_of([lesson], mode), store.answers(one.mark)))
+            graded = Graded.of(done.graded)
+            store.keep(one.key, graded, one.mark, done.answers)
     return graded
 
 
-def grade_file(path: Path, how: str = "bwrap") -> Graded:
+def grade_file(path: Path, mode: str = "fork") -> Graded:
     """Grade one notebook with no term and no gradebook. Raises UsageError if it is no notebook."""
     submitted = read_notebook(path)
     lesson = recognise(path, submitted)
-    job = Job.of(lesson, rebuild(checkout_base(lesson), submitted), b"", how)
-    return judge_job(job, job.run())
+    one = Program(lesson, rebuild(checkout_base(lesson), submitted), mode)
+    return Graded.of(do(one.work(b"", how_of([lesson], mode))).graded)
+
+
+def how_of(lessons: Iterable[str], mode: str, device: str = "cpu") -> How:
+    """How to run submissions of these lessons."""
+    return How(mode, setup_modules(tuple(lessons)), Limits(device=device))
 
 
 def recognise(path: Path, notebook: NotebookNode) -> str:
@@ -81,28 +112,37 @@ def grade(
     student: str | None = None,
     workers: int = 1,
     regrade: bool = False,
-    how: str = "bwrap",
+    mode: str = "fork",
     progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
+    scheduler: str | None = None,
+    device: str = "cpu",
+    record: bool = True,
 ) -> Outcome:
-    """Grade what is in submitted/ and not graded yet from the same program.
+    """Grade what is in submitted/ and not graded yet from the same file.
 
-    lessons, student: only these. workers: sandboxes at once. regrade: what is graded too.
-    Raises UsageError for a lesson or a student that is not there.
+    lessons, student: only these. workers: processes of ours; scheduler: workers of a Dask
+    scheduler at that address instead. regrade: what is graded too, from stored answers wherever
+    the questions are the same. mode: see `sandbox.Sandbox`. device: what questions are asked on.
+    record: False judges and stores, and leaves gradebook and folders alone.
+    Raises UsageError for a lesson or a student that is not there, and when nothing can run.
     """
-    outcome = Outcome([], [], [])
+    from .recording import Recorder  # 1 s to import nbgrader: not for those who only check a file
+
+    outcome = Outcome()
     wanted = _wanted(term, [known_lesson(name) for name in lessons], student)
-    submissions = list(_readable(term, wanted, regrade, outcome))
-    api, recorded = term.api(), term.recorded()
-    judged = _judged(term, submissions, workers, regrade, how)
-    with closing(judged):  # stopped in the middle, what waits for a sandbox is called off
-        for submission, problem in progress(judged, len(submissions)):
-            problem = problem or _record(api, submission)
-            if problem:
-                outcome.failed.append(f"{submission.name}: {problem}")
-                continue
-            recorded[submission.name] = submission.key
-            term.keep_recorded(recorded)
-            outcome.graded.append(submission.name)
+    how = how_of(sorted({lesson for _, lesson in wanted}), mode, device)
+    with term.store() as store, Recorder(term) as recorder:
+        items = _items(term, store, wanted, how, regrade)
+        for item in progress(finished(items, workers, scheduler), len(wanted)):
+            _keep(store, item, outcome)
+            if item.held.get("state") == "skipped":
+                outcome.skipped.append(item.name)
+            elif not item.problem and record:
+                item.problem = _record(store, recorder, item)
+            if item.problem:
+                outcome.failed.append(f"{item.name}: {item.problem}")
+            elif item.held.get("state") != "skipped":
+                outcome.graded.append(item.name)
     return outcome
 
 
@@ -120,63 +160,100 @@ def _wanted(term: Term, lessons: list[str], student: str | None) -> list[tuple[s
     return chosen
 
 
-def _readable(
-    term: Term, wanted: list[tuple[str, str]], regrade: bool, outcome: Outcome
-) -> Iterator[Submission]:
-    """The submissions to grade, rebuilt; what cannot be read is told in `outcome`."""
-    bases = {lesson: term.base(lesson) for lesson in {lesson for _, lesson in wanted}}
-    recorded = term.recorded()
+def _items(
+    term: Term, store: Store, wanted: list[tuple[str, str]], how: How, regrade: bool
+) -> Iterator[Item]:
+    """Every wanted submission with the work that it needs, read one by one."""
+    bases: dict[str, tuple[NotebookNode, str]] = {}
     for student, lesson in wanted:
+        item = Item(f"{student}/{lesson}")
         try:
-            path = term.submission(student, lesson)
-            rebuilt = rebuild(bases[lesson], read_notebook(path))
+            if lesson not in bases:
+                bases[lesson] = term.base(lesson), _mark_of(term.base_path(lesson))
+            base, mark = bases[lesson]
+            _prepare(term, store, item, base, f"{mark}-{how.mode}", how, regrade)
         except UsageError as error:
-            outcome.failed.append(f"{student}/{lesson}: {error}")
-            continue
-        key = verdict_key(lesson, rebuilt)
-        submission = Submission(student, lesson, rebuilt, key)
-        graded_copy = lesson_path(term.root / "autograded" / student, lesson)
-        if not regrade and recorded.get(submission.name) == key and graded_copy.exists():
-            outcome.skipped.append(submission.name)
-        else:
-            yield submission
+            item.problem = str(error)
+        yield item
 
 
-def _judged(
-    term: Term, submissions: list[Submission], workers: int, regrade: bool, how: str
-) -> Iterator[tuple[Submission, str]]:
-    """Each submission once its verdict is stored, and what went wrong if it is not.
+def _prepare(
+    term: Term,
+    store: Store,
+    item: Item,
+    base: NotebookNode,
+    base_mark: str,
+    how: How,
+    regrade: bool,
+) -> None:
+    """Read a submission and say what is to be done for it. Raises UsageError if it is broken."""
+    student, lesson = item.name.split("/")
+    path = term.submission(student, lesson)
+    source = f"{_mark_of(path)}-{base_mark}-{edition(lesson)}"
+    there = lesson_path(term.root / "autograded" / student, lesson).exists()
+    if not regrade and there and store.recorded_source(item.name) == source:
+        item.held["state"] = "skipped"
+        return
+    one = Program(lesson, rebuild(base, read_notebook(path)), how.mode)
+    item.key = one.key
+    item.held |= {"rebuilt": one.rebuilt, "mark": one.mark, "source": source}
+    if regrade or store.verdict(one.key) is None:
+        item.work = one.work(term.secret, how, store.answers(one.mark))
 
-    Sandboxes run side by side; judging and writing stay in this thread.
-    """
-    pool = ThreadPoolExecutor(max(workers, 1))
+
+def _mark_of(path: Path) -> str:
+    """A hash of a file's bytes; the reader says what is wrong with one that cannot be read."""
     try:
-        running: list[tuple[Submission, Job, Future]] = []
-        for submission in submissions:
-            job = Job.of(submission.lesson, submission.rebuilt, term.secret, how)
-            known = not regrade and term.verdict(submission.key) is not None
-            running.append((submission, job, pool.submit(dict) if known else pool.submit(job.run)))
-        for submission, job, future in running:
-            try:
-                replies = future.result()
-                if replies:
-                    term.keep_verdict(submission.key, judge_job(job, replies))
-            except UsageError:
-                raise
-            except Exception as error:
-                yield submission, f"could not be judged ({type(error).__name__}: {error})"
-            else:
-                yield submission, ""
-    finally:
-        pool.shutdown(cancel_futures=True)
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return "unreadable"
 
 
-def _record(api: object, submission: Submission) -> str:
-    """Write one verdict into the gradebook through nbgrader's own Autograde; what went wrong."""
-    result = api.autograde(submission.lesson, submission.student, force=True, create=True)
-    if result["success"]:
-        return ""
-    return f"could not be recorded ({why(result)}); run: autograde doctor"
+def _keep(store: Store, item: Item, outcome: Outcome) -> None:
+    """Store what was judged anew."""
+    if item.done is not None:
+        graded = Graded.of(item.done.graded)
+        store.keep(item.key, graded, item.held["mark"], item.done.answers)
+        outcome.asked += len(item.done.asked)
+        outcome.modes.add(graded.sandbox)
+        outcome.seconds.append((item.done.run, item.done.judge))
+
+
+def _record(store: Store, recorder: Any, item: Item) -> str:
+    """Write one verdict into the gradebook; what went wrong."""
+    from sqlalchemy.exc import IntegrityError
+
+    student, lesson = item.name.split("/")
+    graded = store.verdict(item.key)
+    try:
+        recorder.record(student, lesson, fill(item.held["rebuilt"], graded))
+    except (KeyError, IntegrityError) as error:  # the gradebook is of another edition
+        return f"could not be recorded ({error}); bring the gradebook up: autograde init"
+    store.keep_recorded(item.name, item.held["source"], item.key)
+    return ""
+
+
+def fill(rebuilt: NotebookNode, graded: Graded) -> NotebookNode:
+    """Put each verdict into the outputs of its grade cell, which is where nbgrader reads scores."""
+    for cell in rebuilt.cells:
+        name = grade_id(cell).removeprefix("test_")
+        mark = cell.metadata.get("nbgrader", {})
+        if cell.cell_type == "code" and name in graded.verdicts and mark.get("grade"):
+            cell.outputs = _outputs(graded.verdicts[name], graded.sandbox)
+    return rebuilt
+
+
+def _outputs(verdict: Verdict, sandbox: str) -> list[NotebookNode]:
+    """A report, and the points in the one form that nbgrader reads without a trap."""
+    note = "This was graded without a sandbox." if sandbox == "none" else ""
+    report = Report(verdict, hidden=True, note=note)
+    shown = {"text/plain": repr(report), "text/html": report._repr_html_()}
+    points = {"text/plain": repr(float(verdict.points))}
+    return [
+        new_output("display_data", shown),
+        new_output("execute_result", points, execution_count=1),
+    ]
 
 
 def why(result: dict) -> str:

@@ -3,29 +3,42 @@
 import hashlib
 import inspect
 import json
-from collections.abc import Sequence
+import signal
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from nbformat import NotebookNode
 
-from helpers import compare, probe, reference
+from helpers import cases as asked_cases
+from helpers import codec, compare, probe, reference
 from helpers.cases import Case
+from helpers.codec import BadDataError, pack, unpack
 from helpers.compare import Failure, Verdict
 from helpers.probe import Answer
 
-from . import sandbox
+from . import exercise as exercise_module
 from .exercise import Exercise, Sheet
 from .exercises import LESSONS, exercises
 from .rebuild import Step, program
+from .sandbox import INSIDE, Limits
 
 PROBLEMS = {
-    "time": "your code ran longer than {limit} seconds and was stopped: is there an endless loop?",
-    "size": "your code answered more than {limit} bytes and was stopped.",
-    "died": "your code ended the Python process: it called exit, or needed more memory than "
-    "{limit} bytes.",
-    "nonsense": "what your code answered could not be read.",
+    "time": "your code ran longer than {seconds} seconds and was stopped: is there a loop that "
+    "never ends?",
+    "size": "your code answered more than {megabytes} MB and was stopped.",
+    "lost": "your notebook ran longer than {total} seconds in all, or ended the process that ran "
+    "it.",
+}
+NONSENSE = "what your code answered could not be read."
+EXITED = "your code ended the Python process: it called exit or os._exit, or closed all files."
+ENDS = {
+    signal.SIGKILL: "your code's process was killed: it needed more memory than there is for it.",
+    signal.SIGXCPU: "your code computed longer than it may and was stopped.",
+    signal.SIGSEGV: "your code crashed the Python process: is there a recursion without an end, or "
+    "memory that was written past its bounds?",
 }
 
 
@@ -61,66 +74,86 @@ def fingerprint(lesson: str, rebuilt: NotebookNode) -> str:
     return hashlib.sha256(json.dumps([lesson, steps]).encode()).hexdigest()
 
 
-def verdict_key(lesson: str, rebuilt: NotebookNode) -> str:
-    """A hash of the program and of what judges it: a corrected reference asks for a new verdict."""
-    judges = (exercises, reference, compare, probe)
-    sources = [Path(inspect.getfile(module)) for module in judges]
-    topic = inspect.getfile(LESSONS[lesson])
-    files = [Path(topic), *sources, *sorted(sources[1].parent.glob("*.py"))]
-    edition = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()
-    return f"{fingerprint(lesson, rebuilt)}-{edition[:16]}"
+@cache
+def edition(lesson: str) -> str:
+    """A hash of what judges a lesson: a corrected reference asks for a new verdict."""
+    modules = (exercise_module, exercises, reference, compare, LESSONS[lesson])
+    sources = [Path(inspect.getfile(module)) for module in modules]
+    return _hash_of([*sources, *sources[2].parent.glob("*.py"), Path(__file__)]) + asking_edition()
 
 
-@dataclass(frozen=True)
-class Job:
-    """A program to run, and what to ask it."""
-
-    lesson: str
-    steps: list[Step]
-    cases: dict[str, list[Case]]
-    sandbox: str
-
-    @classmethod
-    def of(
-        cls, lesson: str, rebuilt: NotebookNode, secret: bytes = b"", how: str = "bwrap"
-    ) -> "Job":
-        """secret: with the program's hash, it chooses the hidden cases; one program has one set.
-        how: "bwrap" or "none", see `sandbox.run`.
-        """
-        mark = fingerprint(lesson, rebuilt)
-        described = exercises(lesson).items()
-        cases = {name: exercise.hidden_cases(secret, mark) for name, exercise in described}
-        return cls(lesson, list(program(rebuilt)), cases, how)
-
-    def run(self) -> dict[str, dict[str, Any]]:
-        """The untrusted replies, by exercise."""
-        return sandbox.run(self.steps, self.cases, self.sandbox)
+@cache
+def asking_edition() -> str:
+    """A hash of what asks: while it stands, the same questions get the same answers."""
+    sources = [Path(inspect.getfile(module)) for module in (probe, asked_cases, codec)]
+    return _hash_of([*sources, *INSIDE.glob("*.py")])
 
 
-def judge_job(job: Job, replies: dict[str, dict[str, Any]]) -> Graded:
-    """The verdicts on the replies to a job."""
-    written = {step.of for step in job.steps if step.source.strip()}
+def _hash_of(paths: Iterable[Path]) -> str:
+    made = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(set(paths))))
+    return made.hexdigest()[:16]
+
+
+def question(cases: Sequence[Case]) -> str:
+    """A hash of what an exercise is asked, and of what asks it."""
+    packed = pack([case.plain() for case in cases])
+    return hashlib.sha256(packed + asking_edition().encode()).hexdigest()[:32]
+
+
+def judge_all(
+    lesson: str,
+    steps: Sequence[Step],
+    cases: dict[str, list[Case]],
+    replies: dict[str, bytes],
+    sandbox: str,
+    limits: Limits,
+) -> Graded:
+    """The verdicts on the packed, untrusted replies to the cases, by exercise."""
+    written = {step.of for step in steps if step.source.strip()}
     verdicts = {
-        name: judge_reply(exercise, job.cases[name], replies[name], name in written)
-        for name, exercise in exercises(job.lesson).items()
+        name: judge_reply(exercise, cases[name], replies[name], limits, name in written)
+        for name, exercise in exercises(lesson).items()
     }
-    return Graded(job.lesson, verdicts, job.sandbox)
+    return Graded(lesson, verdicts, sandbox)
+
+
+def is_answered(reply: bytes) -> bool:
+    """Whether a packed reply holds answers, and not the reason why there are none."""
+    try:
+        return "answers" in unpack(reply)
+    except (BadDataError, TypeError):
+        return False
 
 
 def judge_reply(
-    exercise: Exercise, cases: Sequence[Case], reply: dict[str, Any], written: bool = True
+    exercise: Exercise,
+    cases: Sequence[Case],
+    packed: bytes,
+    limits: Limits | None = None,
+    written: bool = True,
 ) -> Verdict:
     """The verdict on one exercise's untrusted reply; never an exception, whatever it holds."""
     try:
+        reply = unpack(packed)
         if "problem" in reply:
-            says = PROBLEMS[reply["problem"]].format(limit=int(reply["limit"]))
-            return _nothing(exercise, "not answered", says)
+            says, line = _problem(reply, limits or Limits(), len(cases))
+            return _nothing(exercise, "not answered", says, line)
         if reply["answers"] is None:
             return _undefined(exercise, reply.get("error"), written)
         answers = [_valid(answer) for answer in reply["answers"]]
         return Sheet(exercise, cases).judge(answers)
     except Exception:  # hostile data may break a comparison anywhere: it earns nothing
-        return _nothing(exercise, "not answered", PROBLEMS["nonsense"])
+        return _nothing(exercise, "not answered", NONSENSE)
+
+
+def _problem(reply: dict[str, Any], limits: Limits, exercises: int) -> tuple[str, str]:
+    """Why there is no answer, in the student's words, and the line of theirs, where it is known."""
+    line = str(reply.get("line", ""))[:200]
+    if reply["problem"] == "died":
+        return ENDS.get(-int(reply["status"]), EXITED), line
+    says = PROBLEMS[reply["problem"]]
+    known = {"seconds": limits.seconds, "total": limits.total(exercises)}
+    return says.format(megabytes=limits.bytes >> 20, **known), line
 
 
 def _valid(answer: Any) -> Answer:
@@ -132,8 +165,11 @@ def _valid(answer: Any) -> Answer:
 def _undefined(exercise: Exercise, error: Any, written: bool) -> Verdict:
     """The cell did not define the name: it failed, or was never written."""
     if isinstance(error, dict):
-        says = f"{error['kinds'][0]}: {error['message']}"
-        return _nothing(exercise, "raised", says, str(error["line"]))
+        if "OutOfTimeError" in error["kinds"]:
+            says = PROBLEMS["time"].format(seconds=Limits().cell_seconds)
+        else:
+            says = f"{error['kinds'][0]}: {error['message']}"[:500]
+        return _nothing(exercise, "raised", says, str(error["line"])[:200])
     says = f"no cell defines {exercise.name}" if written else "its cell is missing"
     return _nothing(exercise, "not written", says)
 

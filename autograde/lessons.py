@@ -2,6 +2,7 @@
 
 import ast
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import jupytext
@@ -54,6 +55,20 @@ def read_source(lesson: str) -> list[Cell]:
     cells = [_read_cell(path, i, cell) for i, cell in enumerate(notebook.cells)]
     _must_match(path, lesson, cells)
     return cells
+
+
+@cache
+def setup_modules(lessons: tuple[str, ...]) -> tuple[str, ...]:
+    """The modules that the lessons' setup cells import: a warm process imports them once."""
+    found: set[str] = set()
+    for lesson in lessons:
+        setup = next(cell for cell in read_source(lesson) if cell.kind == "setup")
+        for node in ast.walk(ast.parse(setup.source)):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module)
+    return tuple(sorted(found))
 
 
 def _read_cell(path: Path, position: int, cell: dict) -> Cell:

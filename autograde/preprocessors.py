@@ -4,16 +4,11 @@ import re
 from typing import Any
 
 from nbformat import NotebookNode
-from nbformat.v4 import new_output
 from nbgrader.preprocessors import ClearSolutions, NbGraderPreprocessor
-from nbgrader.utils import is_grade
 from traitlets import Unicode
 
-from helpers.compare import Verdict
-from helpers.report import Report
-
-from .grading import verdict_of
-from .rebuild import grade_id, rebuild, tidy_notebook
+from .grading import fill, verdict_of
+from .rebuild import rebuild, tidy_notebook
 from .term import Term
 
 QUIZ = re.compile(r"q\d\d_\w+$")
@@ -59,19 +54,4 @@ class Replay(NbGraderPreprocessor):
         self, nb: NotebookNode, resources: dict[str, Any]
     ) -> tuple[NotebookNode, dict[str, Any]]:
         graded = verdict_of(Term.open(self.root), resources["nbgrader"]["assignment"], nb)
-        for cell in nb.cells:
-            name = grade_id(cell).removeprefix("test_")
-            if cell.cell_type == "code" and name in graded.verdicts and is_grade(cell):
-                cell.outputs = _outputs(graded.verdicts[name])
-        return nb, resources
-
-
-def _outputs(verdict: Verdict) -> list[NotebookNode]:
-    """A report, and the points in the one form that nbgrader reads without a trap."""
-    report = Report(verdict, hidden=True)
-    shown = {"text/plain": repr(report), "text/html": report._repr_html_()}
-    points = {"text/plain": repr(float(verdict.points))}
-    return [
-        new_output("display_data", shown),
-        new_output("execute_result", points, execution_count=1),
-    ]
+        return fill(nb, graded), resources

@@ -1,115 +1,237 @@
 """Run student code where it can reach nothing: bubblewrap, no network, libraries read-only."""
 
+import json
 import shutil
+import socket
 import struct
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Sequence
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import helpers
 from helpers.cases import Case
-from helpers.codec import BadDataError, pack, unpack
+from helpers.codec import pack
 
 from .errors import UsageError
 from .rebuild import Step
+from .syscalls import filter_program
 
 HELPERS = Path(helpers.__file__).resolve().parent
-INSIDE = Path(__file__).resolve().parent / "inside.py"
+INSIDE = Path(__file__).resolve().parent / "inside"
 HOME = "/home/student"
 GRADER = "/grader"
+MODES = ("fork", "strict", "none")
+START_SECONDS = 120
+SEND_BUFFER = 2**20
+
+
+class SandboxDiedError(RuntimeError):
+    """The sandbox ended under a submission, which is not the submission's doing."""
 
 
 @dataclass(frozen=True)
 class Limits:
     """seconds: wall clock for one exercise. cell_seconds: for one cell. memory: address space of a
-    process, in bytes. bytes: what one exercise may answer."""
+    process, in bytes. bytes: what one exercise may answer. device: what it is asked on."""
 
     seconds: int = 20
     cell_seconds: int = 10
     memory: int = 4 * 2**30
     bytes: int = 16 * 2**20
+    device: str = "cpu"
 
     def total(self, exercises: int) -> int:
-        """Wall clock for a submission: each exercise in full, and the start."""
-        return 30 + self.seconds * exercises
+        """Wall clock for a submission: each exercise in full, and the cells."""
+        return 60 + self.seconds * exercises
 
 
-def run(
-    steps: Sequence[Step],
-    cases: dict[str, list[Case]],
-    sandbox: str = "bwrap",
-    limits: Limits | None = None,
-) -> dict[str, dict[str, Any]]:
-    """Ask a submission's functions their cases; a reply for each exercise, by name.
+class Sandbox:
+    """Where submissions are asked their cases, one after the other; a context manager.
 
-    A reply is untrusted data: {"answers": [...], "error": ...} or {"problem": why, "limit": n}.
-    sandbox: "bwrap", or "none" to run student code with all the rights of this process.
-    Raises UsageError when there is no bubblewrap.
+    mode: "fork": one bubblewrap with a process that has imported torch, and forks for each
+    submission into namespaces of its own. "strict": a bubblewrap for each submission. "none": a
+    process that forks, with all the rights of this one.
+    modules: what lessons import, imported once.
+
+    In fork mode on a host that refuses nested user namespaces, it works as in strict mode, and
+    `mode` says so. Raises UsageError when there is no bubblewrap, or when it cannot start.
     """
-    limits = limits or Limits()
-    asked = [{"name": n, "cases": [case.plain() for case in asked]} for n, asked in cases.items()]
-    job = {"steps": [asdict(step) for step in steps], "exercises": asked, "limits": asdict(limits)}
-    output, complaint = _communicate(_command(sandbox), pack(job), limits, len(cases))
-    replies = dict(_frames(output))
-    if not replies and complaint:  # student code cannot write there: the sandbox itself failed
-        raise UsageError(f"the sandbox did not start ({complaint}); run: autograde doctor")
-    return {name: replies.get(name, {"problem": "died", "limit": limits.memory}) for name in cases}
 
+    def __init__(
+        self, mode: str = "fork", modules: Iterable[str] = (), limits: Limits | None = None
+    ) -> None:
+        self.mode, self._modules, self.limits = mode, list(modules), limits or Limits()
+        if self.limits.device != "cpu" and mode == "fork":
+            self.mode = "strict"  # a GPU's driver is started anew in a process of its own
+        self._process: subprocess.Popen | None = None
+        self._filter = torch.frombuffer(bytearray(filter_program()), dtype=torch.uint8)
+        if self.mode == "fork":
+            self._start()
 
-def _communicate(
-    command: list[str], job: bytes, limits: Limits, exercises: int
-) -> tuple[bytes, str]:
-    """What the sandbox wrote until it ended or its time was up, and the last line it complained."""
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+    def __enter__(self) -> "Sandbox":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int | None:
+        """Of the bubblewrap that waits for submissions; None when there is none."""
+        return self._process.pid if self._process else None
+
+    def ask(self, steps: Sequence[Step], cases: Mapping[str, Sequence[Case]]) -> dict[str, bytes]:
+        """Ask a submission's functions their cases: a packed, untrusted reply for each exercise.
+
+        Unpacked, a reply is {"answers": [...], "error": ...}, or {"problem": why, "status": n}.
+        Raises SandboxDiedError when the sandbox was killed under it, twice.
+        """
+        job = pack(self._job(steps, cases))
+        for _ in range(2):
+            try:
+                if self._process is None:
+                    self._start()
+                replies = dict(_frames(self._run(job, len(cases))))
+                return {name: replies.get(name, pack({"problem": "lost"})) for name in cases}
+            except SandboxDiedError:
+                self.close()
+            finally:
+                if self.mode == "strict":
+                    self.close()
+        raise SandboxDiedError("the sandbox was killed while this ran; run it again")
+
+    def _job(self, steps: Sequence[Step], cases: Mapping[str, Sequence[Case]]) -> dict[str, Any]:
+        asked = [{"name": n, "cases": [case.plain() for case in c]} for n, c in cases.items()]
+        return {
+            "steps": [asdict(step) for step in steps],
+            "exercises": asked,
+            "limits": asdict(self.limits) | {"total": self.limits.total(len(cases))},
+            "filter": self._filter,
+        }
+
+    def _start(self) -> None:
+        """Start the process that waits for submissions, and learn what this host allows."""
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        setup = json.dumps({"mode": self.mode, "modules": self._modules})
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 open as long as the process
+        with theirs:
+            self._process = subprocess.Popen(
+                [*_command(self.mode, self.limits.device), setup],
+                stdin=theirs, stdout=subprocess.DEVNULL, stderr=self._complaints,
+            )  # fmt: skip
+        self._control.settimeout(START_SECONDS)
         try:
-            # The parent inside bounds what each exercise says, so the sum is bounded too.
-            output, errors = process.communicate(job, timeout=limits.total(exercises))
-        except subprocess.TimeoutExpired as expired:
-            output, errors = expired.stdout or b"", b""
-        finally:
-            process.kill()  # bwrap's child dies with it, and all that the child started
-    lines = errors.decode(errors="replace").strip().splitlines()
-    return output, lines[-1][:200] if lines else ""
+            hello = json.loads(self._control.recv(4096) or b"{}")
+        except (TimeoutError, ValueError, OSError):
+            hello = {}
+        if not hello.get("ready"):
+            raise UsageError(
+                f"the sandbox did not start ({self._complaint()}); run: autograde doctor"
+            )
+        if self.mode == "fork" and not hello["nested"]:
+            self.mode = "strict"
+            self.close()
+
+    def _complaint(self) -> str:
+        self.close()
+        self._complaints.seek(0)
+        lines = self._complaints.read().decode(errors="replace").strip().splitlines()
+        return lines[-1][:200] if lines else "it said nothing"
+
+    def _run(self, job: bytes, exercises: int) -> bytes:
+        """What the submission said until it ended, or was stopped for its time or its bytes."""
+        deadline = time.monotonic() + self.limits.total(exercises)
+        most = exercises * (self.limits.bytes + 2**16)
+        ours, theirs = socket.socketpair()
+        with ours:
+            with theirs:
+                self._tell(b"run", [theirs.fileno()])
+            output = _converse(ours, struct.pack(">Q", len(job)) + job, deadline, most)
+        self._await_end()
+        return output
+
+    def _tell(self, message: bytes, files: Sequence[int] = ()) -> None:
+        try:
+            socket.send_fds(self._control, [message], files)
+        except OSError:
+            raise SandboxDiedError("the sandbox has ended") from None
+
+    def _await_end(self) -> None:
+        """Wait until nothing of the submission is left; kill it if it does not end by itself."""
+        for seconds in (2, 20):
+            self._control.settimeout(seconds)
+            try:
+                if self._control.recv(16) == b"gone":
+                    return
+                break
+            except TimeoutError:
+                self._tell(b"kill")
+            except OSError:
+                break
+        raise SandboxDiedError("the sandbox has ended")
+
+    def close(self) -> None:
+        """Kill the waiting process with all that it started."""
+        if self._process is not None:
+            self._control.close()
+            self._process.kill()  # what runs in a bubblewrap dies with it
+            self._process.wait()
+            self._process = None
 
 
-def _frames(output: bytes) -> list[tuple[str, dict[str, Any]]]:
-    """The frames of `inside.main`, as far as they are whole and make sense."""
-    frames, at = [], 0
+def _converse(connection: socket.socket, job: bytes, deadline: float, most: int) -> bytes:
+    """Send the job, and read until the end, the deadline or `most` bytes."""
+    heard = bytearray()
+    try:
+        connection.settimeout(max(deadline - time.monotonic(), 0.1))
+        connection.sendall(job)
+        while len(heard) <= most and (left := deadline - time.monotonic()) > 0:
+            connection.settimeout(left)
+            chunk = connection.recv(SEND_BUFFER)
+            if not chunk:
+                break
+            heard += chunk
+    except OSError:  # it is late, or gone: what was said until now counts
+        pass
+    return bytes(heard)
+
+
+def _frames(output: bytes) -> Iterable[tuple[str, bytes]]:
+    """(exercise, packed reply) of each frame that `inside.submission` wrote, as far as whole."""
+    at = 0
     while at + 6 <= len(output):
         name_length, length = struct.unpack_from(">HI", output, at)
         start, end = at + 6 + name_length, at + 6 + name_length + length
         if end > len(output):
             break
-        try:
-            reply = unpack(output[start:end])
-        except BadDataError:
-            reply = {"problem": "nonsense", "limit": 0}
-        if isinstance(reply, dict):
-            frames.append((output[at + 6 : start].decode(errors="replace"), reply))
+        yield output[at + 6 : start].decode(errors="replace"), output[start:end]
         at = end
-    return frames
 
 
-def _command(sandbox: str) -> list[str]:
-    if sandbox == "none":
-        return [sys.executable, str(INSIDE)]
+def _command(mode: str, device: str) -> list[str]:
+    if mode == "none":
+        return [sys.executable, "-m", "autograde.inside"]
     bwrap = shutil.which("bwrap")
     if bwrap is None:
         raise UsageError(
             "bubblewrap is not installed, and student code is not run without it: "
             "install the package bubblewrap, or pass --sandbox none to run it unprotected"
         )
-    return [bwrap, *_isolation(), *_files(), *_environment(), sys.executable, f"{GRADER}/inside.py"]
+    bubble = [bwrap, *_isolation(mode), *_files(), *_devices(device), *_sealed(), *_environment()]
+    return [*bubble, sys.executable, "-m", "inside"]
 
 
-def _isolation() -> list[str]:
+def _isolation(mode: str) -> list[str]:
+    nested = [] if mode == "fork" else ["--disable-userns"]
     return [
-        "--unshare-user", "--unshare-all", "--disable-userns", "--die-with-parent",
+        "--unshare-user", "--unshare-all", *nested, "--die-with-parent",
         "--new-session", "--cap-drop", "ALL", "--uid", "65534", "--gid", "65534",
         "--hostname", "sandbox",
     ]  # fmt: skip
@@ -126,14 +248,33 @@ def _files() -> list[str]:
         if not folder.startswith("/usr/") or folder.startswith("/usr/local"):
             arguments += ["--ro-bind", folder, folder]
     arguments += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
-    for package in ("helpers", "autograde"):  # there when the course was installed as a wheel
-        installed = Path(sysconfig.get_path("purelib")) / package
-        if installed.is_dir():
-            arguments += ["--tmpfs", str(installed)]
+    for package in _installed_packages():
+        arguments += ["--tmpfs", package]
     arguments += ["--ro-bind", str(HELPERS), f"{GRADER}/helpers"]
     arguments += ["--tmpfs", f"{GRADER}/helpers/reference"]
-    arguments += ["--ro-bind", str(INSIDE), f"{GRADER}/inside.py"]
+    arguments += ["--ro-bind", str(INSIDE), f"{GRADER}/inside"]
     return [*arguments, "--chdir", HOME]
+
+
+def _installed_packages() -> list[str]:
+    """Where this course's own packages are, answers included, when installed as a wheel."""
+    folders = (Path(sysconfig.get_path("purelib")) / name for name in ("helpers", "autograde"))
+    return [str(folder) for folder in folders if folder.is_dir()]
+
+
+def _devices(device: str) -> list[str]:
+    """The GPU's nodes, where it is what questions are asked on."""
+    if device == "cpu":
+        return []
+    nodes = sorted(Path("/dev").glob("nvidia*"))
+    arguments = ["--ro-bind-try", "/sys", "/sys"]
+    return arguments + [word for node in nodes for word in ("--dev-bind", str(node), str(node))]
+
+
+def _sealed() -> list[str]:
+    """Nothing but the scratch folders can be written to, so nothing can be left behind."""
+    folders = ["/dev", f"{GRADER}/helpers/reference", *_installed_packages(), "/"]
+    return [word for folder in folders for word in ("--remount-ro", folder)]
 
 
 def _environment() -> list[str]:
@@ -146,6 +287,7 @@ def _environment() -> list[str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONHASHSEED": "0",
         "MPLBACKEND": "Agg",
+        "MPLCONFIGDIR": "/tmp/matplotlib",
         "OMP_NUM_THREADS": "1",
         "LANG": "C.UTF-8",
     }

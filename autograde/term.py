@@ -1,11 +1,9 @@
 """A term folder: an nbgrader course with this course's settings, its key and its verdicts."""
 
 import csv
-import json
 import re
 import secrets
 import shutil
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,12 +12,14 @@ from typing import Any
 
 import nbformat
 from nbformat import NotebookNode
+from sqlalchemy import URL, create_engine, make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from .build import run_api
 from .errors import UsageError
 from .exercises import LESSONS
-from .judging import Graded
 from .lessons import NOTEBOOKS, SOLUTIONS, lesson_path
+from .store import Store
 
 CONFIG = """# This term's nbgrader settings; what you add below the call wins.
 from autograde.settings import configure
@@ -46,10 +46,10 @@ class Term:
                 f"{folder}: not a term folder; name one with --course, or make one: "
                 f"autograde init {folder}"
             )
-        for needed in ("nbgrader_config.py", "gradebook.db"):
-            if not (root / needed).is_file():
-                raise UsageError(f"{root / needed}: missing; make it again: autograde init {root}")
-        _require_own_gradebook(root / "gradebook.db")
+        config = root / "nbgrader_config.py"
+        if not config.is_file():
+            raise UsageError(f"{config}: missing; make it again: autograde init {root}")
+        _require_own_gradebook(cls(root))
         return cls(root)
 
     @property
@@ -74,33 +74,36 @@ class Term:
 
     def base(self, lesson: str) -> NotebookNode:
         """The student notebook that submissions are rebuilt on."""
-        return nbformat.read(lesson_path(self.root / "release", lesson), as_version=4)
+        return nbformat.read(self.base_path(lesson), as_version=4)
+
+    def base_path(self, lesson: str) -> Path:
+        """Where nbgrader's generate_assignment left it."""
+        return lesson_path(self.root / "release", lesson)
 
     def roster(self) -> list[dict[str, str]]:
         """The students of roster.csv; nobody when there is none."""
         path = self.root / "roster.csv"
         return read_roster(path) if path.is_file() else []
 
-    def verdict(self, key: str) -> Graded | None:
-        """What was stored under this key, see `judging.verdict_key`."""
-        path = self._verdict_path(key)
-        return Graded.of(json.loads(path.read_text("utf-8"))) if path.is_file() else None
-
-    def keep_verdict(self, key: str, graded: Graded) -> None:
-        """Store a verdict, whole or not at all."""
-        _write_whole(self._verdict_path(key), json.dumps(graded.plain(), indent=1))
-
-    def _verdict_path(self, key: str) -> Path:
-        return self.root / ".autograde" / "verdicts" / f"{key}.json"
+    def store(self) -> Store:
+        """Answers, verdicts, and what was recorded."""
+        return Store(self.root / ".autograde" / "state.db")
 
     def recorded(self) -> dict[str, str]:
         """ "student/lesson": key of the verdict, of what stands in the gradebook."""
-        path = self.root / ".autograde" / "recorded.json"
-        return json.loads(path.read_text("utf-8")) if path.is_file() else {}
+        with self.store() as store:
+            return store.recorded()
 
-    def keep_recorded(self, keys: dict[str, str]) -> None:
-        """Store `recorded`, whole or not at all."""
-        _write_whole(self.root / ".autograde" / "recorded.json", json.dumps(keys, indent=1))
+    @property
+    def url(self) -> str:
+        """Of the gradebook's database: `c.CourseDirectory.db_url` of nbgrader_config.py."""
+        return self.api().coursedir.db_url
+
+    @property
+    def shown_url(self) -> str:
+        """The gradebook as a message may name it: a file's path, or a URL without its password."""
+        url = make_url(self.url)
+        return url.database if _is_file(url) else url.render_as_string(hide_password=True)
 
     def api(self) -> Any:
         """nbgrader's Python interface to this term."""
@@ -112,26 +115,38 @@ class Term:
         return NbGraderAPI(config=config)
 
 
-def _require_own_gradebook(path: Path) -> None:
-    """Raise UsageError for a file that is no gradebook, or one of another course."""
+def _is_file(url: URL) -> bool:
+    return url.get_backend_name() == "sqlite"
+
+
+def _require_own_gradebook(term: Term) -> None:
+    """Raise UsageError for a database that does not answer, is no gradebook or another course's."""
+    url, shown = make_url(term.url), term.shown_url
+    if _is_file(url) and not Path(shown).is_file():
+        raise UsageError(f"{shown}: missing; make it again: autograde init {term.root}")
+    mend = "put the right one back, or move it away" if _is_file(url) else "start it, make it"
     try:
-        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as database:
-            known = {name for (name,) in database.execute("select name from assignment")}
-    except sqlite3.Error as error:
+        engine = create_engine(url)
+        with closing(engine.raw_connection()) as database, closing(database.cursor()) as cursor:
+            cursor.execute("select name from assignment")
+            known = {name for (name,) in cursor.fetchall()}
+        engine.dispose()
+    except (SQLAlchemyError, ImportError, _errors_of(url)) as error:
+        reason = str(error).strip().partition("\n")[0]
         raise UsageError(
-            f"{path}: not a gradebook ({error}); put the right one back, or move it away and run: "
-            f"autograde init {path.parent}"
+            f"{shown}: not a gradebook ({reason}); {mend} and run: autograde init {term.root}"
         ) from None
     missing = sorted(set(LESSONS) - known)
     if missing:
-        raise UsageError(f"{path}: has no {missing[0]}; bring it up: autograde init {path.parent}")
+        raise UsageError(f"{shown}: has no {missing[0]}; bring it up: autograde init {term.root}")
 
 
-def _write_whole(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+def _errors_of(url: URL) -> type[Exception]:
+    """What the database's own driver raises."""
+    try:
+        return url.get_dialect().import_dbapi().Error
+    except ImportError:
+        return ImportError
 
 
 def read_roster(path: Path) -> list[dict[str, str]]:

@@ -32,9 +32,9 @@ def unpack(data: bytes) -> Any:
     """Read what `pack` wrote. Raises BadDataError on anything else."""
     try:
         tensors = load(data)
-        tree = json.loads(bytes(tensors["tree"].tolist()).decode())
+        tree = json.loads(tensors["tree"].numpy().tobytes().decode())
         return _restore(tree, tensors)
-    except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
+    except (SafetensorError, LookupError, ValueError, TypeError, RecursionError) as error:
         raise BadDataError(f"not packed data: {error}") from None
 
 

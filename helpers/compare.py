@@ -28,6 +28,10 @@ class WrongAnswer:
     says: str
     answers: Sequence[Answer]
 
+    def plain(self) -> dict[str, Any]:
+        """As a dict that `codec.pack` takes."""
+        return {"name": self.name, "says": self.says, "answers": list(self.answers)}
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -150,6 +154,7 @@ def _compare(
     for what in got.keys() - expected.keys():
         if re.fullmatch(r"value \d+", what):  # a list that goes on; a dict may know more
             yield what, case.part, False
+            return
 
 
 def _part(parts: Mapping[str, int], case: Case, what: str) -> str:
@@ -256,11 +261,12 @@ def _explanation(
         for mistake in wrong
         if all(_agree(cases[i], got[i], mistake.answers[i], what) for i, what, _ in differing)
     ]
+    if len(alike) < 2:
+        return alike[0] if alike else None
     elsewhere = [(i, what) for i, answer in enumerate(expected) for what in _split(answer)]
     return max(
         alike,
         key=lambda m: sum(_agree(cases[i], got[i], m.answers[i], what) for i, what in elsewhere),
-        default=None,
     )
 
 
@@ -288,7 +294,7 @@ def _agree(case: Case, got: Answer, mistake: Answer, what: str) -> bool:
 def _failure(case: Case, part: str, what: str, got: Answer, expected: Answer) -> Failure:
     error = got.get("error")
     if error and what != "error":
-        return Failure(part, case.title, what, _exception(error), "", error["line"])
+        return Failure(part, case.title, what, _exception(error), "", _short(str(error["line"])))
     got, expected = _split(got), _split(expected)
     one, other = got.get(what, MISSING), expected.get(what, MISSING)
     pair = describe(one, other), describe(other, one)
@@ -308,11 +314,27 @@ def _of_what(what: str, expected: Answer) -> str:
 def _exception(error: Mapping[str, Any]) -> str:
     if error["kinds"][0] == "NotImplementedError" and error.get("function"):
         return f"it calls {error['function']}, which is not written yet"
-    return f"{error['kinds'][0]}: {error['message']}"
+    if _is_out_of_memory(error):
+        return "it needed more memory than there is for it"
+    return _short(f"{error['kinds'][0]}: {error['message']}")
+
+
+def _is_out_of_memory(error: Mapping[str, Any]) -> bool:
+    """torch says it with an exception and in words of its own."""
+    return "MemoryError" in error["kinds"] or "can't allocate memory" in str(error["message"])
 
 
 def describe(value: Any, beside: Any = None, digits: int = 5) -> str:
     """An observation in a few words; large tensors by their shape and the worst place."""
+    return _short(_describe(value, beside, digits))
+
+
+def _short(text: str, limit: int = 500) -> str:
+    """Student code may answer a text of any length; a reader wants its beginning."""
+    return text if len(text) <= limit else text[:limit] + " …"
+
+
+def _describe(value: Any, beside: Any, digits: int) -> str:
     if value is None:
         return "no gradient"
     if isinstance(value, Tensor):

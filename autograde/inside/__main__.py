@@ -1,0 +1,130 @@
+"""The warm parent: it has imported what lessons import, has computed nothing, and forks.
+
+Each submission comes as a socket of its own, which the parent hands to a child unread: what the
+parent knows, every later submission could read in its memory. The child moves into namespaces of
+its own, where a first process takes the questions and asks each exercise in a process of its own.
+"""
+
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+import sys
+import warnings
+from pathlib import Path
+
+from . import confine
+from .submission import SCRATCH, make_shell, serve
+
+FORK = "fork"  # the mode in which one parent serves many submissions
+# What torch itself imports when an optimiser or a default is first used: half a second and more.
+LATE = ["torch._dynamo", "torch.fx.experimental.symbolic_shapes"]
+
+
+def main() -> None:
+    """Serve requests on standard input, a socket, until it is closed.
+
+    The argument is JSON: "mode", and "modules" to import before anything is forked.
+    """
+    setup = json.loads(sys.argv[1])
+    control = socket.socket(fileno=os.dup(0))
+    silence = os.open(os.devnull, os.O_RDWR)
+    os.dup2(silence, 0)
+    _warm_up(setup["modules"] + LATE * (setup["mode"] != "strict"))
+    nested = setup["mode"] == FORK and _nesting_works()
+    if setup["mode"] != "none":
+        confine.undumpable()
+    control.send(json.dumps({"ready": True, "nested": nested, "threads": _threads()}).encode())
+    for stream in (1, 2):  # whatever student code prints goes nowhere
+        os.dup2(silence, stream)
+    while True:
+        message, files, _, _ = socket.recv_fds(control, 16, 1)
+        if not message:
+            return
+        if message == b"run":  # a request to stop one that is over already needs no answer
+            _attend(control, files[0], nested, setup["mode"])
+
+
+def _warm_up(modules: list[str]) -> None:
+    warnings.simplefilter("ignore")
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            continue  # what is not there is not there for the student's cell either
+    make_shell()
+
+
+def _threads() -> int:
+    """How many threads run here: a process with more than one is not safe to fork."""
+    try:
+        return len(list(Path("/proc/self/task").iterdir()))
+    except OSError:
+        return 1
+
+
+def _nesting_works() -> bool:
+    """Whether this host lets a sandbox hold sandboxes: tried in a child that does no more."""
+    child = os.fork()
+    if child == 0:
+        try:
+            confine.own_namespaces()
+            if os.fork() == 0:
+                confine.fresh_folders(SCRATCH)
+                os._exit(0)
+            os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
+        finally:
+            os._exit(1)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def _attend(control: socket.socket, job: int, nested: bool, mode: str) -> None:
+    """Fork for one submission; kill it when told to; say when nothing of it is left."""
+    child = os.fork()
+    if child == 0:
+        try:
+            control.close()
+            _submission(job, nested, mode)
+        finally:
+            os._exit(1)
+    os.close(job)
+    ended = os.pidfd_open(child)
+    try:
+        while True:
+            ready, _, _ = select.select([control, ended], [], [])
+            if ended in ready:
+                break
+            if not control.recv(16):
+                os._exit(0)  # the worker has gone, and this sandbox goes with it
+            os.kill(child, signal.SIGKILL)  # the first process in its namespaces dies with it
+    finally:
+        os.close(ended)
+    os.waitpid(child, 0)
+    control.send(b"gone")
+
+
+def _submission(job: int, nested: bool, mode: str) -> None:
+    """The outer process of a submission: in fork mode it stays behind, outside the namespaces."""
+    if not nested:
+        confine.die_with_parent()
+        serve(job, mode != "none")
+        return
+    confine.die_with_parent()
+    confine.own_namespaces()
+    first = os.fork()
+    if first == 0:
+        try:
+            confine.die_with_parent()
+            confine.fresh_folders(SCRATCH)
+            serve(job, True)
+        finally:
+            os._exit(1)
+    os.close(job)
+    os.waitpid(first, 0)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

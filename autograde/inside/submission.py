@@ -1,0 +1,311 @@
+"""One submission: its cells are run and its answers taken, in a process that may end at any time.
+
+Here are the student's code and the inputs, never an expected answer.
+"""
+
+import io
+import os
+import select
+import signal
+import socket
+import struct
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from types import FrameType
+from typing import Any
+
+import torch
+from IPython.core.history import HistoryManager
+from IPython.core.interactiveshell import InteractiveShell
+
+from helpers.cases import Case
+from helpers.codec import pack, unpack
+from helpers.probe import ask, describe_error
+
+from . import confine
+
+MISSING = object()
+HOME = "/home/student"
+# What student code may write to, in bytes; fresh for each submission.
+SCRATCH = {"/tmp": 2**26, HOME: 2**26, "/dev/shm": 2**26}
+LENGTH = struct.Struct(">Q")
+FRAME = struct.Struct(">HI")
+# What the process with student code says to its parent: a kind, a number, and so many bytes.
+HEAD = struct.Struct(">cIQ")
+STEP, ASKING, REPLY, END = b"s", b"a", b"r", b"e"
+
+
+class OutOfTimeError(BaseException):
+    """A cell or an exercise ran too long; no `except Exception` of a student's catches it."""
+
+
+def serve(job: int, confined: bool) -> None:
+    """Read a job from the socket `job`, write a frame for each exercise to it as it is answered.
+
+    confined: give up all rights first, and let student code make harmless system calls only.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM):  # no handler: its children cannot end it
+        signal.signal(number, signal.SIG_DFL)
+    with socket.socket(fileno=job) as connection, connection.makefile("rb") as stream:
+        (length,) = LENGTH.unpack(stream.read(LENGTH.size))
+        asked = unpack(stream.read(length))
+        if confined:
+            confine.no_privileges()
+            confine.undumpable()
+        for number, reply in Submission(asked, connection, confined).replies():
+            name = asked["exercises"][number]["name"].encode()
+            connection.sendall(FRAME.pack(len(name), len(reply)) + name + reply)
+
+
+@dataclass
+class Submission:
+    """What is still to be asked of one submission, and the cells that ended a process before.
+
+    One process runs the cells and answers exercise by exercise. Where it ends too early, another
+    goes on: without the cell that ended it, or past the exercise that did.
+    """
+
+    asked: dict[str, Any]
+    connection: socket.socket
+    confined: bool
+    skipped: set[int] = field(default_factory=set)
+
+    def replies(self) -> Iterator[tuple[int, bytes]]:
+        """(exercise, packed reply) of all exercises, in the order in which they are answered."""
+        waiting = list(range(len(self.asked["exercises"])))
+        while waiting:
+            spoken = Spoken()
+            for number, reply in self._in_child(waiting, spoken):
+                if number in waiting:
+                    waiting.remove(number)
+                    yield number, reply
+            blamed = self._blamed(waiting, spoken)
+            reply = pack({"problem": spoken.problem, "status": spoken.status, "line": spoken.line})
+            for number in blamed:
+                waiting.remove(number)
+                yield number, reply
+
+    def _blamed(self, waiting: list[int], spoken: "Spoken") -> list[int]:
+        """The exercises that get no answer because of how the process ended."""
+        if spoken.ended:
+            return []
+        if spoken.asking:  # the cells had been run: it was the exercise that was being asked
+            return waiting[:1]
+        if spoken.step is None or spoken.step in self.skipped:
+            return list(waiting)
+        self.skipped.add(spoken.step)
+        own = self.asked["steps"][spoken.step]["of"]
+        return [i for i in waiting if self.asked["exercises"][i]["name"] == own]
+
+    def _in_child(self, waiting: list[int], spoken: "Spoken") -> Iterator[tuple[int, bytes]]:
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            try:
+                confine.die_with_parent()
+                os.close(reader)
+                self.connection.close()
+                os.setsid()
+                Child(self.asked, writer, self.confined).work(waiting, self.skipped)
+            finally:
+                os._exit(0)
+        os.close(writer)
+        try:
+            yield from spoken.listen(reader, self.asked)
+        finally:
+            os.close(reader)
+            if not spoken.ended:
+                _kill(child)
+            spoken.status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _kill(child: int) -> None:
+    """And what it may have started where there is no filter, which shares its session or group."""
+    for kill in (os.killpg, os.kill):
+        try:
+            kill(child, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+@dataclass
+class Spoken:
+    """What a child has said, none of it trusted: how far it came, and how it ended.
+
+    step: the cell that it began last. asking: whether the cells are done. ended: on purpose.
+    """
+
+    step: int | None = None
+    asking: bool = False
+    ended: bool = False
+    problem: str = "died"
+    status: int = 0
+    line: str = ""
+
+    def listen(self, reader: int, asked: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
+        """The child's replies, until it ends or must be stopped."""
+        limits, steps = asked["limits"], len(asked["steps"])
+        while True:
+            seconds = limits["seconds"] if self.asking else limits["cell_seconds"] + 2
+            kind, number, payload = self._message(reader, time.monotonic() + seconds, limits)
+            if kind == STEP and number < steps:
+                self.step = number
+            elif kind == ASKING:
+                self.asking = True
+            elif kind == REPLY and number < len(asked["exercises"]):
+                yield number, payload
+            else:
+                self.ended = kind == END
+                return
+
+    def _message(
+        self, reader: int, deadline: float, limits: dict[str, Any]
+    ) -> tuple[bytes, int, bytes]:
+        head = self._read(reader, HEAD.size, deadline)
+        if len(head) < HEAD.size:
+            return b"", 0, b""
+        kind, number, length = HEAD.unpack(head)
+        if length > limits["bytes"]:
+            self.problem = "size"
+            return b"", 0, b""
+        payload = self._read(reader, length, deadline)
+        return (kind, number, payload) if len(payload) == length else (b"", 0, b"")
+
+    def _read(self, reader: int, length: int, deadline: float) -> bytes:
+        """So many bytes; fewer where the child ended, or did not say them in time."""
+        chunks = io.BytesIO()
+        while chunks.tell() < length:
+            left = deadline - time.monotonic()
+            if left <= 0 or not select.select([reader], [], [], left)[0]:
+                self.problem = "time"
+                break
+            chunk = os.read(reader, min(2**20, length - chunks.tell()))
+            if not chunk:
+                break
+            chunks.write(chunk)
+        return chunks.getvalue()
+
+
+@dataclass
+class Child:
+    """In the process that holds student code: run the cells, answer, say each step on `writer`."""
+
+    asked: dict[str, Any]
+    writer: int
+    confined: bool
+
+    def work(self, waiting: Sequence[int], skipped: set[int]) -> None:
+        """Answer the exercises that wait, in order, or as many as leave all as it was."""
+        limits = self.asked["limits"]
+        _restrict(limits, self.asked["filter"] if self.confined else None)
+        shell = make_shell()
+        if limits["device"] != "cpu":
+            torch.set_default_device(limits["device"])
+        errors = self._run_cells(shell, skipped)
+        self._say(ASKING)
+        for number in waiting:
+            before = _surroundings(shell)
+            reply = self._answer(self.asked["exercises"][number], shell, errors)
+            self._say(REPLY, number, pack(reply))
+            if "problem" in reply or _surroundings(shell) != before:
+                break  # the others begin where this one began
+        self._say(END)
+
+    def _say(self, kind: bytes, number: int = 0, payload: bytes = b"") -> None:
+        message = memoryview(HEAD.pack(kind, number, len(payload)) + payload)
+        while message:
+            message = message[os.write(self.writer, message) :]
+
+    def _run_cells(self, shell: InteractiveShell, skipped: set[int]) -> dict[str, Any]:
+        """Run every cell, going on after errors as a person would; the errors by exercise."""
+        errors = {}
+        for number, step in enumerate(self.asked["steps"]):
+            if number in skipped:
+                continue
+            self._say(STEP, number)
+            error = _run_cell(shell, step["source"], self.asked["limits"]["cell_seconds"])
+            if error is not None and step["of"]:
+                errors[step["of"]] = describe_error(error)
+        return errors
+
+    def _answer(
+        self, exercise: dict[str, Any], shell: InteractiveShell, errors: dict[str, Any]
+    ) -> dict[str, Any]:
+        limits, name = self.asked["limits"], exercise["name"]
+        target = shell.user_ns.get(name, MISSING)
+        if target is MISSING:
+            return {"error": errors.get(name), "answers": None}
+        cases = [_placed(Case.of(case), limits["device"]) for case in exercise["cases"]]
+        _alarm(limits["seconds"] - 1)  # before it is stopped from outside: to say in which line
+        try:
+            return {"error": errors.get(name), "answers": ask(target, cases)}
+        except OutOfTimeError as late:
+            return {"problem": "time", "status": 0, "line": describe_error(late)["line"]}
+        finally:
+            _alarm(0)
+
+
+def _surroundings(shell: InteractiveShell) -> tuple:
+    """What one exercise could change for the next: the notebook's names, and torch's settings."""
+    names = {name: id(value) for name, value in shell.user_ns.items()}
+    settings = (torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled())
+    strict = torch.are_deterministic_algorithms_enabled(), torch.is_anomaly_enabled()
+    return names, settings, strict
+
+
+def _restrict(limits: dict[str, Any], program: Any) -> None:
+    """program: the filter's instructions, as a tensor of bytes; None for no filter."""
+    resources = {"CPU": limits["total"], "FSIZE": 2**26, "CORE": 0, "NOFILE": 256}
+    if limits["device"] == "cpu":  # a GPU's driver reserves addresses by the terabyte
+        resources["AS"] = limits["memory"]
+    confine.limit(resources)
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    if program is not None:
+        confine.filter_calls(bytes(program.numpy()))
+
+
+def _placed(case: Case, device: str) -> Case:
+    """The case with its tensors on the device that it is asked on."""
+
+    def move(value: Any) -> Any:
+        if isinstance(value, torch.Tensor):
+            return value.to(device)
+        if isinstance(value, dict):
+            return {name: move(item) for name, item in value.items()}
+        return value
+
+    return case if device == "cpu" else replace(case, inputs=move(case.inputs))
+
+
+def make_shell() -> InteractiveShell:
+    """The one shell of this process: made by the warm parent, so that no child has to."""
+    HistoryManager.enabled = False  # it would open a database and start a thread
+    shell = InteractiveShell.instance()
+    shell.user_ns["__name__"] = "__main__"
+    shell.enable_gui = shell.enable_matplotlib = lambda *_, **__: None  # no screen to draw on
+    return shell
+
+
+def _run_cell(shell: InteractiveShell, source: str, seconds: int) -> BaseException | None:
+    """Run a cell as a notebook does; what it raised, if it raised."""
+    _alarm(seconds)
+    try:
+        result = shell.run_cell(source, store_history=False, silent=True)
+        return result.error_before_exec or result.error_in_exec
+    except BaseException as raised:  # SystemExit and what a cell does to IPython itself
+        return raised
+    finally:
+        _alarm(0)
+
+
+def _alarm(seconds: int) -> None:
+    """Have OutOfTimeError raised so many seconds from now; 0 for never."""
+    signal.signal(signal.SIGALRM, _too_long)
+    signal.alarm(seconds)
+
+
+def _too_long(signum: int, frame: FrameType | None) -> None:
+    raise OutOfTimeError("it took too long")

@@ -1,0 +1,76 @@
+"""What a term knows beside its gradebook: answers, verdicts, and what was recorded of whom.
+
+One SQLite file, written in whole steps, so that a run that is killed anywhere can go on.
+"""
+
+import json
+import sqlite3
+import zlib
+from pathlib import Path
+
+from .judging import Graded
+
+TABLES = """
+create table if not exists verdict (key text primary key, graded text not null);
+create table if not exists answers (program text primary key, packed blob not null);
+create table if not exists recorded (
+    name text primary key, source text not null, key text not null
+);
+"""
+
+
+class Store:
+    """The file at `path`, made when it is not there; a context manager.
+
+    A verdict is keyed by program and edition, answers by program. "recorded" says which bytes of
+    a student's file, under which verdict, stand in the gradebook.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._database = sqlite3.connect(path, timeout=60)
+        self._database.executescript(TABLES)
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+
+    def _one(self, query: str, key: str) -> tuple | None:
+        return self._database.execute(query, (key,)).fetchone()
+
+    def verdict(self, key: str) -> Graded | None:
+        """What was stored under this key, see `grading.Program`."""
+        found = self._one("select graded from verdict where key = ?", key)
+        return Graded.of(json.loads(found[0])) if found else None
+
+    def answers(self, program: str) -> bytes | None:
+        """The packed answers of a program, see `working.Done`."""
+        found = self._one("select packed from answers where program = ?", program)
+        return zlib.decompress(found[0]) if found else None
+
+    def keep(self, key: str, graded: Graded, program: str, packed: bytes) -> None:
+        """Store a verdict and what it was made from, both or neither."""
+        with self._database:
+            self._database.execute(
+                "insert or replace into verdict values (?, ?)", (key, json.dumps(graded.plain()))
+            )
+            self._database.execute(
+                "insert or replace into answers values (?, ?)", (program, zlib.compress(packed, 1))
+            )
+
+    def recorded(self) -> dict[str, str]:
+        """ "student/lesson": key of the verdict, of all that stands in the gradebook."""
+        return dict(self._database.execute("select name, key from recorded"))
+
+    def recorded_source(self, name: str) -> str | None:
+        """The mark of the file that the gradebook's entry was made from."""
+        found = self._one("select source from recorded where name = ?", name)
+        return found[0] if found else None
+
+    def keep_recorded(self, name: str, source: str, key: str) -> None:
+        """Say what now stands in the gradebook for "student/lesson"."""
+        with self._database:
+            self._database.execute(
+                "insert or replace into recorded values (?, ?, ?)", (name, source, key)
+            )
