@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 
-.PHONY: help setup sandbox lab demo build test test-gpu coverage experiments pretrain sweep bench lint clean
+.PHONY: help setup sandbox postgresql lab demo build test test-gpu coverage experiments pretrain sweep bench lint clean
 
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
@@ -27,14 +27,21 @@ setup: .venv/ready
 
 # Student code is run under bubblewrap, which comes with the system and not with Python.
 sandbox:
-	@command -v bwrap >/dev/null && exit 0; \
-	echo "== installing bubblewrap, which student code is run in =="; \
+	@command -v bwrap >/dev/null && ldconfig -p 2>/dev/null | grep -q libseccomp.so.2 && exit 0; \
+	echo "== installing bubblewrap and libseccomp, which student code is run in =="; \
 	if [ "$$(id -u)" = 0 ]; then do=; else do=sudo; fi; \
-	if command -v apt-get >/dev/null; then $$do apt-get update -qq && $$do apt-get install -y -qq bubblewrap >/dev/null; \
-	elif command -v dnf >/dev/null; then $$do dnf install -y -q bubblewrap; \
-	elif command -v pacman >/dev/null; then $$do pacman -S --noconfirm bubblewrap; \
-	elif command -v apk >/dev/null; then $$do apk add bubblewrap; \
+	if command -v apt-get >/dev/null; then $$do apt-get update -qq && $$do apt-get install -y -qq bubblewrap libseccomp2 >/dev/null; \
+	elif command -v dnf >/dev/null; then $$do dnf install -y -q bubblewrap libseccomp; \
+	elif command -v pacman >/dev/null; then $$do pacman -S --noconfirm bubblewrap libseccomp; \
+	elif command -v apk >/dev/null; then $$do apk add bubblewrap libseccomp; \
 	else echo "install the package bubblewrap, then try again"; exit 1; fi
+
+# The tests start a server of their own; only its programs are needed.
+postgresql:
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 && exit 0; command -v initdb >/dev/null && exit 0; \
+	echo "== installing PostgreSQL, for the tests =="; \
+	if [ "$$(id -u)" = 0 ]; then do=; else do=sudo; fi; \
+	$$do apt-get update -qq && $$do apt-get install -y -qq postgresql >/dev/null
 
 lab: setup
 	$(BIN)/jupyter lab notebooks
@@ -45,7 +52,7 @@ build: setup
 demo: setup sandbox
 	@$(BIN)/autograde demo $(DEMO)
 
-test: setup sandbox
+test: setup sandbox postgresql
 	@echo "== tests: about 12 minutes on 2 cores =="
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

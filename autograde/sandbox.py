@@ -118,12 +118,13 @@ class Sandbox:
 
     def _start(self) -> None:
         """Start the process that waits for submissions, and learn what this host allows."""
+        command = _command(self.mode, self.limits.device)
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         setup = json.dumps({"mode": self.mode, "modules": self._modules})
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 open as long as the process
         with theirs:
             self._process = subprocess.Popen(
-                [*_command(self.mode, self.limits.device), setup],
+                [*command, setup],
                 stdin=theirs, stdout=subprocess.DEVNULL, stderr=self._complaints,
             )  # fmt: skip
         self._control.settimeout(START_SECONDS)
@@ -132,15 +133,16 @@ class Sandbox:
         except (TimeoutError, ValueError, OSError):
             hello = {}
         if not hello.get("ready"):
-            raise UsageError(
-                f"the sandbox did not start ({self._complaint()}); run: autograde doctor"
-            )
+            complaint = self._complaint()
+            self.close()
+            raise UsageError(f"the sandbox did not start ({complaint}); run: autograde doctor")
         if self.mode == "fork" and not hello["nested"]:
             self.mode = "strict"
             self.close()
 
     def _complaint(self) -> str:
-        self.close()
+        self._process.kill()
+        self._process.wait()
         self._complaints.seek(0)
         lines = self._complaints.read().decode(errors="replace").strip().splitlines()
         return lines[-1][:200] if lines else "it said nothing"
@@ -154,7 +156,8 @@ class Sandbox:
             with theirs:
                 self._tell(b"run", [theirs.fileno()])
             output = _converse(ours, struct.pack(">Q", len(job)) + job, deadline, most)
-        self._await_end()
+        if self.mode != "strict":  # there all of it is killed with its sandbox
+            self._await_end()
         return output
 
     def _tell(self, message: bytes, files: Sequence[int] = ()) -> None:
@@ -183,6 +186,7 @@ class Sandbox:
             self._control.close()
             self._process.kill()  # what runs in a bubblewrap dies with it
             self._process.wait()
+            self._complaints.close()
             self._process = None
 
 
@@ -231,7 +235,7 @@ def _command(mode: str, device: str) -> list[str]:
 def _isolation(mode: str) -> list[str]:
     nested = [] if mode == "fork" else ["--disable-userns"]
     return [
-        "--unshare-user", "--unshare-all", *nested, "--die-with-parent",
+        "--unshare-user", "--unshare-all", *nested, "--die-with-parent", "--as-pid-1",
         "--new-session", "--cap-drop", "ALL", "--uid", "65534", "--gid", "65534",
         "--hostname", "sandbox",
     ]  # fmt: skip

@@ -95,7 +95,9 @@ def _() -> Iterator[Case]:
 @penalized_objective.drawn
 def _(draw: Draw) -> Iterator[Case]:
     for title, inputs, part in _choices(draw):
-        yield Case(title, inputs, part, ("logits", "ref_logits"))
+        # Among logits in the hundreds a float32 gradient of nearly nothing has no digits.
+        atol = 1e-3 if part == LARGE else None
+        yield Case(title, inputs, part, ("logits", "ref_logits"), atol=atol)
     yield Case("no gradient asked", _choice(draw, 2, 3), RULES)
 
 

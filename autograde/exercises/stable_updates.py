@@ -404,8 +404,9 @@ def _(draw: Draw) -> Iterator[Case]:
     mixed = inputs(4, 6)
     mixed["advantage"] = draw.normal(4, 6)
     yield Case("advantages of both signs", mixed, NEGATIVE, constants)
-    yield Case("far from old, positive", inputs(3, 5, spread=3.0), FAR, ("logp",))
-    yield Case("far from old, negative", inputs(3, 5, sign=-1.0, spread=3.0), FAR, ("logp",))
+    yield Case("far from old, positive", inputs(3, 5, spread=3.0), FAR, ("logp",), rtol=1e-3)
+    negative = inputs(3, 5, sign=-1.0, spread=3.0)
+    yield Case("far from old, negative", negative, FAR, ("logp",), rtol=1e-3)
     both = torch.tensor([1.0, -1.0], dtype=torch.float64)
     double = inputs(3, 2, dtype=torch.float64)
     double["advantage"] = double["advantage"] * both

@@ -18,7 +18,7 @@ from pathlib import Path
 from . import confine
 from .submission import SCRATCH, make_shell, serve
 
-FORK = "fork"  # the mode in which one parent serves many submissions
+FORK, STRICT = "fork", "strict"  # many submissions, each in namespaces of its own; or one
 # What torch itself imports when an optimiser or a default is first used: half a second and more.
 LATE = ["torch._dynamo", "torch.fx.experimental.symbolic_shapes"]
 
@@ -32,7 +32,7 @@ def main() -> None:
     control = socket.socket(fileno=os.dup(0))
     silence = os.open(os.devnull, os.O_RDWR)
     os.dup2(silence, 0)
-    _warm_up(setup["modules"] + LATE * (setup["mode"] != "strict"))
+    _warm_up(setup["modules"] + LATE * (setup["mode"] != STRICT))
     nested = setup["mode"] == FORK and _nesting_works()
     if setup["mode"] != "none":
         confine.undumpable()
@@ -42,7 +42,10 @@ def main() -> None:
     while True:
         message, files, _, _ = socket.recv_fds(control, 16, 1)
         if not message:
-            return
+            return None
+        if setup["mode"] == STRICT:  # the first process of its namespaces already: none can kill it
+            control.close()
+            return serve(files[0], True)
         if message == b"run":  # a request to stop one that is over already needs no answer
             _attend(control, files[0], nested, setup["mode"])
 

@@ -105,8 +105,8 @@ class Submission:
         if child == 0:
             try:
                 confine.die_with_parent()
-                os.close(reader)
-                self.connection.close()
+                os.closerange(3, writer)  # it says what it has to say on the pipe alone
+                os.closerange(writer + 1, 2**16)
                 os.setsid()
                 Child(self.asked, writer, self.confined).work(waiting, self.skipped)
             finally:

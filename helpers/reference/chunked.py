@@ -129,8 +129,8 @@ def _log_probs(logits: Tensor) -> Tensor:
     if logits.dtype.itemsize == 2:
         return logits.log_softmax(dim=-1, dtype=torch.float32)
     top = logits.amax(dim=-1, keepdim=True)
-    below = logits - top
-    return torch.sub(logits, below.exp_().sum(dim=-1, keepdim=True).log_() + top, out=below)
+    below = logits - top  # as large logits have few digits left: nothing is added to them again
+    return below.sub_(below.exp().sum(dim=-1, keepdim=True).log_())
 
 
 def _probs(logits: Tensor) -> Tensor:

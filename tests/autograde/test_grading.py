@@ -1,12 +1,9 @@
 """The sample class through the whole loop: every submission gets what its code deserves."""
 
 import csv
-import json
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from html import escape
 
 import nbformat
@@ -20,6 +17,7 @@ from autograde.grading import grade
 from autograde.lessons import lesson_path
 from autograde.preprocessors import Replay
 from autograde.returning import export, feedback, grades
+from autograde.sandbox import Sandbox
 from autograde.term import checkout_base, init
 
 LESSON = "02_divergence"
@@ -43,6 +41,11 @@ def outcome(term):
 
 def scores(term, lesson=LESSON):
     return {row["id"]: row["score"] for row in grades(term) if row["lesson"] == lesson}
+
+
+def stored(term, key):
+    with term.store() as store:
+        return store.verdict(key)
 
 
 def nbgrader(folder, *arguments):
@@ -71,7 +74,7 @@ def test_every_named_mistake_is_named_in_its_verdict(term, outcome):
     recorded = term.recorded()
     for number, row in enumerate(sample.students()):
         if row["id"][-1].isdigit():
-            graded = term.verdict(recorded[f"{row['id']}/{LESSON}"])
+            graded = stored(term, recorded[f"{row['id']}/{LESSON}"])
             for position, exercise in enumerate(exercises(LESSON).values()):
                 verdict = graded.verdicts[exercise.name]
                 if (position + number) % 3 == 0:
@@ -108,7 +111,7 @@ def test_feedback_tells_the_mistake_and_no_answer(term, outcome):
     assert not failed
     assert len(pages) == len(outcome.graded)
     page = (term.root / "feedback" / "bela2" / LESSON / f"{LESSON}.html").read_text("utf-8")
-    graded = term.verdict(term.recorded()[f"bela2/{LESSON}"])
+    graded = stored(term, term.recorded()[f"bela2/{LESSON}"])
     said = [says for verdict in graded.verdicts.values() for says in verdict.diagnoses.values()]
     assert said
     assert any(escape(says) in page for says in said)
@@ -205,38 +208,46 @@ def test_an_empty_folder_is_told(term, outcome):
         shutil.rmtree(term.root / "submitted" / "nobody")
 
 
-def test_a_corrected_exercise_asks_for_a_new_verdict(term, outcome, monkeypatch):
-    key = next(iter(term.recorded().values()))
-    program, edition = key.split("-")
-    assert term.verdict(f"{program}-{'0' * len(edition)}") is None
+def test_a_corrected_reference_judges_stored_answers_again(term, outcome, monkeypatch):
+    """No student code runs where the questions are the same, whoever asks for it."""
+    before = scores(term)
+    monkeypatch.setattr(Sandbox, "ask", None)
+    again = grade(term, [LESSON], workers=1, regrade=True)
+    assert len(again.graded) == len(outcome.graded)
+    assert again.asked == 0
+    assert scores(term) == before
+    monkeypatch.setattr("helpers.reference.k1", lambda logp, ref_logp: ref_logp - logp)
+    monkeypatch.setattr("autograde.judging.edition", lambda lesson: "corrected")
+    monkeypatch.setattr("autograde.grading.edition", lambda lesson: "corrected")
+    monkeypatch.setattr("autograde.working.edition", lambda lesson: "corrected")
+    corrected = grade(term, [LESSON], student="perfect")
+    assert (corrected.graded, corrected.asked) == ([f"perfect/{LESSON}"], 0)
+    assert scores(term)["perfect"] == before["perfect"] - exercises(LESSON)["k1"].points
+    monkeypatch.undo()
+    grade(term, [LESSON], student="perfect")
+    assert scores(term) == before
 
 
-def test_a_verdict_that_was_cut_short_is_made_again(term, outcome):
-    key = term.recorded()[f"perfect/{LESSON}"]
-    path = term.root / ".autograde" / "verdicts" / f"{key}.json"
-    path.write_text(path.read_text("utf-8")[:100], encoding="utf-8")
-    assert grade(term, [LESSON], student="perfect", regrade=True).graded
-    assert json.loads(path.read_text("utf-8"))["lesson"] == LESSON
+def test_changed_questions_are_asked_again(term, outcome, monkeypatch):
+    described = exercises(LESSON)["k1"]
+    others = described.hidden_cases(b"others")
+    asked = type(described).hidden_cases
+
+    def changed(self, *key):
+        return others if self is described else asked(self, *key)
+
+    monkeypatch.setattr(type(described), "hidden_cases", changed)
+    assert grade(term, [LESSON], student="perfect", regrade=True).asked == 1
+    assert scores(term)["perfect"] == sum(e.points for e in exercises(LESSON).values())
 
 
-def test_stopped_in_the_middle_it_goes_on_where_it_was(term, outcome):
-    lesson = "00_start_here"
-    command = [sys.executable, "-m", "autograde", "grade", lesson, "--course", str(term.root)]
-    before = set((term.root / ".autograde" / "verdicts").iterdir())
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    while running.poll() is None and before == set((term.root / ".autograde/verdicts").iterdir()):
-        time.sleep(0.05)
-    running.send_signal(signal.SIGINT)
-    _, errors = running.communicate()
-    assert running.returncode in (1, 130)  # 1: it was done before the signal came
-    assert b"Traceback" not in errors
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 1  # the broken notebook is there in every lesson
-    found = scores(term, lesson)
-    found.pop("stranger", None)
-    assert [student for student, score in found.items() if score == ""] == ["broken"]
-    most = sum(exercise.points for exercise in exercises(lesson).values())
-    assert (found["perfect"], found["untouched"]) == (most, 0)
+def test_what_was_graded_without_a_sandbox_says_so_and_is_kept_apart(term, outcome):
+    graded = grade(term, [LESSON], student="perfect", mode="none")
+    assert (graded.graded, graded.modes) == ([f"perfect/{LESSON}"], {"none"})
+    copy = lesson_path(term.root / "autograded" / "perfect", LESSON)
+    assert "graded without a sandbox" in copy.read_text("utf-8")
+    grade(term, [LESSON], student="perfect")
+    assert "graded without a sandbox" not in copy.read_text("utf-8")
 
 
 def test_the_settings_name_our_steps(term):

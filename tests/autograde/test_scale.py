@@ -1,0 +1,286 @@
+"""Workers, other databases, and whatever may end a run in its middle: the gradebook is the same."""
+
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from autograde import sample
+from autograde.cli import main
+from autograde.collecting import collect
+from autograde.grading import grade
+from autograde.lessons import lesson_path
+from autograde.term import Term, init
+from tests.rows import rows
+
+LESSONS = ["00_start_here", "02_divergence"]
+
+
+@pytest.fixture(scope="module")
+def collected(tmp_path_factory):
+    """A term with two lessons of the sample class collected, and nothing graded; to be copied."""
+    folder = tmp_path_factory.mktemp("scale")
+    downloads = sample.write(folder)
+    term = init(folder / "term", folder / "roster.csv")
+    for path in downloads.glob("*/*.ipynb"):
+        if path.stem not in LESSONS:
+            path.unlink()
+    collect(downloads, term)
+    return term.root
+
+
+@pytest.fixture
+def term(collected, tmp_path):
+    return Term(shutil.copytree(collected, tmp_path / "term"))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(collected, tmp_path_factory):
+    """What the gradebook says after a run in this process, in which nothing goes wrong."""
+    calm = Term(shutil.copytree(collected, tmp_path_factory.mktemp("calm") / "term"))
+    for student in {student for student, _ in calm.submissions()}:
+        grade(calm, student=student)
+    return rows(calm.url)
+
+
+def start(term, *arguments):
+    command = [sys.executable, "-m", "autograde", "grade", *LESSONS, "--workers", "2", *arguments]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=term.root, stdout=pipe, stderr=pipe, text=True)
+
+
+def wait_for(condition, what, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} never came"
+        time.sleep(0.02)
+
+
+def sandboxes_under(process):
+    found = [p for p in psutil.Process(process.pid).children(recursive=True) if p.is_running()]
+    return [p for p in found if p.name() == "bwrap" and p.parent().name() != "bwrap"]
+
+
+def test_two_workers_give_what_one_process_gives(term, undisturbed):
+    running = start(term)
+    printed, errors = running.communicate()
+    assert running.returncode == 1, errors  # the sample class has a broken notebook
+    assert "20 graded" in printed
+    assert rows(term.url) == undisturbed
+
+
+@pytest.mark.parametrize("killed", ["client", "worker", "warm parent"])
+def test_a_kill_in_the_middle_loses_nothing(term, undisturbed, killed):
+    running = start(term)
+    wait_for(lambda: len(term.recorded()) >= 3 and sandboxes_under(running), "a graded notebook")
+    sandbox = sandboxes_under(running)[0]
+    victim = {"client": running.pid, "worker": sandbox.ppid(), "warm parent": sandbox.pid}[killed]
+    family = psutil.Process(running.pid).children(recursive=True)
+    os.kill(victim, signal.SIGKILL)
+    _, errors = running.communicate()
+    assert running.returncode == (-signal.SIGKILL if killed == "client" else 1), errors
+    wait_for(lambda: not any(p.is_running() for p in family), "the end of all processes")
+    again = start(term)
+    printed, errors = again.communicate()
+    assert again.returncode == 1, errors
+    assert ("0 graded, 20 graded before" in printed) == (killed != "client")
+    assert rows(term.url) == undisturbed
+
+
+def test_a_second_interrupted_run_takes_up_what_is_stored(term, undisturbed, monkeypatch):
+    """What was judged and not yet recorded is not run again."""
+    judged = grade(term, ["02"], record=False)
+    assert len(judged.graded) == 10
+    assert term.recorded() == {}
+    recorded = grade(term, LESSONS)
+    assert recorded.asked == 10 * 2  # lesson 00 alone has still to be run: two exercises each
+    assert rows(term.url) == undisturbed
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    """The address of a scheduler with two workers in processes of their own."""
+    address = tmp_path / "scheduler.json"
+    dask = [sys.executable, "-m", "dask"]
+    silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
+    where = ["--host", "127.0.0.1", "--no-dashboard"]
+    quiet = ["--nthreads", "1", "--no-dashboard", "--scheduler-file", str(address)]
+    running = [
+        subprocess.Popen([*dask, "scheduler", *where, "--port", "0", *quiet[3:]], **silent),
+        *(subprocess.Popen([*dask, "worker", *quiet], **silent) for _ in range(2)),
+    ]
+    wait_for(address.exists, "the scheduler")
+    import json
+
+    yield json.loads(address.read_text())["address"]
+    for process in running[::-1]:
+        process.terminate()
+    for process in running:
+        process.wait()
+
+
+def test_workers_reached_by_address_give_the_same(term, undisturbed, cluster):
+    printed, errors = start(term, "--scheduler", cluster).communicate()
+    assert "20 graded" in printed, errors
+    assert rows(term.url) == undisturbed
+
+
+def test_a_scheduler_that_is_not_there_is_named(term, capsys, monkeypatch):
+    monkeypatch.setattr("autograde.crew.CONNECT_SECONDS", 2)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    address = f"tcp://127.0.0.1:{port}"
+    assert main(["grade", "02", "--course", str(term.root), "--scheduler", address]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert f"{address}: no Dask scheduler answers" in line
+    assert term.recorded() == {}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """The URL of a PostgreSQL server that this test started, without the database's name."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    programs = found[-1].parent if found else Path(shutil.which("initdb")).parent
+    user = pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
+    home = Path(tempfile_of(user))
+    own = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+    own = own if os.getuid() == 0 else {}  # PostgreSQL refuses to run as root
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    subprocess.run(
+        [programs / "initdb", "-D", home / "data", "-U", "grader", "-A", "trust", "--no-sync"],
+        check=True, capture_output=True, cwd=home, **own,
+    )  # fmt: skip
+    options = ["-k", home, "-h", "127.0.0.1", "-p", str(port), "-F"]
+    running = subprocess.Popen(
+        [programs / "postgres", "-D", home / "data", *options],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=home, **own,
+    )  # fmt: skip
+    url = f"postgresql://grader:secret@127.0.0.1:{port}/"
+    ready = [programs / "pg_isready", "-h", "127.0.0.1", "-p", str(port)]
+    wait_for(lambda: subprocess.run(ready, capture_output=True).returncode == 0, "the server")
+    subprocess.run([programs / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "grader",
+                    "gradebook"], check=True, cwd=home)  # fmt: skip
+    yield url
+    running.send_signal(signal.SIGINT)
+    running.wait()
+    shutil.rmtree(home)
+
+
+def tempfile_of(user):
+    """A short folder of the user's, as a socket's path may not be long."""
+    import tempfile
+
+    folder = tempfile.mkdtemp(prefix="pg")
+    os.chown(folder, user.pw_uid, user.pw_gid)
+    return folder
+
+
+def use(term, url):
+    """What the README says: one line in the term's settings, and init."""
+    with (term.root / "nbgrader_config.py").open("a") as file:
+        file.write(f"c.CourseDirectory.db_url = {url!r}\n")
+
+
+def test_a_gradebook_on_a_server_says_the_same(term, undisturbed, server):
+    use(term, server + "gradebook")
+    init(term.root)
+    done = grade(Term.open(term.root), LESSONS, workers=2)
+    assert len(done.graded) == 20
+    assert rows(server + "gradebook") == undisturbed
+    assert len(grade(Term.open(term.root), LESSONS).skipped) == 20
+
+
+def test_a_server_that_is_not_there_is_named_without_its_password(term, capsys):
+    use(term, "postgresql://grader:secret@127.0.0.1:1/gradebook")
+    assert main(["grade", "--course", str(term.root)]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "127.0.0.1:1/gradebook: not a gradebook" in line
+    assert "autograde init" in line
+    assert "secret" not in line
+
+
+def test_each_row_is_what_nbgraders_own_command_writes(term, undisturbed):
+    """Late penalties, hand grading and a second submission too."""
+    with (term.root / "nbgrader_config.py").open("a") as file:
+        file.write("c.LateSubmissionPlugin.penalty_method = 'zero'\n")
+    students = ("ada1", "perfect", "untouched")
+    late = term.submission("ada1", "02_divergence").parent / "timestamp.txt"
+    late.write_text("2030-01-02 00:00:00 UTC")
+    (term.submission("perfect", "02_divergence").parent / "timestamp.txt").write_text(
+        "2029-12-31 00:00:00 UTC"
+    )
+    with term.api().gradebook as gradebook:
+        due = {"duedate": "2030-01-01 00:00:00 UTC"}
+        gradebook.update_or_create_assignment("02_divergence", **due)
+    for student in students:
+        grade(term, ["02"], student=student)
+    with term.api().gradebook as gradebook:
+        found = gradebook.find_grade("test_k1", "02_divergence", "02_divergence", "perfect")
+        found.manual_score, found.extra_credit = 1.5, 0.5
+        gradebook.db.commit()
+    for student in students:
+        grade(term, ["02"], student=student, regrade=True)
+    ours = rows(term.url)
+    penalties = {row[0]: float(row[4] or 0) for row in ours["submissions"]}
+    assert penalties["ada1"] > 0
+    assert penalties["perfect"] == 0
+    command = [sys.executable, "-m", "nbgrader", "autograde", "02_divergence", "--force"]
+    for student in students:
+        done = subprocess.run(
+            [*command, "--student", student], cwd=term.root, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+    assert rows(term.url) == ours
+
+
+def test_a_file_of_300_mb_is_told_and_costs_nobody_else(term):
+    path = term.submission("ada1", "02_divergence")
+    with path.open("ab") as file:
+        file.truncate(300 * 2**20)
+    done = grade(term, ["02"])
+    assert any(
+        "ada1/02_divergence" in line and "larger than 64 MiB" in line for line in done.failed
+    )
+    assert len(done.graded) == 9
+
+
+def test_a_full_disk_ends_the_run_with_one_line_and_the_next_goes_on(collected, tmp_path):
+    """The term lies on a small disk of its own, in a mount namespace that ends with the command."""
+    script = f"""
+        cp -r {collected} /mnt/term && cd /mnt/term
+        head -c 100M /dev/zero > filler 2>/dev/null
+        {sys.executable} -m autograde grade 00; echo "code $?"
+        rm filler
+        {sys.executable} -m autograde grade 00; echo "code $?"
+    """
+    small = ["--size", str(16 * 2**20), "--tmpfs", "/mnt"]
+    done = subprocess.run(
+        ["bwrap", "--dev-bind", "/", "/", *small, "bash", "-c", script],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[0] == "code 1", done.stderr
+    assert "the disk is full" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "10 graded" in done.stdout
+
+
+def test_the_indexes_are_there_and_the_tables_are_nbgraders(term):
+    grade(term, ["00"], student="perfect")
+    import sqlite3
+
+    with sqlite3.connect(term.root / "gradebook.db") as database:
+        kinds = database.execute("select type, name from sqlite_master").fetchall()
+    assert len([n for kind, n in kinds if kind == "index" and n.startswith("ix_autograde")]) == 5
+    from nbgrader.api import Base
+
+    assert {n for kind, n in kinds if kind == "table"} == {*Base.metadata.tables, "alembic_version"}
+    assert lesson_path(term.root / "autograded" / "perfect", "00_start_here").is_file()
