@@ -13,7 +13,7 @@ from helpers.compare import Verdict
 from helpers.report import Report
 
 from .crew import Item, finished
-from .errors import UsageError
+from .errors import UsageError, is_disk_full
 from .exercises import LESSONS, exercises
 from .judging import Graded, edition, fingerprint
 from .lessons import known_lesson, lesson_path, setup_modules
@@ -174,6 +174,10 @@ def _items(
             _prepare(term, store, item, base, f"{mark}-{how.mode}", how, regrade)
         except UsageError as error:
             item.problem = str(error)
+        except Exception as error:  # hostile, or not foreseen: it is this submission's alone
+            if is_disk_full(error):
+                raise
+            item.problem = f"cannot be read ({type(error).__name__}: {error}); look at the file"
         yield item
 
 
@@ -189,6 +193,7 @@ def _prepare(
     """Read a submission and say what is to be done for it. Raises UsageError if it is broken."""
     student, lesson = item.name.split("/")
     path = term.submission(student, lesson)
+    _require_plain_file(path, term.root)
     source = f"{_mark_of(path)}-{base_mark}-{edition(lesson)}"
     there = lesson_path(term.root / "autograded" / student, lesson).exists()
     if not regrade and there and store.recorded_source(item.name) == source:
@@ -199,6 +204,15 @@ def _prepare(
     item.held |= {"rebuilt": one.rebuilt, "mark": one.mark, "source": source}
     if regrade or store.verdict(one.key) is None:
         item.work = one.work(term.secret, how, store.answers(one.mark))
+
+
+def _require_plain_file(path: Path, root: Path) -> None:
+    """Raise UsageError for a link, which may lead to another's work, and for what is no file."""
+    inside = [part for part in (path, *path.parents) if part.is_relative_to(root) and part != root]
+    if any(part.is_symlink() for part in inside):
+        raise UsageError(f"{path}: a link, which is not followed; put the file itself there")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path}: not a file; put the notebook there")
 
 
 def _mark_of(path: Path) -> str:
@@ -222,13 +236,15 @@ def _keep(store: Store, item: Item, outcome: Outcome) -> None:
 
 def _record(store: Store, recorder: Any, item: Item) -> str:
     """Write one verdict into the gradebook; what went wrong."""
-    from sqlalchemy.exc import IntegrityError
-
     student, lesson = item.name.split("/")
     graded = store.verdict(item.key)
     try:
         recorder.record(student, lesson, fill(item.held["rebuilt"], graded))
-    except (KeyError, IntegrityError) as error:  # the gradebook is of another edition
+    except UsageError:
+        raise
+    except Exception as error:  # the gradebook is of another edition, say: the others go on
+        if is_disk_full(error):
+            raise
         return f"could not be recorded ({error}); bring the gradebook up: autograde init"
     store.keep_recorded(item.name, item.held["source"], item.key)
     return ""
@@ -248,7 +264,9 @@ def _outputs(verdict: Verdict, sandbox: str) -> list[NotebookNode]:
     """A report, and the points in the one form that nbgrader reads without a trap."""
     note = "This was graded without a sandbox." if sandbox == "none" else ""
     report = Report(verdict, hidden=True, note=note)
-    shown = {"text/plain": repr(report), "text/html": report._repr_html_()}
+    texts = {"text/plain": repr(report), "text/html": report._repr_html_()}
+    # What student code says may hold halves of characters, which no file can.
+    shown = {kind: text.encode("utf-8", "replace").decode() for kind, text in texts.items()}
     points = {"text/plain": repr(float(verdict.points))}
     return [
         new_output("display_data", shown),

@@ -139,7 +139,7 @@ def judge_reply(
             says, line = _problem(reply, limits or Limits(), len(cases))
             return _nothing(exercise, "not answered", says, line)
         if reply["answers"] is None:
-            return _undefined(exercise, reply.get("error"), written)
+            return _undefined(exercise, reply.get("error"), written, limits or Limits())
         answers = [_valid(answer) for answer in reply["answers"]]
         return Sheet(exercise, cases).judge(answers)
     except Exception:  # hostile data may break a comparison anywhere: it earns nothing
@@ -162,11 +162,11 @@ def _valid(answer: Any) -> Answer:
     return answer
 
 
-def _undefined(exercise: Exercise, error: Any, written: bool) -> Verdict:
+def _undefined(exercise: Exercise, error: Any, written: bool, limits: Limits) -> Verdict:
     """The cell did not define the name: it failed, or was never written."""
     if isinstance(error, dict):
         if "OutOfTimeError" in error["kinds"]:
-            says = PROBLEMS["time"].format(seconds=Limits().cell_seconds)
+            says = PROBLEMS["time"].format(seconds=limits.cell_seconds)
         else:
             says = f"{error['kinds'][0]}: {error['message']}"[:500]
         return _nothing(exercise, "raised", says, str(error["line"])[:200])

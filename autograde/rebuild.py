@@ -4,6 +4,7 @@ Metadata is a hint, never trusted: a cell is known by the name it defines, then 
 """
 
 import ast
+import warnings
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from .lessons import defined_names
 ADDED = "added"
 ELSEWHERE = "# written in another cell of this notebook"
 MOST_BYTES = 64 * 2**20
+MOST_LINES = 200
 DEFINITIONS = (
     ast.Import,
     ast.ImportFrom,
@@ -55,7 +57,9 @@ def read_notebook(path: Path) -> NotebookNode:
 def parse_notebook(text: str, path: Path) -> NotebookNode:
     """Like `read_notebook`, from the text of the file; `path` is only for the message."""
     try:
-        notebook = tidy_notebook(nbformat.reads(text, as_version=4))
+        with warnings.catch_warnings():  # about cells of one id, say, which are no matter here
+            warnings.simplefilter("ignore")
+            notebook = tidy_notebook(nbformat.reads(text, as_version=4))
         language = notebook.get("metadata", {}).get("kernelspec", {}).get("language", "python")
     except (nbformat.reader.NotJSONError, RecursionError):
         raise UsageError(
@@ -79,6 +83,7 @@ def _tidy(cell: NotebookNode) -> NotebookNode:
     """The parts of a cell that are used, in the form that the rest can rely on."""
     source = cell.get("source", "")
     source = source if isinstance(source, str) else "".join(map(str, source))
+    source = source.encode("utf-8", "replace").decode()  # JSON can hold what no file can
     metadata = cell.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     kind = cell.get("cell_type", "raw")
@@ -145,18 +150,30 @@ def _definitions(source: str) -> str:
     """A cell's imports, functions and classes: an edited demo may hold a student's helper."""
     try:
         body = ast.parse(plain_python(source)).body
+        return "\n".join(ast.unparse(node) for node in body if isinstance(node, DEFINITIONS))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return ""
-    kept = [ast.unparse(node) for node in body if isinstance(node, DEFINITIONS)]
-    return "\n".join(kept)
 
 
 def plain_python(source: str) -> str:
-    """A cell with IPython's magics turned into Python, as the kernel does before it compiles."""
+    """A cell with IPython's magics turned into Python, as the kernel does before it compiles.
+
+    A cell of many lines that is no Python is left: IPython takes time by the square of them.
+    """
+    if _is_python(source) or source.count("\n") > MOST_LINES:
+        return source
     try:
         return TransformerManager().transform_cell(source)
     except Exception:  # a cell that even IPython cannot read is read as it stands
         return source
+
+
+def _is_python(source: str) -> bool:
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
 
 
 def _assemble(

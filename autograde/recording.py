@@ -119,7 +119,8 @@ class Recorder:
         """The graded copy, and what was handed in beside the notebook."""
         ignored = [*self._api.coursedir.ignore, "*.ipynb"]
         target.parent.mkdir(parents=True, exist_ok=True)
-        for path in map(Path, utils.find_all_files(str(submitted), ignored)):
+        beside_it = map(Path, utils.find_all_files(str(submitted), ignored))
+        for path in (path for path in beside_it if path.is_file() and not path.is_symlink()):
             beside = target.parent / path.relative_to(submitted)
             beside.parent.mkdir(parents=True, exist_ok=True)
             beside.unlink(missing_ok=True)

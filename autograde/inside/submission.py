@@ -12,6 +12,7 @@ import struct
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import FrameType
 from typing import Any
@@ -89,8 +90,8 @@ class Submission:
 
     def _blamed(self, waiting: list[int], spoken: "Spoken") -> list[int]:
         """The exercises that get no answer because of how the process ended."""
-        if spoken.ended:
-            return []
+        if spoken.ended:  # a process that did not answer the first of them says so for all
+            return [] if spoken.replied else list(waiting)
         if spoken.asking:  # the cells had been run: it was the exercise that was being asked
             return waiting[:1]
         if spoken.step is None or spoken.step in self.skipped:
@@ -116,18 +117,20 @@ class Submission:
             yield from spoken.listen(reader, self.asked)
         finally:
             os.close(reader)
-            if not spoken.ended:
-                _kill(child)
-            spoken.status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+            spoken.status = _end(child)
 
 
-def _kill(child: int) -> None:
-    """And what it may have started where there is no filter, which shares its session or group."""
-    for kill in (os.killpg, os.kill):
-        try:
-            kill(child, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
+def _end(child: int) -> int:
+    """See the child end, or end it; its exit code, negative for the signal that it died of."""
+    ended = os.pidfd_open(child)
+    ready, _, _ = select.select([ended], [], [], 0.2)  # by itself, if it has closed its pipe
+    os.close(ended)
+    if not ready:
+        # And what it may have started where there is no filter, in its session or its group.
+        for kill in (os.killpg, os.kill):
+            with suppress(ProcessLookupError):
+                kill(child, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 @dataclass
@@ -138,6 +141,7 @@ class Spoken:
     """
 
     step: int | None = None
+    replied: bool = False
     asking: bool = False
     ended: bool = False
     problem: str = "died"
@@ -147,14 +151,17 @@ class Spoken:
     def listen(self, reader: int, asked: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
         """The child's replies, until it ends or must be stopped."""
         limits, steps = asked["limits"], len(asked["steps"])
+        unanswered = set(range(len(asked["exercises"])))
         while True:
             seconds = limits["seconds"] if self.asking else limits["cell_seconds"] + 2
             kind, number, payload = self._message(reader, time.monotonic() + seconds, limits)
-            if kind == STEP and number < steps:
+            if kind == STEP and (-1 if self.step is None else self.step) < number < steps:
                 self.step = number
-            elif kind == ASKING:
+            elif kind == ASKING and not self.asking:
                 self.asking = True
-            elif kind == REPLY and number < len(asked["exercises"]):
+            elif kind == REPLY and number in unanswered:
+                unanswered.remove(number)
+                self.replied = True
                 yield number, payload
             else:
                 self.ended = kind == END
