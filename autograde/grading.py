@@ -212,7 +212,7 @@ def _require_plain_file(path: Path, root: Path) -> None:
     if any(part.is_symlink() for part in inside):
         raise UsageError(f"{path}: a link, which is not followed; put the file itself there")
     if path.exists() and not path.is_file():
-        raise UsageError(f"{path}: not a file; put the notebook there")
+        raise UsageError(f"{path}: cannot be read (not a file); hand in the .ipynb file")
 
 
 def _mark_of(path: Path) -> str:

@@ -4,6 +4,7 @@ Metadata is a hint, never trusted: a cell is known by the name it defines, then 
 """
 
 import ast
+import re
 import warnings
 from collections.abc import Iterator
 from copy import deepcopy
@@ -222,9 +223,18 @@ def _fill(slots: dict[str, Slot]) -> tuple[dict[str, str], dict[str, list[Notebo
             continue
         *earlier, last = written
         extra[name] = [cell for cell in earlier if id(cell) not in placed]
-        sources[name] = ELSEWHERE if id(last) in placed else last.source
+        sources[name] = ELSEWHERE if id(last) in placed else _harmless(last)
         placed |= {id(cell): name for cell in written}
     return sources, extra
+
+
+def _harmless(cell: NotebookNode) -> str:
+    """An answer's source; in an essay no HTML, as a script of a student's must not run where it is
+    graded by hand, or read."""
+    if cell.cell_type == "code":
+        return cell.source
+    without_tags = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", cell.source)
+    return re.sub(r"(?i)\b(javascript|vbscript|data)(\s|&[#\w]+;)*:", r"\1 :", without_tags)
 
 
 def _is_stub(cell: NotebookNode, base: NotebookNode) -> bool:

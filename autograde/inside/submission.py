@@ -164,7 +164,8 @@ class Spoken:
                 self.replied = True
                 yield number, payload
             else:
-                self.ended = kind == END
+                # A second reply is a forged one, and the process is not heard any further.
+                self.ended = kind == END or (kind == REPLY and self.replied)
                 return
 
     def _message(
