@@ -1,0 +1,290 @@
+"""A class full of hostile submissions: none earns what it has not written, and nobody is harmed."""
+
+import hashlib
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+
+from autograde.as_cells import handed_in
+from autograde.exercises import exercise
+from autograde.grading import grade
+from autograde.judging import judge_reply
+from autograde.lessons import setup_modules
+from autograde.rebuild import Step, grade_id
+from autograde.returning import grades
+from autograde.sandbox import Limits, Sandbox
+from autograde.term import Term, checkout_base, init
+from helpers.cases import Case
+from helpers.codec import unpack
+from tests import hostile
+from tests.hostile import ENVIRONMENT, FULL, IMAGE, LESSON, MARK, SCRIPT, Hostile, Seen
+
+ESSAY_LESSON, ESSAYIST = "05_stable_updates", "essayist"
+SCRIPTED = ("script-value", "quiz-script", "raised-script", "markdown", "html", "javascript")
+LIVE = ("<script>hostile", r"<img[^>]*onerror", "javascript:hostile")  # in a page
+GRACE = 30  # seconds in which what was told to end must have ended
+
+
+@dataclass
+class Class:
+    """The term after grading. before: its files and their hashes, as they were handed in."""
+
+    term: Term
+    students: dict[str, Hostile]
+    neighbours: list[str]
+    before: dict[Path, str]
+    seen: dict[str, Seen]
+
+    def student(self, name: str) -> str:
+        """Who handed this one in."""
+        return next(s for s, one in self.students.items() if one.name == name)
+
+
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    """Everything handed in and graded in one run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(ENVIRONMENT, "seen")
+        term = init(tmp_path_factory.mktemp("hostile") / "term")
+        students, neighbours = hostile.enrol(term)
+        before = _hashes(term.root)
+        seen = hostile.grade_class(term, [*students, *neighbours])
+    return Class(term, students, neighbours, before, seen)
+
+
+def _hashes(root: Path) -> dict[Path, str]:
+    files = (path for path in root.rglob("*") if path.is_file() and not path.is_symlink())
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+@pytest.mark.parametrize("name", [one.name for one in hostile.suite()])
+def test_it_gets_what_it_deserves(graded, name):
+    student = graded.student(name)
+    assert not hostile.disagreement(graded.students[student], graded.seen[student])
+
+
+def test_there_are_enough_and_each_tries_something_of_its_own():
+    names, tries = zip(*((one.name, one.tries) for one in hostile.suite()), strict=True)
+    assert len(names) >= 45
+    assert len(set(names)) == len(names)
+    assert len(set(tries)) == len(tries)
+
+
+@pytest.mark.parametrize(
+    ("body", "points"), [("return True", FULL["k1"]), ("return []", 0), ("raise OSError", 0)]
+)
+def test_an_attempt_that_works_would_be_seen(body, points):
+    """The attempts answer rightly when they work, and one that has nothing to overcome does."""
+    with Sandbox("strict", limits=hostile.Short()) as sandbox:
+        assert _points(sandbox, Step(f"import torch\n{hostile.attempting(body)}", "k1")) == points
+
+
+def _points(sandbox: Sandbox, step: Step) -> int:
+    cases = exercise("k1").hidden_cases(b"")
+    reply = sandbox.ask([step], {"k1": cases})["k1"]
+    return judge_reply(exercise("k1"), cases, reply).points
+
+
+def test_every_honest_neighbour_has_full_marks(graded):
+    assert graded.neighbours
+    assert [s for s in graded.neighbours if graded.seen[s].points != FULL] == []
+
+
+def test_the_gradebook_says_what_was_judged(graded):
+    found = {row["id"]: row["score"] for row in grades(graded.term) if row["lesson"] == LESSON}
+    for student, seen in graded.seen.items():
+        if seen.points is not None:
+            assert found[student] == sum(seen.points.values())
+        else:
+            assert found.get(student, "") == ""
+
+
+def test_no_file_of_the_term_is_changed_and_none_is_added_but_the_grades(graded):
+    after = _hashes(graded.term.root)
+    own = {path for path in after if path.parent.name == ".autograde" or "gradebook" in path.name}
+    changed = {path for path, mark in graded.before.items() if after.get(path) != mark}
+    assert changed <= own
+    copies = {
+        graded.term.root / "autograded" / student / LESSON / f"{LESSON}.ipynb"
+        for student in graded.seen
+    }
+    assert set(after) - set(graded.before) <= own | copies
+
+
+def test_no_secret_is_in_what_is_copied(graded):
+    """Not even where a link in a submission's folder points to one."""
+    student = graded.student("link-beside")
+    graded.term.api().generate_feedback(LESSON, student, force=True)
+    copied = [*(graded.term.root / "autograded").rglob("*")]
+    copied += (graded.term.root / "feedback").rglob("*")
+    held = {path: path.read_bytes() for path in copied if path.is_file()}
+    secret = (graded.term.secret, b"SQLite format 3")
+    assert [path.name for path, data in held.items() if any(one in data for one in secret)] == []
+
+
+def test_nothing_is_left_on_the_machine(graded):
+    left = [
+        os.path.join(folder, name)
+        for root in ("/tmp", "/dev/shm", "/var/tmp")
+        for folder, folders, files in os.walk(root)
+        for name in (*folders, *files)
+        if MARK in name
+    ]
+    assert left == []
+    shared = Path("/proc/sysvipc/shm")
+    keys = [line.split()[0] for line in shared.read_text().splitlines()] if shared.exists() else []
+    assert str(0x5A5A) not in keys
+
+
+def test_no_process_is_left(graded):
+    assert _once_gone(_orphans) == []
+
+
+def _orphans() -> list[str]:
+    """Sandboxes that the run began, and processes inside one that has ended."""
+    return [" ".join(one.cmdline()) for one in psutil.process_iter() if _is_orphan(one)]
+
+
+def _is_orphan(process: psutil.Process) -> bool:
+    try:
+        command, parents = process.cmdline(), process.parents()
+        if command[:1] and command[0].endswith("bwrap"):
+            return process.environ().get(ENVIRONMENT) == "seen" and process.ppid() != os.getpid()
+        return "inside" in command and not any(one.name() == "bwrap" for one in parents)
+    except psutil.Error:  # it is ending now
+        return False
+
+
+def _once_gone(find: Callable[[], list[str]]) -> list[str]:
+    """What there is when it has had its time to end."""
+    deadline = time.monotonic() + GRACE
+    while (found := find()) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return found
+
+
+@pytest.mark.parametrize("name", SCRIPTED)
+def test_no_script_of_a_submission_is_live_in_its_feedback(graded, name):
+    student = graded.student(name)
+    assert graded.term.api().generate_feedback(LESSON, student, force=True)["success"]
+    _require_no_script(graded.term, student, LESSON)
+
+
+def _require_no_script(term: Term, student: str, lesson: str) -> None:
+    page = (term.root / "feedback" / student / lesson / f"{lesson}.html").read_text("utf-8")
+    found = [live for live in LIVE if re.search(live, page)]
+    assert found == []
+
+
+def test_no_script_in_an_essay_is_live_in_its_feedback(graded):
+    notebook = checkout_base(ESSAY_LESSON)
+    essays = [c for c in notebook.cells if c.cell_type == "markdown" and grade_id(c)]
+    text = f"An essay. {SCRIPT}\n\n{IMAGE}\n\n[more](javascript:hostile(1))"
+    path = graded.term.submission(ESSAYIST, ESSAY_LESSON)
+    path.parent.mkdir(parents=True)
+    nbformat.write(handed_in(notebook, {grade_id(cell): text for cell in essays}), path)
+    assert grade(graded.term, [ESSAY_LESSON], student=ESSAYIST).graded
+    assert graded.term.api().generate_feedback(ESSAY_LESSON, ESSAYIST, force=True)["success"]
+    _require_no_script(graded.term, ESSAYIST, ESSAY_LESSON)
+
+
+# One submission leaves what it can, and the next looks for it. The one that looks knows of the
+# other's text only how it begins and a hash of the rest: what it finds cannot be its own.
+SEARCH = """
+import builtins, ctypes, gc, hashlib, mmap, os
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.pwrite.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_long)
+libc.sbrk.restype = ctypes.c_void_p
+BEGINS, DIGEST, PAGE = b"left-", "HASH", 4096
+SCRATCH = ("/tmp", "/dev/shm", os.path.expanduser("~"))
+
+def is_left(data):
+    at = data.find(BEGINS)
+    while at >= 0:
+        if hashlib.sha256(data[at + 5 : at + 37]).hexdigest() == DIGEST:
+            return True
+        at = data.find(BEGINS, at + 1)
+    return False
+
+def folders():
+    known = {"/usr", "/sys"}
+    for folder, inner, files in os.walk("/"):
+        inner[:] = [name for name in inner if os.path.join(folder, name) not in known][:50]
+        yield folder
+
+def found_files():
+    return [os.path.join(folder, name) for place in SCRATCH
+            for folder, _, files in os.walk(place) for name in files]
+
+def found_memory():
+    copy = os.memfd_create("copy")
+    os.truncate(copy, PAGE)
+    held = mmap.mmap(copy, PAGE)
+    seen = set()
+    readable = lambda page: libc.pwrite(copy, page * PAGE, PAGE, 0) == PAGE
+    known = {id(one) // PAGE for one in gc.get_objects()} | {libc.sbrk(0) // PAGE - 1}
+    for first in known:
+        while first - 1 not in seen and readable(first - 1):
+            first -= 1
+        tail = b""
+        while first not in seen and readable(first):
+            seen.add(first)
+            data = held[:]
+            if is_left(tail + data):
+                return True, len(seen)
+            tail, first = data[-64:], first + 1
+    return False, len(seen)
+
+def leave(text):
+    for folder in folders():
+        try:
+            with open(os.path.join(folder, "left-file"), "w") as file:
+                file.write(text)
+        except OSError:
+            continue
+    libc.shmget(0x5a5a, 4096, 0o1666)
+    os.environ["LEFT"] = text
+    builtins.left = text
+
+def k1(number):
+    if number == 1:
+        leave(TEXT)
+    there, pages = found_memory()
+    files = found_files()
+    return {"files": len(files), "memory": there, "pages": pages,
+            "shared": libc.shmget(0x5a5a, 0, 0) >= 0,
+            "variables": "LEFT" in os.environ or hasattr(builtins, "left")}
+"""
+
+
+def _search(sandbox: Sandbox, text: str, number: int) -> dict:
+    digest = hashlib.sha256(text.removeprefix("left-").encode()).hexdigest()
+    source = SEARCH.replace("HASH", digest)
+    if number:
+        source = source.replace("TEXT", repr(text))
+    reply = unpack(sandbox.ask([Step(source, "k1")], {"k1": [Case("", {"number": number})]})["k1"])
+    (answer,) = reply["answers"]
+    assert "error" not in answer, answer
+    return {name.split("'")[1]: value for name, value in answer.items() if "'" in name}
+
+
+def test_what_one_leaves_the_next_does_not_find():
+    text = f"left-{secrets.token_hex(16)}"
+    limits = Limits(seconds=120, cell_seconds=30)
+    with Sandbox("fork", setup_modules((LESSON,)), limits) as sandbox:
+        leaver, finder = (_search(sandbox, text, number) for number in (1, 0))
+        again = _search(sandbox, f"left-{secrets.token_hex(16)}", 0)
+    assert leaver["files"] >= 3  # it did leave something
+    assert leaver["memory"]  # and can be found where it is
+    assert finder["pages"] > 1000
+    for found in (finder, again):
+        assert not any(found[name] for name in ("files", "memory", "shared", "variables"))
