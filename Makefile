@@ -3,17 +3,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 
-.PHONY: help setup sandbox postgresql lab demo build test test-gpu coverage experiments pretrain sweep bench lint clean
+.PHONY: help setup sandbox postgresql lab demo build test test-gpu hostile coverage experiments pretrain sweep bench lint clean
 
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
-	@echo "make demo      grade a sample class from start to end; about 4 minutes"
-	@echo "make test      the tests; about 12 minutes"
+	@echo "make demo      grade a sample class from start to end; about 2 minutes"
+	@echo "make test      the tests; about 15 minutes"
 	@echo "make coverage  what grading refuses and accepts, by exercise; about 1 minute"
 	@echo "make experiments  record again the runs that lesson 05 plots; about 1 minute"
 	@echo "make pretrain  make lesson 06's language model and scorers again; about 20 minutes"
 	@echo "make sweep     record again the runs that lessons 06 and 07 plot; about 25 minutes"
 	@echo "make bench     what a student waits for; the divergence term at size, beside TRL; 3 minutes"
+	@echo "make hostile   grade hostile and broken submissions, and show what became of each; 3 minutes"
 	@echo "make build     make the notebooks from the lessons' sources"
 	@echo "make test-gpu  the exercises' tests on a GPU"
 
@@ -53,7 +54,7 @@ demo: setup sandbox
 	@$(BIN)/autograde demo $(DEMO)
 
 test: setup sandbox postgresql
-	@echo "== tests: about 12 minutes on 2 cores =="
+	@echo "== tests: about 15 minutes on 2 cores =="
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/autograde build --check
@@ -61,6 +62,9 @@ test: setup sandbox postgresql
 
 test-gpu: setup
 	$(BIN)/python -m pytest tests -m gpu -s
+
+hostile: setup sandbox
+	@OMP_NUM_THREADS=1 $(BIN)/python -P -m tests.hostile
 
 coverage: setup
 	@$(BIN)/python -m autograde.coverage

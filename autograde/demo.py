@@ -35,7 +35,7 @@ def demo(folder: Path, progress: Callable[[Iterable, int], Iterable]) -> None:
     print("3 of 6  collect: what came back")
     collected = collect(downloads, term)
     print(f"        {len(collected.placed)} notebooks placed, {len(collected.unplaced)} not")
-    print("4 of 6  grade: each in a sandbox of its own; about 2 s each")
+    print("4 of 6  grade: each in a sandbox of its own; about 0.5 s each")
     outcome = grade(term, workers=2, progress=progress)
     print("5 of 6  feedback: a page for each; about 0.5 s each")
     pages, failed = feedback(term, progress)
