@@ -1,0 +1,148 @@
+"""What grading takes: `autograde grade` beside plain `nbgrader autograde`, in one run.
+
+    python -P -m tests.bench_grading [--submissions N] [--plain N] [--repeats N] [--scale N N N]
+
+Every submission is a program of its own: mistakes by name, every third exercise right.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import nbformat
+import torch
+from nbformat import NotebookNode
+
+from autograde.grading import grade
+from autograde.rebuild import grade_id
+from autograde.sample import with_mistakes
+from autograde.term import Term, init
+from tests import plain
+
+LESSON = "02_divergence"
+KINDS = 60  # different mistaken notebooks; beyond that they differ by a comment
+
+
+def submission(number: int, kinds: list[NotebookNode]) -> NotebookNode:
+    """A notebook that no other student handed in."""
+    notebook = nbformat.from_dict(kinds[number % len(kinds)])
+    for cell in notebook.cells:
+        if grade_id(cell) == "k1":
+            cell.source += f"\n# student {number}"
+    return notebook
+
+
+def term_of(root: Path, notebooks: dict[str, NotebookNode]) -> Path:
+    """A fresh term with these submissions."""
+    term = init(root)
+    for student, notebook in notebooks.items():
+        target = term.submission(student, LESSON)
+        target.parent.mkdir(parents=True)
+        nbformat.write(notebook, target)
+    return root
+
+
+def ours(notebooks: dict[str, NotebookNode], workers: int, record: bool = True) -> dict:
+    """One run of the grading command's work in a process of its own, and what it took."""
+    with tempfile.TemporaryDirectory() as scratch:
+        root = term_of(Path(scratch, "term"), notebooks)
+        child = [sys.executable, "-P", "-m", "tests.bench_grading", "--child"]
+        started = time.perf_counter()
+        said = subprocess.run(
+            [*child, str(root), str(workers), str(int(record))],
+            capture_output=True, text=True, check=True, cwd=plain.ROOT,
+        )  # fmt: skip
+        return json.loads(said.stdout) | {"whole": time.perf_counter() - started}
+
+
+def child(root: str, workers: str, record: str) -> None:
+    """Grade, and print seconds of each submission and the greatest memory of this process."""
+    done = grade(Term.open(root), [LESSON], workers=int(workers), record=bool(int(record)))
+    each = [run + judge for run, judge in done.seconds]
+    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    print(json.dumps({"each": each, "graded": len(done.graded), "mb": memory}))
+
+
+def nbgraders(notebooks: dict[str, NotebookNode]) -> dict:
+    """The same from `nbgrader autograde`, in one command."""
+    with tempfile.TemporaryDirectory() as scratch:
+        root = Path(scratch)
+        plain.make(root, LESSON, notebooks, "tests.timed_execute.TimedExecute")
+        started = time.perf_counter()
+        plain.run(root, "autograde", LESSON)
+        whole = time.perf_counter() - started
+        return {"whole": whole, "each": [float(x) for x in (root / "seconds").read_text().split()]}
+
+
+def middle(runs: list[dict], number: int) -> tuple[float, float]:
+    """Medians over runs: seconds of run-and-judge, and of the whole command, per submission."""
+    each = median(median(run["each"]) for run in runs)
+    return each, median(run["whole"] for run in runs) / number
+
+
+def compare(number: int, plainly: int, repeats: int, kinds: list[NotebookNode]) -> None:
+    """One and two workers beside nbgrader."""
+    handed_in = {f"s{i:05d}": submission(i, kinds) for i in range(number)}
+    few = dict(list(handed_in.items())[:plainly])
+    one = middle([ours(handed_in, 1) for _ in range(repeats)], number)
+    two = middle([ours(handed_in, 2) for _ in range(repeats)], number)
+    stock = middle([nbgraders(few)], len(few))
+    bare = {name: plain.without_demos(notebook) for name, notebook in few.items()}
+    short = middle([nbgraders(bare)], len(bare))
+    print(f"\n{'seconds per submission':44} run and judge   whole command")
+    for title, found in (
+        (f"nbgrader autograde, {len(few)} notebooks", stock),
+        ("nbgrader autograde, demo cells taken out", short),
+        (f"autograde grade, one worker, {number} notebooks", one),
+        ("autograde grade, two workers", two),
+    ):
+        print(f"{title:44} {found[0]:13.3f}   {found[1]:13.3f}")
+    print(
+        f"{'nbgrader / ours, one worker':44} {stock[0] / one[0]:12.1f}×   {stock[1] / one[1]:12.1f}×"
+    )
+    print(
+        f"{'  the same without demo cells':44} {short[0] / one[0]:12.1f}×   {short[1] / one[1]:12.1f}×"
+    )
+    print(f"{'one worker / two workers, whole command':60}   {one[1] / two[1]:12.2f}×")
+
+
+def scale(sizes: list[int], kinds: list[NotebookNode]) -> None:
+    """Cost per submission and the client's memory as the class grows."""
+    print(f"\n{'submissions':>11}  seconds each  since the size before  client, MB")
+    before = None
+    for size in sizes:
+        found = ours({f"s{i:05d}": submission(i, kinds) for i in range(size)}, 2)
+        since = "" if before is None else (found["whole"] - before[1]) / (size - before[0])
+        since = f"{since:.3f}" if since else ""
+        print(
+            f"{size:11}  {found['whole'] / size:12.3f}  {since:>21}  {found['mb']:10}", flush=True
+        )
+        before = size, found["whole"]
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--child"]:
+        child(*sys.argv[2:])
+        return
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--submissions", type=int, default=100)
+    parser.add_argument("--plain", type=int, default=100)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--scale", type=int, nargs="*", default=[100, 500, 2000])
+    options = parser.parse_args()
+    print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, torch {torch.__version__}")
+    kinds = [with_mistakes(LESSON, number) for number in range(KINDS)]
+    if options.submissions:
+        compare(options.submissions, options.plain, options.repeats, kinds)
+    scale(options.scale, kinds)
+
+
+if __name__ == "__main__":
+    main()
