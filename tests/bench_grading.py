@@ -104,12 +104,9 @@ def compare(number: int, plainly: int, repeats: int, kinds: list[NotebookNode]) 
         ("autograde grade, two workers", two),
     ):
         print(f"{title:44} {found[0]:13.3f}   {found[1]:13.3f}")
-    print(
-        f"{'nbgrader / ours, one worker':44} {stock[0] / one[0]:12.1f}×   {stock[1] / one[1]:12.1f}×"
-    )
-    print(
-        f"{'  the same without demo cells':44} {short[0] / one[0]:12.1f}×   {short[1] / one[1]:12.1f}×"
-    )
+    for title, theirs in (("nbgrader / one worker", stock), ("  without demo cells", short)):
+        ratios = [one_side / other for one_side, other in zip(theirs, one, strict=True)]
+        print(f"{title:44} {ratios[0]:12.1f}×   {ratios[1]:12.1f}×")
     print(f"{'one worker / two workers, whole command':60}   {one[1] / two[1]:12.2f}×")
 
 
