@@ -120,11 +120,11 @@ class Sandbox:
         """Start the process that waits for submissions, and learn what this host allows."""
         command = _command(self.mode, self.limits.device)
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        setup = json.dumps({"mode": self.mode, "modules": self._modules})
+        setup = {"mode": self.mode, "modules": self._modules, "libraries": _libraries()}
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 open as long as the process
         with theirs:
             self._process = subprocess.Popen(
-                [*command, setup],
+                [*command, json.dumps(setup)],
                 stdin=theirs, stdout=subprocess.DEVNULL, stderr=self._complaints,
             )  # fmt: skip
         self._control.settimeout(START_SECONDS)
@@ -248,9 +248,8 @@ def _files() -> list[str]:
         arguments += ["--size", str(2**28), "--tmpfs", scratch]
     for link in ("bin", "lib", "lib64", "sbin"):
         arguments += ["--symlink", f"usr/{link}", f"/{link}"]
-    for folder in dict.fromkeys((sys.base_prefix, sys.prefix)):
-        if not folder.startswith("/usr/") or folder.startswith("/usr/local"):
-            arguments += ["--ro-bind", folder, folder]
+    for folder in _libraries():
+        arguments += ["--ro-bind", folder, folder]
     arguments += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     for package in _installed_packages():
         arguments += ["--tmpfs", package]
@@ -258,6 +257,12 @@ def _files() -> list[str]:
     arguments += ["--tmpfs", f"{GRADER}/helpers/reference"]
     arguments += ["--ro-bind", str(INSIDE), f"{GRADER}/inside"]
     return [*arguments, "--chdir", HOME]
+
+
+def _libraries() -> list[str]:
+    """The folders that Python and this environment live in, beside the system's own."""
+    folders = dict.fromkeys((sys.base_prefix, sys.prefix))
+    return [f for f in folders if not f.startswith("/usr/") or f.startswith("/usr/local")]
 
 
 def _installed_packages() -> list[str]:

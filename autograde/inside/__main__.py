@@ -26,14 +26,16 @@ LATE = ["torch._dynamo", "torch.fx.experimental.symbolic_shapes"]
 def main() -> None:
     """Serve requests on standard input, a socket, until it is closed.
 
-    The argument is JSON: "mode", and "modules" to import before anything is forked.
+    The argument is JSON: "mode", "modules" to import before anything is forked, and "libraries",
+    the folders that Python lives in.
     """
     setup = json.loads(sys.argv[1])
     control = socket.socket(fileno=os.dup(0))
     silence = os.open(os.devnull, os.O_RDWR)
     os.dup2(silence, 0)
     _warm_up(setup["modules"] + LATE * (setup["mode"] != STRICT))
-    nested = setup["mode"] == FORK and _nesting_works()
+    kept = _kept(setup["libraries"])
+    nested = setup["mode"] == FORK and _nesting_works(kept)
     if setup["mode"] != "none":
         confine.undumpable()
     control.send(json.dumps({"ready": True, "nested": nested, "threads": _threads()}).encode())
@@ -47,7 +49,7 @@ def main() -> None:
             control.close()
             return serve(files[0], True)
         if message == b"run":  # a request to stop one that is over already needs no answer
-            _attend(control, files[0], nested, setup["mode"])
+            _attend(control, files[0], setup["mode"], kept if nested else None)
 
 
 def _warm_up(modules: list[str]) -> None:
@@ -68,14 +70,19 @@ def _threads() -> int:
         return 1
 
 
-def _nesting_works() -> bool:
+def _kept(libraries: list[str]) -> list[str]:
+    """Of the folders that Python lives in, those that a fresh scratch folder would cover."""
+    return [path for path in libraries if any(Path(path).is_relative_to(s) for s in SCRATCH)]
+
+
+def _nesting_works(kept: list[str]) -> bool:
     """Whether this host lets a sandbox hold sandboxes: tried in a child that does no more."""
     child = os.fork()
     if child == 0:
         try:
             confine.own_namespaces()
             if os.fork() == 0:
-                confine.fresh_folders(SCRATCH)
+                confine.fresh_folders(SCRATCH, kept)
                 os._exit(0)
             os._exit(os.waitstatus_to_exitcode(os.wait()[1]))
         finally:
@@ -83,13 +90,13 @@ def _nesting_works() -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
-def _attend(control: socket.socket, job: int, nested: bool, mode: str) -> None:
+def _attend(control: socket.socket, job: int, mode: str, kept: list[str] | None) -> None:
     """Fork for one submission; kill it when told to; say when nothing of it is left."""
     child = os.fork()
     if child == 0:
         try:
             control.close()
-            _submission(job, nested, mode)
+            _submission(job, mode, kept)
         finally:
             os._exit(1)
     os.close(job)
@@ -108,9 +115,12 @@ def _attend(control: socket.socket, job: int, nested: bool, mode: str) -> None:
     control.send(b"gone")
 
 
-def _submission(job: int, nested: bool, mode: str) -> None:
-    """The outer process of a submission: in fork mode it stays behind, outside the namespaces."""
-    if not nested:
+def _submission(job: int, mode: str, kept: list[str] | None) -> None:
+    """The outer process of a submission: in fork mode it stays behind, outside the namespaces.
+
+    kept: see `confine.fresh_folders`; None where there are no namespaces of its own.
+    """
+    if kept is None:
         confine.die_with_parent()
         serve(job, mode != "none")
         return
@@ -120,7 +130,7 @@ def _submission(job: int, nested: bool, mode: str) -> None:
     if first == 0:
         try:
             confine.die_with_parent()
-            confine.fresh_folders(SCRATCH)
+            confine.fresh_folders(SCRATCH, kept)
             serve(job, True)
         finally:
             os._exit(1)

@@ -6,7 +6,7 @@ Python 3.11 has no `os.unshare`, and no version has mount, capset or seccomp.
 import ctypes
 import os
 import resource
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 CLONE_NEW = {
     "mount": 0x00020000, "cgroup": 0x02000000, "uts": 0x04000000, "ipc": 0x08000000,
@@ -14,7 +14,7 @@ CLONE_NEW = {
 }  # fmt: skip
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
 PR_CAPBSET_DROP, SECCOMP_MODE_FILTER, LAST_CAPABILITY = 24, 2, 63
-MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REC, MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
+MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 0x1000, 0x4000, 0x40000
 SIGKILL = 9
 
 libc = ctypes.CDLL(None, use_errno=True)
@@ -63,11 +63,20 @@ def own_namespaces() -> None:
     undumpable()
 
 
-def fresh_folders(folders: Mapping[str, int]) -> None:
-    """Mount an empty tmpfs of so many bytes on each folder, and nothing at all on /proc."""
+def fresh_folders(folders: Mapping[str, int], kept: Sequence[str] = ()) -> None:
+    """Mount an empty tmpfs of so many bytes on each folder, and nothing at all on /proc.
+
+    kept: what is to be seen in those folders as before, such as Python's own environment.
+    """
     _call("mount", b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None)
+    held = {folder: os.open(folder, os.O_PATH) for folder in kept}
     for folder, size in folders.items():
         _tmpfs(folder, MS_NOSUID | MS_NODEV, f"size={size},nr_inodes=8192,mode=700")
+    for folder, number in held.items():
+        os.makedirs(folder)
+        source = f"/proc/self/fd/{number}".encode()
+        _call("mount", source, folder.encode(), None, ctypes.c_ulong(MS_BIND | MS_REC), None)
+        os.close(number)
     _tmpfs("/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4096,nr_inodes=1,mode=555")
 
 
