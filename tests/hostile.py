@@ -867,7 +867,8 @@ def wasting() -> Iterator[Hostile]:
             os.symlink("/grader", f"{{folder}}/{MARK}-link")
             open(f"{{folder}}/{MARK}.ipynb", "w").write("the next one may find this")
             os.chmod(f"{{folder}}/{MARK}-folder", 0)
-            os.chmod(folder, 0)
+            if folder != "/tmp":  # in which Python's own environment may lie
+                os.chmod(folder, 0)
 
         def k1(logp, ref_logp):
             return logp * 0

@@ -223,7 +223,7 @@ def folders():
 
 def found_files():
     return [os.path.join(folder, name) for place in SCRATCH
-            for folder, _, files in os.walk(place) for name in files]
+            for folder, _, files in os.walk(place) for name in files if name == "left-file"]
 
 def found_memory():
     copy = os.memfd_create("copy")

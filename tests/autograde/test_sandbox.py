@@ -46,8 +46,8 @@ def writes(folder):
 
 def writable():
     for folder, inner, _ in os.walk("/"):
-        if folder == "/":
-            inner[:] = sorted(set(inner) - {"usr", "proc", "sys"})
+        libraries = {"/usr", "/proc", "/sys", sys.prefix, sys.base_prefix}
+        inner[:] = [name for name in inner if os.path.join(folder, name) not in libraries]
         if writes(folder):
             yield folder
 """
@@ -55,7 +55,7 @@ def writable():
 
 def tell(where, *expressions):
     """What each expression gives inside the sandbox: its text, or the exception's."""
-    lines = ["import os, socket, subprocess, ctypes", WRITES, "def tell(number):"]
+    lines = ["import os, socket, subprocess, sys, ctypes", WRITES, "def tell(number):"]
     for number, expression in enumerate(expressions):
         lines += [f"    if number == {number}:", f"        return str({expression})"]
     cases = [Case("", {"number": number}) for number in range(len(expressions))]
