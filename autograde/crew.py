@@ -1,6 +1,6 @@
 """Have work done: here, or by workers of Dask, one here for each core or wherever they are."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -29,12 +29,7 @@ class Item:
     held: dict[str, Any] = field(default_factory=dict)
 
 
-def finished(
-    items: Iterable[Item],
-    workers: int,
-    scheduler: str | None,
-    tell: Callable[[str], None] = lambda line: None,
-) -> Iterator[Item]:
+def finished(items: Iterable[Item], workers: int, scheduler: str | None) -> Iterator[Item]:
     """The items as their work ends, not in order; those without work pass at once.
 
     scheduler: the address of a Dask scheduler; None for workers of our own.
@@ -52,7 +47,6 @@ def finished(
         if waiting < FEW and item.work is None:
             yield first.pop()
     with _client(workers, scheduler) as client:
-        tell(f"workers: {client.dashboard_link or client.scheduler.address}")
         yield from _done_by(client, chain(first, items))
 
 

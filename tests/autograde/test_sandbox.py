@@ -184,11 +184,12 @@ def test_the_warm_parent_has_one_thread_and_survives(sandboxes):
     assert len(family) <= 2  # bubblewrap's own, and the parent: no submission is left
 
 
-@pytest.mark.parametrize("harm", HARM)
-@pytest.mark.parametrize("mode", sandbox.MODES)
+# Without a sandbox, one that kills its parent kills the process that serves it.
+HARMED = [(m, h) for m in sandbox.MODES for h in HARM if (m, h) != ("none", "kill the parent")]
+
+
+@pytest.mark.parametrize(("mode", "harm"), HARMED)
 def test_harm_costs_the_exercise_its_own_points_only(harm, mode, sandboxes):
-    if mode == "none" and harm == "kill the parent":
-        pytest.skip("without a sandbox it would kill the process that serves it")
     described = exercise("k1")
     right = "def k2(logp, ref_logp):\n    return 0.5 * (logp - ref_logp.detach()) ** 2"
     # k1's code runs first: what it does at the top of its cell must not cost k2 anything either.
