@@ -6,7 +6,7 @@ where it is used.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -37,8 +37,8 @@ class Case:
     probe: str = "call"
 
     def plain(self) -> dict[str, Any]:
-        """As a dict that `codec.pack` takes."""
-        return asdict(self)
+        """As a dict that `codec.pack` takes; the tensors in it are the case's own."""
+        return dict(vars(self))
 
     @classmethod
     def of(cls, plain: dict[str, Any]) -> "Case":

@@ -5,6 +5,7 @@ parent knows, every later submission could read in its memory. The child moves i
 its own, where a first process takes the questions and asks each exercise in a process of its own.
 """
 
+import gc
 import importlib
 import json
 import os
@@ -19,8 +20,8 @@ from . import confine
 from .submission import SCRATCH, make_shell, serve
 
 FORK, STRICT = "fork", "strict"  # many submissions, each in namespaces of its own; or one
-# What torch itself imports when an optimiser or a default is first used: half a second and more.
-LATE = ["torch._dynamo", "torch.fx.experimental.symbolic_shapes"]
+# What libraries import when something is first used: an optimiser costs a second.
+LATE = ["bdb", "numpy.ctypeslib", "torch._dynamo", "torch.fx.experimental.symbolic_shapes"]
 
 
 def main() -> None:
@@ -60,6 +61,8 @@ def _warm_up(modules: list[str]) -> None:
         except ImportError:
             continue  # what is not there is not there for the student's cell either
     make_shell()
+    gc.collect()
+    gc.freeze()  # a child's collections would touch, and so copy, all that is shared with it
 
 
 def _threads() -> int:
