@@ -43,6 +43,7 @@ class Exercise:
     mistakes: list[Mistake] = field(default_factory=list)
     alternatives: dict[str, Any] = field(default_factory=dict)
     _makers: dict[str, CaseMaker] = field(default_factory=dict)
+    _kept: dict[int, tuple[Any, dict[int, Answer]]] = field(default_factory=dict, repr=False)
 
     @property
     def points(self) -> int:
@@ -83,7 +84,17 @@ class Exercise:
 
     def cases(self, draw: Draw) -> list[Case]:
         """The cases by hand, then the drawn ones."""
-        return [case for kind in ("hand", "drawn") for case in self._makers.get(kind, _none)(draw)]
+        return [*self.hand_cases, *self._makers.get("drawn", _none)(draw)]
+
+    @cached_property
+    def hand_cases(self) -> list[Case]:
+        """The same for every submission, so what is answered to them is kept, see `kept`."""
+        return list(self._makers.get("hand", _none)(Draw("hand", self.name)))
+
+    def kept(self, target: Any) -> dict[int, Answer]:
+        """What the reference or a mistake answered to the cases by hand, by their number."""
+        # By identity: a quiz's answers are values, and equal ones of two kinds differ.
+        return self._kept.setdefault(id(target), (target, {}))[1]
 
     @cached_property
     def visible_cases(self) -> list[Case]:
@@ -122,17 +133,21 @@ class _Answers(Sequence[Answer]):
     Most mistakes differ from a student's answer in the first case: they are asked no other.
     """
 
-    def __init__(self, target: Any, cases: Sequence[Case]) -> None:
+    def __init__(self, exercise: Exercise, target: Any, cases: Sequence[Case]) -> None:
         self._target, self._cases = target, cases
         self._asked: dict[int, Answer] = {}
+        self._kept = exercise.kept(target)
+        same = zip(cases, exercise.hand_cases, strict=False)
+        self._by_hand = {i for i, (asked, known) in enumerate(same) if asked is known}
 
     def __len__(self) -> int:
         return len(self._cases)
 
     def __getitem__(self, number: int) -> Answer:
-        if number not in self._asked:
-            (self._asked[number],) = ask(self._target, [self._cases[number]])
-        return self._asked[number]
+        held = self._kept if number in self._by_hand else self._asked
+        if number not in held:
+            (held[number],) = ask(self._target, [self._cases[number]])
+        return held[number]
 
 
 @dataclass(frozen=True)
@@ -144,12 +159,14 @@ class Sheet:
 
     @cached_property
     def expected(self) -> list[Answer]:
-        return ask(self.exercise.answer, self.cases)
+        return list(_Answers(self.exercise, self.exercise.answer, self.cases))
 
     @cached_property
     def wrong(self) -> list[WrongAnswer]:
-        mistakes = self.exercise.mistakes
-        return [WrongAnswer(m.name, m.says, _Answers(m.answer, self.cases)) for m in mistakes]
+        return [
+            WrongAnswer(m.name, m.says, _Answers(self.exercise, m.answer, self.cases))
+            for m in self.exercise.mistakes
+        ]
 
     def judge(self, got: Sequence[Answer]) -> Verdict:
         """Compare answers to the cases with the reference's, and name the mistake in them."""

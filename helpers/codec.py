@@ -5,6 +5,8 @@ untrusted process runs none of its code (pickle would).
 """
 
 import json
+import math
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -21,8 +23,10 @@ class BadDataError(ValueError):
 
 def pack(tree: Any) -> bytes:
     """Write dicts, lists, strings, numbers, None and tensors as bytes."""
-    tensors: dict[str, Tensor] = {}
-    text = json.dumps(_flatten(tree, tensors))  # in the order given: arguments have one
+    found: dict[str, _Kind] = {}
+    text = json.dumps(_flatten(tree, found))  # in the order given: arguments have one
+    # One tensor for each dtype, all of its kind end to end: safetensors takes long for many.
+    tensors = {dtype: kind.joined() for dtype, kind in found.items()}
     # safetensors keeps no metadata without a tensor, so the text travels as one.
     tensors["tree"] = torch.frombuffer(bytearray(text.encode()), dtype=torch.uint8)
     return save(tensors)
@@ -34,26 +38,48 @@ def unpack(data: bytes) -> Any:
         tensors = load(data)
         tree = json.loads(tensors["tree"].numpy().tobytes().decode())
         return _restore(tree, tensors)
-    except (SafetensorError, LookupError, ValueError, TypeError, RecursionError) as error:
+    except (SafetensorError, LookupError, ValueError, TypeError, RuntimeError) as error:
         raise BadDataError(f"not packed data: {error}") from None
 
 
-def _flatten(tree: Any, tensors: dict[str, Tensor]) -> Any:
+@dataclass
+class _Kind:
+    """All tensors of a dtype, flat, and how many numbers they hold."""
+
+    parts: list[Tensor] = field(default_factory=list)
+    numbers: int = 0
+
+    def keep(self, tensor: Tensor) -> int:
+        """Where the tensor begins."""
+        start = self.numbers
+        # A copy, as what is expanded from one number counts as contiguous too.
+        self.parts.append(tensor.clone(memory_format=torch.contiguous_format).reshape(-1))
+        self.numbers += tensor.numel()
+        return start
+
+    def joined(self) -> Tensor:
+        """End to end; as bytes meanwhile, as torch joins no floats of 8 bits."""
+        return torch.cat([part.view(torch.uint8) for part in self.parts]).view(self.parts[0].dtype)
+
+
+def _flatten(tree: Any, found: dict[str, _Kind]) -> Any:
     if isinstance(tree, Tensor):
-        name = f"t{len(tensors):05d}"
-        tensors[name] = tree.detach().cpu().contiguous().clone()
-        return {TENSOR: name}
+        dtype = str(tree.dtype).removeprefix("torch.")
+        start = found.setdefault(dtype, _Kind()).keep(tree.detach().cpu())
+        return {TENSOR: [dtype, start, list(tree.shape)]}
     if isinstance(tree, dict):
-        return {key: _flatten(value, tensors) for key, value in tree.items()}
+        return {key: _flatten(value, found) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
-        return [_flatten(value, tensors) for value in tree]
+        return [_flatten(value, found) for value in tree]
     return tree
 
 
 def _restore(tree: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(tree, dict):
         if set(tree) == {TENSOR}:
-            return tensors[tree[TENSOR]]
+            dtype, start, shape = tree[TENSOR]
+            # A view: were it a copy, a few bytes could ask for many times what came.
+            return tensors[dtype][start : start + math.prod(shape)].view(shape)
         return {key: _restore(value, tensors) for key, value in tree.items()}
     if isinstance(tree, list):
         return [_restore(value, tensors) for value in tree]

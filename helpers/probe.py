@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 from unittest import mock
 
@@ -220,10 +220,15 @@ PROBES: dict[str, Callable[[Any, Case], Answer]] = {
 def _takes(function: Callable[..., Any], inputs: dict[str, Any]) -> bool:
     """Whether the parameters have the contract's names: a student may have renamed them."""
     try:
-        inspect.signature(function).bind(**inputs)
+        _signature(function).bind(**inputs)
     except (TypeError, ValueError):
         return False
     return True
+
+
+@lru_cache(maxsize=1)  # a function is asked all of its cases in a row
+def _signature(function: Callable[..., Any]) -> inspect.Signature:
+    return inspect.signature(function)
 
 
 def _observe(path: str, value: Any) -> list[tuple[str, Any]]:

@@ -23,6 +23,7 @@ def test_a_tree_comes_back_as_it_was():
     for name in ("empty", "scalar", "mask"):
         assert torch.equal(back[name], tree[name])
         assert back[name].dtype == tree[name].dtype
+    assert torch.equal(unpack(pack(torch.ones(()).expand(1))), torch.ones(1))
     assert torch.equal(back["nested"][0]["half"], tree["nested"][0]["half"])
 
 
@@ -53,3 +54,15 @@ def test_a_reference_to_a_tensor_that_is_not_there_is_refused():
         unpack(pack({"$tensor": "t00007"}))
     with pytest.raises(BadDataError):
         unpack(pack({"$tensor": ["a", "list"]}))
+    with pytest.raises(BadDataError):
+        unpack(pack({"a": torch.ones(2), "b": {"$tensor": ["float32", 1, [2]]}}))
+
+
+def test_many_references_to_one_tensor_take_no_more_memory():
+    back = unpack(pack([torch.ones(8), *({"$tensor": ["float32", 0, [8]]} for _ in range(50))]))
+    assert len({tensor.untyped_storage().data_ptr() for tensor in back}) == 1
+
+
+def test_floats_of_8_bits():
+    small = [torch.tensor([1.5, -2.0]).to(torch.float8_e4m3fn) for _ in range(2)]
+    assert unpack(pack(small))[1].float().tolist() == [1.5, -2.0]
