@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 
-.PHONY: help setup sandbox postgresql lab demo build test test-gpu hostile coverage experiments pretrain sweep bench lint clean
+.PHONY: help setup sandbox postgresql browser lab demo build test test-gpu test-browser hostile coverage experiments pretrain sweep bench lint clean
 
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
@@ -17,6 +17,7 @@ help:
 	@echo "make hostile   grade hostile and broken submissions, and show what became of each; 3 minutes"
 	@echo "make build     make the notebooks from the lessons' sources"
 	@echo "make test-gpu  the exercises' tests on a GPU"
+	@echo "make test-browser  the lessons and formgrader in JupyterLab, and every page's accessibility"
 
 setup: .venv/ready
 .venv/ready: pyproject.toml requirements.lock
@@ -44,6 +45,13 @@ postgresql:
 	if [ "$$(id -u)" = 0 ]; then do=; else do=sudo; fi; \
 	$$do apt-get update -qq && $$do apt-get install -y -qq postgresql >/dev/null
 
+# As for PostgreSQL: the tests open it themselves.
+browser:
+	@for name in chromium chromium-browser google-chrome; do command -v $$name >/dev/null && exit 0; done; \
+	echo "== installing Chromium, for the tests in a browser =="; \
+	if [ "$$(id -u)" = 0 ]; then do=; else do=sudo; fi; \
+	$$do apt-get update -qq && $$do apt-get install -y -qq chromium >/dev/null
+
 lab: setup
 	$(BIN)/jupyter lab notebooks
 
@@ -62,6 +70,9 @@ test: setup sandbox postgresql
 
 test-gpu: setup
 	$(BIN)/python -m pytest tests -m gpu -s
+
+test-browser: setup sandbox browser
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m browser --durations 0
 
 hostile: setup sandbox
 	@OMP_NUM_THREADS=1 $(BIN)/python -P -m tests.hostile

@@ -13,6 +13,7 @@ from torch import Tensor
 from helpers.codec import BadDataError, pack, unpack
 
 from .exercises import LESSONS, exercises
+from .lesson_frame import framed
 from .lessons import (
     BEGIN,
     DATA,
@@ -49,34 +50,34 @@ def _build_lesson(root: Path, lesson: str) -> list[Path]:
     data = root / DATA.relative_to(ROOT) / f"{lesson}.safetensors"
     for path in (notebook, data):
         path.parent.mkdir(parents=True, exist_ok=True)
-    _write_notebook(notebook, source_notebook(lesson))
+    write_notebook(notebook, source_notebook(lesson))
     data.write_bytes(pack([exercise.visible() for exercise in exercises(lesson).values()]))
     return [notebook, data]
 
 
-def _write_notebook(path: Path, notebook: nbformat.NotebookNode) -> None:
+def write_notebook(path: Path, notebook: nbformat.NotebookNode) -> None:
+    """Write it as a build does: the same bytes for the same notebook."""
     text = nbformat.writes(notebook, version=4)
     path.write_text(text.rstrip("\n") + "\n", encoding="utf-8", newline="\n")
 
 
 def source_notebook(lesson: str) -> nbformat.NotebookNode:
     """The instructor's notebook: solutions and hidden tests in it, for nbgrader to release."""
-    cells = [
-        _notebook_cell(f"{lesson[:2]}-{position:03d}", cell)
-        for position, cell in enumerate(read_source(lesson))
-    ]
+    cells = framed(lesson, [_notebook_cell(cell) for cell in read_source(lesson)])
+    for position, cell in enumerate(cells):
+        cell["id"] = f"{lesson[:2]}-{position:03d}"
     notebook = new_notebook(cells=cells, metadata=METADATA)
     notebook.nbformat_minor = 5
     return notebook
 
 
-def _notebook_cell(cell_id: str, cell: Cell) -> nbformat.NotebookNode:
+def _notebook_cell(cell: Cell) -> nbformat.NotebookNode:
     if cell.kind in ("markdown", ESSAY):
-        made = new_markdown_cell(cell.source, id=cell_id)
+        made = new_markdown_cell(cell.source)
         if cell.kind == ESSAY:  # graded by hand: the region holds an example of a full answer
             _mark(made, cell.name, grade=True, solution=True, points=cell.points)
         return made
-    made = new_code_cell(cell.source, id=cell_id)
+    made = new_code_cell(cell.source)
     made.metadata["tags"] = [cell.kind]
     if cell.kind == "check":
         made.source += "\n" + HIDDEN.format(name=cell.name)
@@ -128,7 +129,7 @@ def generate(root: Path, lessons: list[str]) -> list[Path]:
             target = lesson_path(root / NOTEBOOKS.relative_to(ROOT), lesson)
             target.parent.mkdir(parents=True, exist_ok=True)
             made = nbformat.read(lesson_path(Path(scratch, "release"), lesson), as_version=4)
-            _write_notebook(target, made)
+            write_notebook(target, made)
             written.append(target)
     return written
 

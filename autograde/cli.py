@@ -67,6 +67,18 @@ def _parser() -> argparse.ArgumentParser:
     feedback = command("feedback", _feedback, "make the pages that go back to students")
     export = command("export", _export, "write the points as CSV")
     export.add_argument("--to", metavar="FILE.csv", type=Path, required=True)
+    export.add_argument(
+        "--for", dest="form", choices=("table", "canvas", "moodle"), default="table",
+        help="what reads it: a person (the default), or the import of Canvas or Moodle",
+    )  # fmt: skip
+    export.add_argument(
+        "--fill", metavar="CANVAS.csv", type=Path,
+        help="with --for canvas: the gradebook that Canvas exported, to fill in",
+    )  # fmt: skip
+    export.add_argument(
+        "--partial", action="store_true",
+        help="for Canvas and Moodle: also scores whose essays are not graded by hand yet",
+    )  # fmt: skip
     for made in (collect, grade, feedback, export):
         made.add_argument("--course", metavar="DIR", default=".", help="the term folder")
     check = command("check", _check, "grade one file, with no gradebook")
@@ -173,11 +185,15 @@ def _feedback(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    from .returning import export
+    from .exporting import export
     from .term import Term
 
-    print(export(Term.open(options.course), options.to))
-    return 0
+    term = Term.open(options.course)
+    made = export(term, options.to, options.form, options.fill, options.partial)
+    for line in (*made.notes, *made.unplaced):
+        print(f"autograde: {line}", file=sys.stderr)
+    print(made.path)
+    return 1 if made.unplaced else 0
 
 
 def _check(options: argparse.Namespace) -> int:

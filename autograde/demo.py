@@ -7,9 +7,10 @@ from pathlib import Path
 from . import sample
 from .collecting import collect
 from .errors import UsageError
+from .exporting import export, grades, table
 from .grading import grade
 from .releasing import release
-from .returning import export, feedback, grades, table
+from .returning import feedback
 from .term import init
 
 MARK = ".made-by-demo"
@@ -40,7 +41,7 @@ def demo(folder: Path, progress: Callable[[Iterable, int], Iterable]) -> None:
     print("5 of 6  feedback: a page for each; about 0.5 s each")
     pages, failed = feedback(term, progress)
     print("6 of 6  export: the points as CSV")
-    points = export(term, folder / "grades.csv")
+    points = export(term, folder / "grades.csv").path
     print()
     print(table(grades(term)))
     print()

@@ -170,10 +170,8 @@ class Sheet:
 
     def judge(self, got: Sequence[Answer]) -> Verdict:
         """Compare answers to the cases with the reference's, and name the mistake in them."""
-        known = (self.exercise.name, self.exercise.parts, self.cases, got, self.expected)
-        verdict = judge(*known)
-        # Only an answer that is not right makes it worth asking the wrong ones.
-        return judge(*known, self.wrong) if verdict.status in ("wrong", "raised") else verdict
+        exercise = self.exercise
+        return judge(exercise.name, exercise.parts, self.cases, got, self.expected, self.wrong)
 
     def grade(self, answer: Any) -> Verdict:
         """Ask a trusted answer in this process, and judge it."""

@@ -17,6 +17,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from .errors import UsageError
+from .lesson_frame import without_address
 from .lessons import defined_names
 
 ADDED = "added"
@@ -98,7 +99,7 @@ def rebuild(base: NotebookNode, submitted: NotebookNode) -> NotebookNode:
         for cell in base.cells
         if _mark(cell).get("solution") and grade_id(cell)
     }
-    own = {cell.source.strip() for cell in base.cells}
+    own = {without_address(cell.source) for cell in base.cells}
     added: list[tuple[str, NotebookNode]] = []  # the base cell that each stands after, and the cell
     anchor = ""
     for cell in submitted.cells:
@@ -107,8 +108,8 @@ def rebuild(base: NotebookNode, submitted: NotebookNode) -> NotebookNode:
             for name in claimed:
                 slots[name].claims.append(cell)
             anchor = claimed[0]
-        elif cell.source.strip() in own:
-            anchor = cell.source.strip()
+        elif without_address(cell.source) in own:
+            anchor = without_address(cell.source)
         elif cell.cell_type == "code" and cell.source.strip():
             source = _definitions(cell.source) if _is_locked(cell, base) else cell.source
             if source:
@@ -184,7 +185,7 @@ def _assemble(
     sources, extra = _fill(slots)
     cells: list[NotebookNode] = [_as_added(cell) for anchor, cell in added if not anchor]
     for cell in rebuilt.cells:
-        names = {grade_id(cell), cell.source.strip()} - {""}
+        names = {grade_id(cell), without_address(cell.source)} - {""}
         cells += [_as_added(old) for old in extra.get(grade_id(cell), ())]
         if grade_id(cell) in sources:
             cell.source = sources[grade_id(cell)]

@@ -72,6 +72,7 @@ class Sandbox:
         if self.limits.device != "cpu" and mode == "fork":
             self.mode = "strict"  # a GPU's driver is started anew in a process of its own
         self._process: subprocess.Popen | None = None
+        self._ending = False
         self._filter = torch.frombuffer(bytearray(filter_program()), dtype=torch.uint8)
         if self.mode == "fork":
             self._start()
@@ -96,6 +97,7 @@ class Sandbox:
         job = pack(self._job(steps, cases))
         for _ in range(2):
             try:
+                self.settle()
                 if self._process is None:
                     self._start()
                 replies = dict(_frames(self._run(job, len(cases))))
@@ -156,8 +158,7 @@ class Sandbox:
             with theirs:
                 self._tell(b"run", [theirs.fileno()])
             output = _converse(ours, struct.pack(">Q", len(job)) + job, deadline, most)
-        if self.mode != "strict":  # there all of it is killed with its sandbox
-            self._await_end()
+        self._ending = self.mode != "strict"  # there all of it is killed with its sandbox
         return output
 
     def _tell(self, message: bytes, files: Sequence[int] = ()) -> None:
@@ -166,8 +167,15 @@ class Sandbox:
         except OSError:
             raise SandboxDiedError("the sandbox has ended") from None
 
-    def _await_end(self) -> None:
-        """Wait until nothing of the submission is left; kill it if it does not end by itself."""
+    def settle(self) -> None:
+        """Wait until nothing of the last submission is left; kill it if it does not end by itself.
+
+        Done before the next one is asked: meanwhile the answers can be judged.
+        Raises SandboxDiedError when the sandbox was killed.
+        """
+        if not self._ending:
+            return
+        self._ending = False
         for seconds in (2, 20):
             self._control.settimeout(seconds)
             try:
@@ -182,6 +190,7 @@ class Sandbox:
 
     def close(self) -> None:
         """Kill the waiting process with all that it started."""
+        self._ending = False
         if self._process is not None:
             self._control.close()
             self._process.kill()  # what runs in a bubblewrap dies with it

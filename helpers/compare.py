@@ -211,6 +211,8 @@ def _close(got: Tensor, expected: Tensor | float, case: Case) -> bool:
     wanted = expected if isinstance(expected, Tensor) else _exact(expected)
     if got.shape != wanted.shape and not (got.numel() == 1 and not isinstance(expected, Tensor)):
         return False
+    if got.shape == wanted.shape and got.dtype == wanted.dtype and torch.equal(got, wanted):
+        return True  # as most are: in a fraction of the time
     if not (wanted.is_floating_point() or got.is_floating_point()):
         return torch.equal(got, wanted)
     rtol, atol = TOLERANCE.get(wanted.dtype, (1e-2, 1e-2))

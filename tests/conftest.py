@@ -13,6 +13,18 @@ from autograde.term import checkout_base
 LESSON = "02_divergence"
 
 
+def pytest_collection_modifyitems(config, items):
+    """Where there is no Chromium, browser tests are left out, unless they are asked for."""
+    marked = [item for item in items if item.get_closest_marker("browser")]
+    if not marked or "browser" in config.option.markexpr:
+        return
+    from .browser.axe import chromium  # else every test would wait for its imports
+
+    if chromium() is None:
+        for item in marked:
+            item.add_marker(pytest.mark.skip("no Chromium; `make browser` installs it"))
+
+
 @pytest.fixture
 def base() -> NotebookNode:
     """A lesson as a student gets it."""

@@ -1,8 +1,9 @@
 """The warm parent: it has imported what lessons import, has computed nothing, and forks.
 
 Each submission comes as a socket of its own, which the parent hands to a child unread: what the
-parent knows, every later submission could read in its memory. The child moves into namespaces of
-its own, where a first process takes the questions and asks each exercise in a process of its own.
+parent knows, every later submission could read in its memory. The child has moved into namespaces
+of its own while it waited; there a first process takes the questions and asks the exercises in a
+process of its own.
 """
 
 import gc
@@ -14,6 +15,7 @@ import signal
 import socket
 import sys
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 from . import confine
@@ -42,15 +44,19 @@ def main() -> None:
     control.send(json.dumps({"ready": True, "nested": nested, "threads": _threads()}).encode())
     for stream in (1, 2):  # whatever student code prints goes nowhere
         os.dup2(silence, stream)
+    mode, kept = setup["mode"], kept if nested else None
+    standby = None if mode == STRICT else Standby(control, mode, kept)
     while True:
         message, files, _, _ = socket.recv_fds(control, 16, 1)
         if not message:
             return None
-        if setup["mode"] == STRICT:  # the first process of its namespaces already: none can kill it
+        if standby is None:  # the first process of its namespaces already: none can kill it
             control.close()
             return serve(files[0], True)
         if message == b"run":  # a request to stop one that is over already needs no answer
-            _attend(control, files[0], setup["mode"], kept if nested else None)
+            standby.take(files[0])
+            _attend(control, standby.child)
+            standby = Standby(control, mode, kept)
 
 
 def _warm_up(modules: list[str]) -> None:
@@ -93,16 +99,61 @@ def _nesting_works(kept: list[str]) -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
-def _attend(control: socket.socket, job: int, mode: str, kept: list[str] | None) -> None:
-    """Fork for one submission; kill it when told to; say when nothing of it is left."""
-    child = os.fork()
-    if child == 0:
+class Standby:
+    """A process that has gone into namespaces of its own, and waits there for a submission.
+
+    It is forked before the submission comes, so that nobody waits for it.
+    control: the parent's socket, which it closes. kept: see `confine.fresh_folders`; None where
+    there are no namespaces of its own.
+    """
+
+    def __init__(self, control: socket.socket, mode: str, kept: list[str] | None) -> None:
+        self._ours, theirs = socket.socketpair()
+        self.child = os.fork()
+        if self.child == 0:
+            try:
+                control.close()
+                self._ours.close()
+                confine.die_with_parent()
+                _wait_in(theirs, mode, kept)
+            finally:
+                os._exit(1)
+        theirs.close()
+
+    def take(self, job: int) -> None:
+        """Hand the submission's socket over, unread."""
+        with self._ours, suppress(OSError):  # where it was killed, that is seen as its end
+            socket.send_fds(self._ours, [b"run"], [job])
+        os.close(job)
+
+
+def _wait_in(waiting: socket.socket, mode: str, kept: list[str] | None) -> None:
+    """The outer process of a submission: with namespaces it stays behind, outside of them."""
+    if kept is None:
+        return _serve_next(waiting, mode != "none")
+    confine.own_namespaces()
+    first = os.fork()
+    if first == 0:
         try:
-            control.close()
-            _submission(job, mode, kept)
+            confine.die_with_parent()
+            confine.fresh_folders(SCRATCH, kept)
+            _serve_next(waiting, True)
         finally:
             os._exit(1)
-    os.close(job)
+    waiting.close()
+    os.waitpid(first, 0)
+    os._exit(0)
+
+
+def _serve_next(waiting: socket.socket, confined: bool) -> None:
+    with waiting:
+        message, files, _, _ = socket.recv_fds(waiting, 16, 1)
+    if message:
+        serve(files[0], confined)
+
+
+def _attend(control: socket.socket, child: int) -> None:
+    """Kill a submission's process when told to; say when nothing of it is left."""
     ended = os.pidfd_open(child)
     try:
         while True:
@@ -116,30 +167,6 @@ def _attend(control: socket.socket, job: int, mode: str, kept: list[str] | None)
         os.close(ended)
     os.waitpid(child, 0)
     control.send(b"gone")
-
-
-def _submission(job: int, mode: str, kept: list[str] | None) -> None:
-    """The outer process of a submission: in fork mode it stays behind, outside the namespaces.
-
-    kept: see `confine.fresh_folders`; None where there are no namespaces of its own.
-    """
-    if kept is None:
-        confine.die_with_parent()
-        serve(job, mode != "none")
-        return
-    confine.die_with_parent()
-    confine.own_namespaces()
-    first = os.fork()
-    if first == 0:
-        try:
-            confine.die_with_parent()
-            confine.fresh_folders(SCRATCH, kept)
-            serve(job, True)
-        finally:
-            os._exit(1)
-    os.close(job)
-    os.waitpid(first, 0)
-    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -55,9 +55,13 @@ def serve(job: int, confined: bool) -> None:
         if confined:
             confine.no_privileges()
             confine.undumpable()
+        unanswered = set(range(len(asked["exercises"])))
         for number, reply in Submission(asked, connection, confined).replies():
             name = asked["exercises"][number]["name"].encode()
             connection.sendall(FRAME.pack(len(name), len(reply)) + name + reply)
+            unanswered.discard(number)
+            if not unanswered:  # nobody has to wait until the process has ended as well
+                connection.shutdown(socket.SHUT_WR)
 
 
 @dataclass

@@ -13,10 +13,11 @@ from autograde import sample
 from autograde.as_cells import handed_in
 from autograde.collecting import collect
 from autograde.exercises import LESSONS, exercises
+from autograde.exporting import export, grades
 from autograde.grading import grade
 from autograde.lessons import lesson_path
 from autograde.preprocessors import Replay
-from autograde.returning import export, feedback, grades
+from autograde.returning import feedback
 from autograde.sandbox import Sandbox
 from autograde.term import checkout_base, init
 
@@ -120,7 +121,8 @@ def test_feedback_tells_the_mistake_and_no_answer(term, outcome):
 
 
 def test_the_export_can_be_read_back(term, outcome, tmp_path):
-    with export(term, tmp_path / "grades.csv").open(newline="", encoding="utf-8") as file:
+    path = export(term, tmp_path / "grades.csv").path
+    with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == len(LESSONS) * len(list(sample.students()))
     assert {row["id"]: row["score"] for row in rows if row["lesson"] == LESSON} == {

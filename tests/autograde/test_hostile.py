@@ -19,7 +19,7 @@ from autograde.grading import grade
 from autograde.judging import judge_reply
 from autograde.lessons import setup_modules
 from autograde.rebuild import Step, grade_id
-from autograde.returning import grades
+from autograde.exporting import grades
 from autograde.sandbox import Limits, Sandbox
 from autograde.term import Term, checkout_base, init
 from helpers.cases import Case

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -181,7 +182,7 @@ def test_the_warm_parent_has_one_thread_and_survives(sandboxes):
     assert sandboxes["fork"].pid == before
     family = psutil.Process(before).children(recursive=True)
     assert [process.num_threads() for process in family] == [1] * len(family)
-    assert len(family) <= 2  # bubblewrap's own, and the parent: no submission is left
+    assert len(family) <= 4  # bubblewrap's own, the parent, and the two that wait for the next one
 
 
 # Without a sandbox, one that kills its parent kills the process that serves it.
@@ -237,7 +238,8 @@ def test_what_one_exercise_changes_does_not_reach_the_next(sandboxes):
 def test_a_warm_parent_that_is_killed_is_started_again(sandboxes):
     killed = sandboxes["fork"].pid
     for process in psutil.Process(killed).children(recursive=True):
-        process.kill()
+        with suppress(psutil.NoSuchProcess):  # it died with the one before
+            process.kill()
     assert tell(sandboxes["fork"], "1 + 1") == ["2"]
     assert sandboxes["fork"].pid != killed
 
