@@ -90,6 +90,14 @@ def _parser() -> argparse.ArgumentParser:
             help="fork (the default): namespaces of its own for each submission; strict: a new "
             "sandbox for each, slower; none: student code runs with all your rights",
         )  # fmt: skip
+    gradescope = command("gradescope", _gradescope, "make an autograder for Gradescope")
+    gradescope.add_argument("lesson", metavar="LESSON")
+    gradescope.add_argument("--to", metavar="FILE.zip", type=Path, required=True)
+    gradescope.add_argument(
+        "--sandbox", choices=("fork", "none"), default="fork",
+        help="fork (the default): bubblewrap where their host lets it, else a user without rights; "
+        "none: student code runs there with all of root's",
+    )  # fmt: skip
     demo = command("demo", _demo, "the whole loop on a sample class")
     demo.add_argument("folder", metavar="DIR", type=Path, nargs="?", default=Path("demo"))
     command("doctor", _doctor, "what this machine lacks, and the line that mends it")
@@ -209,6 +217,13 @@ def _check(options: argparse.Namespace) -> int:
     for verdict in graded.verdicts.values():
         print(Report(verdict, hidden=True))
     print(f"{options.file}: {found['score']} of {found['max_score']} points in {graded.lesson}")
+    return 0
+
+
+def _gradescope(options: argparse.Namespace) -> int:
+    from .gradescope import gradescope
+
+    print(gradescope(options.lesson, options.to, options.sandbox))
     return 0
 
 

@@ -1,6 +1,8 @@
 """Run student code where it can reach nothing: bubblewrap, no network, libraries read-only."""
 
+import atexit
 import json
+import os
 import shutil
 import socket
 import struct
@@ -11,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +31,9 @@ HELPERS = Path(helpers.__file__).resolve().parent
 INSIDE = Path(__file__).resolve().parent / "inside"
 HOME = "/home/student"
 GRADER = "/grader"
-MODES = ("fork", "strict", "none")
+MODES = ("fork", "strict", "user", "none")
+ALONE = ("strict", "user")  # a process for each submission
+USER = 65534  # nobody's: no file is this user's
 START_SECONDS = 120
 SEND_BUFFER = 2**20
 
@@ -57,8 +62,10 @@ class Sandbox:
     """Where submissions are asked their cases, one after the other; a context manager.
 
     mode: "fork": one bubblewrap with a process that has imported torch, and forks for each
-    submission into namespaces of its own. "strict": a bubblewrap for each submission. "none": a
-    process that forks, with all the rights of this one.
+    submission into namespaces of its own. "strict": a bubblewrap for each submission. "user": no
+    bubblewrap, but a user without rights and the filter on system calls; for root, in a container
+    that is thrown away after one submission. "none": a process that forks, with all the rights of
+    this one.
     modules: what lessons import, imported once.
 
     In fork mode on a host that refuses nested user namespaces, it works as in strict mode, and
@@ -105,7 +112,7 @@ class Sandbox:
             except SandboxDiedError:
                 self.close()
             finally:
-                if self.mode == "strict":
+                if self.mode in ALONE:
                     self.close()
         raise SandboxDiedError("the sandbox was killed while this ran; run it again")
 
@@ -121,8 +128,9 @@ class Sandbox:
     def _start(self) -> None:
         """Start the process that waits for submissions, and learn what this host allows."""
         command = _command(self.mode, self.limits.device)
+        alone = "strict" if self.mode in ALONE else self.mode
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        setup = {"mode": self.mode, "modules": self._modules, "libraries": _libraries()}
+        setup = {"mode": alone, "modules": self._modules, "libraries": _libraries()}
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 open as long as the process
         with theirs:
             self._process = subprocess.Popen(
@@ -158,7 +166,7 @@ class Sandbox:
             with theirs:
                 self._tell(b"run", [theirs.fileno()])
             output = _converse(ours, struct.pack(">Q", len(job)) + job, deadline, most)
-        self._ending = self.mode != "strict"  # there all of it is killed with its sandbox
+        self._ending = self.mode not in ALONE  # there all of it is killed with its sandbox
         return output
 
     def _tell(self, message: bytes, files: Sequence[int] = ()) -> None:
@@ -231,6 +239,8 @@ def _frames(output: bytes) -> Iterable[tuple[str, bytes]]:
 def _command(mode: str, device: str) -> list[str]:
     if mode == "none":
         return [sys.executable, "-m", "autograde.inside"]
+    if mode == "user":
+        return [*_as_nobody(), sys.executable, "-m", "inside"]
     bwrap = shutil.which("bwrap")
     if bwrap is None:
         raise UsageError(
@@ -239,6 +249,36 @@ def _command(mode: str, device: str) -> list[str]:
         )
     bubble = [bwrap, *_isolation(mode), *_files(), *_devices(device), *_sealed(), *_environment()]
     return [*bubble, sys.executable, "-m", "inside"]
+
+
+def _as_nobody() -> list[str]:
+    """Run what follows as a user who owns nothing and can read no answer.
+
+    Raises UsageError when this process is not root's, or when that user could read the answers.
+    """
+    setpriv = shutil.which("setpriv")
+    if setpriv is None or os.geteuid() != 0:
+        raise UsageError("another user's process needs root and setpriv (of util-linux)")
+    user = [setpriv, f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--no-new-privs"]
+    answers = HELPERS / "reference" / "__init__.py"
+    if subprocess.run([*user, "test", "-r", str(answers)], check=False).returncode == 0:
+        folder = HELPERS.parent
+        raise UsageError(f"{folder}: every user can read the answers; chmod -R go= {folder}")
+    variables = _variables() | {"PYTHONPATH": str(_readable_part()), "HOME": "/tmp"}
+    return [*user, "env", "-i", "-C", "/tmp", *(f"{n}={value}" for n, value in variables.items())]
+
+
+@cache
+def _readable_part() -> Path:
+    """A copy, for every user to read, of what a sandbox shows of this course."""
+    folder = Path(tempfile.mkdtemp(prefix="grader-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    ignore = shutil.ignore_patterns("reference", "__pycache__")
+    for part in (HELPERS, INSIDE):
+        shutil.copytree(part, folder / part.name, ignore=ignore)
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    return folder
 
 
 def _isolation(mode: str) -> list[str]:
@@ -296,7 +336,12 @@ def _sealed() -> list[str]:
 
 
 def _environment() -> list[str]:
-    variables = {
+    pairs = [("--setenv", name, value) for name, value in _variables().items()]
+    return ["--clearenv", *(word for pair in pairs for word in pair)]
+
+
+def _variables() -> dict[str, str]:
+    return {
         "HOME": HOME,
         "USER": "student",
         "LOGNAME": "student",
@@ -309,5 +354,3 @@ def _environment() -> list[str]:
         "OMP_NUM_THREADS": "1",
         "LANG": "C.UTF-8",
     }
-    pairs = [("--setenv", name, value) for name, value in variables.items()]
-    return ["--clearenv", *(word for pair in pairs for word in pair)]

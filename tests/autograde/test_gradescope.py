@@ -1,0 +1,253 @@
+"""The zip for Gradescope, run in Gradescope's layout: what students and instructor see of it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import nbformat
+import pytest
+
+from autograde.as_cells import handed_in
+from autograde.errors import UsageError
+from autograde.exercises import exercises
+from autograde.gradescope import gradescope, main
+from autograde.sample import solutions, with_mistakes
+from autograde.sandbox import Sandbox
+from autograde.term import checkout_base
+
+LESSON = "02_divergence"
+MOST = sum(exercise.points for exercise in exercises(LESSON).values())
+MOUNTED = "/mnt"  # where the environment lies for every user to read, in a namespace of mounts
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory):
+    return gradescope(LESSON, tmp_path_factory.mktemp("zip") / "autograder.zip")
+
+
+class Host:
+    """/autograder as Gradescope lays it out, in a folder of the test's own."""
+
+    def __init__(self, root, packed):
+        self.root = root
+        for folder in ("source", "submission", "results"):
+            (root / folder).mkdir(parents=True)
+        with zipfile.ZipFile(packed) as archive:
+            archive.extractall(root / "source")
+        metadata = {"assignment": {"total_points": "20.0"}, "users": [{"email": "ana@x.org"}]}
+        (root / "submission_metadata.json").write_text(json.dumps(metadata))
+
+    def hand_in(self, notebook, name=f"{LESSON}.ipynb"):
+        path = self.root / "submission" / name
+        path.parent.mkdir(exist_ok=True)
+        text = notebook if isinstance(notebook, str) else nbformat.writes(notebook)
+        path.write_text(text, encoding="utf-8")
+
+    def run(self, *before, **variables):
+        """(exit code, what was printed, what is shown)"""
+        environment = {"AUTOGRADER_ROOT": str(self.root), "AUTOGRADER_PYTHON": sys.executable}
+        done = subprocess.run(
+            [*before, "bash", str(self.root / "source" / "run_autograder")], cwd=self.root,
+            env=os.environ | environment | variables, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        return done.returncode, done.stdout + done.stderr, self.shown()
+
+    def shown(self):
+        return json.loads((self.root / "results" / "results.json").read_text("utf-8"))
+
+
+@pytest.fixture
+def host(tmp_path, packed):
+    return Host(tmp_path / "autograder", packed)
+
+
+def test_the_zip_has_what_gradescope_asks_for(packed, tmp_path):
+    with zipfile.ZipFile(packed) as archive:
+        names = archive.namelist()
+        modes = {e.filename: e.external_attr >> 16 for e in archive.infolist()}
+        wanted = archive.read("requirements.txt").decode()
+        scripts = {name: archive.read(name) for name in ("setup.sh", "run_autograder")}
+    assert {"setup.sh", "run_autograder"} <= set(names)
+    assert modes["run_autograder"] == modes["setup.sh"] == 0o755
+    assert not any("__pycache__" in name or name.startswith(("/", "..")) for name in names)
+    assert all(word in wanted for word in ("torch", "pyseccomp", "jupytext", "sqlalchemy"))
+    assert "course" not in wanted.replace("stable-policy-updates", "course")  # never installed
+    for text in scripts.values():
+        assert subprocess.run(["bash", "-n"], input=text, check=False).returncode == 0
+    again = gradescope("02", tmp_path / "again.zip")
+    assert again.read_bytes() == packed.read_bytes()
+
+
+def test_what_grading_imports_is_what_setup_installs(host):
+    """Nothing that only an instructor's other commands need is imported there."""
+    asked = (
+        "import sys, autograde.gradescope as g; print(g.__file__); "
+        "print([m for m in ('nbgrader', 'jupyterlab', 'distributed') if m in sys.modules])"
+    )
+    course = str(host.root / "source" / "course")
+    done = subprocess.run(
+        [sys.executable, "-c", asked], env=os.environ | {"PYTHONPATH": course}, cwd=host.root,
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    where, imported = done.stdout.splitlines()
+    assert where.startswith(course)
+    assert imported == "[]"
+
+
+def test_a_right_notebook_gets_everything(host, solved):
+    host.hand_in(solved, "Copy of my work.ipynb")
+    code, printed, shown = host.run()
+    assert (code, shown["score"]) == (0, MOST)
+    assert [test["name"] for test in shown["tests"]] == list(exercises(LESSON))
+    assert sum(test["max_score"] for test in shown["tests"]) == MOST
+    assert f"worth 20 points here, what runs gives {MOST} at most" in printed
+    assert (host.root / "results").stat().st_mode & 0o077 == 0
+    assert (host.root / "source").stat().st_mode & 0o077 == 0
+
+
+def test_a_wrong_notebook_is_told_its_mistakes(host):
+    host.hand_in(with_mistakes(LESSON, 1), "late/work.ipynb")
+    code, _, shown = host.run()
+    assert code == 0
+    assert 0 < shown["score"] < MOST
+    assert shown["score"] == sum(test["score"] for test in shown["tests"])
+    [wrong] = [test for test in shown["tests"] if test["name"] == "categorical_kl"]
+    assert wrong["visibility"] == "visible"
+    assert exercises(LESSON)["categorical_kl"].mistakes[1].says in wrong["output"]
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({}, "no notebook came: hand in one file, 02_divergence.ipynb"),
+        ({"a.ipynb": "{", "b.ipynb": "{"}, "2 notebooks were handed in (a.ipynb, b.ipynb)"),
+        ({"a.ipynb": '{"cells": ['}, "a.ipynb: not a notebook (its JSON is broken or cut short)"),
+        ({"01_policy_updates.ipynb": None}, "is 01_policy_updates: hand in 02_divergence.ipynb"),
+    ],
+)
+def test_what_is_no_notebook_gets_nothing_and_a_sentence(host, base, capsys, files, says):
+    for name, text in files.items():
+        host.hand_in(base if text is None else text, name)
+    assert main([str(host.root), LESSON, "fork"]) == 0
+    shown = host.shown()
+    assert shown["score"] == 0
+    assert says in shown["output"]
+    assert str(host.root) not in shown["output"]
+    assert shown["tests"][0]["max_score"] == MOST
+    assert "Traceback" not in capsys.readouterr().out
+
+
+def test_an_autograder_that_cannot_start_says_so(host, solved):
+    host.hand_in(solved)
+    code, _, shown = host.run(AUTOGRADER_PYTHON="/no/such/python")
+    assert (code != 0, shown["score"]) == (True, 0)
+    assert "Tell your instructor" in shown["output"]
+
+
+ATTACK = """
+refused = []
+for path in {paths!r}:
+    for how in ("r", "a"):
+        try:
+            open(path, how)
+        except OSError as error:
+            refused.append(type(error).__name__)
+import socket
+try:
+    socket.socket()
+except OSError as error:
+    refused.append(type(error).__name__)
+import os
+raise RuntimeError(f"user {{os.getuid()}}, {{len(refused)}} refused")
+"""
+
+
+# Where Python lies is private to root on some machines, which is not so on Gradescope.
+SEEN_BY_ALL = f"""
+mount --bind {sys.prefix} {MOUNTED}
+top=/$(echo {sys.base_prefix} | cut -d / -f 2)
+if [ "$top" != /usr ] && [ "$top" != /opt ]; then
+  mount --bind {sys.base_prefix} "$0"
+  mount -t tmpfs -o mode=755 none "$top"
+  mkdir -p {sys.base_prefix}
+  mount --bind "$0" {sys.base_prefix}
+fi
+exec "$@"
+"""
+
+
+def can_mount():
+    if os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "setpriv"))):
+        return False
+    command = ["unshare", "-m", "mount", "--bind", sys.prefix, MOUNTED]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def open_up(folder):
+    """Let every user into a folder of the tests' own."""
+    if folder.stat().st_uid == os.geteuid() and "pytest" in str(folder):
+        folder.chmod(folder.stat().st_mode | 0o055)
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs root, as on Gradescope, and mounts")
+def test_without_bubblewrap_it_is_a_user_who_can_reach_nothing(host, tmp_path):
+    """As in Docker: the answers and the results are out of reach, and so is the network."""
+    programs = tmp_path / "bin"  # all but bubblewrap
+    programs.mkdir()
+    for name in ("bash", "setpriv", "env", "test"):
+        (programs / name).symlink_to(shutil.which(name))
+    (host.root / "results" / "results.json").write_text("{}")
+    for folder in (host.root, *host.root.parents):  # only what the autograder does protects
+        open_up(folder)
+    course = host.root / "source" / "course" / "helpers"
+    paths = [str(course / "reference" / "divergence.py"), str(host.root / "results/results.json")]
+    answers = solutions(LESSON) | {"categorical_kl": ATTACK.format(paths=paths)}
+    host.hand_in(handed_in(checkout_base(LESSON), answers))
+    keep = tmp_path / "keep"
+    keep.mkdir()
+    before = ["unshare", "-m", "sh", "-c", SEEN_BY_ALL, str(keep)]
+    before += ["env", f"PATH={programs}"]
+    code, printed, shown = host.run(*before, AUTOGRADER_PYTHON=f"{MOUNTED}/bin/python")
+    assert code == 0, printed
+    assert "bubblewrap does not work here" in printed
+    assert "sandbox: user" in printed
+    attacked = next(test for test in shown["tests"] if test["name"] == "categorical_kl")
+    assert "user 65534, 5 refused" in attacked["output"]
+    assert shown["score"] == MOST - attacked["max_score"]
+
+
+def test_where_everybody_can_read_the_answers_nothing_runs(monkeypatch, tmp_path):
+    """And without root nothing can."""
+    for folder in (tmp_path, *tmp_path.parents):
+        open_up(folder)
+    (tmp_path / "reference").mkdir()
+    (tmp_path / "reference" / "__init__.py").write_text("")
+    monkeypatch.setattr("autograde.sandbox.HELPERS", tmp_path)
+    says = "every user can read the answers|needs root"
+    with Sandbox("user") as sandbox, pytest.raises(UsageError, match=says):
+        sandbox.ask([], {})
+
+
+def test_none_is_only_run_where_it_was_asked_for_by_name(tmp_path, solved):
+    host = Host(tmp_path / "autograder", gradescope(LESSON, tmp_path / "x.zip", "none"))
+    host.hand_in(solved)
+    _, printed, shown = host.run()
+    assert "sandbox: none" in printed
+    assert "graded without a sandbox" in shown["output"]
+
+
+@pytest.mark.parametrize(
+    ("lesson", "name", "says"),
+    [
+        ("99", "x.zip", "no lesson '99'"),
+        ("02", "x.tar", "ends in .zip"),
+        ("02", "nowhere/x.zip", "no such folder"),
+    ],
+)
+def test_a_zip_that_cannot_be_made(tmp_path, lesson, name, says):
+    with pytest.raises(UsageError, match=says):
+        gradescope(lesson, tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
