@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 
-.PHONY: help setup sandbox postgresql browser lab demo build test test-gpu test-browser hostile coverage experiments pretrain sweep bench lint clean
+.PHONY: help setup sandbox postgresql browser lab demo build test test-gpu test-browser hostile coverage experiments pretrain sweep bench bench-grading same-scores lint clean
 
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
@@ -15,6 +15,8 @@ help:
 	@echo "make sweep     record again the runs that lessons 06 and 07 plot; about 25 minutes"
 	@echo "make bench     what a student waits for; the divergence term at size, beside TRL; 3 minutes"
 	@echo "make hostile   grade hostile and broken submissions, and show what became of each; 3 minutes"
+	@echo "make bench-grading  grading beside plain nbgrader, and as a class grows; 40 minutes"
+	@echo "make same-scores    the same points by three ways to grade, for every mistake; 1 hour"
 	@echo "make build     make the notebooks from the lessons' sources"
 	@echo "make test-gpu  the exercises' tests on a GPU"
 	@echo "make test-browser  the lessons and formgrader in JupyterLab, and every page's accessibility"
@@ -93,6 +95,12 @@ sweep: setup
 bench: setup
 	@$(BIN)/python -P tests/bench_student.py
 	@$(BIN)/python -m tests.bench_divergence
+
+bench-grading: setup sandbox
+	@OMP_NUM_THREADS=1 $(BIN)/python -P -m tests.bench_grading
+
+same-scores: setup sandbox
+	@OMP_NUM_THREADS=1 $(BIN)/python -P -m tests.same_scores
 
 lint: setup
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .

@@ -18,7 +18,7 @@ def pytest_collection_modifyitems(config, items):
     marked = [item for item in items if item.get_closest_marker("browser")]
     if not marked or "browser" in config.option.markexpr:
         return
-    from .browser.axe import chromium  # else every test would wait for its imports
+    from tests.browser.axe import chromium  # else every test would wait for its imports
 
     if chromium() is None:
         for item in marked:
