@@ -91,11 +91,10 @@ def progress(lesson: str | None = None) -> None:
 
     lesson: "02_divergence", say; without it, the lessons of which something was checked.
     """
-    lessons = _lesson_data()
-    if lesson is not None and lesson not in lessons:
-        raise UnknownExerciseError(f"there is no lesson {lesson!r}; there are {', '.join(lessons)}")
-    for title, exercises in lessons.items():
-        names = [exercise["name"] for exercise in exercises]
+    if lesson is not None:
+        lesson_exercises(lesson)  # raises where there is no such lesson
+    for title in _lesson_data():
+        names = lesson_exercises(title)
         if title == lesson or (lesson is None and set(names) & set(_verdicts)):
             print(_count(title, names))
             for name in names:
@@ -120,13 +119,21 @@ def _standing(name: str) -> str:
 def ready(*names: str) -> bool:
     """Whether these exercises pass their visible cases; says which ones a cell waits for."""
     scope = sys._getframe(1).f_globals  # the notebook's names, so that a cell need not pass them
-    waiting = [f"{name} ({_state(name, scope)})" for name in names if _state(name, scope)]
+    waiting = [f"{name} ({state(name, scope)})" for name in names if state(name, scope)]
     if waiting:
         print("This cell waits for " + ", ".join(waiting) + ".")
     return not waiting
 
 
-def _state(name: str, scope: Mapping[str, Any]) -> str:
+def lesson_exercises(lesson: str) -> list[str]:
+    """The names of a lesson's exercises, in order. Raises UnknownExerciseError without a lesson."""
+    lessons = _lesson_data()
+    if lesson not in lessons:
+        raise UnknownExerciseError(f"there is no lesson {lesson!r}; there are {', '.join(lessons)}")
+    return [exercise["name"] for exercise in lessons[lesson]]
+
+
+def state(name: str, scope: Mapping[str, Any]) -> str:
     """Why the exercise is not ready, in words; nothing when it is."""
     if name not in scope:
         return "run its cell first"
