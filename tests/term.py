@@ -1,0 +1,216 @@
+"""A whole term of 30 students, played with the commands that an instructor types.
+
+    python -P -m tests.term DIR
+
+The checkout that grades first has an error in a test; the term is graded again by the right one.
+"""
+
+import csv
+import io
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from autograde.as_cells import handed_in
+from autograde.cli import main
+from autograde.lessons import ROOT
+from autograde.sample import solutions, with_mistakes
+from autograde.term import ROSTER_COLUMNS, Term, checkout_base
+
+LESSON, ESSAY_LESSON = "02_divergence", "07_case_study"
+ESSAYS = ("essay_impact", "essay_claims")
+STUDENTS, ESSAYISTS, LATE = 30, 8, (2, 4)
+TWICE, BROKEN, ABSENT, STRANGER = 1, 28, 30, "guest"
+NAMES = {2: ("Åsa", "O'Brien"), 3: ("", "李"), 4: ('Bo "Bobo"', "Lee, Jr."), 5: ("=1+1", "Smith")}
+WRONG_TEST = ("helpers/reference/divergence.py", 'q02_dynamics = "C"', 'q02_dynamics = "B"')
+LATE_CONFIG = """
+from nbgrader.plugins import LateSubmissionPlugin
+
+
+class TwoPointsADay(LateSubmissionPlugin):
+    def late_submission_penalty(self, student_id, score, total_seconds_late):
+        return 2.0 * -(-total_seconds_late // 86400)
+
+
+c.AssignLatePenalties.plugin_class = TwoPointsADay
+"""
+DUE = "2026-10-01 12:00:00 UTC"
+
+
+def student_id(number: int) -> str:
+    return f"s{number:02d}"
+
+
+def roster() -> Iterator[dict[str, str]]:
+    for number in range(1, STUDENTS + 1):
+        first, last = NAMES.get(number, (f"First{number}", f"Last{number}"))
+        row = (student_id(number), first, last, f"{student_id(number)}@x.org")
+        yield dict(zip(ROSTER_COLUMNS, row, strict=True))
+
+
+def kind(number: int) -> int:
+    """0: all right. 1 and 2: makes that mistake throughout. 3: hands in what was given out."""
+    return number % 4
+
+
+def notebook(lesson: str, number: int) -> NotebookNode:
+    """What a student hands in; their essays, where there are any, are in their own words."""
+    own = {name: f"The words of {student_id(number)} on {name}." for name in ESSAYS}
+    return handed_in(_of_kind(lesson, kind(number)), own if kind(number) != 3 else {})
+
+
+@cache
+def _of_kind(lesson: str, which: int) -> NotebookNode:
+    if which == 3:
+        return checkout_base(lesson)
+    if which:
+        return with_mistakes(lesson, which)
+    return handed_in(checkout_base(lesson), solutions(lesson))
+
+
+def submissions() -> Iterator[tuple[str, str, str]]:
+    """(file in the LMS's zip, time, its text), the first tries before the last."""
+    first = nbformat.writes(checkout_base(LESSON))
+    yield f"{student_id(TWICE)}_{LESSON}.ipynb", "20260901", first
+    for number in range(1, STUDENTS):
+        text = nbformat.writes(notebook(LESSON, number))
+        again = " (1)" * (number == TWICE)
+        cut = len(text) // 2 if number == BROKEN else len(text)
+        yield f"{student_id(number)}_{LESSON}{again}.ipynb", "20260930", text[:cut]
+    for number in range(1, ESSAYISTS + 1):
+        text = nbformat.writes(notebook(ESSAY_LESSON, number))
+        yield f"{student_id(number)}_{ESSAY_LESSON}.ipynb", "20260930", text
+    yield f"{STRANGER}_{LESSON}.ipynb", "20260930", nbformat.writes(notebook(LESSON, 0))
+    yield "notes.txt", "20260930", "not a notebook"
+
+
+@dataclass
+class Play:
+    """The term under `folder`, and what each command said. say: told each command as it runs."""
+
+    folder: Path
+    say: Callable[[str], None] = lambda text: None
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def term(self) -> Term:
+        return Term.open(self.folder / "term")
+
+    def run(self, *arguments: object) -> int:
+        """One command; its exit code. What it printed is the last of `said`."""
+        words = [str(argument) for argument in arguments]
+        self.say(f"\n$ autograde {' '.join(words)}")
+        printed = io.StringIO()
+        with redirect_stdout(printed), redirect_stderr(printed):
+            code = main(words)
+        self.said.append(printed.getvalue())
+        self.say(self.said[-1].rstrip())
+        return code
+
+    def begin(self) -> None:
+        """init, and release: the roster has all names that make trouble."""
+        with (self.folder / "roster.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, ROSTER_COLUMNS)
+            writer.writeheader()
+            writer.writerows(roster())
+        self.run("init", self.folder / "term", "--roster", self.folder / "roster.csv")
+        self.run("release", self.folder / "bundle")
+
+    def collect(self) -> int:
+        """From a zip such as an LMS makes."""
+        path = self.folder / "submissions.zip"
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, day, text in submissions():
+                time = (int(day[:4]), int(day[4:6]), int(day[6:]), 12, 0, 0)
+                archive.writestr(zipfile.ZipInfo(name, time), text)
+        return self.run("collect", path, "--course", self.folder / "term")
+
+    def come_late(self) -> None:
+        """A due date, a penalty by the day, and students who missed it by a day and a half."""
+        self.say(f"\n(due {DUE}; {len(LATE)} students are a day and a half late)")
+        config = self.folder / "term" / "nbgrader_config.py"
+        config.write_text(config.read_text("utf-8") + LATE_CONFIG, encoding="utf-8")
+        with self.term.api().gradebook as gradebook:
+            gradebook.update_or_create_assignment(LESSON, duedate=DUE)
+        for number in range(1, STUDENTS):
+            folder = self.term.submission(student_id(number), LESSON).parent
+            day = "2026-10-03 00:00:00" if number in LATE else "2026-09-30 12:00:00"
+            (folder / "timestamp.txt").write_text(f"{day} UTC", encoding="utf-8")
+
+    def grade_with_a_wrong_test(self) -> int:
+        """By a copy of this checkout in which one quiz expects the wrong answer."""
+        wrong = self.folder / "wrong"
+        ignore = shutil.ignore_patterns("__pycache__", ".*")
+        for name in ("autograde", "helpers", "solutions", "notebooks"):
+            shutil.copytree(ROOT / name, wrong / name, ignore=ignore)
+        name, right, error = WRONG_TEST
+        text = (wrong / name).read_text("utf-8")
+        (wrong / name).write_text(text.replace(right, error), encoding="utf-8")
+        command = [sys.executable, "-m", "autograde", "grade", "--course", self.folder / "term"]
+        self.say("\n$ autograde grade   (with an error in the test of q02_dynamics)")
+        done = subprocess.run(
+            command, env=os.environ | {"PYTHONPATH": str(wrong)}, cwd=self.folder,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        self.said.append(done.stdout + done.stderr)
+        self.say(self.said[-1].rstrip())
+        return done.returncode
+
+    def grade_by_hand(self, all_but: int = 0) -> dict[str, float]:
+        """Score the essays that wait, as formgrader does; points by student.
+
+        all_but: so many students are left for later.
+        """
+        points: dict[str, float] = {}
+        with self.term.api().gradebook as gradebook:
+            waiting = gradebook.assignment_submissions(ESSAY_LESSON)
+            waiting = [one for one in waiting if one.needs_manual_grade]
+            waiting.sort(key=lambda one: one.student.id)
+            for one in waiting[: len(waiting) - all_but]:
+                for grade in (g for g in one.notebooks[0].grades if g.needs_manual_grade):
+                    grade.manual_score = 1.5 + len(points) % 4
+                    grade.needs_manual_grade = False
+                    points[one.student.id] = points.get(one.student.id, 0) + grade.manual_score
+            gradebook.db.commit()
+        self.say(f"\n(essays of {len(points)} students scored by hand)")
+        return points
+
+    def export(self, form: str, *options: object) -> list[list[str]]:
+        """The lines of one form of the points."""
+        path = self.folder / f"{form}.csv"
+        self.run("export", "--to", path, "--for", form, *options, "--course", self.folder / "term")
+        with path.open(newline="", encoding="utf-8") as file:
+            return list(csv.reader(file))
+
+
+def play(folder: Path) -> None:
+    """All of it, one step after the other, each said."""
+    one = Play(folder, say=lambda text: print(text, flush=True))
+    course = ("--course", folder / "term")
+    one.begin()
+    one.collect()
+    one.come_late()
+    one.grade_with_a_wrong_test()
+    one.grade_by_hand()
+    one.run("feedback", *course)
+    one.run("grade", "--regrade", *course)
+    one.run("feedback", *course)
+    for form in ("table", "canvas", "moodle"):
+        one.export(form)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or Path(sys.argv[1]).exists():
+        sys.exit("name a folder that is not there yet: python -P -m tests.term DIR")
+    Path(sys.argv[1]).mkdir(parents=True)
+    play(Path(sys.argv[1]).resolve())
