@@ -13,7 +13,7 @@ from helpers.compare import Verdict
 from helpers.report import Report
 
 from .crew import Item, finished
-from .errors import UsageError, is_disk_full
+from .errors import UsageError, did_you_mean, is_disk_full
 from .exercises import LESSONS, exercises
 from .judging import Graded, edition, fingerprint
 from .lessons import known_lesson, lesson_path, setup_modules
@@ -149,7 +149,8 @@ def grade(
 def _wanted(term: Term, lessons: list[str], student: str | None) -> list[tuple[str, str]]:
     pairs = list(term.submissions())
     if student is not None and student not in {name for name, _ in pairs}:
-        raise UsageError(f"{term.root / 'submitted'}: no submission of {student!r}; check the id")
+        near = did_you_mean(student, {name for name, _ in pairs}) or "; check the id"
+        raise UsageError(f"{term.root / 'submitted'}: no submission of {student!r}{near}")
     chosen = [
         (name, lesson)
         for name, lesson in pairs
@@ -268,8 +269,9 @@ def _outputs(verdict: Verdict, sandbox: str) -> list[NotebookNode]:
     # What student code says may hold halves of characters, which no file can.
     shown = {kind: text.encode("utf-8", "replace").decode() for kind, text in texts.items()}
     points = {"text/plain": repr(float(verdict.points))}
+    gist = [line.encode("utf-8", "replace").decode() for line in report.gist()]
     return [
-        new_output("display_data", shown),
+        new_output("display_data", shown, metadata={"status": verdict.status, "gist": gist}),
         new_output("execute_result", points, execution_count=1),
     ]
 

@@ -38,6 +38,11 @@ def configure(config: Config, root: str | Path) -> Config:
         "nbgrader.preprocessors.AssignLatePenalties",
         "nbgrader.preprocessors.CheckCellMetadata",
     ]
+    config.GenerateFeedback.exporter_class = "autograde.feedback.FeedbackPage"
+    config.GenerateFeedback.preprocessors = [
+        "autograde.feedback.Advise",
+        "nbconvert.preprocessors.CSSHTMLHeaderPreprocessor",
+    ]
     config.Rebuild.root = config.Replay.root = str(root)
     return config
 

@@ -1,6 +1,5 @@
 """What a student calls: check, hint, progress, ready."""
 
-import re
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
@@ -13,7 +12,7 @@ from .cases import Case
 from .codec import unpack
 from .compare import Verdict, WrongAnswer, judge
 from .probe import ask
-from .report import STATUS, Report
+from .report import STATUS, Report, is_quiz
 
 ANSWERED = "answered; whether it is right, grading will tell"
 _verdicts: dict[str, Verdict] = {}  # the latest check of each exercise, for `progress`
@@ -67,7 +66,7 @@ def check(name: str, answer: Any) -> None:
     verdict = visible_verdict(name, answer)
     if sys._getframe(1).f_globals.get(name) is answer:  # yours, not a trial of something else
         _verdicts[name] = verdict
-    if _is_quiz(name) and verdict.status == "right":
+    if is_quiz(name) and verdict.status == "right":
         _show(Report(verdict, status=ANSWERED))
     elif verdict.status in ("wrong", "raised"):
         _show(Report(verdict, note=f'Stuck? hint("{name}")'))
@@ -102,7 +101,7 @@ def progress(lesson: str | None = None) -> None:
 
 
 def _count(title: str, names: list[str]) -> str:
-    quizzes = [name for name in names if _is_quiz(name)]
+    quizzes = [name for name in names if is_quiz(name)]
     right = {name for name in names if name in _verdicts and _verdicts[name].status == "right"}
     passed, answered = len(right - set(quizzes)), len(right & set(quizzes))
     exercises = f"{passed} of {len(names) - len(quizzes)} exercises pass"
@@ -113,7 +112,7 @@ def _standing(name: str) -> str:
     found = _verdicts.get(name)
     if found is None:
         return "not checked yet"
-    return ANSWERED if _is_quiz(name) and found.status == "right" else STATUS[found.status]
+    return ANSWERED if is_quiz(name) and found.status == "right" else STATUS[found.status]
 
 
 def ready(*names: str) -> bool:
@@ -140,10 +139,6 @@ def state(name: str, scope: Mapping[str, Any]) -> str:
     with redirect_stdout(StringIO()):  # a function that prints has been heard in its own check
         status = visible_verdict(name, scope[name]).status
     return "" if status == "right" else STATUS[status]
-
-
-def _is_quiz(name: str) -> bool:
-    return bool(re.match(r"q\d\d_", name))
 
 
 def _show(report: Report) -> None:

@@ -1,5 +1,6 @@
 """Say what a check found: as HTML in a notebook, as plain text in a terminal."""
 
+import re
 from html import escape
 
 from .cases import VALUES
@@ -16,10 +17,16 @@ COLOURS = {"right": "#1a7f37", "not written": "#57606a"}
 MOST = 4  # failures shown in full; the others repeat them
 
 
+def is_quiz(name: str) -> bool:
+    """Whether the exercise is a question, answered by a value."""
+    return bool(re.match(r"q\d\d_", name))
+
+
 class Report:
     """A verdict that Jupyter shows as HTML and a terminal as text.
 
-    hidden: cases that the reader cannot see; their numbers stay out, their description does not.
+    hidden: of a grading, on cases that the reader cannot run: it says the points, and keeps what a
+    question's answer should have been to itself.
     note: a last line. status: said in place of the verdict's own.
     """
 
@@ -57,6 +64,13 @@ class Report:
         style = f"border-left:4px solid {colour};padding:.3em .8em"
         return f"<div style='{style}'>{head}{''.join(rows)}</div>"
 
+    def gist(self) -> list[str]:
+        """What is wrong in a line or two: the diagnoses, or why there is nothing to judge."""
+        verdict = self.verdict
+        if verdict.diagnoses or verdict.status not in ("raised", "not answered"):
+            return list(verdict.diagnoses.values())
+        return [failure.got for failure in verdict.failures[:1]]
+
     def _headline(self) -> str:
         verdict = self.verdict
         head = f"{verdict.exercise}: {self.status}"
@@ -90,10 +104,7 @@ class Report:
         if not failure.expected:
             own = [f"in your line: {failure.line}"] if failure.line else []
             return [f"{failure.case}:", failure.got, *own]
-        if self.hidden:
-            return [f"{failure.case}: {failure.what} is wrong"]
-        return [
-            f"{failure.case}, {failure.what}:",
-            f"got       {failure.got}",
-            f"expected  {failure.expected}",
-        ]
+        lines = [f"{failure.case}, {failure.what}:", f"got       {failure.got}"]
+        if self.hidden and is_quiz(self.verdict.exercise):
+            return lines
+        return [*lines, f"expected  {failure.expected}"]

@@ -1,0 +1,105 @@
+"""The page that goes back to a student, made by nbgrader's own converter from a template of ours.
+
+It holds what the student wrote, what was found and what to do next, and of grade cells only the
+outputs: their source, where a hidden test may stand, is never written.
+"""
+
+from importlib import resources as package
+from pathlib import Path
+from typing import Any
+
+from nbconvert.exporters import HTMLExporter
+from nbformat import NotebookNode
+from nbgrader import utils
+from nbgrader.preprocessors import GetGrades
+from traitlets.config import Config
+
+from helpers.report import is_quiz
+
+from .exercises import exercises
+from .rebuild import grade_id
+
+TEMPLATES = Path(str(package.files(__package__) / "templates"))
+WAITS = ("…", "waits for your instructor", "soft")
+# The mark, the words and the style, so that nothing is told by colour alone.
+FULL, PART, NONE = (
+    ("✓", "full points", "full"), ("◐", "part of the points", "part"), ("✗", "no points yet", "none"),
+)  # fmt: skip
+STATUS = {"not written": "not written yet", "not answered": "no answer arrived"}
+
+
+class FeedbackPage(HTMLExporter):
+    """nbconvert's HTML, in the template `templates/feedback_page`."""
+
+    @property
+    def default_config(self) -> Config:
+        # In a section of its own, as nbgrader sets HTMLExporter's after it has read all settings.
+        mine = {"template_name": "feedback_page", "extra_template_basedirs": [str(TEMPLATES)]}
+        config = Config({"FeedbackPage": mine})
+        config.merge(super().default_config)
+        return config
+
+
+class Advise(GetGrades):
+    """In place of nbgrader's GetGrades: the grades, and what they say to the student."""
+
+    def preprocess(
+        self, nb: NotebookNode, resources: dict[str, Any]
+    ) -> tuple[NotebookNode, dict[str, Any]]:
+        nb, resources = super().preprocess(nb, resources)
+        known = resources["nbgrader"]
+        sources = {grade_id(cell): cell for cell in nb.cells if utils.is_solution(cell)}
+        items = [_item(known["assignment"], c, sources) for c in nb.cells if utils.is_grade(c)]
+        resources["feedback"] = {
+            "lesson": known["assignment"],
+            "score": known["score"],
+            "most": known["max_score"],
+            "late": known["late_penalty"],
+            "entries": items,
+            "todo": [i for i in items if not i["waits"] and i["score"] < i["most"]],
+            "own": [cell.source for cell in nb.cells if _is_added(cell)],
+            "style": (TEMPLATES / "style.css").read_text(encoding="utf-8"),
+        }
+        return nb, resources
+
+    def _get_score(self, cell: NotebookNode, resources: dict[str, Any]) -> None:
+        super()._get_score(cell, resources)
+        if utils.is_solution(cell):  # an essay; the rest is graded by program
+            names = (self.notebook_id, self.assignment_id, self.student_id)
+            grade = self.gradebook.find_grade(grade_id(cell), *names)
+            cell.metadata.nbgrader["waits"] = (
+                grade.needs_manual_grade and grade.manual_score is None
+            )
+
+
+def _is_added(cell: NotebookNode) -> bool:
+    """Whether the student made this cell; those of the lesson have a mark or a tag."""
+    mark = cell.metadata.get("nbgrader") or cell.metadata.get("tags")
+    return cell.cell_type == "code" and not mark and bool(cell.source.strip())
+
+
+def _item(lesson: str, cell: NotebookNode, sources: dict[str, NotebookNode]) -> dict[str, Any]:
+    """What the page says of one grade cell, or of an essay, which is graded where it stands."""
+    mark = cell.metadata.nbgrader
+    name = grade_id(cell).removeprefix("test_")
+    answer = sources.get(name)
+    outputs = [o for o in cell.get("outputs", []) if o.output_type == "display_data"]
+    found = outputs[0].metadata if outputs else {}
+    waits, lacks = bool(mark.get("waits")), mark["score"] < mark["points"]
+    symbol, says, shade = WAITS if waits else FULL if not lacks else PART if mark["score"] else NONE
+    described = exercises(lesson).get(name)
+    return {
+        "name": name,
+        "kind": "essay" if answer is cell else "question" if is_quiz(name) else "exercise",
+        "score": mark["score"],
+        "most": mark["points"],
+        "waits": waits,
+        "mark": symbol,
+        "says": STATUS.get(found.get("status"), says),
+        "shade": shade,
+        "gist": found.get("gist", []),
+        "hint": described.hints[0] if described and lacks else "",
+        "reports": [o.data["text/html"] for o in outputs if "text/html" in o.data],
+        "comment": answer.metadata.nbgrader.get("comment") if answer else "",
+        "source": answer.source if answer else "",
+    }
