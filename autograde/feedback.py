@@ -22,9 +22,9 @@ from .rebuild import grade_id
 TEMPLATES = Path(str(package.files(__package__) / "templates"))
 WAITS = ("…", "waits for your instructor", "soft")
 # The mark, the words and the style, so that nothing is told by colour alone.
-FULL, PART, NONE = (
-    ("✓", "full points", "full"), ("◐", "part of the points", "part"), ("✗", "no points yet", "none"),
-)  # fmt: skip
+FULL = ("✓", "full points", "full")
+PART = ("◐", "part of the points", "part")
+NONE = ("✗", "no points yet", "none")
 STATUS = {"not written": "not written yet", "not answered": "no answer arrived"}
 
 

@@ -132,13 +132,15 @@ def grade(
     wanted = _wanted(term, [known_lesson(name) for name in lessons], student)
     how = how_of(sorted({lesson for _, lesson in wanted}), mode, device)
     with term.store() as store, Recorder(term) as recorder:
-        items = _items(term, store, wanted, how, regrade)
+        items, failed_before = _items(term, store, wanted, how, regrade), store.failed()
         for item in progress(finished(items, workers, scheduler), len(wanted)):
             _keep(store, item, outcome)
             if item.held.get("state") == "skipped":
                 outcome.skipped.append(item.name)
             elif not item.problem and record:
                 item.problem = _record(store, recorder, item)
+            if item.problem != failed_before.get(item.name, ""):
+                store.keep_failed(item.name, item.problem)
             if item.problem:
                 outcome.failed.append(f"{item.name}: {item.problem}")
             elif item.held.get("state") != "skipped":

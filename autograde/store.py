@@ -6,6 +6,7 @@ One SQLite file, written in whole steps, so that a run that is killed anywhere c
 import json
 import sqlite3
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 
 from .judging import Graded
@@ -16,6 +17,7 @@ create table if not exists answers (program text primary key, packed blob not nu
 create table if not exists recorded (
     name text primary key, source text not null, key text not null
 );
+create table if not exists failed (name text primary key, reason text not null);
 """
 
 
@@ -23,7 +25,8 @@ class Store:
     """The file at `path`, made when it is not there; a context manager.
 
     A verdict is keyed by program and edition, answers by program. "recorded" says which bytes of
-    a student's file, under which verdict, stand in the gradebook.
+    a student's file, under which verdict, stand in the gradebook. "failed" says why the latest try
+    to grade a file came to nothing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -63,6 +66,15 @@ class Store:
         """ "student/lesson": key of the verdict, of all that stands in the gradebook."""
         return dict(self._database.execute("select name, key from recorded"))
 
+    def verdicts(self) -> Iterator[tuple[str, dict]]:
+        """ "student/lesson" and its verdict as `Graded.plain`, of all that stands in the gradebook.
+
+        In one pass: a large class has more of them than fit in memory.
+        """
+        query = "select name, graded from recorded join verdict on verdict.key = recorded.key"
+        for name, graded in self._database.execute(query):
+            yield name, json.loads(graded)
+
     def recorded_source(self, name: str) -> str | None:
         """The mark of the file that the gradebook's entry was made from."""
         found = self._one("select source from recorded where name = ?", name)
@@ -74,3 +86,17 @@ class Store:
             self._database.execute(
                 "insert or replace into recorded values (?, ?, ?)", (name, source, key)
             )
+
+    def failed(self) -> dict[str, str]:
+        """ "student/lesson": why it could not be graded."""
+        return dict(self._database.execute("select name, reason from failed"))
+
+    def keep_failed(self, name: str, reason: str) -> None:
+        """Say why "student/lesson" could not be graded; nothing, once it is."""
+        with self._database:
+            if reason:
+                self._database.execute(
+                    "insert or replace into failed values (?, ?)", (name, reason)
+                )
+            else:
+                self._database.execute("delete from failed where name = ?", (name,))
