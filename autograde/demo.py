@@ -8,6 +8,7 @@ from . import sample
 from .collecting import collect
 from .errors import UsageError
 from .exporting import export, grades, table
+from .files import require_place
 from .grading import grade
 from .releasing import release
 from .returning import feedback
@@ -22,7 +23,9 @@ def demo(folder: Path, progress: Callable[[Iterable, int], Iterable]) -> None:
     A folder that an earlier demo made is made anew. Raises UsageError for any other that is not
     empty.
     """
-    if folder.exists() and any(folder.iterdir()) and not (folder / MARK).exists():
+    require_place(folder)
+    ours = (folder / MARK).exists()
+    if folder.exists() and not ours and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder}: not empty and not an earlier demo; name another folder")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

@@ -1,10 +1,20 @@
 """What goes wrong in a way that a person can mend."""
 
 import errno
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 class UsageError(Exception):
     """One line: the file or the argument, what is wrong with it, and what to do."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """In brackets, what is closest to `name`; nothing where nothing is."""
+    known = list(known)
+    near = [one for one in known if name and name.casefold() in one.casefold()]
+    near += get_close_matches(name, known, 1)
+    return f" (did you mean {near[0]}?)" if near else ""
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -15,6 +15,13 @@ def require_target(target: Path, suffix: str) -> None:
         raise UsageError(f"{target.parent}: no such folder; make it, or name another file")
 
 
+def require_place(folder: Path) -> None:
+    """Raise UsageError for a folder that cannot be made, as it would lie in a file."""
+    above = next(path for path in folder.absolute().parents if path.exists())
+    if not above.is_dir():
+        raise UsageError(f"{above}: is a file; name a folder that does not lie in it")
+
+
 def write_whole(target: Path, data: bytes) -> Path:
     """Write a file by way of a partial one. Raises UsageError when it cannot be written there."""
     partial = target.with_name(target.name + ".partial")

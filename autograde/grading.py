@@ -151,8 +151,9 @@ def grade(
 def _wanted(term: Term, lessons: list[str], student: str | None) -> list[tuple[str, str]]:
     pairs = list(term.submissions())
     if student is not None and student not in {name for name, _ in pairs}:
-        near = did_you_mean(student, {name for name, _ in pairs}) or "; check the id"
-        raise UsageError(f"{term.root / 'submitted'}: no submission of {student!r}{near}")
+        near = did_you_mean(student, sorted({name for name, _ in pairs}))
+        folder = term.root / "submitted"
+        raise UsageError(f"{folder}: no submission of {student!r}{near}; check the id")
     chosen = [
         (name, lesson)
         for name, lesson in pairs

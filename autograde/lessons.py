@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jupytext
 
-from .errors import UsageError
+from .errors import UsageError, did_you_mean
 from .exercises import LESSONS, exercises
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,7 +41,8 @@ def known_lesson(name: str) -> str:
     """
     found = [lesson for lesson in LESSONS if lesson.startswith(name)]
     if len(found) != 1:
-        raise UsageError(f"no lesson {name!r}: give one of {', '.join(LESSONS)}")
+        near = did_you_mean(name, LESSONS)
+        raise UsageError(f"no lesson {name!r}{near}; give one of {', '.join(LESSONS)}")
     return found[0]
 
 

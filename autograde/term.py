@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from .build import run_api
 from .errors import UsageError
 from .exercises import LESSONS
+from .files import require_place
 from .lessons import NOTEBOOKS, SOLUTIONS, lesson_path
 from .store import Store
 
@@ -110,7 +111,14 @@ class Term:
         from nbgrader.apps import NbGraderAPI
         from traitlets.config import PyFileConfigLoader
 
-        config = PyFileConfigLoader("nbgrader_config.py", path=str(self.root)).load_config()
+        try:
+            config = PyFileConfigLoader("nbgrader_config.py", path=str(self.root)).load_config()
+        except Exception as error:  # it is Python that an instructor edits
+            path = self.root / "nbgrader_config.py"
+            raise UsageError(
+                f"{path}: cannot be run ({type(error).__name__}: {error}); mend it, or remove it "
+                f"and run: autograde init {self.root}"
+            ) from None
         config.Application.log_level = 40  # our own lines say what matters
         return NbGraderAPI(config=config)
 
@@ -157,8 +165,11 @@ def read_roster(path: Path) -> list[dict[str, str]]:
             if reader.fieldnames is None or set(ROSTER_COLUMNS) - set(reader.fieldnames):
                 raise UsageError(f"{path}: its first line must be {','.join(ROSTER_COLUMNS)}")
             rows = [{c: (row[c] or "").strip() for c in ROSTER_COLUMNS} for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path}: cannot be read as CSV ({error}); check the file") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: cannot be read as CSV; save it as CSV in UTF-8") from None
+    except (OSError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path}: cannot be read as CSV ({reason}); check the file") from None
     seen: set[str] = set()
     for line, row in enumerate(rows, start=2):
         if not STUDENT_ID.match(row["id"]) or row["id"] in seen:
@@ -174,6 +185,7 @@ def init(folder: str | Path, roster: str | Path | None = None) -> Term:
     Raises UsageError, with nothing written, when the folder holds something else.
     """
     root = Path(folder).resolve()
+    require_place(root)
     students = read_roster(Path(roster)) if roster else None
     ours = (root / ".autograde").is_dir()
     if root.exists() and not ours and (not root.is_dir() or any(root.iterdir())):

@@ -5,6 +5,7 @@ import sqlite3
 
 import pytest
 
+from autograde import cli
 from autograde.cli import main
 from autograde.doctor import findings
 from autograde.exercises import LESSONS, exercises
@@ -74,47 +75,121 @@ def test_a_folder_that_holds_something_else(tmp_path, capsys):
     assert [path.name for path in tmp_path.iterdir()] == ["gradebook.db"]
 
 
-COURSE_COMMANDS = [
-    ("grade",),
-    ("feedback",),
-    ("export", "--to", "grades.csv"),
-    ("collect", "."),
+# What goes wrong, by what is typed, in a folder that `places` laid out; what the line must say.
+# {x} stands for that folder, which every path must be named in.
+NO_TERM, LONG = "not a term folder; name one with --course", "x" * 300
+BAD = [
+    ("init {x}/file", "not empty and not a term folder"),
+    ("init {x}/full", "not empty and not a term folder"),
+    ("init {x}/file/term", "file: is a file; name a folder"),
+    ("init {x}/new --roster {x}/none.csv", "none.csv: cannot be read as CSV (No such file"),
+    ("init {x}/new --roster {x}/empty", "empty: cannot be read as CSV (Is a directory)"),
+    ("init {x}/new --roster {x}/latin.csv", "latin.csv: cannot be read as CSV; save it as CSV in"),
+    ("init {x}/new --roster {x}/other.csv", "other.csv: its first line must be id,first_name"),
+    ("release {x}/file", "file: not empty; name an empty or a new folder"),
+    ("release {x}/full", "full: not empty; name an empty or a new folder"),
+    ("release {x}/file/bundle", "file: is a file; name a folder"),
+    ("grade --course {x}/none", NO_TERM),
+    ("grade --course {x}/file", NO_TERM),
+    ("grade --course {x}/full", NO_TERM),
+    ("grade 99_nothing --course {term}", "no lesson '99_nothing'; give one of 00_start_here"),
+    ("grade 0 --course {term}", "no lesson '0'"),
+    ("grade 02_divergense --course {term}", "(did you mean 02_divergence?)"),
+    ("grade divergence --course {term}", "(did you mean 02_divergence?)"),
+    ("grade --student nobody --course {term}", "no submission of 'nobody'; check the id"),
+    ("grade --course {term}", "nothing to grade; run: autograde collect"),
+    ("collect {x}/full --course {x}/none", NO_TERM),
+    ("collect {x}/full --course {x}/file", NO_TERM),
+    ("collect {x}/none --course {term}", "none: no such file or folder"),
+    ("feedback --course {x}/none", NO_TERM),
+    ("feedback --course {x}/file", NO_TERM),
+    ("feedback --course {term}", "nothing is graded yet; run: autograde grade"),
+    ("export --to {x}/g.csv --course {x}/none", NO_TERM),
+    ("export --to {x}/g.csv --course {x}/file", NO_TERM),
+    ("export --to {x}/none/g.csv --course {term}", "none: no such folder; make it"),
+    ("export --to {x}/file/g.csv --course {term}", "file: no such folder; make it"),
+    ("export --to {x}/g.xlsx --course {term}", "g.xlsx: is written as .csv"),
+    ("export --to {x}/dir.csv --course {term}", "dir.csv: is a folder; name a file in it"),
+    ("export --to {x}/" + LONG + ".csv --course {term}", "File name too long"),
+    ("export --to {x}/g.csv --for canvas --course {term}", "nothing is graded yet"),
+    ("export --to {x}/g.csv --for blackboard --course {term}", "'blackboard' (choose from"),
+    ("export --to {x}/g.csv --fill {x}/other.csv --course {term}", "add --for canvas"),
+    ("export --course {term}", "required: --to; see: autograde export --help"),
+    ("check {x}/none.ipynb", "none.ipynb: no such file; check the path"),
+    ("check {x}/full", "full: cannot be read (Is a directory)"),
+    ("check {x}/latin.csv", "latin.csv: cannot be read (not UTF-8 text)"),
+    ("check {x}/other.csv", "other.csv: not a notebook"),
+    ("gradescope 99 --to {x}/a.zip", "no lesson '99'"),
+    ("gradescope 01_policy --to {x}/a.tar", "a.tar: is written as .zip"),
+    ("gradescope 01 --to {x}/none/a.zip", "none: no such folder; make it"),
+    ("gradescope policy_update --to {x}/a.zip", "(did you mean 01_policy_updates?)"),
+    ("demo {x}/file", "file: not empty and not an earlier demo"),
+    ("demo {x}/full", "full: not empty and not an earlier demo"),
+    ("demo {x}/file/demo", "file: is a file; name a folder"),
+    ("build notebooks", "unrecognized arguments: notebooks"),
+    ("doctor now", "unrecognized arguments: now"),
+    ("grade --workers 0 --course {term}", "'0' is not a number from 1 up"),
+    ("grade --workers x --course {term}", "'x' is not a number from 1 up"),
+    ("grade --sandbox open --course {term}", "'open' (choose from"),
+    ("grades", "'grades' (choose from"),
+    ("", "required: COMMAND; see: autograde --help"),
 ]
 
 
-@pytest.mark.parametrize("command", COURSE_COMMANDS)
-def test_a_course_that_is_none(tmp_path, capsys, command):
-    code, _, errors = run(capsys, *command, "--course", tmp_path)
-    assert (code, len(errors)) == (2, 1)
-    assert "not a term folder" in errors[0]
-    assert "autograde init" in errors[0]
-    assert list(tmp_path.iterdir()) == []
+@pytest.fixture
+def places(tmp_path):
+    """Files and folders that are not what they are named as."""
+    (tmp_path / "file").write_text("text")
+    for folder in ("empty", "full", "dir.csv"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "full" / "notes.txt").write_text("text")
+    (tmp_path / "latin.csv").write_bytes(
+        "id,first_name,last_name,email\nåsa,,,\n".encode("latin-1")
+    )
+    (tmp_path / "other.csv").write_text("name,mail\nana,x\n")
+    return tmp_path
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (("grade", "99_nothing"), "no lesson '99_nothing'"),
-        (("grade", "0"), "no lesson '0'"),
-        (("grade", "--student", "nobody"), "no submission of 'nobody'"),
-        (("grade",), "nothing to grade; run: autograde collect"),
-        (("feedback",), "nothing is graded yet; run: autograde grade"),
-        (("export", "--to", "/no/such/folder/x.csv"), "cannot be written"),
-        (("collect", "/no/such/download"), "no such file or folder"),
-    ],
-)
-def test_arguments_that_name_nothing(term_folder, capsys, arguments, says):
-    code, _, errors = run(capsys, *arguments, "--course", term_folder)
-    assert (code, len(errors)) == (2, 1)
+def everything(*folders):
+    paths = (path for f in folders for path in f.rglob("*") if path.name != "state.db")
+    return {path: path.is_file() and path.read_bytes() for path in paths}
+
+
+@pytest.mark.parametrize(("typed", "says"), BAD, ids=[typed[:60] or "nothing" for typed, _ in BAD])
+def test_what_is_typed_wrong_gets_one_line_and_leaves_no_trace(
+    places, term_folder, capsys, typed, says
+):
+    before = everything(places, term_folder)
+    words = typed.format(x=places, term=term_folder).split()
+    code, printed, errors = run(capsys, *words)
+    assert (code, printed, len(errors)) == (2, "", 1)
     assert says in errors[0]
+    assert errors[0].startswith("autograde: ")
+    assert everything(places, term_folder) == before
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [(), ("nothing",), ("grade", "--workers", "0"), ("grade", "--workers", "x"), ("export",)],
-)
-def test_arguments_of_the_wrong_form(capsys, arguments):
-    assert run(capsys, *arguments)[0] == 2
+def test_every_command_is_typed_wrong_above():
+    commands = next(a for a in cli._parser()._actions if a.dest == "==SUPPRESS==" or a.choices)
+    assert set(commands.choices) <= {typed.partition(" ")[0] for typed, _ in BAD}
+
+
+def test_a_reader_that_has_gone_is_no_error(monkeypatch, capsys):
+    def gone(options):
+        raise BrokenPipeError
+
+    monkeypatch.setattr(cli, "_doctor", gone)
+    monkeypatch.setattr(cli.os, "dup2", lambda *_: None)
+    monkeypatch.setattr(cli.sys.stdout, "fileno", lambda: 1, raising=False)
+    assert run(capsys, "doctor") == (0, "", [])
+
+
+def test_settings_that_cannot_be_run(tmp_path, capsys):
+    init(tmp_path / "term")
+    with (tmp_path / "term" / "nbgrader_config.py").open("a") as file:
+        file.write("c.AssignLatePenalties.plugin_class = Missing\n")
+    code, _, errors = run(capsys, "grade", "--course", tmp_path / "term")
+    assert (code, len(errors)) == (2, 1)
+    assert "nbgrader_config.py: cannot be run (NameError" in errors[0]
 
 
 def test_a_gradebook_that_is_gone(tmp_path, capsys):
