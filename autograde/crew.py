@@ -66,8 +66,11 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
     """A client of the scheduler at that address, or of a cluster of this machine, ended after."""
     import logging
 
+    import dask
     from distributed import Client, LocalCluster
 
+    # What Dask would tell of the last thousand steps holds the submissions that they were about.
+    dask.config.set({"distributed.admin.low-level-log-length": 100})
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # our own lines say what matters
     if scheduler is None:
         with (
