@@ -79,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
         "--partial", action="store_true",
         help="for Canvas and Moodle: also scores whose essays are not graded by hand yet",
     )  # fmt: skip
-    for made in (collect, grade, feedback, export):
+    report = command("report", _report, "write what the class did as one HTML page, for you")
+    report.add_argument("--to", metavar="FILE.html", type=Path, required=True)
+    for made in (collect, grade, feedback, export, report):
         made.add_argument("--course", metavar="DIR", default=".", help="the term folder")
     check = command("check", _check, "grade one file, with no gradebook")
     check.add_argument("file", metavar="FILE.ipynb", type=Path)
@@ -190,6 +192,14 @@ def _feedback(options: argparse.Namespace) -> int:
         print(f"autograde: {line}", file=sys.stderr)
     print(f"{len(pages)} pages in {Path(options.course) / 'feedback'}")
     return 1 if failed else 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from .reporting import report
+    from .term import Term
+
+    print(report(Term.open(options.course), options.to))
+    return 0
 
 
 def _export(options: argparse.Namespace) -> int:

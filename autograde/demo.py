@@ -11,6 +11,7 @@ from .exporting import export, grades, table
 from .files import require_place
 from .grading import grade
 from .releasing import release
+from .reporting import report
 from .returning import feedback
 from .term import init
 
@@ -32,23 +33,25 @@ def demo(folder: Path, progress: Callable[[Iterable, int], Iterable]) -> None:
     (folder / MARK).touch()
     print("A sample class: wrong answers by name, a perfect, an untouched and a broken notebook")
     downloads = sample.write(folder / "class")
-    print("1 of 6  init: a term folder with its roster")
+    print("1 of 7  init: a term folder with its roster")
     term = init(folder / "term", folder / "class" / "roster.csv")
-    print("2 of 6  release: what students get")
+    print("2 of 7  release: what students get")
     bundle = release(folder / "bundle")
-    print("3 of 6  collect: what came back")
+    print("3 of 7  collect: what came back")
     collected = collect(downloads, term)
     print(f"        {len(collected.placed)} notebooks placed, {len(collected.unplaced)} not")
-    print("4 of 6  grade: each in a sandbox of its own; about 0.5 s each")
+    print("4 of 7  grade: each in a sandbox of its own; about 0.5 s each")
     outcome = grade(term, workers=2, progress=progress)
-    print("5 of 6  feedback: a page for each; about 0.5 s each")
+    print("5 of 7  feedback: a page for each; about 0.5 s each")
     pages, failed = feedback(term, progress)
-    print("6 of 6  export: the points as CSV")
+    print("6 of 7  export: the points as CSV")
     points = export(term, folder / "grades.csv").path
+    print("7 of 7  report: the class on one page, for you")
+    overview = report(term, folder / "report.html")
     print()
     print(table(grades(term)))
     print()
     for line in (*collected.unplaced, *outcome.failed, *failed):
         print(f"not graded: {line.replace(str(term.root) + '/', '')}")
     print(f"\nstudent bundle  {bundle}\nterm folder     {term.root}\npoints          {points}")
-    print(f"feedback        {len(pages)} pages, such as {pages[0]}")
+    print(f"feedback        {len(pages)} pages, such as {pages[0]}\nreport          {overview}")
