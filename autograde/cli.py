@@ -51,6 +51,11 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("--roster", metavar="FILE.csv", type=Path, help="the students")
     release = command("release", _release, "write the student bundle into a folder")
     release.add_argument("folder", metavar="DIR", type=Path)
+    release.add_argument(
+        "--colab", metavar="WHERE", default="",
+        help="where Google Colab will find the bundle: the GitHub repository that you push it to, "
+        "or the URL, or the path on Colab, of a zip of it",
+    )  # fmt: skip
     collect = command("collect", _collect, "put what was handed in into submitted/")
     collect.add_argument("downloads", metavar="DOWNLOADS", type=Path, help="zip, folder, file")
     grade = command("grade", _grade, "run, judge and record")
@@ -142,7 +147,7 @@ def _init(options: argparse.Namespace) -> int:
 def _release(options: argparse.Namespace) -> int:
     from .releasing import release
 
-    print(release(options.folder))
+    print(release(options.folder, options.colab))
     return 0
 
 
@@ -153,7 +158,10 @@ def _collect(options: argparse.Namespace) -> int:
     result = collect(options.downloads, Term.open(options.course))
     for line in (*result.notes, *result.unplaced):
         print(f"autograde: {line}", file=sys.stderr)
-    print(f"{len(result.placed)} placed, {len(result.unplaced)} not placed")
+    print(
+        f"{len(result.placed)} placed, {len(result.unplaced)} not placed; "
+        f"the hand-in time is known of {result.timed}"
+    )
     return 1 if result.unplaced else 0
 
 

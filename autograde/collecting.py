@@ -1,149 +1,202 @@
 """Put what students handed in where nbgrader looks for it."""
 
-import re
-import zipfile
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from .errors import UsageError
+from .exercises import LESSONS
 from .grading import recognise
-from .rebuild import MOST_BYTES, parse_notebook
-from .term import STUDENT_ID, Term
+from .matching import Roster, attempt_of, platform_of
+from .rebuild import parse_notebook
+from .term import Term
+from .unpacking import BAD_ZIP, Found, Search, shown
 
-COPY = re.compile(r"^(copy of |copie de |kopie von )+|[ _]*\(\d+\)$|[ _-]copy\d*$", re.IGNORECASE)
-SHOWN = 200  # characters of a file's name in a message
-
-
-@dataclass(frozen=True)
-class Found:
-    """A file that was handed in: its path below the downloads, its bytes, and its time."""
-
-    path: PurePosixPath
-    data: bytes
-    time: tuple
+AT_ONCE = timedelta(minutes=10)  # files whose times differ by less were packed, or saved, together
+CLOCKS = timedelta(hours=1)  # by how much clocks may differ
+TIMESTAMP = "timestamp.txt"  # nbgrader's, for late penalties
+UNKNOWN = datetime(1, 1, 1, tzinfo=UTC)
 
 
 @dataclass
 class Collected:
-    """placed: student/lesson of what went into submitted/. notes, unplaced: lines to read."""
+    """placed: student/lesson of what was found for submitted/. notes, unplaced: lines to read.
 
-    placed: list[str]
-    notes: list[str]
-    unplaced: list[str]
+    timed: how many of those placed have a hand-in time.
+    """
+
+    placed: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    unplaced: list[str] = field(default_factory=list)
+    timed: int = 0
+
+
+@dataclass(frozen=True)
+class Try:
+    """A notebook whose student and lesson are known.
+
+    handed_in: the platform's time, which alone counts for lateness. batch: when the last of what it
+    came with was packed or saved. packed: the student's own word of when it was packed, which can
+    order a student's tries and no more.
+    """
+
+    student: str
+    lesson: str
+    found: Found
+    handed_in: datetime | None
+    batch: datetime | None
+    packed: datetime | None
+
+    @property
+    def order(self) -> tuple:
+        """The greatest of a student's tries is the one that counts."""
+        when = self.handed_in or self.batch or UNKNOWN
+        attempt = attempt_of(self.found.name) or attempt_of(self.found.path)
+        time = self.found.time or UNKNOWN
+        return when, self.packed or UNKNOWN, attempt, time, str(self.found)
 
 
 def collect(downloads: Path, term: Term) -> Collected:
     """Place every notebook found in a zip, a folder or a single file; the latest of several wins.
 
-    The student is named by a folder (`ana/02_divergence.ipynb`) or in the file's name
-    (`ana_02_divergence.ipynb`). Raises UsageError when `downloads` is nothing that can be opened.
+    Whose a file is, see `Roster.student`. Canvas and Moodle stamp what they return with the time of
+    the download: where all files of one zip, or of the folder, bear about one time, it is nobody's
+    hand-in time, and nobody counts as late for it, but for whom Canvas marks LATE. A student's
+    manifest is their own word: it orders their tries where nothing better is known, and no more.
+    Raises UsageError when `downloads` is nothing that can be opened.
     """
-    roster = {row["id"] for row in term.roster()}
-    result = Collected([], [], [])
-    latest: dict[tuple[str, str], Found] = {}
-    for found in sorted(_files(downloads, result), key=lambda found: (found.time, found.path)):
-        try:
-            lesson = _lesson(found)
-            student = _student(found.path, lesson, roster)
-        except UsageError as error:
-            result.unplaced.append(str(error))
-            continue
-        if (student, lesson) in latest:
-            result.notes.append(f"{found.path}: a later try of {student}; it replaces the earlier")
-        latest[student, lesson] = found
-    for (student, lesson), found in sorted(latest.items()):
-        _place(term.submission(student, lesson), found.data)
-        result.placed.append(f"{student}/{lesson}")
-        if roster and student not in roster:
-            result.notes.append(f"{found.path}: {student} is not on the roster; kept all the same")
+    roster, result = Roster(term.roster()), Collected()
+    search = Search(roster.owns)
+    everything = list(search.files(downloads))
+    spread = _spread(everything)
+    latest: dict[tuple[str, str], Try] = {}
+    tries = [one for found in everything if (one := _try(found, spread, roster, result))]
+    for one in sorted(tries, key=lambda one: one.order):
+        if (one.student, one.lesson) in latest:
+            result.notes.append(
+                f"{one.found}: a later try of {one.student}; it replaces the earlier"
+            )
+        latest[one.student, one.lesson] = one
+    for _, one in sorted(latest.items()):
+        _place(one, term, roster, result)
+    result.unplaced += search.refused
     return result
 
 
-def _place(target: Path, data: bytes) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_suffix(".partial")
-    partial.write_bytes(data)
-    partial.replace(target)
+def _spread(everything: Iterable[Found]) -> dict[str, tuple[datetime, bool]]:
+    """The latest time in each batch, and whether its files came one by one."""
+    times: dict[str, list[datetime]] = {}
+    for found in everything:
+        if found.time and found.time <= datetime.now(UTC) + CLOCKS:
+            times.setdefault(found.batch, []).append(found.time)
+    return {batch: (max(some), max(some) - min(some) > AT_ONCE) for batch, some in times.items()}
 
 
-def _files(downloads: Path, result: Collected) -> Iterator[Found]:
-    if downloads.is_dir():
-        for path in sorted(downloads.rglob("*")):
-            if path.is_file() and not path.is_symlink():
-                yield from _file(path, PurePosixPath(path.relative_to(downloads)), result)
-    elif downloads.is_file():
-        yield from _file(downloads, PurePosixPath(downloads.name), result)
-    else:
-        raise UsageError(f"{downloads}: no such file or folder; name what you downloaded")
-
-
-def _file(path: Path, name: PurePosixPath, result: Collected) -> Iterator[Found]:
-    if path.suffix == ".zip":
-        yield from _zipped(path, result)
-    elif path.suffix == ".ipynb" and path.stat().st_size <= MOST_BYTES:
-        yield Found(name, path.read_bytes(), (path.stat().st_mtime,))
-    else:
-        result.unplaced.append(f"{name}: {_unfit(path.suffix)}")
-
-
-def _zipped(path: Path, result: Collected) -> Iterator[Found]:
-    """The notebooks in a zip. Nothing is unpacked under a name that the zip chose."""
+def _try(
+    found: Found, spread: dict[str, tuple[datetime, bool]], roster: Roster, result: Collected
+) -> Try | None:
     try:
-        with zipfile.ZipFile(path) as archive:
-            for entry in archive.infolist():
-                name = PurePosixPath(entry.filename)
-                if entry.is_dir() or name.name.startswith(".") or "__MACOSX" in name.parts:
-                    continue
-                if name.suffix == ".ipynb" and entry.file_size <= MOST_BYTES:
-                    with archive.open(entry) as stream:  # no more than it says, whatever it holds
-                        yield Found(name, stream.read(MOST_BYTES), entry.date_time)
-                else:
-                    result.unplaced.append(f"{path.name}: {name}: {_unfit(name.suffix)}")
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
-        result.unplaced.append(f"{path}: not a readable zip ({error}); download it again")
+        lesson = _lesson(found)
+        student = roster.student(found.path, lesson)
+    except UsageError as error:
+        result.unplaced.append(str(error))
+        return None
+    newest, one_by_one = spread.get(found.batch, (None, False))
+    time = found.time if newest and found.time and found.time <= newest else None
+    platform = platform_of(found.path)
+    late = platform is not None and platform.late
+    if late:
+        result.notes.append(
+            f"{found}: marked LATE by Canvas, which gives the download's time for it"
+        )
+    handed_in = time if one_by_one or late else None
+    packed = _packed(found, result) if found.manifest else None
+    return Try(student, lesson, found, handed_in, newest, packed)
 
 
-def _unfit(suffix: str) -> str:
-    if suffix == ".ipynb":
-        return f"larger than {MOST_BYTES >> 20} MiB; ask for it without outputs"
-    return "not a notebook; left where it is"
+def _packed(found: Found, result: Collected) -> datetime | None:
+    """The time in a manifest that belongs to the notebook beside it, if it can be true."""
+    try:
+        told = json.loads(found.manifest or b"")
+        if told["sha256"] != hashlib.sha256(found.read()).hexdigest():
+            result.notes.append(f"{found}: changed after it was packed; its manifest is not used")
+            return None
+        time = datetime.fromisoformat(told["time"])
+        time = time.astimezone(UTC)
+    except (*BAD_ZIP, TypeError, KeyError, RecursionError):
+        result.notes.append(f"{found}: its manifest cannot be read, and is not used")
+        return None
+    if time > datetime.now(UTC) + CLOCKS:
+        result.notes.append(f"{found}: its manifest is of a time to come, and is not used")
+        return None
+    return time
 
 
 def _lesson(found: Found) -> str:
-    name = Path(str(found.path)[-SHOWN:])
-    try:
-        text = found.data.decode("utf-8")
-    except UnicodeDecodeError:
-        raise UsageError(f"{name}: not UTF-8 text; ask for the .ipynb file") from None
-    try:
-        return recognise(name, parse_notebook(text, name))
-    except UsageError:
-        # A broken file is still somebody's submission: grading will say what is wrong with it.
-        from .exercises import LESSONS
-
+    """By the notebook's name, or its zip's, then by what is in it. Raises UsageError if by none."""
+    for path in (found.name, found.path):
         for lesson in LESSONS:
-            if lesson in name.stem:
+            if lesson in path.stem:
                 return lesson
-        raise
+    name = Path(str(found))
+    try:
+        return recognise(name, parse_notebook(found.read().decode("utf-8"), name))
+    except (*BAD_ZIP, UsageError) as error:
+        # A broken file is still somebody's submission: grading will say what is wrong with it.
+        for lesson in LESSONS:
+            if lesson in found.path.parts:
+                return lesson
+        if isinstance(error, UsageError):
+            raise
+        reason = "not UTF-8 text" if isinstance(error, UnicodeDecodeError) else shown(error)
+        raise UsageError(f"{name}: cannot be read ({reason}); ask for the .ipynb file") from None
 
 
-def _student(path: PurePosixPath, lesson: str, roster: set[str]) -> str:
-    """Whose file it is: a folder or a part of its name that the roster has, else what is left."""
-    stem = path.stem
-    while COPY.search(stem):
-        stem = COPY.sub("", stem)
-    words = [part for part in path.parts[:-1] if part not in (lesson, "..", "/")]
-    named = [word for word in (*words[::-1], *_pieces(stem)) if word in roster]
-    left = stem.replace(lesson, "").strip(" _-.")
-    for word in (*named, *words[::-1], left):
-        if STUDENT_ID.match(word):
-            return word
-    raise UsageError(f"{path}: whose it is cannot be told; name it STUDENT_{lesson}.ipynb")
+def _place(one: Try, term: Term, roster: Roster, result: Collected) -> None:
+    """Write a submission and its time, unless the same or a later one is there."""
+    target = term.submission(one.student, one.lesson)
+    stamp = target.with_name(TIMESTAMP)
+    try:
+        data = one.found.read()
+    except BAD_ZIP as error:
+        result.unplaced.append(
+            f"{one.found}: cannot be unpacked ({shown(error)}); ask for it again"
+        )
+        return
+    there = target.read_bytes() if target.is_file() else None
+    if there is not None and there != data:
+        if one.handed_in and _stamped(stamp) > one.handed_in:
+            result.notes.append(
+                f"{one.found}: {one.student} has a later one in submitted/; it stays"
+            )
+            return
+        result.notes.append(f"{one.found}: replaces what {one.student} had in submitted/")
+    if there != data:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        stamp.unlink(missing_ok=True)
+        _write(target, data)
+    if one.handed_in and not stamp.is_file():
+        _write(stamp, f"{one.handed_in:%Y-%m-%d %H:%M:%S.%f} UTC".encode())
+    result.placed.append(f"{one.student}/{one.lesson}")
+    result.timed += stamp.is_file()
+    if roster.ids and one.student not in roster.ids:
+        result.notes.append(f"{one.found}: {one.student} is not on the roster; kept all the same")
 
 
-def _pieces(stem: str) -> list[str]:
-    """Every run of `_`-separated words in a name, longest first: an id may hold `_` itself."""
-    words = stem.split("_")
-    spans = [(i, j) for i in range(len(words)) for j in range(i + 1, len(words) + 1)]
-    return ["_".join(words[i:j]) for i, j in sorted(spans, key=lambda span: span[0] - span[1])]
+def _stamped(stamp: Path) -> datetime:
+    """The hand-in time of what lies in submitted/, as nbgrader reads it."""
+    from nbgrader.utils import parse_utc
+
+    try:
+        return parse_utc(stamp.read_text().strip()).replace(tzinfo=UTC)
+    except (OSError, ValueError, OverflowError):
+        return UNKNOWN
+
+
+def _write(target: Path, data: bytes) -> None:
+    partial = target.with_suffix(".partial")
+    partial.write_bytes(data)
+    partial.replace(target)

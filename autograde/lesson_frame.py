@@ -42,7 +42,7 @@ elif colab:
 SUBMIT = """\
 from helpers import submit
 
-submit({lesson!r})"""
+submit("{lesson}")"""
 _ADDRESS = re.compile(r"(?m)^COURSE = .*$")
 _GITHUB = re.compile(
     r"https://github\.com/(?P<repo>[\w.-]+/[\w.-]+?)(\.git)?(/tree/(?P<branch>[\w./-]+?))?/?$"

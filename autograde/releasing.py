@@ -4,10 +4,15 @@ import shutil
 import tomllib
 from pathlib import Path
 
+import nbformat
+
 from helpers import reference
 
+from .build import write_notebook
 from .errors import UsageError
 from .exercises import LESSONS
+from .files import require_place
+from .lesson_frame import address_frame, frame_addresses
 from .lessons import NOTEBOOKS, ROOT, lesson_path
 
 PYPROJECT = """[build-system]
@@ -54,16 +59,27 @@ lessons:
 
 {lessons}
 
-Hand in the `.ipynb` file of a lesson, saved, as your instructor says.
+Hand in a lesson with its last cell, `submit`: save the notebook, run that cell, and upload the zip
+that it writes beside the notebook (`02_divergence.zip`, say) where your instructor says. The saved
+`.ipynb` file does as well.
+
+On Google Colab nothing needs installing: each lesson's first cell does it, and the last cell
+downloads the zip. Keep a copy in your Drive (File, Save a copy in Drive), or the work is lost when
+the page closes.
 """
 
 
-def release(folder: Path) -> Path:
+def release(folder: Path, colab: str = "") -> Path:
     """Write the bundle into `folder`, which must be new or empty; whole or not at all.
 
-    Raises UsageError when it is not empty, or when the notebooks are not built.
+    colab: where Google Colab will find the bundle, see `frame_addresses`; it is written into each
+    lesson's first cell and its badge.
+    Raises UsageError when the folder is not empty, when the notebooks are not built, or when
+    `colab` is no such place.
     """
+    frame_addresses("", colab)  # before anything is written
     folder = folder.resolve()
+    require_place(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"{folder}: not empty; name an empty or a new folder")
     missing = [p for p in (lesson_path(NOTEBOOKS, lesson) for lesson in LESSONS) if not p.exists()]
@@ -72,7 +88,7 @@ def release(folder: Path) -> Path:
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        _fill(partial)
+        _fill(partial, colab)
         if folder.exists():
             folder.rmdir()
         partial.rename(folder)
@@ -81,14 +97,16 @@ def release(folder: Path) -> Path:
     return folder
 
 
-def _fill(folder: Path) -> None:
+def _fill(folder: Path, colab: str) -> None:
     answers = Path(reference.__file__).parent.name
     ignore = shutil.ignore_patterns(answers, "__pycache__", ".ipynb_checkpoints")
     shutil.copytree(ROOT / "helpers", folder / "helpers", ignore=ignore)
     for lesson in LESSONS:
         target = lesson_path(folder / "notebooks", lesson)
         target.parent.mkdir(parents=True)
-        shutil.copy(lesson_path(NOTEBOOKS, lesson), target)
+        notebook = nbformat.read(lesson_path(NOTEBOOKS, lesson), as_version=4)
+        address_frame(lesson, notebook, colab)
+        write_notebook(target, notebook)
     for name in ("LICENSE", "requirements.lock"):
         shutil.copy(ROOT / name, folder / name)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]

@@ -134,7 +134,9 @@ def _binds(name: str, source: str) -> bool:
 
 def _is_unsaved(name: str, notebook: Notebook, scope: Mapping[str, Any]) -> bool:
     """Whether the cell that defined this exercise, as it was last run, is not in the saved file."""
-    ran = [cell.strip() for cell in scope.get("In", ()) if _binds(name, cell)]
+    shell = scope["get_ipython"]() if "get_ipython" in scope else None
+    typed = shell.history_manager.input_hist_raw if shell else ()
+    ran = [cell.strip() for cell in typed if _binds(name, cell)]
     return bool(ran) and ran[-1] not in _sources(notebook)
 
 

@@ -185,8 +185,10 @@ check("q00_units", q00_units)
 #
 # 1. Restart the kernel and run all cells: what works only in the order you happened to click
 #    fails there.
-# 2. Save. The file is `00_start_here.ipynb` in this folder.
-# 3. Hand in that file as your instructor says. "Copy of …" or "(1)" in its name does no harm.
+# 2. Save, and run the last cell, `submit`, once more: it says what is still open and packs the
+#    notebook into `00_start_here.zip`, beside it; on Colab, your browser downloads that file.
+# 3. Hand in that zip as your instructor says. The saved `.ipynb` file does as well, and "Copy of
+#    …" or "(1)" in a name does no harm.
 #
 # Add cells wherever you like, for notes and trials. Keep one function in each exercise's cell,
 # under its name, and leave the cells with the checks as they are. Half-finished is fine: each
@@ -200,8 +202,8 @@ check("q00_units", q00_units)
 # - log p − log q in nats: its sign says which is likelier, its exp how many times, and it adds
 #   up.
 #
-# The last cell shows where you stand. Next is **01_policy_updates**: from a reward to an
-# update, and why a large one breaks.
+# The next cell shows where you stand, and the last one hands in. After that comes
+# **01_policy_updates**: from a reward to an update, and why a large one breaks.
 
 # %% demo
 progress("00_start_here")

@@ -1,11 +1,18 @@
 """Whatever the download looks like, a notebook finds its student, or is told of."""
 
+import hashlib
+import json
 import os
+import stat
+import time
 import zipfile
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
 
 import nbformat
 import pytest
 
+from autograde import unpacking
 from autograde.collecting import collect
 from autograde.errors import UsageError
 from autograde.term import Term
@@ -18,7 +25,11 @@ def term(tmp_path):
     """As much of a term folder as collecting needs."""
     root = tmp_path / "term"
     (root / "submitted").mkdir(parents=True)
-    rows = ["ana,Ana,A,a@x.org", "bo_lee,Bo,Lee,b@x.org", "c.d-e,C,D,c@x.org"]
+    rows = [
+        "ana,Ana,A,a@x.org", "bo_lee,Bo,Lee,b@x.org", "c.d-e,C,D,c@x.org",
+        "1815,Ada,Lovelace,ada@x.org", "jm,Jürgen,Müller-Groß,jm@x.org",
+        "li1,Wei,Li,li1@x.org", "li2,Wei,Li,li2@x.org",
+    ]  # fmt: skip
     (root / "roster.csv").write_text("\n".join(["id,first_name,last_name,email", *rows]) + "\n")
     return Term(root)
 
@@ -76,8 +87,8 @@ def test_a_zip_and_what_is_wrong_in_it(tmp_path, term, text):
         archive.writestr("notes.txt", "hello")
         archive.writestr("__MACOSX/ana/._02_divergence.ipynb", "x")
     result = collect(path, term)
-    assert result.placed == [f"ana/{LESSON}", f"bo_lee/{LESSON}"]
-    assert ["notes.txt" in line for line in result.unplaced] == [True]
+    assert result.placed == [f"ana/{LESSON}"]
+    assert ["evil" in line or "notes.txt" in line for line in result.unplaced] == [True, True]
     assert not (tmp_path.parent / "evil").exists()
 
 
@@ -106,3 +117,273 @@ def test_a_link_is_not_followed(tmp_path, term, text):
     (tmp_path / "d" / "ana").mkdir(parents=True)
     (tmp_path / "d" / "ana" / "02_divergence.ipynb").symlink_to(secret)
     assert collect(tmp_path / "d", term).placed == []
+
+
+def pack(path, entries):
+    """A zip of (name, text) or (name, text, time); without a time, of now."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text, *when in entries:
+            entry = zipfile.ZipInfo(name, when[0] if when else time.localtime()[:6])
+            archive.writestr(entry, text, zipfile.ZIP_DEFLATED)
+    return path
+
+
+def own_zip(text, when=None, **changed):
+    """What `submit` packs, with the manifest changed."""
+    manifest = {
+        "lesson": LESSON, "version": "1", "time": when or "2026-01-01T00:00:00+00:00",
+        "sha256": hashlib.sha256(text.encode()).hexdigest(),
+    }  # fmt: skip
+    packed = BytesIO()
+    pack(packed, [(f"{LESSON}.ipynb", text), ("manifest.json", json.dumps(manifest | changed))])
+    return packed.getvalue()
+
+
+def other(text, number=1):
+    """Another notebook of the same lesson."""
+    return text.replace("nbformat_minor", "nbformat_minor" + " " * number)
+
+
+@pytest.mark.parametrize(
+    ("name", "student"),
+    [
+        ("lovelaceada_51_7041_02_divergence.ipynb", "1815"),
+        ("lovelaceada_LATE_51_7041_02_divergence-1.ipynb", "1815"),
+        ("müllergroßjürgen_9_10_Copy of 02_divergence (1).ipynb", "jm"),
+        ("Ada Lovelace_1234_assignsubmission_file_/02_divergence.ipynb", "1815"),
+        ("Ada Lovelace_1234_assignsubmission_file_02_divergence.ipynb", "1815"),
+        ("Group B-Jürgen Müller-Groß_7_assignsubmission_file_/02_divergence.ipynb", "jm"),
+        ("MULLER-GROSS Jurgen_7_assignsubmission_file_/deep/er/02_divergence.ipynb", "jm"),
+        ("Ada Lovelace/02_divergence.ipynb", "1815"),
+        ("ada@x.org_02_divergence.ipynb", "1815"),
+        ("ADA@x.org/02_divergence.ipynb", "1815"),
+        # What the student named like somebody else is still theirs.
+        ("lovelaceada_51_7041_ana_02_divergence.ipynb", "1815"),
+        ("lovelaceada_51_7041_Ana A_1_assignsubmission_file_02_divergence.ipynb", "1815"),
+        ("Ada Lovelace_1_assignsubmission_file_Ana A_2_assignsubmission_file_02_divergence.ipynb",
+         "1815"),
+        ("Ada Lovelace_1_assignsubmission_file_/ana/02_divergence.ipynb", "1815"),
+        ("newcomernew_5_6_02_divergence.ipynb", "newcomernew_5"),
+        # Numbers of the platform are not those of the roster.
+        ("newcomernew_1815_1815_02_divergence.ipynb", "newcomernew_1815"),
+    ],
+)  # fmt: skip
+def test_what_canvas_and_moodle_name_finds_its_student(tmp_path, term, text, name, student):
+    result = collect(pack(tmp_path / "submissions.zip", [(name, text)]), term)
+    assert result.placed == [f"{student}/{LESSON}"]
+
+
+def test_two_of_one_name_are_told_apart_or_left(tmp_path, term, text):
+    names = ["liwei_3_4_02_divergence.ipynb", "Wei Li/02_divergence.ipynb"]
+    result = collect(pack(tmp_path / "c.zip", [(name, text) for name in names]), term)
+    assert result.placed == []
+    assert all("li1 or li2" in line for line in result.unplaced)
+
+
+@pytest.mark.parametrize(
+    "outer",
+    [
+        "lovelaceada_51_7041_02_divergence.zip",
+        "Ada Lovelace_12_assignsubmission_file_/02_divergence (1).zip",
+        "1815/02_divergence.zip",
+    ],
+)
+def test_a_students_zip_within_the_classs(tmp_path, term, text, outer):
+    path = pack(tmp_path / "02_divergence.zip", [(outer, own_zip(text)), ("ana/x.ipynb", text)])
+    result = collect(path, term)
+    assert result.placed == [f"1815/{LESSON}", f"ana/{LESSON}"]
+    assert term.submission("1815", LESSON).read_text("utf-8") == text
+    assert not result.unplaced
+
+
+def test_a_students_own_zip_by_itself_cannot_say_whose_it_is(tmp_path, term, text):
+    packed = BytesIO()
+    pack(packed, [("bo_lee/02_divergence.ipynb", text), ("in.zip", own_zip(text))])
+    (tmp_path / "d" / "ana").mkdir(parents=True)
+    (tmp_path / "d" / "ana" / "work.zip").write_bytes(packed.getvalue())
+    (tmp_path / "d" / "1815_02_divergence.zip").write_bytes(own_zip(text))
+    result = collect(tmp_path / "d", term)
+    assert result.placed == [f"1815/{LESSON}", f"ana/{LESSON}"]
+    assert ["zip within" in line or "not a notebook" in line for line in result.unplaced] == [True]
+
+
+def test_the_manifest_orders_what_was_downloaded_at_once(tmp_path, term, text):
+    entries = [
+        (f"lovelaceada_51_{number}_02_divergence.zip", own_zip(other(text, number), when))
+        for number, when in ((1, "2026-01-02T00:00:00Z"), (2, "2026-01-03T00:00:00Z"),
+                             (3, "2026-01-01T00:00:00Z"))
+    ]  # fmt: skip
+    result = collect(pack(tmp_path / "c.zip", entries), term)
+    assert term.submission("1815", LESSON).read_text("utf-8") == other(text, 2)
+    assert len([line for line in result.notes if "replaces the earlier" in line]) == 2
+    assert result.timed == 0
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"sha256": "0" * 64}, "changed after"),
+        ({"time": (datetime.now(UTC) + timedelta(days=9)).isoformat()}, "time to come"),
+        ({"time": 7}, "cannot be read"),
+        ({"time": "soon"}, "cannot be read"),
+        ({"time": None, "student": "ana", "lesson": "05_stable_updates"}, "cannot be read"),
+    ],
+)
+def test_a_manifest_that_cannot_be_true_is_not_used(tmp_path, term, text, changed, says):
+    name = "lovelaceada_51_{}_02_divergence{}.zip"
+    entries = [
+        (name.format(1, ""), own_zip(text, **changed)),
+        (name.format(2, "-1"), own_zip(other(text), "2026-01-01T00:00:00Z")),
+    ]
+    result = collect(pack(tmp_path / "c.zip", entries), term)
+    assert result.placed == [f"1815/{LESSON}"]
+    assert term.submission("1815", LESSON).read_text("utf-8") == other(text)
+    assert any(says in line for line in result.notes)
+
+
+def test_canvass_number_orders_what_bears_one_time(tmp_path, term, text):
+    entries = [
+        (f"lovelaceada_51_{20 - n}_02_divergence{'-' + str(n) if n else ''}.ipynb", other(text, n))
+        for n in (0, 2, 10, 1)
+    ]
+    collect(pack(tmp_path / "c.zip", entries), term)
+    assert term.submission("1815", LESSON).read_text("utf-8") == other(text, 10)
+
+
+def stamp(term, student):
+    path = term.submission(student, LESSON).with_name("timestamp.txt")
+    return path.read_text() if path.exists() else None
+
+
+def test_times_of_a_platform_that_keeps_them_are_the_hand_in_times(tmp_path, term, text):
+    """The manifest says that all were packed long before."""
+    entries = [
+        ("ana/02_divergence.zip", own_zip(text), (2026, 3, 1, 12, 0, 0)),
+        ("ana/02_divergence (1).zip", own_zip(other(text)), (2026, 2, 1, 12, 0, 0)),
+        ("bo_lee/02_divergence.ipynb", text, (2026, 3, 1, 23, 59, 58)),
+    ]
+    result = collect(pack(tmp_path / "c.zip", entries), term)
+    assert result.timed == 2
+    wanted = datetime(2026, 3, 1, 12).astimezone(UTC)
+    assert stamp(term, "ana") == f"{wanted:%Y-%m-%d %H:%M:%S.%f} UTC"
+    assert term.submission("ana", LESSON).read_text("utf-8") == text
+
+
+def test_the_downloads_own_time_makes_nobody_late_but_who_is_marked(tmp_path, term, text):
+    names = ["anaa_1_2_02_divergence.ipynb", "leebo_LATE_3_4_02_divergence.ipynb"]
+    result = collect(pack(tmp_path / "c.zip", [("a" + names[0][1:], text), (names[1], text)]), term)
+    assert result.timed == 1
+    assert stamp(term, "ana") is None
+    assert stamp(term, "bo_lee").endswith(" UTC")
+    assert any("LATE" in line for line in result.notes)
+
+
+def test_a_time_in_utc_is_read_from_a_zip_that_has_it(tmp_path, term, text):
+    with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
+        for number, student in enumerate(("ana", "bo_lee")):
+            entry = zipfile.ZipInfo(f"{student}/02_divergence.ipynb", (2026, 3, 1, 12, 0, 0))
+            seconds = int(datetime(2026, 3, 1, 7 + number, tzinfo=UTC).timestamp())
+            entry.extra = b"UT\x05\x00\x01" + seconds.to_bytes(4, "little")
+            archive.writestr(entry, text)
+    collect(tmp_path / "c.zip", term)
+    assert stamp(term, "ana") == "2026-03-01 07:00:00.000000 UTC"
+
+
+def test_collecting_again_changes_nothing_and_an_earlier_download_loses_nothing(
+    tmp_path, term, text
+):
+    def downloaded(name, mine, day):
+        entries = [
+            ("ana/02_divergence.ipynb", mine, (2026, 3, day, 12, 0, 0)),
+            ("bo_lee/02_divergence.ipynb", text, (2026, 2, 1, 12, 0, 0)),
+        ]
+        return pack(tmp_path / name, entries)
+
+    old, new = downloaded("old.zip", text, 1), downloaded("new.zip", other(text), 5)
+    collect(new, term)
+    first = stamp(term, "ana")
+    collect(new, term)
+    result = collect(old, term)
+    assert stamp(term, "ana") == first
+    assert term.submission("ana", LESSON).read_text("utf-8") == other(text)
+    assert ["has a later one" in line for line in result.notes] == [True]
+    again = pack(tmp_path / "later.zip", [
+        ("ana/02_divergence.ipynb", other(text), (2026, 4, 1, 12, 0, 0)),
+        ("bo_lee/02_divergence.ipynb", other(text), (2026, 4, 2, 12, 0, 0)),
+    ])  # fmt: skip
+    result = collect(again, term)
+    assert stamp(term, "ana") == first  # the same work is not handed in later for a new download
+    assert ["replaces what bo_lee" in line for line in result.notes] == [True]
+
+
+def refused(path, term, says):
+    result = collect(path, term)
+    assert [says in line for line in result.unplaced] == [True], result.unplaced
+    return result.placed
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "../ana/02_divergence.ipynb",
+        "/ana/02_divergence.ipynb",
+        "ana/../../02_divergence.ipynb",
+        "C:/ana/02_divergence.ipynb",
+        "..\\ana\\02_divergence.ipynb",
+    ],
+)
+def test_a_path_that_leads_out_is_refused(tmp_path, term, text, name):
+    inner = BytesIO()
+    pack(inner, [(name, text)])
+    entries = [(name, text), ("bo_lee/02_divergence.ipynb", text)]
+    assert refused(pack(tmp_path / "c.zip", entries), term, "leads out") == [f"bo_lee/{LESSON}"]
+    entries = [("ana/02_divergence.zip", inner.getvalue())]
+    assert refused(pack(tmp_path / "d.zip", entries), term, "leads out") == []
+
+
+def test_a_bomb_is_refused_and_the_others_are_placed(tmp_path, term, text, monkeypatch):
+    monkeypatch.setattr(unpacking, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(unpacking, "MOST_OWN_FILES", 10)
+    many, large, deep = BytesIO(), BytesIO(), BytesIO()
+    pack(many, [(f"{n}/02_divergence.ipynb", "") for n in range(11)])
+    pack(large, [(f"{n}/02_divergence.ipynb", "0" * 2**19) for n in range(3)])
+    pack(deep, [("02_divergence.zip", large.getvalue())])
+    entries = [
+        ("ana/02_divergence.zip", many.getvalue()),
+        ("1815/02_divergence.zip", large.getvalue()),
+        ("jm/02_divergence.zip", deep.getvalue()),
+        ("li1/02_divergence.ipynb", "0" * (2**20 + 1)),
+        ("bo_lee/02_divergence.ipynb", text),
+    ]
+    result = collect(pack(tmp_path / "c.zip", entries), term)
+    assert result.placed == [f"bo_lee/{LESSON}"]
+    assert len(result.unplaced) == 4
+    for says in ("unpacks to", "11 files", "larger than", "not a notebook"):
+        assert [says in line for line in result.unplaced].count(True) == 1
+
+
+def test_a_classs_zip_that_unpacks_to_too_much_is_refused(tmp_path, term, monkeypatch):
+    monkeypatch.setattr(unpacking, "MOST_BYTES", 2**20)
+    entries = [(f"ana/{n}/02_divergence.ipynb", "0" * 2**20) for n in range(200)]
+    assert refused(pack(tmp_path / "c.zip", entries), term, "unpacks to 200 MiB") == []
+
+
+def test_an_entry_larger_than_it_declares_is_refused(tmp_path, term, text):
+    path = pack(tmp_path / "c.zip", [("ana/02_divergence.ipynb", "0" * 10**6)])
+    small = (10).to_bytes(4, "little")
+    path.write_bytes(path.read_bytes().replace((10**6).to_bytes(4, "little"), small))
+    assert refused(path, term, "cannot be unpacked") == []
+    assert list((term.root / "submitted").iterdir()) == []
+
+
+def test_links_locked_and_unusual_entries_are_refused(tmp_path, term, text):
+    link = zipfile.ZipInfo("ana/02_divergence.ipynb")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
+        archive.writestr(link, "/etc/passwd")
+        archive.writestr("jm/02_divergence.ipynb", text, zipfile.ZIP_LZMA)
+        archive.writestr("\x1b[2Jx/notes\n.txt", "hello")
+    result = collect(tmp_path / "c.zip", term)
+    assert result.placed == []
+    assert len(result.unplaced) == 3
+    assert all(line.isprintable() for line in result.unplaced)
