@@ -17,7 +17,7 @@ from traitlets.config import Config
 from helpers.report import is_quiz
 
 from .exercises import exercises
-from .rebuild import grade_id
+from .rebuild import grade_id, is_added
 
 TEMPLATES = Path(str(package.files(__package__) / "templates"))
 WAITS = ("…", "waits for your instructor", "soft")
@@ -57,7 +57,7 @@ class Advise(GetGrades):
             "late": known["late_penalty"],
             "entries": items,
             "todo": [i for i in items if not i["waits"] and i["score"] < i["most"]],
-            "own": [cell.source for cell in nb.cells if _is_added(cell)],
+            "own": [cell.source for cell in nb.cells if is_added(cell)],
             "style": (TEMPLATES / "style.css").read_text(encoding="utf-8"),
         }
         return nb, resources
@@ -70,12 +70,6 @@ class Advise(GetGrades):
             cell.metadata.nbgrader["waits"] = (
                 grade.needs_manual_grade and grade.manual_score is None
             )
-
-
-def _is_added(cell: NotebookNode) -> bool:
-    """Whether the student made this cell; those of the lesson have a mark or a tag."""
-    mark = cell.metadata.get("nbgrader") or cell.metadata.get("tags")
-    return cell.cell_type == "code" and not mark and bool(cell.source.strip())
 
 
 def _item(lesson: str, cell: NotebookNode, sources: dict[str, NotebookNode]) -> dict[str, Any]:

@@ -193,7 +193,7 @@ def _assemble(
         cells += [_as_added(new) for anchor, new in added if anchor in names]
     rebuilt.cells = _setup_first(cells)
     for number, cell in enumerate(rebuilt.cells):
-        if _is_added(cell):
+        if is_added(cell):
             cell["id"] = f"{ADDED}-{number:03d}"
     return rebuilt
 
@@ -202,11 +202,12 @@ def _setup_first(cells: list[NotebookNode]) -> list[NotebookNode]:
     """What the student added in front of the lesson's imports may need them: it moves behind."""
     setup = next((i for i, cell in enumerate(cells) if grade_id(cell) == "setup"), -1)
     before = cells[: setup + 1]
-    early = [cell for cell in before if _is_added(cell)]
-    return [cell for cell in before if not _is_added(cell)] + early + cells[setup + 1 :]
+    early = [cell for cell in before if is_added(cell)]
+    return [cell for cell in before if not is_added(cell)] + early + cells[setup + 1 :]
 
 
-def _is_added(cell: NotebookNode) -> bool:
+def is_added(cell: NotebookNode) -> bool:
+    """Whether a cell of a rebuilt notebook is one that the student made."""
     return ADDED in cell.metadata.get("tags", ())
 
 

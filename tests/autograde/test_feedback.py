@@ -1,0 +1,206 @@
+"""A feedback page says what to do next, and gives no answer away."""
+
+import html
+import re
+
+import pytest
+
+from autograde.exercise import Quiz
+from autograde.exercises import LESSONS, exercises
+from autograde.judging import ENDS, PROBLEMS
+from autograde.lessons import lesson_path
+from autograde.returning import feedback
+from autograde.sample import solutions
+from autograde.term import init
+from helpers.compare import describe
+from helpers.report import Report
+from tests.classroom import RIGHT, UNWRITTEN, cell, record, verdict
+
+ESSAYS, PLAIN = "07_case_study", "02_divergence"
+HIDDEN = "assert categorical_kl(secret_input) == secret_output"
+CLASS = {
+    "perfect": {},
+    "mistaken": {"categorical_kl": "swapped", "k1": "in_bits", "q02_dynamics": "A"},
+    "untouched": dict.fromkeys(exercises(PLAIN), UNWRITTEN),
+    "endless": {"k1": {"problem": "time", "line": "while True: <b>"}},
+    "greedy": {"k1": {"problem": "died", "status": -9}},
+}
+
+
+def raising(logp, ref_logp):
+    raise ValueError("<script>alert('x')</script>\ud800")
+
+
+@pytest.fixture(scope="module")
+def term(tmp_path_factory):
+    """A class of six, one of whom has two essays, one of them read."""
+    term = init(tmp_path_factory.mktemp("feedback") / "term")
+    for student, answers in CLASS.items():
+        record(term, student, PLAIN, answers, own_cell if student == "mistaken" else nothing)
+    record(term, "hostile", PLAIN, {"k1": raising})
+    record(term, "writer", ESSAYS, {}, essays)
+    with term.api().gradebook as gradebook:
+        names = (ESSAYS, ESSAYS, "writer")
+        gradebook.find_grade("essay_impact", *names).manual_score = 4.5
+        gradebook.find_grade("essay_impact", *names).needs_manual_grade = False
+        gradebook.find_comment("essay_impact", *names).manual_comment = "Say *which* β."
+        copy = gradebook.find_submission_notebook(PLAIN, PLAIN, "perfect")
+        copy.late_submission_penalty = 2.5
+        gradebook.db.commit()
+    autograded = lesson_path(term.root / "autograded" / "mistaken", PLAIN)
+    autograded.chmod(0o644)
+    text = autograded.read_text().replace(
+        r"check(\"categorical_kl\", categorical_kl)", rf"### BEGIN HIDDEN TESTS\n{HIDDEN}"
+    )
+    assert HIDDEN in text
+    autograded.write_text(text)
+    pages, failed = feedback(term)
+    assert failed == []
+    assert len(pages) == len(CLASS) + 2
+    return term
+
+
+def nothing(notebook):
+    pass
+
+
+def own_cell(notebook):
+    import nbformat
+
+    notebook.cells.append(nbformat.v4.new_code_cell("mine = '<b>my own helper</b>'"))
+
+
+def essays(notebook):
+    cell(notebook, "essay_impact").source = "Too high a **penalty** <img src=x onerror=alert(1)>"
+    cell(notebook, "essay_claims").source = "My claim is $J$."
+
+
+def page(term, student, lesson=PLAIN):
+    return (term.root / "feedback" / student / lesson / f"{lesson}.html").read_text()
+
+
+def text_of(page):
+    """What a reader sees: no style, no tags."""
+    page = re.sub(r"<(style|script).*?</\1>", "", page, flags=re.DOTALL)
+    return html.unescape(re.sub(r"<[^>]+>", "", page))
+
+
+def article(page, name):
+    """The part of a page on one exercise."""
+    return text_of(re.search(rf'<h2 id="{name}">.*?</article>', page, re.DOTALL).group())
+
+
+def test_what_failed_on_which_input_got_and_expected_the_diagnosis_and_the_hint(term):
+    said = article(page(term, "mistaken"), "categorical_kl")
+    exercise = exercises(PLAIN)["categorical_kl"]
+    judged = verdict(PLAIN, "categorical_kl", "swapped")
+    assert judged.diagnoses["swapped"] in said
+    failure = judged.failures[0]
+    assert failure.case in said
+    assert f"got       {failure.got}" in said
+    assert f"expected  {failure.expected}" in said
+    assert exercise.hints[0] in said
+    assert not any(hint in said for hint in exercise.hints[1:])
+
+
+def test_the_summary_leads_to_what_lacks_points_and_nothing_else(term):
+    whole = page(term, "mistaken")
+    head = whole[: whole.index("<table>")]
+    assert re.findall(r'href="#(\w+)"', head) == ["categorical_kl", "q02_dynamics", "k1"]
+    judged = [verdict(PLAIN, n, CLASS["mistaken"].get(n, RIGHT)) for n in exercises(PLAIN)]
+    assert f"{sum(v.points for v in judged)} of {sum(v.max_points for v in judged)} points" in head
+    ids = re.findall(r'id="([^"]+)"', whole)
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'href="#([^"]+)"', whole)) <= set(ids)
+    assert "there is nothing to do" in page(term, "perfect")
+
+
+def test_a_late_penalty_is_told(term):
+    assert "2.5 points were taken off for coming late" in page(term, "perfect")
+
+
+@pytest.mark.parametrize("student", ["untouched", "mistaken", "endless"])
+def test_no_line_of_an_answer(term, student):
+    told = {line.strip() for line in text_of(page(term, student)).splitlines()}
+    given = {
+        line.strip() for c in term.base(PLAIN).cells for line in c.source.splitlines()
+    }  # a signature, or a docstring
+    answers = {line.strip() for a in solutions(PLAIN).values() for line in a.splitlines()}
+    assert {line for line in answers - given if len(line) > 3} & told == set()
+
+
+def test_no_hidden_test(term):
+    assert "secret" not in page(term, "mistaken")
+    assert "HIDDEN" not in page(term, "mistaken")
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_no_answer_of_a_question(lesson):
+    """Nothing but what the student answered, and the comment on it."""
+    for quiz in (e for e in exercises(lesson).values() if isinstance(e, Quiz)):
+        for mistake in quiz.mistakes:
+            judged = verdict(lesson, quiz.name, mistake.name)
+            lines = repr(Report(judged, hidden=True)).splitlines()
+            assert "expected" not in {line.split()[0] for line in lines}
+            got = [line.split(maxsplit=1)[1] for line in lines if line.split()[0] == "got"]
+            assert got == [failure.got for failure in judged.failures][: len(got)]
+            assert got
+            assert all(failure.expected not in got for failure in judged.failures)
+
+
+def test_the_page_of_a_wrong_answer_does_not_hold_the_right_one(term):
+    quiz = exercises(PLAIN)["q02_dynamics"]
+    said = article(page(term, "mistaken"), "q02_dynamics")
+    assert describe(quiz.answer) not in re.findall(r"\b[A-Z]\b", said.split("Hint.")[0])
+
+
+@pytest.mark.parametrize(
+    ("student", "says"),
+    [
+        ("endless", PROBLEMS["time"].partition("{")[0]),
+        ("endless", "while True: <b>"),
+        ("greedy", ENDS[9]),
+    ],
+)
+def test_a_stopped_answer_is_told_in_words(term, student, says):
+    assert says in article(page(term, student), "k1")
+
+
+def test_what_student_code_says_is_text(term):
+    whole = page(term, "hostile")
+    assert "<script>alert" not in whole
+    assert "ValueError: <script>alert('x')</script>?" in article(whole, "k1")
+
+
+def test_a_comment_and_a_score_by_hand_and_what_waits(term):
+    whole = page(term, "writer", ESSAYS)
+    read = article(whole, "essay_impact")
+    assert "4.5 of 6 points" in read
+    assert "Say which β." in read
+    assert "Too high a penalty" in read
+    assert "<img" not in whole
+    assert "waits for your instructor" in article(whole, "essay_claims")
+    head = whole[: whole.index("<table>")]
+    assert "essay_claims" not in head
+
+
+def test_cells_of_ones_own_are_shown_and_the_lessons_are_not(term):
+    said = text_of(page(term, "mistaken"))
+    assert "mine = '<b>my own helper</b>'" in said
+    assert "import torch" not in said.replace("    import torch", "")
+
+
+def test_nbgraders_own_command_makes_the_same_page(term):
+    before = page(term, "mistaken")
+    api = term.api()
+    assert api.generate_feedback(PLAIN, "mistaken", force=True)["success"]
+    assert page(term, "mistaken") == before
+
+
+@pytest.mark.browser
+def test_nobody_is_kept_out(term):
+    from tests.browser.axe import serious_violations
+
+    for whole in (page(term, "mistaken"), page(term, "writer", ESSAYS), page(term, "endless")):
+        offline = re.sub(r"<script src=.*?</script>", "", whole, flags=re.DOTALL)
+        assert serious_violations(offline) == []

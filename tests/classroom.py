@@ -1,0 +1,54 @@
+"""A term with a class of any kind, recorded as `grade` records it, with no sandbox started."""
+
+import nbformat
+
+from autograde.exercises import exercises
+from autograde.grading import Program, fill
+from autograde.judging import Graded, judge_reply
+from autograde.rebuild import grade_id, rebuild
+from autograde.recording import Recorder
+from helpers.codec import pack
+
+RIGHT, UNWRITTEN = "right", "unwritten"
+
+
+def verdict(lesson, name, what):
+    """What is judged of an exercise: RIGHT, UNWRITTEN, a mistake's name, an answer, or a problem.
+
+    A problem is a dict such as {"problem": "time"}: what the sandbox replies when none is made.
+    """
+    exercise = exercises(lesson)[name]
+    if isinstance(what, dict) and "problem" in what:
+        return judge_reply(exercise, exercise.hidden_cases("k"), pack(what))
+    named = {mistake.name: mistake.answer for mistake in exercise.mistakes}
+    named |= {RIGHT: exercise.answer, UNWRITTEN: ...}
+    answer = named.get(what, what) if isinstance(what, str) else what
+    if isinstance(answer, dict) and isinstance(exercise.answer, dict):
+        answer = exercise.answer | answer
+    return exercise.grade(answer, "k")
+
+
+def record(term, student, lesson, answers, change=lambda notebook: None, sandbox="fork"):
+    """Put one student's lesson into submitted/, store and gradebook; what is not named is right.
+
+    answers: as `verdict` takes them, by exercise. change: done to the submitted notebook.
+    """
+    notebook = term.base(lesson)
+    change(notebook)
+    path = term.submission(student, lesson)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(nbformat.writes(notebook), encoding="utf-8")
+    judged = {name: verdict(lesson, name, answers.get(name, RIGHT)) for name in exercises(lesson)}
+    graded = Graded(lesson, judged, sandbox)
+    rebuilt = rebuild(term.base(lesson), notebook)
+    one = Program(lesson, rebuilt, sandbox)
+    key = f"{student}-{one.key}"  # the programs may be equal where the verdicts are not
+    with term.store() as store, Recorder(term) as recorder:
+        store.keep(key, graded, one.mark, b"")
+        recorder.record(student, lesson, fill(rebuilt, graded))
+        store.keep_recorded(f"{student}/{lesson}", "source", key)
+
+
+def cell(notebook, name):
+    """The cell with this grade_id."""
+    return next(cell for cell in notebook.cells if grade_id(cell) == name)
