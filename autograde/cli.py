@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from .errors import UsageError, is_disk_full
 
@@ -19,24 +20,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     except UsageError as error:
         print(f"autograde: {error}", file=sys.stderr)
         return 2
-    except Exception as error:
-        if not is_disk_full(error):
-            raise
-        print(
-            "autograde: the disk is full; free some space and run it again: what was done is kept",
-            file=sys.stderr,
-        )
-        return 1
     except KeyboardInterrupt:
         print("autograde: stopped; what was graded is kept, run it again to go on", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader of our output, such as head, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except Exception as error:
+        if is_disk_full(error):
+            print(
+                "autograde: the disk is full; free some space and run it again: what was done is "
+                "kept", file=sys.stderr,
+            )  # fmt: skip
+            return 1
+        if isinstance(error, OSError) and error.filename is not None:
+            what = f"{error.filename}: {error.strerror}; check the path, and whose it is"
+            print(f"autograde: {what}", file=sys.stderr)
+            return 2
+        raise
+
+
+class _Parser(argparse.ArgumentParser):
+    """One line for what was typed wrong, and where to look."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"autograde: {message}; see: {self.prog} --help\n")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="autograde", description="Grade this course's notebooks.")
+    parser = _Parser(prog="autograde", description="Grade this course's notebooks.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, run: object, text: str) -> argparse.ArgumentParser:

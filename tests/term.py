@@ -30,31 +30,34 @@ from autograde.term import ROSTER_COLUMNS, Term, checkout_base
 LESSON, ESSAY_LESSON = "02_divergence", "07_case_study"
 ESSAYS = ("essay_impact", "essay_claims")
 STUDENTS, ESSAYISTS, LATE = 30, 8, (2, 4)
-TWICE, BROKEN, ABSENT, STRANGER = 1, 28, 30, "guest"
+TWICE, BROKEN, ABSENT, STRANGER = 1, 28, 30, "guestgail_1099"
 NAMES = {2: ("Åsa", "O'Brien"), 3: ("", "李"), 4: ('Bo "Bobo"', "Lee, Jr."), 5: ("=1+1", "Smith")}
 WRONG_TEST = ("helpers/reference/divergence.py", 'q02_dynamics = "C"', 'q02_dynamics = "B"')
 LATE_CONFIG = """
 from nbgrader.plugins import LateSubmissionPlugin
 
 
-class TwoPointsADay(LateSubmissionPlugin):
+class FourPoints(LateSubmissionPlugin):
     def late_submission_penalty(self, student_id, score, total_seconds_late):
-        return 2.0 * -(-total_seconds_late // 86400)
+        return 4.0
 
 
-c.AssignLatePenalties.plugin_class = TwoPointsADay
+c.AssignLatePenalties.plugin_class = FourPoints
 """
-DUE = "2026-10-01 12:00:00 UTC"
+DUE, DOWNLOADED = "2025-10-01 12:00:00 UTC", (2025, 10, 3, 12, 0, 0)
 
 
 def student_id(number: int) -> str:
     return f"s{number:02d}"
 
 
+def names(number: int) -> tuple[str, str]:
+    return NAMES.get(number, (f"First{number}", f"Last{number}"))
+
+
 def roster() -> Iterator[dict[str, str]]:
     for number in range(1, STUDENTS + 1):
-        first, last = NAMES.get(number, (f"First{number}", f"Last{number}"))
-        row = (student_id(number), first, last, f"{student_id(number)}@x.org")
+        row = (student_id(number), *names(number), f"{student_id(number)}@x.org")
         yield dict(zip(ROSTER_COLUMNS, row, strict=True))
 
 
@@ -78,20 +81,26 @@ def _of_kind(lesson: str, which: int) -> NotebookNode:
     return handed_in(checkout_base(lesson), solutions(lesson))
 
 
-def submissions() -> Iterator[tuple[str, str, str]]:
-    """(file in the LMS's zip, time, its text), the first tries before the last."""
-    first = nbformat.writes(checkout_base(LESSON))
-    yield f"{student_id(TWICE)}_{LESSON}.ipynb", "20260901", first
+def on_canvas(number: int, lesson: str, attempt: int = 0) -> str:
+    """The file's name as Canvas gives it: name, LATE, Canvas's own numbers, then the student's."""
+    first, last = names(number)
+    name = "".join(letter for letter in (last + first).lower() if letter.isalnum())
+    late = "LATE_" * (lesson == LESSON and number in LATE)
+    again = f"-{attempt}" * bool(attempt)
+    return f"{name}_{late}{1000 + number}_{5000 + number}_{lesson}{again}.ipynb"
+
+
+def submissions() -> Iterator[tuple[str, str]]:
+    """(file in the LMS's zip, its text): one comes twice, one is cut short, one is a stranger's."""
+    yield on_canvas(TWICE, LESSON), nbformat.writes(checkout_base(LESSON))
     for number in range(1, STUDENTS):
         text = nbformat.writes(notebook(LESSON, number))
-        again = " (1)" * (number == TWICE)
         cut = len(text) // 2 if number == BROKEN else len(text)
-        yield f"{student_id(number)}_{LESSON}{again}.ipynb", "20260930", text[:cut]
+        yield on_canvas(number, LESSON, int(number == TWICE)), text[:cut]
     for number in range(1, ESSAYISTS + 1):
-        text = nbformat.writes(notebook(ESSAY_LESSON, number))
-        yield f"{student_id(number)}_{ESSAY_LESSON}.ipynb", "20260930", text
-    yield f"{STRANGER}_{LESSON}.ipynb", "20260930", nbformat.writes(notebook(LESSON, 0))
-    yield "notes.txt", "20260930", "not a notebook"
+        yield on_canvas(number, ESSAY_LESSON), nbformat.writes(notebook(ESSAY_LESSON, number))
+    yield f"{STRANGER}_5099_{LESSON}.ipynb", nbformat.writes(notebook(LESSON, 0))
+    yield "notes.txt", "not a notebook"
 
 
 @dataclass
@@ -130,22 +139,17 @@ class Play:
         """From a zip such as an LMS makes."""
         path = self.folder / "submissions.zip"
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, day, text in submissions():
-                time = (int(day[:4]), int(day[4:6]), int(day[6:]), 12, 0, 0)
-                archive.writestr(zipfile.ZipInfo(name, time), text)
+            for name, text in submissions():
+                archive.writestr(zipfile.ZipInfo(name, DOWNLOADED), text)
         return self.run("collect", path, "--course", self.folder / "term")
 
-    def come_late(self) -> None:
-        """A due date, a penalty by the day, and students who missed it by a day and a half."""
-        self.say(f"\n(due {DUE}; {len(LATE)} students are a day and a half late)")
+    def set_due_date(self) -> None:
+        """In the gradebook, as formgrader does; and what coming late costs, in the settings."""
+        self.say(f"\n({LESSON} is due {DUE}; who is late loses 4 points)")
         config = self.folder / "term" / "nbgrader_config.py"
         config.write_text(config.read_text("utf-8") + LATE_CONFIG, encoding="utf-8")
         with self.term.api().gradebook as gradebook:
             gradebook.update_or_create_assignment(LESSON, duedate=DUE)
-        for number in range(1, STUDENTS):
-            folder = self.term.submission(student_id(number), LESSON).parent
-            day = "2026-10-03 00:00:00" if number in LATE else "2026-09-30 12:00:00"
-            (folder / "timestamp.txt").write_text(f"{day} UTC", encoding="utf-8")
 
     def grade_with_a_wrong_test(self) -> int:
         """By a copy of this checkout in which one quiz expects the wrong answer."""
@@ -199,7 +203,7 @@ def play(folder: Path) -> None:
     course = ("--course", folder / "term")
     one.begin()
     one.collect()
-    one.come_late()
+    one.set_due_date()
     one.grade_with_a_wrong_test()
     one.grade_by_hand()
     one.run("feedback", *course)
@@ -207,6 +211,7 @@ def play(folder: Path) -> None:
     one.run("feedback", *course)
     for form in ("table", "canvas", "moodle"):
         one.export(form)
+    one.run("report", "--to", folder / "report.html", *course)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
-"""A term of 30 students from init to export: nothing is lost from one step to the next."""
+"""A term of 30 students from init to report: nothing is lost from one step to the next."""
 
 import pytest
 
 from autograde.exercises import LESSONS, exercises
 from autograde.exporting import grades, harmless, number
+from autograde.tally import tally
 from tests import term as played
 from tests.rows import rows
 from tests.term import ESSAY_LESSON, ESSAYISTS, LATE, LESSON, STUDENTS, Play, kind, student_id
 
 MOST = sum(exercise.points for exercise in exercises(LESSON).values())
-PENALTY = 4.0  # two days begun
+PENALTY = 4.0
 BROKEN, ABSENT, GUEST = student_id(played.BROKEN), student_id(played.ABSENT), played.STRANGER
 HANDED_IN = {f"{student_id(n)}/{LESSON}" for n in range(1, STUDENTS)}
 HANDED_IN |= {f"{student_id(n)}/{ESSAY_LESSON}" for n in range(1, ESSAYISTS + 1)}
@@ -48,6 +49,7 @@ def test_a_term(play):
     returns_pages(play)
     grades_again(play, by_hand)
     exports(play)
+    reports(play)
 
 
 def begins(play):
@@ -64,11 +66,11 @@ def collects(play):
     last = played.nbformat.writes(played.notebook(LESSON, played.TWICE))
     assert play.term.submission(student_id(played.TWICE), LESSON).read_text("utf-8") == last
     assert f"{len(HANDED_IN)} placed, 1 not placed" in play.said[-1]
-    play.come_late()
+    play.set_due_date()
 
 
 def grades_with_a_wrong_test(play):
-    """Who does the same gets the same, but for two points a day; a broken file stops nobody."""
+    """Who does the same gets the same, but for coming late; a broken file stops nobody."""
     assert play.grade_with_a_wrong_test() == 1
     assert f"{len(GRADED)} graded, 0 graded before, 1 could not be graded" in play.said[-1]
     assert f"{BROKEN}/{LESSON}" in play.said[-1]
@@ -152,3 +154,17 @@ def exports(play):
     names = {line[2]: line[:2] for line in lines}
     for row in played.roster():
         assert names[row["id"]] == [harmless(row["first_name"]), harmless(row["last_name"])]
+
+
+def reports(play):
+    """The page names who is missing and what could not be read, and counts what was graded."""
+    path = play.folder / "report.html"
+    assert play.run("report", "--to", path, "--course", play.term.root) == 0
+    page = path.read_text("utf-8")
+    assert ABSENT in page
+    assert "cut short" in page  # what is wrong with the broken one
+    found = tally(play.term).lessons[LESSON]
+    scores = {name: score for name, score in points(play).items() if name.endswith(LESSON)}
+    assert {f"{one}/{LESSON}": total for one, total in found.totals.items()} == scores
+    assert set(found.late) == {student_id(n) for n in LATE}
+    assert (found.missing, list(found.failed)) == ([ABSENT], [BROKEN])
