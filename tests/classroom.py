@@ -8,6 +8,7 @@ from autograde.judging import Graded, judge_reply
 from autograde.rebuild import grade_id, rebuild
 from autograde.recording import Recorder
 from helpers.codec import pack
+from helpers.compare import Verdict
 
 RIGHT, UNWRITTEN = "right", "unwritten"
 
@@ -20,8 +21,12 @@ def verdict(lesson, name, what):
     exercise = exercises(lesson)[name]
     if isinstance(what, dict) and "problem" in what:
         return judge_reply(exercise, exercise.hidden_cases("k"), pack(what))
+    if what == UNWRITTEN:
+        return Verdict(
+            name, "not written", dict(exercise.parts), dict.fromkeys(exercise.parts, False)
+        )
     named = {mistake.name: mistake.answer for mistake in exercise.mistakes}
-    named |= {RIGHT: exercise.answer, UNWRITTEN: ...}
+    named[RIGHT] = exercise.answer
     answer = named.get(what, what) if isinstance(what, str) else what
     if isinstance(answer, dict) and isinstance(exercise.answer, dict):
         answer = exercise.answer | answer

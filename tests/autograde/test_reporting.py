@@ -1,0 +1,319 @@
+"""The report counts what a class did, holds for any class, and runs nothing that people wrote."""
+
+import math
+import random
+import re
+import shutil
+import statistics
+from datetime import UTC, datetime, timedelta
+from html.parser import HTMLParser
+
+import pytest
+
+from autograde.cli import main
+from autograde.exercises import LESSONS, exercises
+from autograde.grading import grade
+from autograde.judging import PROBLEMS
+from autograde.reporting import page, report
+from autograde.tally import ENOUGH, Item, Lesson, Mistake, Tally, correlation, tally
+from autograde.term import Term, init
+from tests.classroom import UNWRITTEN, cell, record
+
+PLAIN, ESSAYS = "02_divergence", "07_case_study"
+HOSTILE = "</title><script>alert(1)</script><img src=x onerror='alert(2)'>\u202e"
+ROSTER = "id,first_name,last_name,email\n" + "".join(
+    f"{name},{name.title()},{last},{name}@x.org\n"
+    for name, last in [("ann", "Ng"), ("ben", HOSTILE), ("cy", "Roe"), ("dot", "Li"), ("eve", "Om")]
+)
+
+
+@pytest.fixture(scope="module")
+def term(tmp_path_factory):
+    """ann, ben and cy handed lesson 02 in, dot's is broken, eve's is missing, zoe is unlisted."""
+    folder = tmp_path_factory.mktemp("report")
+    (folder / "roster.csv").write_text(ROSTER)
+    term = init(folder / "term", folder / "roster.csv")
+    record(term, "ann", PLAIN, {"categorical_kl": "swapped", "q02_dynamics": "A"})
+    record(term, "ben", PLAIN, {"categorical_kl": "swapped", "q02_dynamics": f"{HOSTILE}\ud800"})
+    record(term, "cy", PLAIN, {"k1": {"problem": "time"}, "k2": raising}, sandbox="none")
+    record(term, "zoe", PLAIN, dict.fromkeys(exercises(PLAIN), UNWRITTEN))
+    record(term, "ann", ESSAYS, {}, written)
+    for student, lesson in [("dot", PLAIN), ("cy", ESSAYS)]:
+        term.submission(student, lesson).parent.mkdir(parents=True)
+    with term.store() as store:
+        store.keep_failed(f"dot/{PLAIN}", f"{term.root}/submitted/dot: {HOSTILE}; hand it in again")
+    with term.api().gradebook as gradebook:
+        gradebook.assignments  # noqa: B018 opens it
+        due = datetime(2030, 1, 1)
+        gradebook.update_or_create_assignment(PLAIN, duedate=due)
+        late = gradebook.find_submission(PLAIN, "ann")
+        late.timestamp = due + timedelta(hours=30)
+        late.notebooks[0].late_submission_penalty = 3.0
+        excused = gradebook.find_submission(PLAIN, "ben")
+        excused.timestamp, excused.extension = due + timedelta(hours=3), timedelta(days=1)
+        gradebook.db.commit()
+    return term
+
+
+def raising(logp, ref_logp):
+    raise ValueError(HOSTILE)
+
+
+def written(notebook):
+    cell(notebook, "essay_impact").source = "Too high: nothing moves."
+
+
+@pytest.fixture(scope="module")
+def counted(term):
+    return tally(term)
+
+
+def test_mistakes_by_name_and_who_made_them(counted):
+    found = counted.lessons[PLAIN].items["categorical_kl"]
+    (mistake,) = [m for m in exercises(PLAIN)["categorical_kl"].mistakes if m.name == "swapped"]
+    assert found.mistakes == {"swapped": Mistake(mistake.says, ["ann", "ben"])}
+    assert found.statuses == {"wrong": ["ann", "ben"], "right": ["cy"], "not written": ["zoe"]}
+    assert found.passes == {"full": 1, "part": 0, "none": 3}
+
+
+def test_every_choice_and_the_right_one(counted):
+    found = counted.lessons[PLAIN].items["q02_dynamics"]
+    right = found.right(None)
+    assert found.choices == {
+        None: {"A": ["ann"], "something else": ["ben"], right: ["cy"], "no answer": ["zoe"]}
+    }
+    assert found.comment(None, "A") == exercises(PLAIN)["q02_dynamics"].mistakes[0].says
+    assert found.comment(None, right) == ""
+
+
+def test_a_question_of_several_parts(term):
+    quiz = exercises("03_penalized_objective")["q03_beta_trust_region"]
+    record(term, "ann", "03_penalized_objective", {quiz.name: {"reason": "D"}})
+    found = tally(term).lessons["03_penalized_objective"].items[quiz.name]
+    assert found.choices == {"statement": {"False": ["ann"]}, "reason": {"D": ["ann"]}}
+    assert found.passes["part"] == 1
+    assert "speed" in found.comment("reason", "D")
+
+
+def test_each_student_is_somewhere(counted):
+    lesson = counted.lessons[PLAIN]
+    assert sorted(lesson.handed_in) == ["ann", "ben", "cy", "dot", "zoe"]
+    assert lesson.missing == ["eve"]
+    assert list(lesson.failed) == ["dot"]
+    assert sorted(lesson.totals) == ["ann", "ben", "cy", "zoe"]
+    assert counted.lessons[ESSAYS].ungraded == ["cy"]
+    assert counted.unlisted == ["zoe"]
+    assert lesson.unprotected == ["cy"]
+    assert lesson.blank == {"zoe"}
+    assert lesson.unjudged == set()
+
+
+def test_why_there_was_no_answer(counted):
+    says = PROBLEMS["time"].partition("{")[0]
+    ((reason, students),) = counted.lessons[PLAIN].items["k1"].stopped.items()
+    assert reason.startswith(says)
+    assert students == ["cy"]
+
+
+def test_late_by_how_much_and_an_extension_counts(counted, term):
+    lesson = counted.lessons[PLAIN]
+    assert lesson.late == {"ann": (timedelta(hours=30), 3.0)}
+    with term.api().gradebook as gradebook:
+        assert lesson.totals["ann"] == gradebook.find_submission(PLAIN, "ann").score - 3
+
+
+def test_what_waits_for_a_hand_is_no_zero(counted):
+    essay = counted.lessons[ESSAYS].items["essay_impact"]
+    assert essay.waits == ["ann"]
+    assert essay.scores == {}
+    assert counted.lessons[ESSAYS].items["essay_claims"].scores == {"ann": 0.0}  # left as it was
+
+
+def test_a_lesson_graded_by_nbgraders_own_command_is_told(term):
+    with term.store() as store:
+        kept = store._database.execute("select * from recorded where name = ?", (f"ann/{PLAIN}",))
+        row = kept.fetchone()
+        store._database.execute("delete from recorded where name = ?", (row[0],))
+        store._database.commit()
+        try:
+            assert tally(term).lessons[PLAIN].unjudged == {"ann"}
+        finally:
+            store.keep_recorded(*row)
+
+
+def test_the_histogram_counts_everyone_once(counted):
+    for lesson in counted.lessons.values():
+        assert sum(lesson.histogram()) == len(lesson.totals)
+    edge = Lesson("x", {"a": Item("a", 10.0, None)}, totals={"p": 10.0, "q": 0.0, "r": -1.0})
+    assert edge.histogram() == [2, 0, 0, 0, 0, 0, 0, 0, 0, 1]
+
+
+def test_the_correlation_is_pearsons_with_fishers_interval():
+    these, those = [0, 0, 1, 1, 1, 0], [1, 3, 4, 6, 5, 2]
+    found = correlation(these, those)
+    assert found.value == pytest.approx(statistics.correlation(these, those))
+    assert math.atanh(found.high) - math.atanh(found.value) == pytest.approx(1.96 / math.sqrt(3))
+    assert found.low < found.value < found.high
+    assert correlation([1, 1, 1, 1], [1, 2, 3, 4]) is None
+    assert correlation([0, 1, 1], [1, 2, 3]) is None
+
+
+def test_enough_is_the_least_class_that_tells_a_useless_item_from_a_good_one():
+    ends = {n: math.tanh(1.96 / math.sqrt(n - 3)) for n in (ENOUGH - 1, ENOUGH)}
+    assert ends[ENOUGH] < 0.4 < ends[ENOUGH - 1]
+
+
+def class_of(n, seed=0):
+    """A tally in which "good" goes with the rest and "bad" against it."""
+    from autograde.tally import _correlate
+
+    chance = random.Random(seed)
+    skill = {f"s{i}": chance.random() for i in range(n)}
+    lesson = Lesson(PLAIN, {}, handed_in=list(skill), totals=dict.fromkeys(skill, 3.0))
+    for name, sign in {"categorical_kl": 1, "k1": 1, "k2": 1, "k3": -1}.items():
+        item = Item(name, 1.0, exercises(PLAIN)[name])
+        item.scores = {
+            s: float(sign * (x + chance.gauss(0, 0.2) - 0.5) > 0) for s, x in skill.items()
+        }
+        item.statuses = {"wrong": list(skill)}
+        item.mistakes = {"some_mistake": Mistake("Look again.", list(skill))}
+        lesson.items[name] = item
+    _correlate(lesson)
+    return Tally({PLAIN: lesson}, {s: f"Name of {s}" for s in skill}, list(skill), [])
+
+
+def test_an_item_that_discriminates_badly_is_named_with_its_n():
+    text = page("t", class_of(60), datetime.now(UTC))
+    listed = text[text.index("Items that discriminate badly") :]
+    listed = listed[: listed.index("</ul>")]
+    assert re.findall(r"<code>(\w+)</code>", listed) == ["k3"]
+    assert "n = 60" in listed
+    assert "does worse here" in listed
+
+
+def test_a_class_that_is_too_small_is_told_so():
+    text = page("t", class_of(ENOUGH - 1), datetime.now(UTC))
+    assert "discriminate badly" not in text
+    assert f"{ENOUGH - 1} wrote something: too few" in text
+    assert "discriminate badly" in page("t", class_of(ENOUGH), datetime.now(UTC))
+
+
+class Elements(HTMLParser):
+    """Every element, its attributes, and whether each was closed."""
+
+    VOID = ("meta", "br", "rect", "path", "img", "link", "hr")
+
+    def __init__(self, text):
+        super().__init__()
+        self.found, self.open = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attributes):
+        self.found.append((tag, dict(attributes)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+
+def test_the_page_runs_nothing_and_needs_nothing(term, tmp_path):
+    text = report(term, tmp_path / "r.html").read_text()
+    parsed = Elements(text)
+    assert parsed.open == []
+    assert not {"script", "img", "iframe", "link", "object"} & {tag for tag, _ in parsed.found}
+    for tag, attributes in parsed.found:
+        assert not any(name.startswith("on") or name == "src" for name in attributes)
+        assert attributes.get("href", "#").startswith("#"), tag
+    assert "@import" not in text
+    assert "url(" not in text
+    ids = [attributes["id"] for _, attributes in parsed.found if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {a["href"][1:] for _, a in parsed.found if "href" in a} <= set(ids)
+
+
+def test_headings_go_down_in_order_and_tables_have_headers(term, tmp_path):
+    found = Elements(report(term, tmp_path / "r.html").read_text()).found
+    levels = [int(tag[1]) for tag, _ in found if re.fullmatch(r"h\d", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in zip(levels, levels[1:], strict=False))
+    assert all("scope" in attributes for tag, attributes in found if tag == "th")
+    drawn = [attributes for tag, attributes in found if tag == "svg"]
+    assert drawn
+    assert all(
+        attributes["role"] == "img" and "aria-labelledby" in attributes for attributes in drawn
+    )
+
+
+def test_what_the_page_says(term, tmp_path):
+    text = report(term, tmp_path / "r.html").read_text()
+    assert str(term.root) not in text
+    for says in (
+        "hand it in again", "ann by", "minus 3 points", "without a sandbox", "not on the roster",
+        "waits for a score by hand", "✓ ", "too few to say",
+    ):  # fmt: skip
+        assert says in text.replace("Ng, Ann (ann)</bdi>", "ann"), says
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory):
+    """A term with no roster, in which nothing was handed in."""
+    return init(tmp_path_factory.mktemp("bare") / "term")
+
+
+def test_nothing_handed_in_yet(bare, tmp_path):
+    text = report(bare, tmp_path / "r.html").read_text()
+    assert text.count("Nothing is graded yet.") == len(LESSONS)
+
+
+def test_names_of_a_large_class_are_folded_away():
+    text = page("t", class_of(2000), datetime.now(UTC))
+    unfolded = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
+    assert "Name of s7<" in text
+    assert "Name of" not in unfolded
+    assert len(unfolded) < 60_000
+
+
+def test_a_reason_is_kept_until_the_notebook_is_graded(bare, tmp_path):
+    term = Term(shutil.copytree(bare.root, tmp_path / "term"))
+    lesson = "00_start_here"
+    path = term.submission("dot", lesson)
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    assert len(grade(term).failed) == 1
+    assert "JSON" in tally(term).lessons[lesson].failed["dot"]
+    record(term, "dot", lesson, {})  # a good file, with its verdict under another key
+    assert grade(term).failed == []
+    assert tally(term).lessons[lesson].failed == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("r.txt", "ends in .html"), ("no/such/r.html", "no such folder"), ("folder.html", "a folder")],
+)
+def test_a_target_that_cannot_be_meant(term, tmp_path, capsys, name, says):
+    (tmp_path / "folder.html").mkdir()
+    assert main(["report", "--to", str(tmp_path / name), "--course", str(term.root)]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert says in line
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder.html"]
+
+
+def test_the_command_says_where_it_wrote(term, tmp_path, capsys):
+    target = tmp_path / "class.html"
+    assert main(["report", "--to", str(target), "--course", str(term.root)]) == 0
+    assert capsys.readouterr().out.strip() == str(target)
+    assert target.read_text().startswith("<!DOCTYPE html>")
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("what", ["class", "empty"])
+def test_nobody_is_kept_out(term, bare, tmp_path, what):
+    from tests.browser.axe import serious_violations
+
+    shown = term if what == "class" else bare
+    assert serious_violations(report(shown, tmp_path / "r.html").read_text()) == []
