@@ -12,7 +12,7 @@ from .cases import GRADIENT, RULES, VALUES, Case
 from .probe import KIND, WEIGHTS, Answer
 
 # What rounding alone may do to an answer of ordinary size, by the dtype that came out.
-TOLERANCE = {torch.float64: (1e-7, 1e-9), torch.float32: (2e-4, 1e-5)}
+TOLERANCE = {torch.float64: (1e-9, 1e-11), torch.float32: (2e-4, 1e-5)}
 FORM = "$one of"  # an expected answer that only says what forms are allowed
 DTYPE = "dtype"  # the observation that `_split` makes of a value's dtype
 NUMBER = {KIND: "a number"}  # as a form: any number

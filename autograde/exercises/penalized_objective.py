@@ -431,7 +431,8 @@ def _() -> Iterator[Case]:
 @penalized_gradient.drawn
 def _(draw: Draw) -> Iterator[Case]:
     for title, inputs, part in _choices(draw):
-        yield Case(title, inputs, part, probe="without_autograd")
+        atol = 1e-4 if part == LARGE else None  # float32's steps near 1000 are 6e-5
+        yield Case(title, inputs, part, atol=atol, probe="without_autograd")
 
 
 def _worth(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
