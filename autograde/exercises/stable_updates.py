@@ -404,14 +404,23 @@ def _(draw: Draw) -> Iterator[Case]:
     mixed = inputs(4, 6)
     mixed["advantage"] = draw.normal(4, 6)
     yield Case("advantages of both signs", mixed, NEGATIVE, constants)
-    yield Case("far from old, positive", inputs(3, 5, spread=3.0), FAR, ("logp",), rtol=1e-3)
-    negative = inputs(3, 5, sign=-1.0, spread=3.0)
+    yield Case(
+        "far from old, positive", _placed(inputs(3, 5, spread=3.0)), FAR, ("logp",), rtol=1e-3
+    )
+    negative = _placed(inputs(3, 5, sign=-1.0, spread=3.0))
     yield Case("far from old, negative", negative, FAR, ("logp",), rtol=1e-3)
     both = torch.tensor([1.0, -1.0], dtype=torch.float64)
     double = inputs(3, 2, dtype=torch.float64)
     double["advantage"] = double["advantage"] * both
-    yield Case("float64", double, RULES, constants)
+    yield Case("float64", _placed(double), RULES, constants)
     yield Case("no gradient asked for", inputs(2, 3), RULES)
+
+
+def _placed(inputs: dict[str, Any]) -> dict[str, Any]:
+    """With ratios below, above and between the bounds: no mistake is seen by luck alone."""
+    moved = torch.tensor([[-2.0, -2.0], [2.0, 2.0], [0.05, 0.05]], dtype=inputs["logp"].dtype)
+    inputs["logp"][:3, :2] = inputs["old_logp"][:3, :2] + moved
+    return inputs
 
 
 def _bounded(ratio: Tensor, epsilon: float) -> Tensor:
