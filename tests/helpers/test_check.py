@@ -76,7 +76,8 @@ def test_a_name_that_is_none():
 
 
 def test_progress_counts(capsys, monkeypatch):
-    monkeypatch.setattr("helpers.check._verdicts", {})  # other tests in this process check, too
+    # Other tests in this process check, too; and helpers.check, as an attribute, is the function.
+    monkeypatch.setitem(check.__globals__, "_verdicts", {})
     scope = {"check": check, "k1": k1, "k2": k1, "q02_dynamics": "A"}
     exec("check('k1', k1); check('k2', k2); check('q02_dynamics', q02_dynamics)", scope)
     exec("check('k1', k2 if False else (lambda logp, ref_logp: logp))", scope)  # somebody else's
