@@ -8,6 +8,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from .errors import UsageError
+from .exercises import LESSONS
 from .lessons import lesson_path
 
 COLAB = "https://colab.research.google.com"
@@ -16,7 +17,7 @@ INSTALL = """\
 # On Google Colab this cell installs the course; elsewhere it does nothing.
 COURSE = {course}  # where the student bundle is: the URL or the path of a zip
 
-import importlib
+import importlib.metadata
 import subprocess
 import sys
 
@@ -25,17 +26,36 @@ try:
 except ImportError:
     colab = None
 
+
+def pip(*words):
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *words]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def lacking(package):
+    # Only these are given to pip: what Colab has it would take to pieces to check it.
+    from packaging.requirements import Requirement
+
+    for line in importlib.metadata.requires(package):
+        need = Requirement(line)
+        found = [one.version for one in importlib.metadata.distributions(name=need.name)][:1]
+        fits = found and need.specifier.contains(found[0], prereleases=True)
+        if not fits and (need.marker is None or need.marker.evaluate({{"extra": ""}})):
+            yield line
+
+
 if colab and not COURSE:
-    print('The course is not installed: put the address that your instructor gave you '
-          'between the quotes after COURSE, and run this cell again.')
+    print("The course is not installed: put the address that your instructor gave you "
+          "between the quotes after COURSE, and run this cell again.")
 elif colab:
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-    kept = subprocess.check_output([*pip, "list", "--format=freeze"], stderr=subprocess.DEVNULL)
-    with open("/tmp/kept.txt", "wb") as file:
-        file.write(kept)  # so that pip adds what is missing and changes nothing of Colab's
-    command = [*pip, "install", "--quiet", "-c", "/tmp/kept.txt", COURSE]
-    done = subprocess.run(command, capture_output=True, text=True)
+    with open("/tmp/kept.txt", "w") as file:  # pip adds what is missing and changes nothing else
+        file.write(pip("list", "--format=freeze").stdout)
+    done = pip("install", "--no-deps", COURSE)
     importlib.invalidate_caches()
+    lacks = [] if done.returncode else list(lacking("stable-policy-updates-student"))
+    if lacks:
+        done = pip("install", "-c", "/tmp/kept.txt", *lacks)
+        importlib.invalidate_caches()
     print("The course is installed." if done.returncode == 0 else
           f"The course could not be installed from {{COURSE}}; show your instructor these lines:\\n"
           + done.stderr[-800:])"""
@@ -92,6 +112,12 @@ def frame_addresses(lesson: str, where: str) -> tuple[str, str]:
             "the URL or the path on Colab of the packed bundle (.zip)"
         )
     return where, upload
+
+
+def frame_sources() -> set[str]:
+    """The frame's code cells, as `without_address` gives them: nobody's own work, in any term."""
+    last = {SUBMIT.format(lesson=lesson) for lesson in LESSONS}
+    return {without_address(_install(""))} | last
 
 
 def without_address(source: str) -> str:

@@ -17,7 +17,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from .errors import UsageError
-from .lesson_frame import without_address
+from .lesson_frame import frame_sources, without_address
 from .lessons import defined_names
 
 ADDED = "added"
@@ -99,7 +99,7 @@ def rebuild(base: NotebookNode, submitted: NotebookNode) -> NotebookNode:
         for cell in base.cells
         if _mark(cell).get("solution") and grade_id(cell)
     }
-    own = {without_address(cell.source) for cell in base.cells}
+    own = frame_sources() | {without_address(cell.source) for cell in base.cells}
     added: list[tuple[str, NotebookNode]] = []  # the base cell that each stands after, and the cell
     anchor = ""
     for cell in submitted.cells:

@@ -42,6 +42,7 @@ def submit(lesson: str, path: str | Path | None = None) -> None:
     """
     scope = sys._getframe(1).f_globals  # the notebook's names, so that the cell need not pass them
     try:
+        lesson_exercises(lesson)  # raises where there is no such lesson
         if util.find_spec("google") and util.find_spec("google.colab"):
             _submit_on_colab(lesson, scope)
         else:

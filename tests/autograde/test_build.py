@@ -1,7 +1,9 @@
 """Notebooks are made from their sources, the same each time, and no answer gets out."""
 
+import ast
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import nbformat
@@ -136,6 +138,58 @@ def test_student_notebooks_have_stubs_and_no_outputs():
         assert not any(cell.get("outputs") for cell in notebook.cells)
         ids = [cell.id for cell in notebook.cells]
         assert ids == [f"{lesson[:2]}-{number:03d}" for number in range(len(ids))]
+
+
+def test_every_lesson_begins_with_colab_and_ends_with_submit():
+    for folder in (NOTEBOOKS, SOLUTIONS):
+        for lesson in LESSONS:
+            cells = nbformat.read(lesson_path(folder, lesson), as_version=4).cells
+            assert "Open in Colab" in cells[0].source
+            assert cells[1].source.splitlines()[1].startswith('COURSE = ""')
+            assert cells[-1].source.endswith(f'submit("{lesson}")')
+            for cell in (cells[1], cells[-1]):
+                assert cell.metadata.tags == ["demo"]
+                assert "nbgrader" not in cell.metadata
+
+
+def test_colabs_cell_does_nothing_elsewhere(capsys):
+    cell = nbformat.read(lesson_path(NOTEBOOKS, "00_start_here"), as_version=4).cells[1]
+    before = set(sys.modules)
+    exec(cell.source, {})
+    assert capsys.readouterr() == ("", "")
+    assert not [name for name in set(sys.modules) - before if name.startswith("google")]
+
+
+@pytest.mark.parametrize(
+    ("where", "course", "badge"),
+    [
+        ("https://github.com/me/course", "https://github.com/me/course/archive/HEAD.zip",
+         "/github/me/course/blob/HEAD/notebooks/02_divergence/02_divergence.ipynb)"),
+        ("https://github.com/me/course.git/", "https://github.com/me/course/archive/HEAD.zip",
+         "/github/me/course/blob/HEAD/notebooks/02_divergence/02_divergence.ipynb)"),
+        ("https://github.com/me/course/tree/autumn/26",
+         "https://github.com/me/course/archive/autumn/26.zip",
+         "/github/me/course/blob/autumn/26/notebooks/02_divergence/02_divergence.ipynb)"),
+        ("https://my.org/b.zip?download=1", "https://my.org/b.zip?download=1", "google.com/)"),
+        ("/content/drive/My Drive/b.zip", "/content/drive/My Drive/b.zip", "google.com/)"),
+        ('/odd/"{name}\\n.zip', '/odd/"{name}\\n.zip', "google.com/)"),
+    ],
+)  # fmt: skip
+def test_a_release_for_colab_knows_where_it_lies(tmp_path, where, course, badge):
+    made = release(tmp_path / "bundle", where)
+    notebook = nbformat.read(lesson_path(made / "notebooks", "02_divergence"), as_version=4)
+    assert badge in notebook.cells[0].source
+    line = next(line for line in notebook.cells[1].source.splitlines() if line[:6] == "COURSE")
+    assert ast.literal_eval(ast.parse(line).body[0].value) == course
+    ours = nbformat.read(lesson_path(NOTEBOOKS, "02_divergence"), as_version=4)
+    assert notebook.cells[2:] == ours.cells[2:]
+
+
+@pytest.mark.parametrize("where", ["here", "https://github.com/me", "b.zip\nimport os", "a.tar"])
+def test_what_is_no_place_for_a_bundle_is_refused(tmp_path, where):
+    with pytest.raises(UsageError, match="OWNER/NAME"):
+        release(tmp_path / "bundle", where)
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

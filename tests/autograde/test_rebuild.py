@@ -9,6 +9,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from autograde.errors import UsageError
 from autograde.exercises import exercises
+from autograde.lesson_frame import address_frame
 from autograde.rebuild import grade_id, parse_notebook, program, read_notebook, rebuild
 
 LESSON = "02_divergence"
@@ -43,6 +44,24 @@ def slot(notebook, name):
 def test_untouched(base, solved):
     assert all_right(base, solved)
     assert "right" not in statuses(base, base).values()
+
+
+def test_the_frame_of_a_lesson_changes_no_program(base, solved):
+    """What was handed in before lessons had it, or from a release for Colab, is the same work."""
+    wanted = list(program(rebuild(base, solved)))
+    older, elsewhere = deepcopy(solved), deepcopy(solved)
+    older.cells = older.cells[2:-1]
+    address_frame(LESSON, elsewhere, "https://github.com/me/course")
+    lost = deepcopy(elsewhere)
+    for cell in lost.cells:
+        cell["metadata"] = {}
+    for submitted in (older, elsewhere, lost):
+        assert list(program(rebuild(base, submitted))) == wanted
+    old_base = deepcopy(base)
+    old_base.cells = old_base.cells[2:-1]
+    assert list(program(rebuild(old_base, older))) == wanted
+    assert list(program(rebuild(old_base, solved))) == wanted
+    assert not [step for step in wanted if "submit(" in step.source or "COURSE" in step.source]
 
 
 def test_metadata_lost(base, solved):
