@@ -80,7 +80,8 @@ class Sandbox:
             self.mode = "strict"  # a GPU's driver is started anew in a process of its own
         self._process: subprocess.Popen | None = None
         self._ending = False
-        self._filter = torch.frombuffer(bytearray(filter_program()), dtype=torch.uint8)
+        program = bytearray(filter_program(self.limits.device))
+        self._filter = torch.frombuffer(program, dtype=torch.uint8)
         if self.mode == "fork":
             self._start()
 
@@ -99,7 +100,8 @@ class Sandbox:
         """Ask a submission's functions their cases: a packed, untrusted reply for each exercise.
 
         Unpacked, a reply is {"answers": [...], "error": ...}, or {"problem": why, "status": n}.
-        Raises SandboxDiedError when the sandbox was killed under it, twice.
+        Raises SandboxDiedError when the sandbox was killed under it, twice, and UsageError when
+        the device does not work in there.
         """
         job = pack(self._job(steps, cases))
         for _ in range(2):
@@ -108,6 +110,12 @@ class Sandbox:
                 if self._process is None:
                     self._start()
                 replies = dict(_frames(self._run(job, len(cases))))
+                if "" in replies:
+                    raise UsageError(
+                        f"{self.limits.device} does not work in the sandbox "
+                        f"({replies[''].decode(errors='replace').splitlines()[0]}); "
+                        "ask the questions on the CPU, with --device cpu"
+                    )
                 return {name: replies.get(name, pack({"problem": "lost"})) for name in cases}
             except SandboxDiedError:
                 self.close()

@@ -34,16 +34,22 @@ getpriority getrandom capget wait4 waitid
 # Refused with "not permitted", which Python says as PermissionError; all else that is not allowed
 # is "not implemented", at which the C library tries an older way.
 REFUSED = """
-fork vfork execve execveat socket connect bind listen accept accept4 ptrace process_vm_readv
-process_vm_writev mount umount2 unshare setns chroot pivot_root bpf keyctl add_key request_key
-perf_event_open userfaultfd reboot kexec_load init_module finit_module delete_module
+fork vfork execve execveat ptrace process_vm_readv process_vm_writev mount umount2 unshare setns
+chroot pivot_root bpf keyctl add_key request_key perf_event_open userfaultfd reboot kexec_load
+init_module finit_module delete_module
 """
+# A GPU's driver speaks with itself by a socket with a name; in a network namespace of its own, and
+# with no socket among the files, nobody else is there to speak to.
+NAMED_SOCKETS = "connect bind listen accept accept4"
+AF_UNIX = 1
 CLONE_THREAD = 0x00010000
 
 
 @cache
-def filter_program() -> bytes:
+def filter_program(device: str = "cpu") -> bytes:
     """The filter as a classic BPF program for this machine's processor, made by libseccomp.
+
+    device: what is computed on; all but the CPU need sockets within the sandbox.
 
     Threads may be started; processes may not: one exercise is one process, which bounds its memory
     and leaves nobody to outlive it.
@@ -54,14 +60,24 @@ def filter_program() -> bytes:
     except (ImportError, OSError, RuntimeError) as error:
         raise UsageError(f"libseccomp cannot be loaded ({error}); run: autograde doctor") from None
     made = seccomp.SyscallFilter(seccomp.ERRNO(errno.ENOSYS))
-    for names, action in ((ALLOWED, seccomp.ALLOW), (REFUSED, seccomp.ERRNO(errno.EPERM))):
+    refuse = seccomp.ERRNO(errno.EPERM)
+    for names, action in (
+        (ALLOWED, seccomp.ALLOW),
+        (REFUSED, refuse),
+        (NAMED_SOCKETS, refuse if device == "cpu" else seccomp.ALLOW),
+    ):
         for name in names.split():
             if seccomp.resolve_syscall(seccomp.system_arch(), name) >= 0:  # this processor has it
                 made.add_rule(action, name)
+    if device == "cpu":
+        made.add_rule(refuse, "socket")
+    else:
+        made.add_rule(seccomp.ALLOW, "socket", seccomp.Arg(0, seccomp.EQ, AF_UNIX))
+        made.add_rule(refuse, "socket", seccomp.Arg(0, seccomp.NE, AF_UNIX))
     thread = seccomp.Arg(0, seccomp.MASKED_EQ, CLONE_THREAD, CLONE_THREAD)
     process = seccomp.Arg(0, seccomp.MASKED_EQ, CLONE_THREAD, 0)
     made.add_rule(seccomp.ALLOW, "clone", thread)
-    made.add_rule(seccomp.ERRNO(errno.EPERM), "clone", process)
+    made.add_rule(refuse, "clone", process)
     with tempfile.TemporaryFile() as file:
         made.export_bpf(file)
         file.seek(0)

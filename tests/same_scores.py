@@ -1,6 +1,6 @@
 """The same points by fork, by strict and by plain nbgrader, for every named wrong answer.
 
-    python -P -m tests.same_scores [LESSON...] [--no-strict] [--no-plain]
+    python -P -m tests.same_scores [LESSON...] [--no-strict] [--no-plain] [--cuda]
 
 Submission n of a lesson makes mistake n in every exercise; submission 0 is the solution.
 """
@@ -42,10 +42,10 @@ def submissions(lesson: str) -> Iterator[tuple[str, NotebookNode]]:
         yield f"s{number + 1:03d}", handed_in(base, answers)
 
 
-def in_mode(lesson: str, notebook: NotebookNode, mode: str) -> Points:
+def in_mode(lesson: str, notebook: NotebookNode, mode: str, device: str = "cpu") -> Points:
     """Points by exercise in one of our modes."""
     program = Program(lesson, rebuild(checkout_base(lesson), notebook), mode)
-    graded = Graded.of(do(program.work(b"", how_of([lesson], mode))).graded)
+    graded = Graded.of(do(program.work(b"", how_of([lesson], mode, device))).graded)
     return {name: float(verdict.points) for name, verdict in graded.verdicts.items()}
 
 
@@ -69,13 +69,15 @@ def by_plain(lesson: str, notebooks: dict[str, NotebookNode]) -> dict[str, Point
             }
 
 
-def compare(lesson: str, strict: bool, plainly: bool) -> list[str]:
+def compare(lesson: str, strict: bool, plainly: bool, cuda: bool) -> list[str]:
     """Print a line for the lesson; a line for each exercise whose points differ."""
     started = time.monotonic()
     notebooks = dict(submissions(lesson))
     found = {"fork": {s: in_mode(lesson, n, "fork") for s, n in notebooks.items()}}
     if strict:
         found["strict"] = {s: in_mode(lesson, n, "strict") for s, n in notebooks.items()}
+    if cuda:
+        found["on a GPU"] = {s: in_mode(lesson, n, "strict", "cuda") for s, n in notebooks.items()}
     if plainly:
         found["plain nbgrader"] = by_plain(lesson, notebooks)
     differences = [
@@ -99,10 +101,11 @@ def main() -> int:
     parser.add_argument("lessons", nargs="*", default=list(LESSONS))
     parser.add_argument("--no-strict", action="store_true")
     parser.add_argument("--no-plain", action="store_true")
+    parser.add_argument("--cuda", action="store_true", help="also with the questions on a GPU")
     options = parser.parse_args()
     differences = []
     for lesson in options.lessons or LESSONS:
-        differences += compare(lesson, not options.no_strict, not options.no_plain)
+        differences += compare(lesson, not options.no_strict, not options.no_plain, options.cuda)
     print("\n".join(differences))
     return 1 if differences else 0
 

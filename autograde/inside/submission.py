@@ -35,16 +35,21 @@ LENGTH = struct.Struct(">Q")
 FRAME = struct.Struct(">HI")
 # What the process with student code says to its parent: a kind, a number, and so many bytes.
 HEAD = struct.Struct(">cIQ")
-STEP, ASKING, REPLY, END = b"s", b"a", b"r", b"e"
+NO_DEVICE, STEP, ASKING, REPLY, END = b"d", b"s", b"a", b"r", b"e"
 
 
 class OutOfTimeError(BaseException):
     """A cell or an exercise ran too long; no `except Exception` of a student's catches it."""
 
 
+class NoDeviceError(RuntimeError):
+    """The device that questions are to be asked on does not work here."""
+
+
 def serve(job: int, confined: bool) -> None:
     """Read a job from the socket `job`, write a frame for each exercise to it as it is answered.
 
+    A frame without a name says why the device does not work; then nothing was asked.
     confined: give up all rights first, and let student code make harmless system calls only.
     """
     for number in (signal.SIGINT, signal.SIGTERM):  # no handler: its children cannot end it
@@ -56,12 +61,18 @@ def serve(job: int, confined: bool) -> None:
             confine.no_privileges()
             confine.undumpable()
         unanswered = set(range(len(asked["exercises"])))
-        for number, reply in Submission(asked, connection, confined).replies():
-            name = asked["exercises"][number]["name"].encode()
-            connection.sendall(FRAME.pack(len(name), len(reply)) + name + reply)
-            unanswered.discard(number)
-            if not unanswered:  # nobody has to wait until the process has ended as well
-                connection.shutdown(socket.SHUT_WR)
+        try:
+            for number, reply in Submission(asked, connection, confined).replies():
+                _frame(connection, asked["exercises"][number]["name"].encode(), reply)
+                unanswered.discard(number)
+                if not unanswered:  # nobody has to wait until the process has ended as well
+                    connection.shutdown(socket.SHUT_WR)
+        except NoDeviceError as error:
+            _frame(connection, b"", str(error).encode())
+
+
+def _frame(connection: socket.socket, name: bytes, payload: bytes) -> None:
+    connection.sendall(FRAME.pack(len(name), len(payload)) + name + payload)
 
 
 @dataclass
@@ -78,7 +89,10 @@ class Submission:
     skipped: set[int] = field(default_factory=set)
 
     def replies(self) -> Iterator[tuple[int, bytes]]:
-        """(exercise, packed reply) of all exercises, in the order in which they are answered."""
+        """(exercise, packed reply) of all exercises, in the order in which they are answered.
+
+        Raises NoDeviceError.
+        """
         waiting = list(range(len(self.asked["exercises"])))
         while waiting:
             spoken = Spoken()
@@ -86,6 +100,8 @@ class Submission:
                 if number in waiting:
                     waiting.remove(number)
                     yield number, reply
+            if spoken.problem == "device":
+                raise NoDeviceError(spoken.line)
             blamed = self._blamed(waiting, spoken)
             reply = pack({"problem": spoken.problem, "status": spoken.status, "line": spoken.line})
             for number in blamed:
@@ -159,6 +175,9 @@ class Spoken:
         while True:
             seconds = limits["seconds"] if self.asking else limits["cell_seconds"] + 2
             kind, number, payload = self._message(reader, time.monotonic() + seconds, limits)
+            if kind == NO_DEVICE and self.step is None:  # before any code of the student's
+                self.problem, self.line = "device", payload.decode(errors="replace")
+                return
             if kind == STEP and (-1 if self.step is None else self.step) < number < steps:
                 self.step = number
             elif kind == ASKING and not self.asking:
@@ -213,8 +232,10 @@ class Child:
         limits = self.asked["limits"]
         _restrict(limits, self.asked["filter"] if self.confined else None)
         shell = make_shell()
-        if limits["device"] != "cpu":
-            torch.set_default_device(limits["device"])
+        try:
+            _use(limits["device"])
+        except Exception as error:  # a build without CUDA says so with an AssertionError
+            return self._say(NO_DEVICE, payload=str(error).encode())
         errors = self._run_cells(shell, skipped)
         self._say(ASKING)
         for number in waiting:
@@ -224,6 +245,7 @@ class Child:
             if "problem" in reply or _surroundings(shell) != before:
                 break  # the others begin where this one began
         self._say(END)
+        return None
 
     def _say(self, kind: bytes, number: int = 0, payload: bytes = b"") -> None:
         message = memoryview(HEAD.pack(kind, number, len(payload)) + payload)
@@ -257,6 +279,13 @@ class Child:
             return {"problem": "time", "status": 0, "line": describe_error(late)["line"]}
         finally:
             _alarm(0)
+
+
+def _use(device: str) -> None:
+    """Compute there from now on. Raises what torch says where that does not work."""
+    if device != "cpu":
+        torch.set_default_device(device)
+        torch.zeros(1).sum()
 
 
 def _surroundings(shell: InteractiveShell) -> tuple:

@@ -2,10 +2,13 @@
 
 import os
 import socket
+import subprocess
+import sys
 from contextlib import suppress
 
 import psutil
 import pytest
+import torch
 
 from autograde import sandbox
 from autograde.errors import UsageError
@@ -298,3 +301,41 @@ def test_a_bubblewrap_that_cannot_start_is_no_students_fault(monkeypatch, mode):
     monkeypatch.setattr(sandbox, "_files", lambda: ["--ro-bind", "/no/such/folder", "/x"])
     with pytest.raises(UsageError, match="did not start.*autograde doctor"):
         Sandbox(mode).ask([], {"k1": []})
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there it works")
+def test_a_gpu_that_does_not_work_is_no_fault_of_the_submission():
+    cases = {"f": [Case("values", {})]}
+    with (
+        Sandbox("strict", limits=sandbox.Limits(device="cuda")) as alone,
+        pytest.raises(UsageError, match="cuda does not work in the sandbox .* --device cpu"),
+    ):
+        alone.ask([Step("f = len", "f")], cases)
+
+
+FILTERED = """
+import os, socket, sys
+from autograde.inside import confine
+from autograde.syscalls import filter_program
+
+program = filter_program(sys.argv[1])
+confine.filter_calls(program)
+for attempt in (
+    lambda: socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).bind("\\0of-the-driver"),
+    lambda: socket.socket(socket.AF_INET),
+    lambda: socket.socket(socket.AF_NETLINK, socket.SOCK_RAW),
+    os.fork,
+):
+    try:
+        attempt()
+        print("done")
+    except PermissionError:
+        print("refused")
+"""
+
+
+@pytest.mark.parametrize(("device", "local"), [("cpu", "refused"), ("cuda", "done")])
+def test_a_gpus_driver_gets_a_socket_within_the_sandbox_and_no_other(device, local):
+    command = [sys.executable, "-c", FILTERED, device]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert said == [local, "refused", "refused", "refused"]
