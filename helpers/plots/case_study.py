@@ -154,9 +154,10 @@ def plot_budget(
 ) -> None:
     """Divergence at the end for each weight and seed, against a budget."""
     figure, (axis,) = new_figure()
-    betas = _betas(runs)
+    betas, ranges = _betas(runs), []
     for place, beta in enumerate(betas):
         ends = [max(at_end(run, "kl"), 1e-2) for run in _of(runs, beta)]
+        ranges.append(f"β = {beta:g}: {min(ends):.2g} to {max(ends):.2g}")
         keeps = max(ends) <= budget
         marker, colour = ("o", NAVY) if keeps else ("x", RED)
         axis.semilogy([place] * len(ends), ends, marker, color=colour)
@@ -178,7 +179,11 @@ def plot_budget(
         ylabel="KL(policy ‖ ref) at the end (nats)",
         xlim=(-0.5, len(betas) - 0.5),
     )
-    show(figure, f"A mark for each seed, circles where all seeds keep to the budget: {says}.")
+    show(
+        figure,
+        f"A mark for each seed, circles where all seeds keep to the budget: {says}. "
+        f"KL at the end in nats: {'; '.join(ranges)}.",
+    )
 
 
 def plot_frontier(runs: Sequence[Run], ref_gold: float, pairs: Sequence[Pair]) -> None:
@@ -200,7 +205,8 @@ def plot_frontier(runs: Sequence[Run], ref_gold: float, pairs: Sequence[Pair]) -
     figure.legend(*named, loc="outside lower center", ncols=4, fontsize=8)
     show(
         figure,
-        f"Gain against d: lines without a penalty, marks at the ends of penalised runs. {says}.",
+        f"Gain against d: lines without a penalty, marks at the ends of penalised runs. {says}. "
+        f"Mean gain of a run and of stopping at its KL: {_gains_say(pairs)}.",
     )
 
 
@@ -222,6 +228,16 @@ def frontier_says(pairs: Sequence[Pair], spread: Mapping[float, float]) -> str:
     if not says:
         return "At equal KL, no β differs from stopping by more than seeds do"
     return f"At equal KL, {' and '.join(says)}, at every seed"
+
+
+def _gains_say(pairs: Sequence[Pair]) -> str:
+    """The means over the seeds, for each weight."""
+    said = []
+    for beta in sorted({pair.beta for pair in pairs}):
+        own = torch.tensor([(pair.gain, pair.stopped) for pair in pairs if pair.beta == beta])
+        gain, stopped = own.mean(0).tolist()
+        said.append(f"β = {beta:g}: {gain:.2f} and {stopped:.2f}")
+    return "; ".join(said) or "none to compare"
 
 
 def _gain(betas: Sequence[float]) -> str:

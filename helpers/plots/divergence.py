@@ -112,7 +112,12 @@ def plot_tangent() -> None:
     axis.set(title="The logarithm never rises above its tangent at 1", xlim=(0, 3))
     axis.set(xlabel="ratio of one token, ref/policy", ylabel="nats")
     axis.legend()
-    show(figure, "The line and the curve touch at ratio 1 alone; elsewhere the line is above.")
+    show(
+        figure,
+        "The line and the curve touch at ratio 1 alone; elsewhere the line is above: at "
+        f"{ratio[0]:g} they are {line[0]:.2f} and {curve[0]:.2f} nats, at {ratio[-1]:g} "
+        f"{line[-1]:.2f} and {curve[-1]:.2f}.",
+    )
 
 
 def plot_estimators(

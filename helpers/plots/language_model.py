@@ -1,6 +1,5 @@
 """Pictures of lesson 06: two judges, one token's reward and loss, and runs with their texts."""
 
-import sys
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from ..language_model.runs import Run
 from ..language_model.tuning import PROMPTS
 from ..language_model.vocabulary import Vocabulary
 from ..problems.case_study import at_end
-from . import COLOURS, DASHES, new_figure, show
+from . import COLOURS, DASHES, in_notebook, new_figure, show, with_sliders
 
 NAVY, RED, TEAL, AMBER, GREY = COLOURS
 MARKERS = "os^v"
@@ -285,22 +284,19 @@ def browse_texts(runs: Sequence[Run], betas: Sequence[float]) -> None:
 
     steps = shared_steps([run for run in runs if run.beta in betas])
     draw(steps[-1], seeds[0])
-    if "ipykernel" not in sys.modules:
-        return
-    try:
-        from ipywidgets import SelectionSlider, interact
-    except ImportError:
-        return
     middle = steps[len(steps) // 2]
-    interact(
+    with_sliders(
         draw,
-        step=SelectionSlider(options=steps, value=middle, description="step"),
-        seed=SelectionSlider(options=seeds, value=seeds[0], description="seed"),
+        lambda widgets: {
+            "step": widgets.SelectionSlider(options=steps, value=middle, description="step"),
+            "seed": widgets.SelectionSlider(options=seeds, value=seeds[0], description="seed"),
+        },
+        "step and seed",
     )
 
 
 def _display(table: Texts) -> None:
-    if "ipykernel" in sys.modules:
+    if in_notebook():
         from IPython.display import display
 
         display(table)

@@ -1,6 +1,5 @@
 """Pictures of lesson 03: two terms, the simplex of three actions, and β as a knob."""
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor
 from torch.distributions import Categorical, kl_divergence
 
 from ..problems.penalized_objective import Replies, all_policies
-from . import COLOURS, DASHES, new_figure, show
+from . import COLOURS, DASHES, new_figure, show, with_sliders
 
 NAVY, RED, TEAL, AMBER, GREY = COLOURS
 NOTE = {
@@ -149,7 +148,13 @@ def plot_gaps(
     )
     axis.legend(title="lines: slope β")
     worst = max((gap - beta * nats).abs().max() for beta, (nats, gap) in found.items())
-    show(figure, f"No point is further than {worst:.0e} from the line of its β.")
+    reach = "; ".join(
+        f"β = {beta:g} up to {nats.max():.2f} nats and a gap of {gap.max():.2f}"
+        for beta, (nats, gap) in found.items()
+    )
+    show(
+        figure, f"No point is further than {worst:.0e} from the line of its β. They reach: {reach}."
+    )
 
 
 def plot_knob(
@@ -201,21 +206,15 @@ def show_path(
     optimum: gives log π* from ref_logits, rewards and β.
     """
     _draw_path(replies, optimum, betas)
-    if "ipykernel" not in sys.modules:
-        return
-    try:
-        import ipywidgets
-    except ImportError:
-        return
-    from IPython.display import display
-
-    slider = ipywidgets.FloatLogSlider(
-        value=0.5, min=-1.5, max=1.5, step=0.05, description="β", continuous_update=False
+    with_sliders(
+        lambda beta: _draw_path(replies, optimum, [beta]),
+        lambda widgets: {
+            "beta": widgets.FloatLogSlider(
+                value=0.5, min=-1.5, max=1.5, step=0.05, description="β", continuous_update=False
+            )
+        },
+        "β",
     )
-    picture = ipywidgets.interactive_output(
-        lambda beta: _draw_path(replies, optimum, [beta]), {"beta": slider}
-    )
-    display(ipywidgets.VBox([slider, picture]))
 
 
 def _draw_path(

@@ -1,6 +1,5 @@
 """Pictures of lesson 05: losses, clips, one update, whole runs, and a grid of recorded ones."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +10,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from ..problems.stable_updates import COLUMNS, GOAL, ROWS, START, Run
-from . import COLOURS, DASHES, new_figure, show
+from . import COLOURS, DASHES, new_figure, show, with_sliders
 
 NAVY, RED, TEAL, AMBER, GREY = COLOURS
 MARKERS = "osv^D"
@@ -38,7 +37,7 @@ def plot_roof() -> None:
     show(
         figure,
         f"A grid of {ROWS} rows and {COLUMNS} columns. In the lowest row, the start is at the left "
-        "end, the goal at the right end, and the street between them.",
+        "end, the goal at the right end, and the street between them. The wind blows down.",
     )
 
 
@@ -287,24 +286,22 @@ def plot_scores(record: Mapping[str, Any]) -> None:
 def explore_grid(record: Mapping[str, Any]) -> None:
     """Final return over β for every learning rate and number of epochs; sliders where they run."""
     _show_grid(record)
-    if "ipykernel" not in sys.modules:
-        return
-    try:
-        from ipywidgets import SelectionSlider, interact
-    except ImportError:
-        return
-    rows = record["grid"]
-    sliders = {
-        name: SelectionSlider(
-            options=sorted({row[name] for row in rows}), value=value, description=label
-        )
-        for name, label, value in (
-            ("rate", "learning rate", record["settings"]["rate"]),
-            ("beta", "β", record["settings"]["beta"]),
-            ("epochs", "epochs", record["settings"]["epochs"]),
-        )
+    rows, settings = record["grid"], record["settings"]
+    starts = {
+        "rate": ("learning rate", settings["rate"]),
+        "beta": ("β", settings["beta"]),
+        "epochs": ("epochs", settings["epochs"]),
     }
-    interact(lambda **chosen: _show_setting(record, **chosen), **sliders)
+    with_sliders(
+        lambda **chosen: _show_setting(record, **chosen),
+        lambda widgets: {
+            name: widgets.SelectionSlider(
+                options=sorted({row[name] for row in rows}), value=value, description=label
+            )
+            for name, (label, value) in starts.items()
+        },
+        "learning rate, β and epochs",
+    )
 
 
 def _show_grid(record: Mapping[str, Any]) -> None:
@@ -375,7 +372,8 @@ def _show_setting(record: Mapping[str, Any], rate: float, beta: float, epochs: i
     axis.legend(loc="lower right")
     show(
         figure,
-        f"Median and range over seeds. Worst drop {drop:.2f}, greatest KL of an update "
+        f"Median and range over seeds at learning rate {rate:g}, {epochs} epochs, β = {beta:g}, "
+        f"beside β = 0. It ends at a median of {row['middle'][-1]:.2f}. Worst drop {drop:.2f}, greatest KL of an update "
         f"{nats:.2g} nats, worst final return {min(row['final']):.2f}.",
     )
 
