@@ -37,7 +37,8 @@ def plot_roof() -> None:
     show(
         figure,
         f"A grid of {ROWS} rows and {COLUMNS} columns. In the lowest row, the start is at the left "
-        "end, the goal at the right end, and the street between them. The wind blows down.",
+        "end, the goal at the right end, and the street between them. The wind blows towards "
+        "the street.",
     )
 
 
@@ -373,8 +374,8 @@ def _show_setting(record: Mapping[str, Any], rate: float, beta: float, epochs: i
     show(
         figure,
         f"Median and range over seeds at learning rate {rate:g}, {epochs} epochs, β = {beta:g}, "
-        f"beside β = 0. It ends at a median of {row['middle'][-1]:.2f}. Worst drop {drop:.2f}, greatest KL of an update "
-        f"{nats:.2g} nats, worst final return {min(row['final']):.2f}.",
+        f"beside β = 0. The median ends at {row['middle'][-1]:.2f}. Worst drop {drop:.2f}, "
+        f"greatest KL of an update {nats:.2g} nats, worst final return {min(row['final']):.2f}.",
     )
 
 
