@@ -2,7 +2,10 @@
 
 import copy
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import cache
 
 import nbformat
 import pytest
@@ -12,6 +15,7 @@ from nbformat import NotebookNode
 
 from autograde.exercises import LESSONS
 from autograde.lessons import NOTEBOOKS, SOLUTIONS, lesson_path, read_source
+from tests.pages import as_html, descriptions, in_widgets, moving
 
 
 def _execute(notebook: NotebookNode, work, tries: int = 2) -> None:
@@ -26,12 +30,19 @@ def _execute(notebook: NotebookNode, work, tries: int = 2) -> None:
         _execute(notebook, work, tries - 1)
 
 
-def executed(folder, lesson: str, work) -> NotebookNode:
-    notebook = nbformat.read(lesson_path(folder, lesson), as_version=4)
-    started = time.monotonic()
-    _execute(notebook, work)
-    print(f"{lesson}: {time.monotonic() - started:.0f} s in a kernel")
-    return notebook
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory) -> Callable:
+    """A lesson's notebook after all its cells have run, which they do once for all tests."""
+
+    @cache
+    def run(folder, lesson: str) -> NotebookNode:
+        notebook = nbformat.read(lesson_path(folder, lesson), as_version=4)
+        started = time.monotonic()
+        _execute(notebook, tmp_path_factory.mktemp(lesson))
+        print(f"{lesson}: {time.monotonic() - started:.0f} s in a kernel")
+        return notebook
+
+    return run
 
 
 def texts(notebook: NotebookNode) -> Iterator[str]:
@@ -41,9 +52,9 @@ def texts(notebook: NotebookNode) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
-def test_solved(lesson, tmp_path):
+def test_solved(lesson, executed):
     """Every assertion in it holds, every exercise gets full points, and nothing warns."""
-    notebook = executed(SOLUTIONS, lesson, tmp_path)
+    notebook = executed(SOLUTIONS, lesson)
     for cell in notebook.cells:
         names = [output.get("name") for output in cell.get("outputs", ())]
         assert "stderr" not in names, cell.source
@@ -51,17 +62,12 @@ def test_solved(lesson, tmp_path):
             result = next(o for o in cell.outputs if o.output_type == "execute_result")
             assert float(result.data["text/plain"]) == cell.metadata.nbgrader.points
     assert not [text for text in texts(notebook) if "waits for" in text]
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
-    figures = [output for output in outputs if "image/png" in output.get("data", {})]
-    assert figures
-    for figure in figures:
-        assert len(figure.metadata["image/png"]["alt"]) > 20
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
-def test_untouched(lesson, tmp_path):
+def test_untouched(lesson, executed):
     """A student who runs everything at once sees what each cell waits for, and no traceback."""
-    notebook = executed(NOTEBOOKS, lesson, tmp_path)
+    notebook = executed(NOTEBOOKS, lesson)
     said = "\n".join(texts(notebook))
     assert "This cell waits for" in said
     assert "not written yet" in said
@@ -79,3 +85,67 @@ def test_the_house_style_of_a_lesson(lesson):
             assert cell.source.count("$$") <= 2, cell.source
         for word in ("sys.path", "wget", "pip install", "cuda", "/home"):
             assert word not in cell.source
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_every_image_is_described(lesson, executed):
+    """On the page and within its widgets, each in words of its own."""
+    notebook = executed(SOLUTIONS, lesson)
+    on_page = descriptions(as_html(notebook))
+    figures = [o for cell in notebook.cells for o in cell.get("outputs", ()) if is_figure(o)]
+    assert figures
+    assert len(on_page) == len(figures) + 1  # the badge
+    found = on_page + descriptions(in_widgets(notebook))
+    assert all(len(alt) > 20 for alt in found if alt != "Open in Colab"), found
+    assert len(set(found)) == len(found), found
+
+
+def is_figure(output: NotebookNode) -> bool:
+    return "image/png" in output.get("data", {})
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_what_moves_is_shown_still_too(lesson, executed):
+    """A page that is only read has a picture, or a table, and words in the place of sliders."""
+    notebook = executed(SOLUTIONS, lesson)
+    for cell in moving(notebook):
+        page = as_html(NotebookNode({**notebook, "cells": [cell]}))
+        assert ("<table" in page) or any(descriptions(page)), cell.source
+        assert "In a running notebook, sliders here move" in page, cell.source
+
+
+@pytest.fixture(scope="module")
+def violations() -> Iterator[Callable[[str], list[str]]]:
+    """What axe-core finds on a page, but for the colours that nbconvert gives prompts and code."""
+    from tests.browser.axe import open_browser, serious_violations
+
+    def found(html: str) -> list[str]:
+        page = browser.new_page()
+        page.route("http**", lambda route: route.abort())  # MathJax: formulas stay as they are
+        page.set_content(html, wait_until="domcontentloaded")
+        page.add_style_tag(content=NBCONVERT)
+        try:
+            return serious_violations(page)
+        finally:
+            page.close()
+
+    # In a thread of its own, as kernels want the event loop that Playwright would leave here.
+    with ThreadPoolExecutor(1) as thread, ExitStack() as stack:
+        browser = thread.submit(stack.enter_context, open_browser()).result()
+        yield lambda html: thread.submit(found, html).result()
+        thread.submit(stack.close).result()
+
+
+# Its template's own choices, which are not the lessons' to make: pale prompts, code in colours
+# a little too light, links that are told by their colour alone.
+NBCONVERT = """
+.jp-InputPrompt, .jp-OutputPrompt, .highlight span { color: inherit !important; opacity: 1 !important }
+.jp-RenderedHTMLCommon a { text-decoration: underline !important }
+"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("folder", [SOLUTIONS, NOTEBOOKS], ids=["solved", "untouched"])
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_nothing_on_the_page_keeps_people_out(lesson, folder, executed, violations):
+    assert violations(as_html(executed(folder, lesson))) == []
