@@ -13,9 +13,10 @@ SEEDS = ("one", "two", "three")
 
 
 def refused(exercise: Exercise, mistake: Mistake) -> bool:
-    """Whether the mistake loses points and is named, and no other before it, for each seed."""
-    verdicts = (sheet(exercise.name, seed).grade(mistake.answer) for seed in SEEDS)
-    return all(_is_named(verdict, mistake) for verdict in verdicts)
+    """Whether the mistake loses points, the same for each seed, and is named before all others."""
+    verdicts = [sheet(exercise.name, seed).grade(mistake.answer) for seed in SEEDS]
+    same = len({verdict.points for verdict in verdicts}) == 1
+    return same and all(_is_named(verdict, mistake) for verdict in verdicts)
 
 
 @cache

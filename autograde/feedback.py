@@ -71,6 +71,12 @@ class Advise(GetGrades):
                 grade.needs_manual_grade and grade.manual_score is None
             )
 
+    def _get_comment(self, cell: NotebookNode, resources: dict[str, Any]) -> None:
+        """Only what a person wrote: nbgrader's own "No response." is said by the status."""
+        names = (self.notebook_id, self.assignment_id, self.student_id)
+        comment = self.gradebook.find_comment(grade_id(cell), *names)
+        cell.metadata.nbgrader["comment"] = comment.manual_comment or ""
+
 
 def _item(lesson: str, cell: NotebookNode, sources: dict[str, NotebookNode]) -> dict[str, Any]:
     """What the page says of one grade cell, or of an essay, which is graded where it stands."""

@@ -53,6 +53,8 @@ def _() -> Iterator[Case]:
     for title, kl, gold in known:
         yield _runs(title, tensor(*kl), tensor(*gold))
     yield _runs("kl 0 beside 1 and e²: 2, 1", tensor(0, e**2, 1), tensor(0.3, e, 2), LEFT_OUT)
+    far = tensor(3000.0, e, 2)
+    yield _runs("a run at kl 0 whose gold is far off", tensor(0, e**2, 1), far, LEFT_OUT)
     below = tensor(1, -0.5, e**2, -3)
     yield _runs("estimates of kl below 0", below, tensor(2, 0.7, e, -1.2), LEFT_OUT)
     yield from _nothing_to_fit()

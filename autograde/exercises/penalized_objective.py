@@ -789,8 +789,12 @@ def _() -> Iterator[Case]:
 @optimal_policy.drawn
 def _(draw: Draw) -> Iterator[Case]:
     def inputs(*shape: int, dtype: torch.dtype = torch.float32) -> Choice:
-        choice = _choice(draw, *shape, dtype=dtype)
-        return {name: choice[name] for name in ("ref_logits", "rewards", "beta")}
+        choice = _choice(draw, *shape, dtype=dtype)  # bounded: the tiny probabilities come below
+        ref_logits, rewards = (
+            choice["ref_logits"].clamp(-1.5, 1.5),
+            choice["rewards"].clamp(-0.5, 1.5),
+        )
+        return {"ref_logits": ref_logits, "rewards": rewards, "beta": choice["beta"]}
 
     yield Case("one choice among 5 actions", inputs(5))
     yield Case("3 by 4 choices among 6 actions", inputs(3, 4, 6))
@@ -1172,8 +1176,9 @@ def _() -> Iterator[Case]:
 @beta_for_kl.drawn
 def _(draw: Draw) -> Iterator[Case]:
     def pair(actions: int, dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
-        ref_logits = draw.normal(actions, dtype=dtype)
-        return ref_logits, draw.normal(actions, dtype=dtype).sort().values
+        ref_logits, rewards = draw.normal(actions, dtype=dtype), draw.normal(actions, dtype=dtype)
+        apart = 0.3 * torch.arange(actions)  # two rewards that nearly tie would make beta tiny
+        return ref_logits, rewards.sort().values + apart
 
     def share(low: float, high: float, *pair: Tensor) -> float:
         return _greatest_kl(*pair) * draw.uniform(1, low=low, high=high).item()
@@ -1209,15 +1214,17 @@ def _rare_best(draw: Draw) -> Iterator[Case]:
 
 
 def _extremes(pair: Callable, share: Callable) -> Iterator[Case]:
-    yield _reachable("target 1e-4", *pair(5), 1e-4, EXTREMES)
+    for target in (1e-4, 1e-5, 1e-6):
+        yield _reachable(f"target {target:.0e}", *pair(5), target, EXTREMES)
     yield _reachable("target 1e-6, float64", *pair(5, torch.float64), 1e-6, EXTREMES)
     ref_logits, rewards = pair(5)
-    large = (ref_logits, 1000.0 * rewards)
+    large = (ref_logits, 5000.0 * rewards)
     yield _reachable("rewards of thousands", *large, share(0.03, 0.05, *large), EXTREMES)
     ref_logits, rewards = pair(5)
-    rewards = 1e-3 * (rewards + torch.arange(5))
-    small = (ref_logits, rewards)
-    yield _reachable("rewards of thousandths", *small, share(0.9, 0.95, *small), EXTREMES)
+    small = (ref_logits, 1e-3 * (rewards + torch.arange(5)))
+    for low in (0.3, 0.5, 0.7):
+        target = share(low, low + 0.1, *small)
+        yield _reachable("rewards of thousandths", *small, target, EXTREMES)
     near = pair(6)
     yield _reachable("99 % of the greatest KL", *near, 0.99 * _greatest_kl(*near), EXTREMES)
 

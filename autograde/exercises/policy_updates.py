@@ -1,6 +1,6 @@
 """Exercises of lesson 01: from reward to an update, and why a large one breaks."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -89,7 +89,14 @@ def _(draw: Draw) -> Iterator[Case]:
     yield Case("temperature 0.7", warm((2, 5, 6), 0.7), TEMPERATURE, score)
     yield Case("temperature 2.5, no gradient asked for", warm((3, 4, 5), 2.5), TEMPERATURE)
     yield Case("logits near ±1000", _near_thousand(draw), LARGE, score, rtol=0.0, atol=1e-3)
-    yield Case("float64", inputs(2, 4, 5, dtype=torch.float64), part=RULES, grad=score)
+    yield Case("float64, a token of about 1e-6", _with_a_rare_token(inputs), RULES, score)
+
+
+def _with_a_rare_token(inputs: Callable) -> dict[str, Tensor]:
+    """In float64 every constant that is added to a probability shows at a small one."""
+    given = inputs(2, 4, 5, dtype=torch.float64)
+    given["logits"][0, 0, given["tokens"][0, 1]] = -14.0
+    return given
 
 
 def _near_thousand(draw: Draw) -> dict[str, Tensor]:

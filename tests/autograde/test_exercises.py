@@ -37,7 +37,7 @@ def test_the_reference_is_right(exercise):
 
 
 @pytest.mark.parametrize(("exercise", "mistake"), MISTAKES, ids=named(MISTAKES))
-def test_a_mistake_is_refused_and_named(exercise, mistake):
+def test_a_mistake_is_refused_named_and_costs_the_same_whatever_is_drawn(exercise, mistake):
     assert refused(exercise, mistake)
 
 

@@ -184,6 +184,10 @@ def test_a_comment_and_a_score_by_hand_and_what_waits(term):
     assert "essay_claims" not in head
 
 
+def test_only_a_person_comments(term):
+    assert "comment" not in text_of(page(term, "untouched"))
+
+
 def test_cells_of_ones_own_are_shown_and_the_lessons_are_not(term):
     said = text_of(page(term, "mistaken"))
     assert "mine = '<b>my own helper</b>'" in said
