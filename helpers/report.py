@@ -45,9 +45,11 @@ class Report:
 
     def _repr_html_(self) -> str:
         colour = COLOURS.get(self.verdict.status, "#b35900")
-        head = f"<b style='color:{colour}'>{escape(self._headline())}</b>"
+        # Mixed with the page's own: no one colour is readable on light and on dark.
+        mixed = f"color-mix(in srgb, {colour} 65%, currentcolor)"
+        head = f"<b style='color:{mixed}'>{escape(self._headline())}</b>"
         parts = " ".join(
-            f"<span style='margin-right:1.2em'>{mark} {escape(part)}</span>"
+            f"<span style='display:inline-block;margin-right:1.2em'>{mark} {escape(part)}</span>"
             for mark, part in self._parts()
         )
         rows = [f"<div>{parts}</div>"] if parts else []

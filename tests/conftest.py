@@ -1,6 +1,7 @@
 """What several test files share."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -13,6 +14,10 @@ from autograde.term import checkout_base
 LESSON = "02_divergence"
 
 
+def pytest_addoption(parser):
+    parser.addoption("--screenshots", metavar="DIR", help="browser tests leave pictures there")
+
+
 def pytest_collection_modifyitems(config, items):
     """Where there is no Chromium, browser tests are left out, unless they are asked for."""
     marked = [item for item in items if item.get_closest_marker("browser")]
@@ -23,6 +28,20 @@ def pytest_collection_modifyitems(config, items):
     if chromium() is None:
         for item in marked:
             item.add_marker(pytest.mark.skip("no Chromium; `make browser` installs it"))
+
+
+@pytest.fixture
+def screenshot(request) -> Callable:
+    """Take a picture of a page, or of what is within it, where --screenshots asks for pictures."""
+    folder = request.config.option.screenshots
+    if folder:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+
+    def take(shown, name: str) -> None:
+        if folder:
+            shown.screenshot(path=f"{folder}/{name}.png")
+
+    return take
 
 
 @pytest.fixture

@@ -36,16 +36,17 @@ def open_browser() -> Iterator[Browser]:
             browser.close()
 
 
-def serious_violations(page: Page | str) -> list[str]:
+def serious_violations(page: Page | str, within: str | None = None) -> list[str]:
     """What axe-core calls serious or critical: a line for each element, empty when all is well.
 
     page: an open page, or the text of an HTML page, which is opened for this call alone.
+    within: a CSS selector; of an open page, only what it selects is looked at.
     """
     if isinstance(page, str):
         # In a thread of its own, as Playwright leaves its event loop running in the caller's.
         with ThreadPoolExecutor(1) as thread:
             return thread.submit(_in_own_browser, page).result()
-    found = Axe().run(page).response["violations"]
+    found = Axe().run(page, context=within).response["violations"]
     return [
         f"{rule['id']} ({rule['impact']}): {node['html'][:200]}  {_why(node)}"
         for rule in found
