@@ -157,7 +157,7 @@ def plot_budget(
     betas, ranges = _betas(runs), []
     for place, beta in enumerate(betas):
         ends = [max(at_end(run, "kl"), 1e-2) for run in _of(runs, beta)]
-        ranges.append(f"β = {beta:g}: {min(ends):.2g} to {max(ends):.2g}")
+        ranges.append(f"β = {beta:g}: {min(ends):.1f} to {max(ends):.1f}")
         keeps = max(ends) <= budget
         marker, colour = ("o", NAVY) if keeps else ("x", RED)
         axis.semilogy([place] * len(ends), ends, marker, color=colour)

@@ -139,11 +139,15 @@ def plot_runs(runs: Mapping[str, Sequence[Run]]) -> None:
         right.set(title=title, xlabel="update", ylabel="KL(old ‖ policy) (nats)", ylim=limits)
         figure.legend(loc="outside lower center", ncols=len(group), fontsize=8)
         each = ", ".join(f"{drop:.2f}" for drop in drops)
+        ends = ", ".join(f"{run.returns[-1]:.2f}" for run in group)
+        nats = ", ".join(f"{max(run.kl):.2g}" for run in group)
+        last = f"Last returns: {ends}. Largest updates in nats: {nats}."
         below = sum(value < LOWEST for run in group for value in run.returns)
         marked = f" Arrows: {below} returns below {LOWEST:g}." if below else ""
         show(
             figure,
-            f"{name}: the return's greatest fall in one update is, seed by seed, {each}.{marked}",
+            f"{name}: the return's greatest fall in one update is, seed by seed, {each}.{marked} "
+            f"{last}",
         )
 
 
