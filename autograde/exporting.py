@@ -12,7 +12,7 @@ from typing import Any
 from . import canvas
 from .errors import UsageError
 from .files import require_target, write_whole
-from .term import Term
+from .term import FORMGRADER, Term
 
 FORMS = ("table", "canvas", "moodle")
 COLUMNS = [
@@ -127,12 +127,12 @@ def _points(term: Term, rows: list[dict[str, Any]], partial: bool, made: Exporte
         became = "are in it without them" if partial else "stay empty; --partial writes the rest"
         made.notes.append(
             f"{len(waiting)} scores wait for an essay to be graded by hand and {became}; "
-            "to grade them: nbgrader formgrader"
+            f"to grade them: {FORMGRADER}"
         )
     if earlier:
         made.notes.append(
             f"{len(earlier)} scores hold a grade by hand from before the last run of `grade`; "
-            "nbgrader formgrader shows them"
+            f"to see them: {FORMGRADER}"
         )
     kept = [row for row in scored if partial or not row["unscored"]]
     most = {row["lesson"]: number(row["max_score"]) for row in scored}
@@ -201,7 +201,7 @@ def table(rows: Iterable[dict[str, Any]]) -> str:
         cells = (f"  {scores.get((student, lesson), ''):>11}" for lesson in lessons)
         lines.append(student.ljust(width) + "".join(cells))
     if any(row["needs_hand_grading"] for row in rows):
-        lines += ["", "* an essay waits to be graded by hand: nbgrader formgrader"]
+        lines += ["", f"* an essay waits to be graded by hand: {FORMGRADER}"]
     return "\n".join(lines)
 
 

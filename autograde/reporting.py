@@ -8,13 +8,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from .feedback import TEMPLATES
 from .files import require_target, write_whole
 from .tally import ENOUGH, LOW, Item, Lesson, Mistake, Tally, tally
-from .term import Term
+from .term import FORMGRADER, Term
 
 MOST_COMMON = 10
 # What of a lesson asks for something to be done, and what.
 TODO = {
     "ungraded": "Handed in and not graded yet; run: autograde grade",
-    "waits": "An essay waits for a score by hand; run: nbgrader formgrader",
+    "waits": f"An essay waits for a score by hand; give it in {FORMGRADER}",
     "unprotected": "Graded without a sandbox, so that what their code answered may be forged",
     "unjudged": "Graded by nbgrader's own command, so that they count in the points and not among "
     "the mistakes; run: autograde grade",

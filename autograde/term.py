@@ -29,6 +29,8 @@ c = get_config()  # noqa: F821
 configure(c, __file__.rpartition("/")[0] or ".")
 """
 ROSTER_COLUMNS = ["id", "first_name", "last_name", "email"]
+# Where essays are graded, as messages say it; it is no command of nbgrader's.
+FORMGRADER = "jupyter lab, started in the term folder: menu Nbgrader, Formgrader"
 STUDENT_ID = re.compile(r"[\w@.-]+$")
 
 

@@ -78,21 +78,27 @@ def _listening(process: subprocess.Popen, folder: Path, runtime: Path) -> Server
 
 
 @contextmanager
-def opened(browser: Browser, server: Server, path: str, theme: str = "light") -> Iterator["Lesson"]:
-    """The notebook at `path` in a tab of its own, its kernel ready. Both end with the block."""
+def tab(browser: Browser, server: Server, path: str, theme: str = "light") -> Iterator[Page]:
+    """JupyterLab in a tab of its own, at a path of the server; kernels begun in it end with it."""
     context = browser.new_context(viewport={"width": 1200, "height": 900}, color_scheme=theme)
     context.set_default_timeout(OPENS * 1000)
-    page = context.new_page()
     try:
-        page.goto(server.address(f"lab/tree/{path}") + "&reset")  # with no tabs of earlier visits
-        page.locator(".jp-Notebook .jp-Cell").first.wait_for()
-        page.get_by_text("| Idle").wait_for()  # the kernel, in the status bar
-        yield Lesson(page, server.folder / path)
-        sessions = context.request.get(server.address("api/sessions")).json()
-        for session in sessions:
+        page = context.new_page()
+        page.goto(server.address(path) + "&reset")  # with nothing open of earlier visits
+        yield page
+        for session in context.request.get(server.address("api/sessions")).json():
             context.request.delete(server.address(f"api/sessions/{session['id']}"))
     finally:
         context.close()
+
+
+@contextmanager
+def opened(browser: Browser, server: Server, path: str, theme: str = "light") -> Iterator["Lesson"]:
+    """The notebook at `path` in a tab of its own, its kernel ready."""
+    with tab(browser, server, f"lab/tree/{path}", theme) as page:
+        page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+        page.get_by_text("| Idle").wait_for()  # the kernel, in the status bar
+        yield Lesson(page, server.folder / path)
 
 
 class Lesson:
