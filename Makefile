@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 
-.PHONY: help setup sandbox postgresql browser lab demo build test test-gpu test-browser hostile coverage experiments pretrain sweep bench bench-grading same-scores lint clean
+.PHONY: help setup sandbox postgresql browser lab demo pictures build test test-gpu test-browser hostile coverage experiments pretrain sweep bench bench-grading same-scores lint clean
 
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
@@ -19,6 +19,7 @@ help:
 	@echo "make same-scores    the same points by three ways to grade, for every mistake; 1 hour"
 	@echo "make build     make the notebooks from the lessons' sources"
 	@echo "make test-gpu  the exercises' tests on a GPU"
+	@echo "make pictures  take the README's pictures again; about 1 minute"
 	@echo "make test-browser  the lessons and formgrader in JupyterLab, and every page's accessibility"
 
 setup: .venv/ready
@@ -63,7 +64,7 @@ build: setup
 demo: setup sandbox
 	@$(BIN)/autograde demo $(DEMO)
 
-test: setup sandbox postgresql
+test: setup sandbox postgresql browser
 	@echo "== tests: about 15 minutes on 2 cores =="
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -72,6 +73,9 @@ test: setup sandbox postgresql
 
 test-gpu: setup
 	$(BIN)/python -m pytest tests -m gpu -s
+
+pictures: setup browser
+	@$(BIN)/python -P -m tests.browser.pictures
 
 test-browser: setup sandbox browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m browser --durations 0

@@ -8,7 +8,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from .as_cells import answer_cell, handed_in
-from .exercise import Exercise
+from .exercise import Exercise, Mistake
 from .exercises import LESSONS, exercises
 from .lessons import BEGIN, END, ESSAY, read_source
 from .term import ROSTER_COLUMNS, checkout_base
@@ -36,12 +36,13 @@ def with_mistakes(lesson: str, number: int) -> NotebookNode:
     answers = solutions(lesson)
     for position, exercise in enumerate(exercises(lesson).values()):
         if (position + number) % 3:
-            answers[exercise.name] = _mistaken(exercise, number)
+            mistake = exercise.mistakes[number % len(exercise.mistakes)]
+            answers[exercise.name] = mistaken(exercise, mistake)
     return handed_in(checkout_base(lesson), answers)
 
 
-def _mistaken(exercise: Exercise, number: int) -> str:
-    mistake = exercise.mistakes[number % len(exercise.mistakes)]
+def mistaken(exercise: Exercise, mistake: Mistake) -> str:
+    """The cell of a student who makes this mistake."""
     answer = mistake.answer
     if isinstance(answer, dict) and isinstance(exercise.answer, dict):
         answer = exercise.answer | answer

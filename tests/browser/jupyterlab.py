@@ -24,6 +24,7 @@ SETTINGS = {
 }
 ERROR = "[data-mime-type='application/vnd.jupyter.error']"
 STDERR = "[data-mime-type='application/vnd.jupyter.stderr']"
+HOLE = "    # YOUR CODE HERE\n    raise NotImplementedError()"
 RAN = re.compile(r"\[\d+\]:")
 
 
@@ -107,6 +108,7 @@ class Lesson:
     def __init__(self, page: Page, path: Path) -> None:
         self.page, self.path = page, path
         cells = nbformat.read(path, as_version=4).cells
+        self.sources = [cell.source for cell in cells]
         self.places = {grade_id(cell): i for i, cell in enumerate(cells) if grade_id(cell)}
         self.cells = page.locator(".jp-Notebook .jp-Cell")
 
@@ -133,6 +135,14 @@ class Lesson:
         cell.locator(".cm-content").click()
         self.page.keyboard.press("ControlOrMeta+a")
         self.page.keyboard.insert_text(source)  # as one piece: by key the editor indents by itself
+
+    def answer(self, exercise: str, body: str) -> Locator:
+        """Write the body of an exercise, run its cell and its check; what that says."""
+        cell, check = self.cell(exercise), self.cell(f"test_{exercise}")
+        self.write(cell, self.sources[self.places[exercise]].replace(HOLE, body))
+        self.run(cell)
+        self.run(check)
+        return check.locator(".jp-OutputArea-output")
 
     def run(self, cell: Locator) -> None:
         """By Shift+Enter."""

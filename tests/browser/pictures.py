@@ -1,58 +1,116 @@
-"""Make the README's pictures: what a student and an instructor see.
+"""Make the README's pictures, of what a student and an instructor see: make pictures
 
-    python -P -m tests.browser.pictures
-
-A lesson is run with a wrong answer in it, and a sample class is graded.
+A wrong answer is typed and checked in JupyterLab; a class of 30 is made up, judged and reported on.
 """
 
+import csv
+import random
+import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 
-from nbclient import NotebookClient
-from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 from playwright.sync_api import Browser
 
-from autograde.demo import demo
+from autograde.build import run_api
+from autograde.exercise import Mistake
+from autograde.exercises import exercises
+from autograde.lessons import NOTEBOOKS, lesson_path
 from autograde.rebuild import grade_id
-from autograde.sample import with_mistakes
+from autograde.reporting import report
+from autograde.sample import mistaken, solutions
+from autograde.term import ROSTER_COLUMNS, Term, init
 from tests.browser.axe import open_browser
+from tests.browser.jupyterlab import opened, serve
+from tests.browser.test_jupyterlab import SETUP, SWAPPED
+from tests.classroom import record
 
 PICTURES = Path(__file__).parent / "pictures"
 LESSON, EXERCISE = "02_divergence", "categorical_kl"
-WIDTH = 1000
+WIDTH, STUDENTS = 1000, 30
 
 
-def checked() -> NotebookNode:
-    """The lesson with the arguments of its first exercise exchanged, up to that exercise's check."""
-    notebook = with_mistakes(LESSON, 0)
-    last = next(i for i, cell in enumerate(notebook.cells) if grade_id(cell) == f"test_{EXERCISE}")
-    notebook.cells = notebook.cells[: last + 1]
-    NotebookClient(notebook, timeout=300, allow_errors=True).execute()
-    notebook.cells = [cell for cell in notebook.cells if EXERCISE in str(grade_id(cell))]
-    return notebook
+def picture_check(browser: Browser, scratch: Path) -> None:
+    """The arguments of the divergence are exchanged, and the check says so."""
+    shutil.copy(lesson_path(NOTEBOOKS, LESSON), scratch)
+    home = scratch / "home"
+    home.mkdir()
+    with (
+        serve(scratch, home) as server,
+        opened(browser, server, f"{LESSON}.ipynb") as notebook,
+    ):
+        page = notebook.page
+        page.set_viewport_size({"width": WIDTH, "height": 900})
+        page.keyboard.press("ControlOrMeta+b")  # without the list of files
+        notebook.run(notebook.with_text(SETUP))
+        notebook.answer(EXERCISE, SWAPPED)
+        notebook.cell(EXERCISE).evaluate("cell => cell.scrollIntoView()")
+        page.screenshot(path=PICTURES / "check.png")
 
 
-def take(browser: Browser, page: Path, name: str, height: int, theme: str = "light") -> None:
-    """The top of a page, as it opens."""
-    tab = browser.new_page(viewport={"width": WIDTH, "height": height}, color_scheme=theme)
-    tab.goto(page.as_uri(), wait_until="domcontentloaded")
+def sample_class(folder: Path) -> tuple[Term, dict[str, dict[str, Mistake]]]:
+    """The lesson of 30 students of all skills, and what each of them got wrong."""
+    roster = folder / "roster.csv"
+    students = [f"student{number:02}" for number in range(1, STUDENTS + 1)]
+    with roster.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(ROSTER_COLUMNS)
+        writer.writerows([one, one.title(), "", ""] for one in students)
+    term = init(folder / "term", roster)
+    draw = random.Random(0)
+    wrong = {student: mistakes(draw) for student in students}
+    for student, made in wrong.items():
+        names = {name: mistake.name for name, mistake in made.items()}
+        record(term, student, LESSON, names, partial(type_in, made))
+    return term, wrong
+
+
+def mistakes(draw: random.Random) -> dict[str, Mistake]:
+    """What one student gets wrong, by exercise; the first mistakes of an exercise most often."""
+    skill = draw.random()
+    made = {}
+    for name, exercise in exercises(LESSON).items():
+        if draw.random() > skill:
+            weights = [1 / (1 + place) ** 2 for place in range(len(exercise.mistakes))]
+            (made[name],) = draw.choices(exercise.mistakes, weights)
+    return made
+
+
+def type_in(made: dict[str, Mistake], notebook: NotebookNode) -> None:
+    """The cells of someone who makes these mistakes and no others."""
+    own = {name: mistaken(exercises(LESSON)[name], mistake) for name, mistake in made.items()}
+    answers = solutions(LESSON) | own
+    for cell in notebook.cells:
+        cell.source = answers.get(grade_id(cell), cell.source)
+
+
+def picture_class(browser: Browser, scratch: Path) -> None:
+    """The lesson in the report, and the feedback on what check.png shows, and more."""
+    term, wrong = sample_class(scratch)
+    swapped = next(
+        s for s in wrong if EXERCISE in wrong[s] and wrong[s][EXERCISE].name == "swapped"
+    )
+    run_api(term.api().generate_feedback, LESSON, swapped)
+    (page,) = (term.root / "feedback" / swapped / LESSON).glob("*.html")
+    take(browser, report(term, scratch / "report.html").as_uri() + f"#{LESSON}", "report", 975)
+    take(browser, page.as_uri(), "feedback", 580)
+
+
+def take(browser: Browser, address: str, name: str, height: int) -> None:
+    """The page from where its address points."""
+    tab = browser.new_page(viewport={"width": WIDTH, "height": height})
+    tab.goto(address)
     tab.screenshot(path=PICTURES / f"{name}.png")
     tab.close()
-    print(PICTURES / f"{name}.png")
 
 
 def main() -> None:
-    PICTURES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch, open_browser() as browser:
-        page = Path(scratch, "check.html")
-        page.write_text(HTMLExporter().from_notebook_node(checked())[0], encoding="utf-8")
-        take(browser, page, "check", 640)
-        folder = Path(scratch, "demo")
-        demo(folder, lambda items, total: items)
-        take(browser, folder / "report.html", "report", 900)
-        feedback = next((folder / "term" / "feedback").glob(f"*/{LESSON}/*.html"))
-        take(browser, feedback, "feedback", 700)
+    with open_browser() as browser:
+        for picture in (picture_check, picture_class):
+            with tempfile.TemporaryDirectory() as scratch:
+                picture(browser, Path(scratch))
+    print(f"check.png, report.png and feedback.png are in {PICTURES}")
 
 
 if __name__ == "__main__":
