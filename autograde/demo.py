@@ -40,9 +40,9 @@ def demo(folder: Path, progress: Callable[[Iterable, int], Iterable]) -> None:
     print("3 of 7  collect: what came back")
     collected = collect(downloads, term)
     print(f"        {len(collected.placed)} notebooks placed, {len(collected.unplaced)} not")
-    print("4 of 7  grade: each in a sandbox of its own; about 0.5 s each")
+    print("4 of 7  grade: each in a sandbox of its own; about 0.3 s each")
     outcome = grade(term, workers=2, progress=progress)
-    print("5 of 7  feedback: a page for each; about 0.5 s each")
+    print("5 of 7  feedback: a page for each; about 0.2 s each")
     pages, failed = feedback(term, progress)
     print("6 of 7  export: the points as CSV")
     points = export(term, folder / "grades.csv").path
