@@ -31,7 +31,8 @@ def descriptions(html: str) -> list[str]:
 
 
 def moving(notebook: NotebookNode) -> Iterator[NotebookNode]:
-    """The cells that show widgets."""
+    """The cells that show widgets, tqdm's bars apart, which leave a line of text by themselves."""
     for cell in notebook.cells:
-        if any(VIEW in output.get("data", {}) for output in cell.get("outputs", ())):
+        shown = [output.get("data", {}) for output in cell.get("outputs", ())]
+        if any(VIEW in data and "%|" not in data["text/plain"] for data in shown):
             yield cell

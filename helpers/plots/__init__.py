@@ -119,4 +119,5 @@ def _drawn(draw: Callable[..., None], values: Mapping[str, Any]) -> str:
 
     with capture_output() as got:
         draw(**values)
-    return "".join(output.data.get("text/html", "") for output in got.outputs)
+    shown = "".join(output.data.get("text/html", "") for output in got.outputs)
+    return f"<div style='line-height:1.4'>{shown}</div>"  # a widget's own is that of one line
