@@ -22,10 +22,10 @@ SETTINGS = {
     "notification": {"fetchNews": "false", "checkForUpdates": False},  # asks for nothing online
     "themes": {"adaptive-theme": True},  # dark where the browser is
 }
-ERROR = "[data-mime-type='application/vnd.jupyter.error']"
-STDERR = "[data-mime-type='application/vnd.jupyter.stderr']"
+ERROR = "[data-mime-type='application/vnd.jupyter.stderr']"  # warnings and tracebacks alike
 HOLE = "    # YOUR CODE HERE\n    raise NotImplementedError()"
 RAN = re.compile(r"\[\d+\]:")
+expect.set_options(timeout=OPENS * 1000)  # 5 seconds are not enough on a busy machine
 
 
 class Server:
