@@ -301,7 +301,10 @@ def explore_grid(record: Mapping[str, Any]) -> None:
         lambda **chosen: _show_setting(record, **chosen),
         lambda widgets: {
             name: widgets.SelectionSlider(
-                options=sorted({row[name] for row in rows}), value=value, description=label
+                options=sorted({row[name] for row in rows}),
+                value=value,
+                description=label,
+                style={"description_width": "7em"},  # else "learning rate" is cut short
             )
             for name, (label, value) in starts.items()
         },
