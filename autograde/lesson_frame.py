@@ -14,8 +14,9 @@ from .lessons import lesson_path
 COLAB = "https://colab.research.google.com"
 BADGE = f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]"
 INSTALL = """\
-# On Google Colab this cell installs the course; elsewhere it does nothing.
-COURSE = {course}  # where the student bundle is: the URL or the path of a zip
+# @title On Google Colab this cell installs the course; elsewhere it does nothing.
+COURSE = {course}  # @param {{type:"string"}}
+# COURSE: where the student bundle is, the URL or the path of a zip.
 
 import importlib.metadata
 import subprocess
@@ -46,7 +47,7 @@ def lacking(package):
 
 if colab and not COURSE:
     print("The course is not installed: put the address that your instructor gave you "
-          "between the quotes after COURSE, and run this cell again.")
+          "at COURSE, and run this cell again.")
 elif colab:
     with open("/tmp/kept.txt", "w") as file:  # pip adds what is missing and changes nothing else
         file.write(pip("list", "--format=freeze").stdout)
@@ -59,6 +60,7 @@ elif colab:
     print("The course is installed." if done.returncode == 0 else
           f"The course could not be installed from {{COURSE}}; show your instructor these lines:\\n"
           + done.stderr[-800:])"""
+FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # JupyterLab's, and Colab's
 SUBMIT = """\
 from helpers import submit
 
@@ -77,7 +79,7 @@ def framed(lesson: str, cells: list[NotebookNode], where: str = "") -> list[Note
     where: see `frame_addresses`.
     """
     course, badge = frame_addresses(lesson, where)
-    first = new_code_cell(_install(course))
+    first = new_code_cell(_install(course), metadata=FOLDED)
     last = new_code_cell(SUBMIT.format(lesson=lesson))
     for cell in (first, last):
         cell.metadata["tags"] = ["demo"]
