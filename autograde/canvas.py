@@ -12,12 +12,10 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from .errors import UsageError
-
-if TYPE_CHECKING:
-    from .exporting import Points
+from .points import Points
 
 STUDENT = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
 POINTS = "Points Possible"
@@ -26,7 +24,7 @@ MOST_BYTES = 64 * 2**20
 Line = Sequence[Any]
 
 
-def lines(points: "Points") -> list[Line]:
+def lines(points: Points) -> list[Line]:
     """A gradebook made from the roster alone: Canvas finds students by SIS id, login or name."""
     made: list[Line] = [[*STUDENT, *points.lessons]]
     made.append([f"    {POINTS}", "", "", "", "", *points.lessons.values()])
@@ -41,7 +39,7 @@ def _name(row: dict[str, Any]) -> str:
     return ", ".join(part for part in (row["last_name"], row["first_name"]) if part)
 
 
-def filled(points: "Points", path: Path) -> tuple[list[Line], list[str], list[str]]:
+def filled(points: Points, path: Path) -> tuple[list[Line], list[str], list[str]]:
     """Canvas's own export with our scores in it; notes; a line for each student not found there.
 
     Only our lessons' columns and the students found are in it. Where we have no score, what Canvas

@@ -12,6 +12,7 @@ from typing import Any
 from . import canvas
 from .errors import UsageError
 from .files import require_target, write_whole
+from .points import Points
 from .term import FORMGRADER, Term
 
 FORMS = ("table", "canvas", "moodle")
@@ -32,19 +33,6 @@ class Exported:
     path: Path
     notes: list[str] = field(default_factory=list)
     unplaced: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Points:
-    """For an LMS: the students, each lesson's most, and by (student, lesson) what was scored."""
-
-    students: list[dict[str, Any]]
-    lessons: dict[str, str]
-    scores: dict[tuple[str, str], str]
-
-    def of(self, student: str) -> list[str]:
-        """A student's scores in the order of the lessons; what there is none of is empty."""
-        return [self.scores.get((student, lesson), "") for lesson in self.lessons]
 
 
 def grades(term: Term) -> Iterator[dict[str, Any]]:

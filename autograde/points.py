@@ -1,0 +1,17 @@
+"""What an LMS is told: a class's points as text, whatever the platform."""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Points:
+    """For an LMS: the students, each lesson's most, and by (student, lesson) what was scored."""
+
+    students: list[dict[str, Any]]
+    lessons: dict[str, str]
+    scores: dict[tuple[str, str], str]
+
+    def of(self, student: str) -> list[str]:
+        """A student's scores in the order of the lessons; what there is none of is empty."""
+        return [self.scores.get((student, lesson), "") for lesson in self.lessons]
