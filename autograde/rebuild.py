@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 import nbformat
@@ -24,6 +25,7 @@ ADDED = "added"
 ELSEWHERE = "# written in another cell of this notebook"
 MOST_BYTES = 64 * 2**20
 MOST_LINES = 200
+SHORT = 10_000  # characters
 DEFINITIONS = (
     ast.Import,
     ast.ImportFrom,
@@ -131,13 +133,22 @@ def _mark(cell: NotebookNode) -> dict:
 def _claimed(cell: NotebookNode, slots: dict[str, Slot]) -> list[str]:
     """The exercises that this cell answers: those it defines, else the one that it is marked as."""
     if cell.cell_type == "code":
-        defined = defined_names(plain_python(cell.source)) & set(slots)
+        read = _defined if len(cell.source) > SHORT else _defined_before
+        defined = read(cell.source) & set(slots)
         if defined:
             return [name for name in slots if name in defined]
     name = grade_id(cell)
     if name in slots and slots[name].base.cell_type == cell.cell_type:
         return [name]
     return []
+
+
+def _defined(source: str) -> set[str]:
+    return defined_names(plain_python(source))
+
+
+# Most cells of a class are the lesson's own. Long ones are left out, as they would fill the memory.
+_defined_before = lru_cache(maxsize=1000)(_defined)
 
 
 def _is_locked(cell: NotebookNode, base: NotebookNode) -> bool:

@@ -126,7 +126,7 @@ class Recorder:
             beside.unlink(missing_ok=True)
             shutil.copy(path, beside)
         partial = target.with_suffix(".partial")
-        partial.write_text(nbformat.writes(filled), encoding="utf-8")
+        partial.write_text(nbformat.v4.writes(filled), encoding="utf-8")
         os.chmod(partial, 0o444)  # as nbgrader leaves it
         partial.replace(target)
 
