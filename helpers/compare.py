@@ -257,11 +257,20 @@ def _explanation(
     wrong: Sequence[WrongAnswer],
     differing: Sequence[tuple[int, str, str]],
 ) -> WrongAnswer | None:
-    """Of the mistakes that answer alike in `differing`, the one closest in everything else."""
+    """Of the mistakes that answer alike in `differing`, the one closest in everything else.
+
+    None that would have spoilt a value which is right: whoever makes it gets that one wrong too.
+    """
+    right = [
+        (i, "value")
+        for i, answer in enumerate(expected)
+        if "value" in answer and _agree(cases[i], got[i], answer, "value")
+    ]
     alike = [
         mistake
         for mistake in wrong
         if all(_agree(cases[i], got[i], mistake.answers[i], what) for i, what, _ in differing)
+        and all(_agree(cases[i], got[i], mistake.answers[i], what) for i, what in right)
     ]
     if len(alike) < 2:
         return alike[0] if alike else None
@@ -372,6 +381,6 @@ def _describe_tensor(value: Tensor, beside: Any, digits: int) -> str:
 def _numbers(value: Tensor, digits: int) -> str:
     """Nested lists of numbers, short enough to read."""
     if value.ndim == 0:
-        item = value.item()
+        item = value.item() or 0  # zero has no sign for a reader
         return f"{item:.{digits}g}" if isinstance(item, float) else str(item)
     return "[" + ", ".join(_numbers(item, digits) for item in value) + "]"

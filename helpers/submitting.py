@@ -75,8 +75,11 @@ def _submit_file(lesson: str, path: str | Path | None, scope: Mapping[str, Any])
     print(f"Packed {source.name}, as it was saved at {saved:%H:%M:%S on %d %B}, into")
     print(f"  {target.absolute()}")
     course = _hand_to_exchange(lesson, source)
-    print(f"Handed in: nbgrader has it, for {course}." if course else "Hand in that zip.")
     unsaved = [name for name in lesson_exercises(lesson) if _is_unsaved(name, notebook, scope)]
+    if course:
+        print(f"Handed in: nbgrader has it, for {course}.")
+    elif not unsaved:
+        print("Hand in that zip.")
     if unsaved:
         print(
             f"NOT UP TO DATE: the saved file has another {', '.join(unsaved)} than you ran. Save "

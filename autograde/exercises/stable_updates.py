@@ -797,6 +797,58 @@ def direction_reported_swapped(policy, optimizer, observations, actions, advanta
 
 
 @policy_update.wrong(
+    "The divergences returned are right, but the penalty in the loss is KL(policy ‖ old): old "
+    "comes first there too."
+)
+def direction_swapped_in_the_loss(
+    policy, optimizer, observations, actions, advantage, beta, n_epochs
+):
+    return _steps(
+        policy,
+        optimizer,
+        observations,
+        n_epochs,
+        lambda old, new: beta * _mean_kl(new, old) - _promise(old, new, actions, advantage),
+    )
+
+
+@policy_update.wrong(
+    "The penalty in the loss looks at the action taken alone, log old − log policy: a noisy "
+    "estimate. Every action's probability is known, so sum over all of them, as you do for the "
+    "divergence that you return."
+)
+def penalty_of_the_action_taken(
+    policy, optimizer, observations, actions, advantage, beta, n_epochs
+):
+    return _steps(
+        policy,
+        optimizer,
+        observations,
+        n_epochs,
+        lambda old, new: (
+            beta * _taken(old - new, actions).mean() - _promise(old, new, actions, advantage)
+        ),
+    )
+
+
+@policy_update.wrong(
+    "The update is right, but the divergences returned look at the action taken alone: log old − "
+    "log policy is a noisy estimate. Sum over all actions, weighted by old's probabilities."
+)
+def divergence_of_the_action_taken(
+    policy, optimizer, observations, actions, advantage, beta, n_epochs
+):
+    return _steps(
+        policy,
+        optimizer,
+        observations,
+        n_epochs,
+        lambda old, new: beta * _mean_kl(old, new) - _promise(old, new, actions, advantage),
+        lambda old, new: _taken(old - new, actions).mean(),
+    )
+
+
+@policy_update.wrong(
     "old was computed again in every epoch, so the ratio is always 1 and the divergence always of "
     "one step. old is the policy before the first step: compute it once, before the loop."
 )
@@ -910,6 +962,23 @@ def summed_over_the_batch(policy, optimizer, observations, actions, advantage, b
 
 
 @policy_update.wrong(
+    "The loss is a sum over the batch: the step grows with the number of observations. Take the "
+    "mean, as you do for the divergence that you return."
+)
+def loss_summed(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    size = len(actions)
+    return _steps(
+        policy,
+        optimizer,
+        observations,
+        n_epochs,
+        lambda old, new: (
+            size * (beta * _mean_kl(old, new) - _promise(old, new, actions, advantage))
+        ),
+    )
+
+
+@policy_update.wrong(
     "The penalty was summed over the batch while the gain was averaged: take the mean of both."
 )
 def penalty_summed(policy, optimizer, observations, actions, advantage, beta, n_epochs):
@@ -987,8 +1056,9 @@ def cleared_after_the_step(policy, optimizer, observations, actions, advantage, 
 
 
 @policy_update.wrong(
-    "The policy never moves: zero_grad between backward and step throws the gradient away, or "
-    "step is missing."
+    "The policy never moves. Either zero_grad between backward and step throws the gradient away, "
+    "or step is missing, or old still belongs to the graph, where its gradient cancels the "
+    "policy's: compute old under torch.no_grad()."
 )
 def never_moves(policy, optimizer, observations, actions, advantage, beta, n_epochs):
     return [0.0] * n_epochs

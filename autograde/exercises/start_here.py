@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -9,7 +10,7 @@ from torch import Tensor
 from helpers.cases import GRADIENT, RULES, VALUES, Case
 
 from ..draw import Draw
-from ..exercise import Exercise, Quiz, tensor
+from ..exercise import Exercise, Mistake, Quiz, tensor
 
 TINY = "tiny probabilities"
 
@@ -134,12 +135,27 @@ def through_math_log(p: Tensor, q: Tensor) -> Tensor:
 
 
 @log_ratio.wrong(
-    "A small constant was added inside the logarithm (or the probability was clamped). It "
+    "A small constant was added inside the logarithm. It "
     "swallows tiny probabilities: 1e-12 is no longer told from 1e-8. p and q are above 0: add "
     "nothing."
 )
 def small_constant_added(p: Tensor, q: Tensor) -> Tensor:
     return (p + 1e-8).log() - (q + 1e-8).log()
+
+
+def _clamped(least: float, p: Tensor, q: Tensor) -> Tensor:
+    return p.clamp(min=least).log() - q.clamp(min=least).log()
+
+
+for _size in (6, 8, 10):
+    log_ratio.mistakes.append(
+        Mistake(
+            f"clamped_at_1e_{_size}",
+            f"The probabilities were clamped at 1e-{_size}, so all below that are alike. p and q "
+            "are above 0: take the logarithm as they are.",
+            partial(_clamped, 10.0**-_size),
+        )
+    )
 
 
 @log_ratio.wrong(

@@ -31,7 +31,7 @@ def categorical_kl(
     ref_logits: a constant; −inf where the policy's logit is finite makes the divergence +inf.
     Returns nats; differentiable in `logits`, the weight π included; summed, and returned, in
     float32 for logits of 16 bits.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: Xiao & Zhu 2025, section 4.3.3; Cover & Thomas, chapter 2.
     Example: (3/4, 1/4) against (1/2, 1/2): 3/4·log 3/2 + 1/4·log 1/2 = 0.1308.
     """
@@ -49,7 +49,7 @@ def sequence_log_ratio(
     logp, ref_logp: log-probability of each token, in nats; `ref_logp` is a constant.
     mask: True on response tokens; what stands elsewhere is never read.
     Returns nats, one price for each response.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: Xiao & Zhu 2025, section 4.3.3.
     Example: two tokens at (3/4, 1/4) against (1/2, 1/2): log 3/2 + log 1/2 = log 3/4.
     """
@@ -65,7 +65,7 @@ def k1(
 
     logp, ref_logp: log-probability of a token drawn from the policy; `ref_logp` is a constant.
     Returns nats, of either sign.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: Schulman 2020, http://joschu.net/blog/kl-approx.html
     Example: probability 1/2 under the policy and 1/4 under the reference: log 2 = 0.6931.
     """
@@ -80,7 +80,7 @@ def k2(
 
     logp, ref_logp: log-probability of a token drawn from the policy; `ref_logp` is a constant.
     Returns nats, 0 or more.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: Schulman 2020, http://joschu.net/blog/kl-approx.html
     Example: probability 1/2 under the policy and 1/4 under the reference: ½ (log 2)² = 0.2402.
     """
@@ -95,7 +95,7 @@ def k3(
 
     logp, ref_logp: log-probability of a token drawn from the policy; `ref_logp` is a constant.
     Returns nats, 0 or more; in float64 right to 1e-6 of itself for log-ratios down to 1e-6.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: Schulman 2020, http://joschu.net/blog/kl-approx.html
     Example: probability 1/2 under the policy and 1/4 under the reference: −1/2 + log 2 = 0.1931.
     """

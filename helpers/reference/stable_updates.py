@@ -32,11 +32,11 @@ def penalized_loss(
     """What an optimiser minimises in order to maximise J − β·KL.
 
     logp: log-probability of each token under the policy, in nats; differentiable.
-    old_logp, advantage: of the policy that drew the tokens; constants.
+    old_logp, advantage: of the policy that drew the tokens; held constant, so detach them.
     kl: a divergence for each token, in nats; differentiable: the penalty acts by its gradient.
     mask: True on real tokens; what stands elsewhere reaches neither value nor gradient.
     Returns −(mean over real tokens of ratio × advantage − beta × kl); 0 when there are none.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: PPO (arXiv 1707.06347), equation 8; Xiao & Zhu 2025, section 4.3.3.
     Example: ratio 2, advantage 3, kl 0.5, beta 4: −(2·3 − 4·0.5) = −4.
     """
@@ -56,9 +56,10 @@ def clipped_surrogate(
     """PPO's pessimistic promise of each token: to be maximised.
 
     logp: log-probability of each token under the policy, in nats; differentiable.
-    old_logp, advantage: constants. epsilon: how far the ratio may carry the promise.
+    old_logp, advantage: held constant, so detach them. epsilon: how far the ratio may carry
+    the promise.
     Returns min(ratio · advantage, clip(ratio, 1 − epsilon, 1 + epsilon) · advantage) per token.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: PPO (arXiv 1707.06347), equation 7.
     Example: advantage −1, epsilon 0.2: ratio 3 gives −3, ratio 1/2 gives −0.8.
     """

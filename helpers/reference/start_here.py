@@ -18,7 +18,7 @@ def log_ratio(
 
     p, q: probabilities in (0, 1].
     Returns log p − log q in nats: 0 where they are equal, above 0 where p is the larger.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: Xiao & Zhu 2025, section 4.3.3, where the penalty is a sum of such differences.
     Example: p = 1/2, q = 1/4: log 2 = 0.693.
     """

@@ -102,7 +102,7 @@ def log_ratio(
 
     p, q: probabilities in (0, 1].
     Returns log p − log q in nats: 0 where they are equal, above 0 where p is the larger.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: Xiao & Zhu 2025, section 4.3.3, where the penalty is a sum of such differences.
     Example: p = 1/2, q = 1/4: log 2 = 0.693.
     """
@@ -132,7 +132,8 @@ if ready("log_ratio"):
 # "great" went from 0.30 to 0.60 and "long" from 0.30 to 0.15: doubled and halved. Their
 # log-ratios differ in sign alone, although one changed by 0.30 and the other by 0.15.
 #
-# **Predict**: a response is several words. Their probabilities are multiplied. What happens to
+# **Predict**: a response is several words, and their probabilities are multiplied. Let the four
+# numbers of p, and of q, now be those of four words that follow each other. What happens to
 # their log-ratios? The next cell computes both sides.
 
 # %% demo

@@ -105,7 +105,7 @@ def token_log_probs(
     logits: `logits[:, t] / temperature` scores `tokens[:, t + 1]`; the last ones score nothing.
     temperature: what the tokens were drawn with; above 1 the policy is flatter.
     Returns nats; a sequence of one token gives an empty row. Right for logits of ±1000.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: Xiao & Zhu 2025, section 4.3.3: log π(y | x) is a sum of these.
     Example: logits (log 3, 0), next token 0: log 3/4; at temperature 1/2: log 9/10.
     """
@@ -190,7 +190,7 @@ def masked_mean(
 
     mask: True where the token counts; what stands elsewhere, inf and nan too, is never read.
     Returns 0 when no token counts.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: https://github.com/PrimeIntellect-ai/prime-rl/pull/2084, on masks that multiply.
     Example: x = [[1, 2], [6, nan]], mask = [[True, True], [True, False]]: (1 + 2 + 6) / 3 = 3.
     """
@@ -242,7 +242,7 @@ def importance_ratio(
     logp: log-probability of the token under the policy, in nats.
     old_logp: under the policy that drew it; a constant.
     Returns policy / old, per token: 1 where nothing has changed.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: PPO (arXiv 1707.06347), r_t(θ).
     Example: from 1/4 to 1/2: a ratio of 2, and its gradient with respect to logp is 2 too.
     """
@@ -325,7 +325,7 @@ def surrogate_objective(
     advantage: how much better the token was than old does on average; a constant.
     mask: True on real tokens; what stands elsewhere reaches neither value nor gradient.
     Returns the mean over all real tokens of ratio × advantage; 0 when there are none.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: TRPO (arXiv 1502.05477); PPO (arXiv 1707.06347), there L^CPI.
     Example: ratios 2 and 1/2, advantages 1 and −2: (2·1 + ½·(−2)) / 2 = 1/2.
     """

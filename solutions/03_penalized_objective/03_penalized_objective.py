@@ -70,7 +70,7 @@ def penalized_objective(
     logits: the policy's; differentiable. ref_logits: a constant.
     rewards: of each action. beta: the price of one nat, in units of reward.
     Returns one number per choice, exactly: a sum over all actions, no sample.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: Xiao & Zhu 2025, section 4.3.3, J − βD.
     Example: (3/4, 1/4) against (1/2, 1/2), rewards (1, 0), beta 2: 0.75 − 2·0.1308 = 0.4884.
     """
@@ -181,7 +181,7 @@ def penalized_gradient(
 
     logits, ref_logits, rewards, beta: as in penalized_objective.
     Returns one number per action, without autograd: works under torch.no_grad().
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: the softmax's derivative, ∂π(a)/∂z(b) = π(a)·([a = b] − π(b)).
     Example: policy and ref (1/2, 1/2), rewards (1, 0), any beta: (1/4, −1/4).
     """
@@ -316,7 +316,7 @@ def optimal_policy(
     beta: above 0; at beta = 1e-3 and rewards of ±100, float32 is right to 1e-3 nats, or to 1e-6
     of the log-probability itself, for actions with next to no probability.
     Returns log π*, normalised, with π* proportional to ref · exp(rewards / beta).
-    Raises ValueError if beta ≤ 0; TypeCheckError if shapes or dtypes disagree.
+    Raises ValueError if beta ≤ 0; TypeCheckError if shapes or kinds of numbers disagree.
     Source: the Lagrangian of the objective; DPO (arXiv 2305.18290).
     Example: ref (1/2, 1/2), rewards (log 3, 0), beta 1: (log 3/4, log 1/4).
     """
@@ -467,7 +467,7 @@ def beta_for_kl(
     ref_logits, rewards: of one choice. target_kl: in nats, the radius of the trust region.
     Returns a float, right to 1e-4 of itself in the KL that it leads to.
     Raises ValueError if target_kl ≤ 0, or beyond −log of ref's mass on the best actions, the
-    greatest KL that an optimum can have; TypeCheckError if shapes or dtypes disagree.
+    greatest KL that an optimum can have; TypeCheckError if shapes or kinds of numbers disagree.
     Source: KL(π* ‖ ref) falls as beta grows, so the two are one knob.
     Example: ref (1/2, 1/2), rewards (log 3, 0), target 0.1308: beta 1, as π* is (3/4, 1/4).
     """

@@ -99,7 +99,7 @@ def expected_gradient(
     ref_logits, sample_logits: constants; the token is drawn from softmax(sample_logits).
     estimator: takes (logp, ref_logp) of all tokens at once, and returns a number for each.
     Returns Σ_y sample(y) · ∇ estimator(logp(y), ref_logp(y)); zeros if no gradient flows.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: Xiao & Zhu 2025, section 4.3.3, for the penalty; arXiv 2506.09477 for its gradients.
     Example: k1, policy (1/2, 1/2), drawn from (3/4, 1/4): (1/4, −1/4), whatever ref is.
     """
@@ -305,7 +305,7 @@ def on_policy_kl_loss(
 
     logp, ref_logp: log-probability of a token drawn from the policy; `ref_logp` is a constant.
     Returns a number for each token. Only its gradient counts: the value is yours to choose.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: arXiv 2506.09477; arXiv 2510.01555.
     Example: policy (1/2, 1/2), ref (1/4, 3/4): the mean gradient is (¼ log 3, −¼ log 3).
     """
@@ -379,7 +379,7 @@ def off_policy_kl_loss(
     logp: the policy's log-probability of a token that the old policy drew.
     old_logp, ref_logp: those of old and of the reference; constants.
     Returns nats for each token; averaged over tokens of old, both value and gradient are exact.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: arXiv 2505.17508; arXiv 2512.21852.
     Example: policy (1/2, 1/2), old (3/4, 1/4), ref (1/4, 3/4): the mean is ½ log 4/3 = 0.1438.
     """

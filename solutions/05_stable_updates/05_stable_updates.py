@@ -78,11 +78,11 @@ def penalized_loss(
     """What an optimiser minimises in order to maximise J − β·KL.
 
     logp: log-probability of each token under the policy, in nats; differentiable.
-    old_logp, advantage: of the policy that drew the tokens; constants.
+    old_logp, advantage: of the policy that drew the tokens; held constant, so detach them.
     kl: a divergence for each token, in nats; differentiable: the penalty acts by its gradient.
     mask: True on real tokens; what stands elsewhere reaches neither value nor gradient.
     Returns −(mean over real tokens of ratio × advantage − beta × kl); 0 when there are none.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: PPO (arXiv 1707.06347), equation 8; Xiao & Zhu 2025, section 4.3.3.
     Example: ratio 2, advantage 3, kl 0.5, beta 4: −(2·3 − 4·0.5) = −4.
     """
@@ -164,9 +164,10 @@ def clipped_surrogate(
     """PPO's pessimistic promise of each token: to be maximised.
 
     logp: log-probability of each token under the policy, in nats; differentiable.
-    old_logp, advantage: constants. epsilon: how far the ratio may carry the promise.
+    old_logp, advantage: held constant, so detach them. epsilon: how far the ratio may carry
+    the promise.
     Returns min(ratio · advantage, clip(ratio, 1 − epsilon, 1 + epsilon) · advantage) per token.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: PPO (arXiv 1707.06347), equation 7.
     Example: advantage −1, epsilon 0.2: ratio 3 gives −3, ratio 1/2 gives −0.8.
     """
@@ -243,7 +244,7 @@ if ready("clipped_surrogate"):
 # - old is the policy before the first step. It is looked at once, and is a constant.
 # - Every epoch is one step on the whole batch, with the policy's *present* distribution.
 # - Gradients that stand in the parameters when the update begins belong to somebody else.
-# - After each step, note the mean KL(old ‖ policy) that it came to.
+# - After each step, note the mean KL(old ‖ policy) of the policy as it is now.
 #
 # **Predict**, before you write: with n_epochs = 1, does the result depend on β?
 
@@ -303,7 +304,7 @@ check("policy_update", policy_update)
 # place changes others. It learns from drawn steps and their discounted returns-to-go (0.95); the
 # return plotted is undiscounted and exact, by following the probability of each place.
 #
-# Many curves rest at **0.5**. Such a policy carries its first parcel to the last column, 1/2 on
+# In the figures that follow, many curves rest at **0.5** for a while. Such a policy carries its first parcel to the last column, 1/2 on
 # average from a random column, and waits there above the goal, as it has not yet found out
 # that a delivery brings the next parcel.
 
@@ -373,8 +374,8 @@ if ready("policy_update"):
         print(f"{label:8} mean return over the run: {means}; over the last 10 updates: {ends}")
 
 # %% [markdown]
-# The penalised runs are not slower: their mean return over the whole run is higher, since they
-# lose no time on recoveries. Now read left and right together. Do the plunges fall on the large
+# The penalised runs are not slower, as the mean returns over the whole run say: the run that
+# plunges deepest loses time on its recovery, the others come to about the same. Now read left and right together. Do the plunges fall on the large
 # updates? The cell pools the updates of the three runs with β = 0 and sorts them by size.
 
 # %% demo
@@ -391,7 +392,8 @@ if ready("policy_update"):
         print(f"{low:5} to {high:5}   {len(there):10}   {share:27.0%}   {mean:>18}")
 
 # %% [markdown]
-# A plunge needs a large update; a large update is not always a plunge. The worst drop and the
+# The deep plunges come with large updates, of a quarter of a nat and more here; a large update
+# is not always a plunge. The worst drop and the
 # greatest KL of a run mostly fall on different updates, and a recovery is a large update too.
 # The surrogate had promised a gain each time; far from old its promise is worth nothing, for
 # good or ill. Three seeds are an illustration. The evidence comes in 5.8, with twelve.
@@ -414,7 +416,8 @@ for gamma in (0.9, 0.95, 0.99):
     print(f"γ = {gamma}: C = {4 * 1.0 * gamma / (1 - gamma) ** 2:,.0f}")
 
 # %% [markdown]
-# By a factor of 110, and 360 is still far more than the 0.5 of your run. With a β like that, an
+# By a factor of 110. (The code sets ε, the largest advantage, to 1.) Even the mildest of the
+# three is far more than the 0.5 of your run, whose γ of 0.95 asks for 1,520. With a β like that, an
 # update moves almost nowhere: the bound is safe, and safe for the worst case. So practice tunes
 # β, or names a divergence that an update *should* come to and lets a controller find β.
 #
@@ -566,7 +569,7 @@ assert cosine > 1 - 1e-6
 assert abs(size - 1) < 1e-2
 
 # %% [markdown]
-# As β grows, the penalised optimum becomes the natural gradient step of length 1/β. The penalty
+# As β grows, the penalised optimum becomes the natural gradient times 1/β. The penalty
 # measures a step in the policy, not in the parameters: directions that change the policy much
 # are expensive.
 #
@@ -814,7 +817,7 @@ for few in grid:
 # seeds the median worst drop falls from 5.1 to 0.54; three of the twelve still drop by
 # more than 2.
 #
-# **Mechanism.** A plunge needs a large update: the three worst came with 3.0, 0.28 and 1.1
+# **Mechanism.** The deep plunges come with large updates: the three worst came with 3.0, 0.28 and 1.1
 # nats. Not every large update is one; my greatest KLs fall on other updates, and on one of
 # those the return rose. After twenty epochs on one batch the ratio is far from 1, the surrogate
 # promises a gain that it cannot know there, and nothing in it says stop. The penalty's gradient
@@ -831,13 +834,13 @@ for few in grid:
 #
 # - At the first step on a batch a penalty towards old has no gradient; it acts from the second
 #   on.
-# - A clip takes away an incentive, per token; it bounds nothing. min(r·A, clip(r)·A), with the
+# - A clip takes away an incentive, per token; it sets no bound on the step. min(r·A, clip(r)·A), with the
 #   advantage inside.
 # - KL(old ‖ policy) measures a step, in nats; its Hessian is the Fisher matrix, so β and the
 #   learning rate belong together.
 # - TRPO's constant is safe and useless; practice tunes β, or steers it by a target.
-# - On this problem every bound on the update cured the erratic run; which one is best depends
-#   on what you count.
+# - On this problem every way of holding the update back steadied the erratic run, though not at
+#   every seed; which one is best depends on what you count.
 
 # %% demo
 progress("05_stable_updates")

@@ -275,7 +275,7 @@ def kl_shaped_rewards(
     mask: True on response tokens, in one piece or not; what stands elsewhere is never read.
     Returns −beta · (logp − ref_logp) on real tokens, plus the score on the last of each row;
     0 on padding and in rows where nothing is real. A reward is a constant: it has no gradient.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: Ziegler et al. 2019 (arXiv 1909.08593), as in openai/lm-human-preferences.
     Example: beta 0.1, score 1, log-ratios 2 and −1: −0.2 and 0.1 + 1 = 1.1.
     """
@@ -340,7 +340,7 @@ def group_advantage(
     eps: added to the standard deviation, so that a group without spread is no division by 0.
     Returns (r − group mean) / (group standard deviation + eps), with the sample standard
     deviation (n − 1); 0 throughout a tied group and a group of one.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: GRPO (arXiv 2402.03300), section 4.1.2.
     Example: rewards 1 and 3: mean 2, standard deviation √2: −0.7071 and 0.7071.
     """
@@ -414,7 +414,7 @@ def grpo_loss(
     mask: True on response tokens; what stands elsewhere reaches neither value nor gradient.
     Returns −(mean over all real tokens of the batch of clipped surrogate − beta · k3), k3 of
     policy and ref; 0 when there are none.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: GRPO (arXiv 2402.03300), equations 3 and 4; averaged over all tokens as in DAPO
     (arXiv 2503.14476), not over each response first.
     Example: ratio 2, epsilon 0.2, no drift: advantage 1 gives −1.2, advantage −1 gives 2.
@@ -489,7 +489,7 @@ def train_step(
     it was drawn. advantage: of each response. Both are constants.
     Returns "loss", and "kl": the mean over real tokens of k3 between policy and ref, in nats;
     both as they were before the step.
-    Raises TypeCheckError if shapes or dtypes disagree.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: GRPO (arXiv 2402.03300), algorithm 1.
     Example: nothing real: both are 0, and plain gradient descent leaves the policy as it was.
     """

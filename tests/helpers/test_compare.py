@@ -78,6 +78,17 @@ def test_a_mistake_is_named_when_it_gives_the_same_answers():
     assert verdict_on(lambda x: x + 7, cube, double, held_constant).diagnoses == {}
 
 
+def test_a_mistake_that_spoils_a_value_which_is_right_is_not_named():
+    def wrong_everywhere(x):
+        return x**3
+
+    def right_for_two(x):
+        return x**2 if len(x) == 2 else x**3
+
+    assert verdict_on(right_for_two, wrong_everywhere).diagnoses == {}
+    assert list(verdict_on(wrong_everywhere, wrong_everywhere).diagnoses) == ["wrong_everywhere"]
+
+
 def test_nan_matches_the_mistake_that_makes_nan_and_never_the_right_answer():
     def not_a_number(x):
         return x**2 * float("nan")
