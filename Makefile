@@ -7,7 +7,7 @@ DEMO ?= demo
 
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
-	@echo "make demo      grade a sample class from start to end; about 2 minutes"
+	@echo "make demo      grade a sample class from start to end; about 1 minute"
 	@echo "make test      the tests; about 15 minutes"
 	@echo "make coverage  what grading refuses and accepts, by exercise; about 1 minute"
 	@echo "make experiments  record again the runs that lesson 05 plots; about 1 minute"

@@ -131,7 +131,8 @@ def grade(
     wanted = _wanted(term, [known_lesson(name) for name in lessons], student)
     how = how_of(sorted({lesson for _, lesson in wanted}), mode, device)
     with term.store() as store, Recorder(term) as recorder:
-        items, failed_before = _items(term, store, wanted, how, regrade), store.failed()
+        late = recorder.lateness if record else lambda student, lesson: ""
+        items, failed_before = _items(term, store, wanted, how, regrade, late), store.failed()
         for item in progress(finished(items, workers, scheduler), len(wanted)):
             _keep(store, item, outcome)
             if item.held.get("state") == "skipped":
@@ -164,9 +165,17 @@ def _wanted(term: Term, lessons: list[str], student: str | None) -> list[tuple[s
 
 
 def _items(
-    term: Term, store: Store, wanted: list[tuple[str, str]], how: How, regrade: bool
+    term: Term,
+    store: Store,
+    wanted: list[tuple[str, str]],
+    how: How,
+    regrade: bool,
+    late: Callable[[str, str], str],
 ) -> Iterator[Item]:
-    """Every wanted submission with the work that it needs, read one by one."""
+    """Every wanted submission with the work that it needs, read one by one.
+
+    late: what there is to say of its lateness. Where that has changed, it is recorded again.
+    """
     bases: dict[str, tuple[NotebookNode, str]] = {}
     for student, lesson in wanted:
         item = Item(f"{student}/{lesson}")
@@ -174,7 +183,8 @@ def _items(
             if lesson not in bases:
                 bases[lesson] = term.base(lesson), _mark_of(term.base_path(lesson))
             base, mark = bases[lesson]
-            _prepare(term, store, item, base, f"{mark}-{how.mode}", how, regrade)
+            told = f"{mark}-{how.mode}{late(student, lesson)}"
+            _prepare(term, store, item, base, told, how, regrade)
         except UsageError as error:
             item.problem = str(error)
         except Exception as error:  # hostile, or not foreseen: it is this submission's alone

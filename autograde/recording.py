@@ -90,20 +90,42 @@ class Recorder:
     def record(self, student: str, lesson: str, filled: NotebookNode) -> None:
         """Write a rebuilt notebook, with its verdict in its outputs, into folders and gradebook."""
         submitted = self._term.submission(student, lesson).parent
-        self._copy(submitted, lesson_path(self._term.root / "autograded" / student, lesson), filled)
+        target = lesson_path(self._term.root / "autograded" / student, lesson)
+        unchanged = _unchanged_essays(target, filled)
+        self._copy(submitted, target, filled)
         timestamp = self._api.coursedir.get_existing_timestamp(str(submitted))
         with self._engine.begin() as connection:
             known = self._known(connection, lesson)
             self._know_student(connection, student)
             entry = _entry(connection, known.assignment, student, timestamp)
             copy = _row(connection, copies, assignment_id=entry.id, notebook_id=known.notebook)
-            _write_grades(connection, known.graded, copy.id, filled)
+            _write_grades(connection, known.graded, copy.id, filled, unchanged)
             _write_comments(connection, known.commented, copy.id, filled)
             if copy.late_submission_penalty is not None:
                 own = copies.c.id == copy.id
                 connection.execute(copies.update().where(own).values(late_submission_penalty=None))
         if known.due and entry.timestamp and entry.timestamp > known.due:
             self._penalise(student, lesson, filled)
+
+    def lateness(self, student: str, lesson: str) -> str:
+        """By what a submission is late, as text; nothing when it is not."""
+        submitted = self._term.submission(student, lesson).parent
+        timestamp = self._api.coursedir.get_existing_timestamp(str(submitted))
+        if timestamp is None:
+            return ""
+        with self._engine.begin() as connection:
+            try:
+                known = self._known(connection, lesson)
+            except UsageError:  # told when it is recorded
+                return ""
+            due, handed_in = known.due, utils.parse_utc(timestamp)
+            if due is None or handed_in <= due:
+                return ""
+            extension = select(submissions.c.extension).where(
+                submissions.c.assignment_id == known.assignment,
+                submissions.c.student_id == student,
+            )
+            return f"late {handed_in} {due} {connection.execute(extension).scalar()}"
 
     def _known(self, connection: Connection, lesson: str) -> Lesson:
         if lesson not in self._lessons:
@@ -199,15 +221,38 @@ def _rows_by_cell(connection: Connection, table: Any, cells: dict[str, str], cop
     return found
 
 
+def _unchanged_essays(graded: Path, filled: NotebookNode) -> set[str]:
+    """The cells graded by hand that stand in the copy graded before as they do now."""
+    essays = [cell for cell in filled.cells if utils.is_grade(cell) and utils.is_solution(cell)]
+    if not essays or not graded.is_file():
+        return set()
+    try:
+        cells = nbformat.read(graded, as_version=4).cells
+    except Exception:  # half written, or not ours: then all is to be looked at again
+        return set()
+    before = {(cell.metadata.get("nbgrader", {}).get("grade_id"), cell.source) for cell in cells}
+    names = {(cell.metadata.nbgrader.grade_id, cell.source) for cell in essays} & before
+    return {name for name, _ in names}
+
+
 def _write_grades(
-    connection: Connection, cells: dict[str, str], copy: str, filled: NotebookNode
+    connection: Connection,
+    cells: dict[str, str],
+    copy: str,
+    filled: NotebookNode,
+    unchanged: set[str],
 ) -> None:
-    """As nbgrader's SaveAutoGrades: a score by hand stays, and asks to be looked at again."""
+    """As nbgrader's SaveAutoGrades: a score by hand stays, and asks to be looked at again.
+
+    But not where the answer is unchanged: a corrected test elsewhere is no reason to.
+    """
     found = _rows_by_cell(connection, grades, cells, copy)
     for cell in filter(utils.is_grade, filled.cells):
         row = found[cells[cell.metadata.nbgrader.grade_id]]
         score, _ = utils.determine_grade(cell)
         by_hand = row.manual_score is not None or score is None
+        if row.manual_score is not None and cell.metadata.nbgrader.grade_id in unchanged:
+            by_hand = row.needs_manual_grade
         if (row.auto_score, row.needs_manual_grade) != (score, by_hand):
             values = {"auto_score": score, "needs_manual_grade": by_hand}
             connection.execute(grades.update().where(grades.c.id == row.id).values(**values))

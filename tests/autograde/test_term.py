@@ -150,7 +150,7 @@ def exports(play):
                 one: number(found[f"{one}/{lesson}"]) if f"{one}/{lesson}" in found else ""
                 for one in everybody
             }
-        assert f"{len(ESSAYISTS_IDS)} scores hold a grade by hand" in play.said[-1]
+        assert "by hand" not in play.said[-1]  # no essay has changed since it was scored
     names = {line[2]: line[:2] for line in lines}
     for row in played.roster():
         assert names[row["id"]] == [harmless(row["first_name"]), harmless(row["last_name"])]
