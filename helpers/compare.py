@@ -381,6 +381,7 @@ def _describe_tensor(value: Tensor, beside: Any, digits: int) -> str:
 def _numbers(value: Tensor, digits: int) -> str:
     """Nested lists of numbers, short enough to read."""
     if value.ndim == 0:
-        item = value.item() or 0  # zero has no sign for a reader
-        return f"{item:.{digits}g}" if isinstance(item, float) else str(item)
+        item = value.item()
+        # Plus 0.0, as −0 is no number to a reader.
+        return f"{item + 0.0:.{digits}g}" if isinstance(item, float) else str(item)
     return "[" + ", ".join(_numbers(item, digits) for item in value) + "]"

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from helpers.cases import GRADIENT, RULES, VALUES, Case
-from helpers.compare import FORM, NUMBER, Verdict, WrongAnswer, judge
+from helpers.compare import FORM, NUMBER, Verdict, WrongAnswer, describe, judge
 from helpers.probe import ask
 
 PARTS = {VALUES: 2, GRADIENT: 1, RULES: 1}
@@ -188,3 +188,9 @@ def test_a_number_may_come_as_a_tensor_but_a_tensor_not_as_a_number():
 def test_a_verdict_survives_being_stored():
     verdict = verdict_on(lambda x: x + 7)
     assert Verdict.of(verdict.plain()) == verdict
+
+
+def test_numbers_are_said_as_a_reader_knows_them():
+    assert describe(torch.tensor([-0.0, 1.5])) == "[0, 1.5]"
+    assert describe(torch.tensor([False, True])) == "[False, True]"
+    assert describe(torch.tensor(0)) == "0"
