@@ -4,6 +4,7 @@ import atexit
 import json
 import os
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -12,6 +13,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -35,6 +37,7 @@ MODES = ("fork", "strict", "none")  # on any machine; "user" is for a container
 ALONE = ("strict", "user")  # a process for each submission
 USER = 65534  # nobody's: no file is this user's
 START_SECONDS = 120
+KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # bubblewrap, or what ran in it
 SEND_BUFFER = 2**20
 
 
@@ -116,6 +119,8 @@ class Sandbox:
                         f"({replies[''].decode(errors='replace').splitlines()[0]}); "
                         "ask the questions on the CPU, with --device cpu"
                     )
+                if replies.keys() < cases.keys():
+                    self._blame()
                 return {name: replies.get(name, pack({"problem": "lost"})) for name in cases}
             except SandboxDiedError:
                 self.close()
@@ -182,6 +187,15 @@ class Sandbox:
             socket.send_fds(self._control, [message], files)
         except OSError:
             raise SandboxDiedError("the sandbox has ended") from None
+
+    def _blame(self) -> None:
+        """Raise SandboxDiedError where a submission was cut short and that was not its own doing."""
+        if self.mode not in ALONE:
+            self.settle()
+        elif self.mode == "strict":
+            with suppress(subprocess.TimeoutExpired):  # it runs: it was late, or said too much
+                if self._process.wait(2) in KILLED:
+                    raise SandboxDiedError("the sandbox was killed")
 
     def settle(self) -> None:
         """Wait until nothing of the last submission is left; kill it if it does not end by itself.

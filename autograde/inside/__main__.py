@@ -22,6 +22,7 @@ from . import confine
 from .submission import SCRATCH, make_shell, serve
 
 FORK, STRICT = "fork", "strict"  # many submissions, each in namespaces of its own; or one
+KILLED = 128 + signal.SIGKILL  # the status by which a shell, and bubblewrap, say the same
 # What libraries import when something is first used: an optimiser costs a second.
 LATE = ["bdb", "numpy.ctypeslib", "torch._dynamo", "torch.fx.experimental.symbolic_shapes"]
 
@@ -141,8 +142,8 @@ def _wait_in(waiting: socket.socket, mode: str, kept: list[str] | None) -> None:
         finally:
             os._exit(1)
     waiting.close()
-    os.waitpid(first, 0)
-    os._exit(0)
+    _, status = os.waitpid(first, 0)
+    os._exit(KILLED if os.WIFSIGNALED(status) else 0)
 
 
 def _serve_next(waiting: socket.socket, confined: bool) -> None:
@@ -153,8 +154,11 @@ def _serve_next(waiting: socket.socket, confined: bool) -> None:
 
 
 def _attend(control: socket.socket, child: int) -> None:
-    """Kill a submission's process when told to; say when nothing of it is left."""
-    ended = os.pidfd_open(child)
+    """Kill a submission's process when told to; say when nothing of it is left.
+
+    "killed" is one that was ended from outside: student code cannot, in namespaces of its own.
+    """
+    ended, told = os.pidfd_open(child), False
     try:
         while True:
             ready, _, _ = select.select([control, ended], [], [])
@@ -162,11 +166,13 @@ def _attend(control: socket.socket, child: int) -> None:
                 break
             if not control.recv(16):
                 os._exit(0)  # the worker has gone, and this sandbox goes with it
+            told = True
             os.kill(child, signal.SIGKILL)  # the first process in its namespaces dies with it
     finally:
         os.close(ended)
-    os.waitpid(child, 0)
-    control.send(b"gone")
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    from_outside = not told and status in (-signal.SIGKILL, KILLED)
+    control.send(b"killed" if from_outside else b"gone")
 
 
 if __name__ == "__main__":

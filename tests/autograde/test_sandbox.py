@@ -238,13 +238,38 @@ def test_what_one_exercise_changes_does_not_reach_the_next(sandboxes):
     assert judge_reply(exercise("k2"), cases["k2"], replies["k2"]).status == "right"
 
 
-def test_a_warm_parent_that_is_killed_is_started_again(sandboxes):
+def test_a_sandbox_that_is_killed_while_it_waits_is_started_again(sandboxes):
     killed = sandboxes["fork"].pid
     for process in psutil.Process(killed).children(recursive=True):
         with suppress(psutil.NoSuchProcess):  # it died with the one before
             process.kill()
     assert tell(sandboxes["fork"], "1 + 1") == ["2"]
     assert sandboxes["fork"].pid != killed
+
+
+# Of a sandbox's processes, the outermost first: bubblewrap, what it runs, and in fork mode the
+# submission's own outside and inside its namespaces.
+KILLED = [("fork", level) for level in range(4)] + [("strict", level) for level in range(2)]
+
+
+@pytest.mark.parametrize(("mode", "level"), KILLED)
+def test_what_is_killed_under_a_submission_costs_it_nothing(mode, level, monkeypatch):
+    """Killed from outside, when the submission has been handed over and nothing is answered."""
+    converse, killed = sandbox._converse, []
+
+    def after_a_kill(*arguments):
+        if not killed:
+            killed.append(confined.pid)
+            family = [psutil.Process(confined.pid)]
+            while len(family) <= level:
+                family += family[-1].children()
+            family[level].kill()
+        return converse(*arguments)
+
+    monkeypatch.setattr(sandbox, "_converse", after_a_kill)
+    with Sandbox(mode, limits=SHORT) as confined:
+        assert tell(confined, "1 + 1") == ["2"]
+        assert killed != [confined.pid]
 
 
 def test_a_host_without_nested_namespaces_gets_a_sandbox_for_each(monkeypatch):
