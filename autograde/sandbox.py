@@ -189,7 +189,7 @@ class Sandbox:
             raise SandboxDiedError("the sandbox has ended") from None
 
     def _blame(self) -> None:
-        """Raise SandboxDiedError where a submission was cut short and that was not its own doing."""
+        """Raise SandboxDiedError where a submission was cut short and not by its own doing."""
         if self.mode not in ALONE:
             self.settle()
         elif self.mode == "strict":
