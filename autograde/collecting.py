@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,13 +25,15 @@ UNKNOWN = datetime(1, 1, 1, tzinfo=UTC)
 class Collected:
     """placed: student/lesson of what was found for submitted/. notes, unplaced: lines to read.
 
-    timed: how many of those placed have a hand-in time.
+    timed: how many of those placed have a hand-in time. times: of each file placed, its hash and
+    the time that it is of, the download's where no better is known.
     """
 
     placed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unplaced: list[str] = field(default_factory=list)
     timed: int = 0
+    times: dict[str, tuple[str, datetime]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,16 @@ class Try:
     packed: datetime | None
 
     @property
+    def when(self) -> datetime:
+        """The time that it is of: by then, it was the student's latest."""
+        return self.handed_in or self.batch or UNKNOWN
+
+    @property
     def order(self) -> tuple:
         """The greatest of a student's tries is the one that counts."""
-        when = self.handed_in or self.batch or UNKNOWN
         attempt = attempt_of(self.found.name) or attempt_of(self.found.path)
         time = self.found.time or UNKNOWN
-        return when, self.packed or UNKNOWN, attempt, time, str(self.found)
+        return self.when, self.packed or UNKNOWN, attempt, time, str(self.found)
 
 
 def collect(downloads: Path, term: Term) -> Collected:
@@ -80,8 +86,11 @@ def collect(downloads: Path, term: Term) -> Collected:
                 f"{one.found}: a later try of {one.student}; it replaces the earlier"
             )
         latest[one.student, one.lesson] = one
-    for _, one in sorted(latest.items()):
-        _place(one, term, roster, result)
+    with term.store() as store:
+        known = store.placed()
+        for _, one in sorted(latest.items()):
+            _place(one, term, roster, known, result)
+        store.keep_placed(result.times)
     result.unplaced += search.refused
     return result
 
@@ -121,7 +130,7 @@ def _packed(found: Found, result: Collected) -> datetime | None:
     """The time in a manifest that belongs to the notebook beside it, if it can be true."""
     try:
         told = json.loads(found.manifest or b"")
-        if told["sha256"] != hashlib.sha256(found.read()).hexdigest():
+        if told["sha256"] != _mark(found.read()):
             result.notes.append(f"{found}: changed after it was packed; its manifest is not used")
             return None
         time = datetime.fromisoformat(told["time"])
@@ -155,9 +164,15 @@ def _lesson(found: Found) -> str:
         raise UsageError(f"{name}: cannot be read ({reason}); ask for the .ipynb file") from None
 
 
-def _place(one: Try, term: Term, roster: Roster, result: Collected) -> None:
-    """Write a submission and its time, unless the same or a later one is there."""
-    target = term.submission(one.student, one.lesson)
+def _place(
+    one: Try, term: Term, roster: Roster, known: Mapping[str, tuple[str, datetime]],
+    result: Collected,
+) -> None:  # fmt: skip
+    """Write a submission and its time, unless the same or a later one is there.
+
+    known: as `Collected.times`, of earlier runs.
+    """
+    name, target = f"{one.student}/{one.lesson}", term.submission(one.student, one.lesson)
     stamp = target.with_name(TIMESTAMP)
     try:
         data = one.found.read()
@@ -167,23 +182,35 @@ def _place(one: Try, term: Term, roster: Roster, result: Collected) -> None:
         )
         return
     there = target.read_bytes() if target.is_file() else None
-    if there is not None and there != data:
-        if one.handed_in and _stamped(stamp) > one.handed_in:
+    mark, before = known.get(name, ("", UNKNOWN))
+    of = before if there is not None and mark == _mark(there) else UNKNOWN
+    if there not in (None, data):
+        if one.when is not UNKNOWN and max(_stamped(stamp), of) > one.when:
             result.notes.append(
-                f"{one.found}: {one.student} has a later one in submitted/; it stays"
+                f"{one.found}: {one.student} has a later one in submitted/, which stays; to take "
+                f"this one, delete {target} first"
             )
             return
         result.notes.append(f"{one.found}: replaces what {one.student} had in submitted/")
+        of = UNKNOWN
     if there != data:
         target.parent.mkdir(parents=True, exist_ok=True)
         stamp.unlink(missing_ok=True)
         _write(target, data)
     if one.handed_in and not stamp.is_file():
         _write(stamp, f"{one.handed_in:%Y-%m-%d %H:%M:%S.%f} UTC".encode())
-    result.placed.append(f"{one.student}/{one.lesson}")
+    result.placed.append(name)
+    result.times[name] = (_mark(data), max(one.when, of))
     result.timed += stamp.is_file()
     if roster.ids and one.student not in roster.ids:
-        result.notes.append(f"{one.found}: {one.student} is not on the roster; kept all the same")
+        result.notes.append(
+            f"{one.found}: {one.student} is not on the roster, and is kept all the same: put them "
+            f"on it and collect again, or delete {term.root / 'submitted' / one.student}"
+        )
+
+
+def _mark(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _stamped(stamp: Path) -> datetime:

@@ -11,6 +11,10 @@ from .exercises import LESSONS
 from .term import STUDENT_ID
 from .unpacking import shown
 
+# Letters that no accent makes, as ASCII file names have them.
+PLAIN = str.maketrans({
+    "ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th",
+})  # fmt: skip
 MOST_WORDS = 40  # of a name that are looked at
 COPY = re.compile(r"^(copy of |copie de |kopie von )+|[ _]*\(\d+\)$|[ _-]copy\d*$", re.IGNORECASE)
 ATTEMPT = re.compile(r"(?:-|\()(\d+)\)?$")
@@ -139,7 +143,7 @@ def _spellings(first: str, last: str) -> Iterator[str]:
 def _letters(text: str) -> str:
     """The letters and digits of a name, in lower case, without accents, spaces and hyphens: Canvas
     leaves out some of these, Moodle others."""
-    spread = unicodedata.normalize("NFKD", text).casefold()
+    spread = unicodedata.normalize("NFKD", text).casefold().translate(PLAIN)
     return "".join(c for c in spread if c.isalnum())
 
 

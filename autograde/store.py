@@ -6,7 +6,8 @@ One SQLite file, written in whole steps, so that a run that is killed anywhere c
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 
 from .judging import Graded
@@ -18,6 +19,9 @@ create table if not exists recorded (
     name text primary key, source text not null, key text not null
 );
 create table if not exists failed (name text primary key, reason text not null);
+create table if not exists placed (
+    name text primary key, mark text not null, time text not null
+);
 """
 
 
@@ -26,7 +30,7 @@ class Store:
 
     A verdict is keyed by program and edition, answers by program. "recorded" says which bytes of
     a student's file, under which verdict, stand in the gradebook. "failed" says why the latest try
-    to grade a file came to nothing.
+    to grade a file came to nothing. "placed" says which bytes went into submitted/, of when.
     """
 
     def __init__(self, path: Path) -> None:
@@ -100,3 +104,14 @@ class Store:
                 )
             else:
                 self._database.execute("delete from failed where name = ?", (name,))
+
+    def placed(self) -> dict[str, tuple[str, datetime]]:
+        """ "student/lesson": the mark of the file that `collect` placed, and the time it is of."""
+        rows = self._database.execute("select name, mark, time from placed")
+        return {name: (mark, datetime.fromisoformat(time)) for name, mark, time in rows}
+
+    def keep_placed(self, placed: Mapping[str, tuple[str, datetime]]) -> None:
+        """Say what now lies in submitted/, all of it in one step."""
+        rows = [(name, mark, time.isoformat()) for name, (mark, time) in placed.items()]
+        with self._database:
+            self._database.executemany("insert or replace into placed values (?, ?, ?)", rows)

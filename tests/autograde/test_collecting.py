@@ -25,10 +25,12 @@ def term(tmp_path):
     """As much of a term folder as collecting needs."""
     root = tmp_path / "term"
     (root / "submitted").mkdir(parents=True)
+    (root / ".autograde").mkdir()
     rows = [
         "ana,Ana,A,a@x.org", "bo_lee,Bo,Lee,b@x.org", "c.d-e,C,D,c@x.org",
         "1815,Ada,Lovelace,ada@x.org", "jm,Jürgen,Müller-Groß,jm@x.org",
         "li1,Wei,Li,li1@x.org", "li2,Wei,Li,li2@x.org",
+        "so,Søren Þór,Wałęsa,so@x.org",
     ]  # fmt: skip
     (root / "roster.csv").write_text("\n".join(["id,first_name,last_name,email", *rows]) + "\n")
     return Term(root)
@@ -154,6 +156,8 @@ def other(text, number=1):
         ("Ada Lovelace_1234_assignsubmission_file_02_divergence.ipynb", "1815"),
         ("Group B-Jürgen Müller-Groß_7_assignsubmission_file_/02_divergence.ipynb", "jm"),
         ("MULLER-GROSS Jurgen_7_assignsubmission_file_/deep/er/02_divergence.ipynb", "jm"),
+        ("Soren Thor Walesa_7_assignsubmission_file_/02_divergence.ipynb", "so"),
+        ("wałęsasørenþór_9_10_02_divergence.ipynb", "so"),
         ("Ada Lovelace/02_divergence.ipynb", "1815"),
         ("ada@x.org_02_divergence.ipynb", "1815"),
         ("ADA@x.org/02_divergence.ipynb", "1815"),
@@ -314,6 +318,38 @@ def test_collecting_again_changes_nothing_and_an_earlier_download_loses_nothing(
     result = collect(again, term)
     assert stamp(term, "ana") == first  # the same work is not handed in later for a new download
     assert ["replaces what bo_lee" in line for line in result.notes] == [True]
+
+
+def test_an_earlier_download_without_times_loses_nothing_either(tmp_path, term, text):
+    """What bears one time is of the day on which it was downloaded, as Canvas's are."""
+
+    def downloaded(name, mine, day):
+        return pack(tmp_path / name, [("ana/02_divergence.ipynb", mine, (2026, 3, day, 12, 0, 0))])
+
+    first, second = downloaded("1.zip", text, 1), downloaded("2.zip", other(text), 8)
+    timed = pack(tmp_path / "timed.zip", [
+        ("ana/02_divergence.ipynb", other(text, 2), (2026, 3, 5, 12, 0, 0)),
+        ("bo_lee/02_divergence.ipynb", text, (2026, 3, 4, 12, 0, 0)),
+    ])  # fmt: skip
+
+    def lies_there():
+        return term.submission("ana", LESSON).read_text("utf-8")
+
+    for path, mine in ((first, text), (timed, other(text, 2)), (second, other(text))):
+        collect(path, term)
+        assert lies_there() == mine
+    for path in (first, timed):
+        assert ["which stays" in line for line in collect(path, term).notes] == [True]
+        assert lies_there() == other(text)
+    # The same work in a later download is of that day as well: what lies between is earlier.
+    collect(downloaded("4.zip", other(text), 20), term)
+    assert collect(downloaded("3.zip", text, 15), term).placed == []
+    # What the instructor put there, or deleted, is not known of: a download takes its place.
+    term.submission("ana", LESSON).write_text(other(text, 3))
+    assert collect(first, term).placed == [f"ana/{LESSON}"]
+    term.submission("ana", LESSON).unlink()
+    assert collect(second, term).notes == []
+    assert lies_there() == other(text)
 
 
 def refused(path, term, says):
