@@ -12,6 +12,8 @@ from .working import Done, Work, do
 FEW = 6  # with less than this to run, starting workers takes longer than the work
 AHEAD = 3  # submissions given out for each worker: it never waits, and memory stays flat
 CONNECT_SECONDS = 15
+# Ctrl-C in a terminal reaches our workers as well: it is the client that ends them.
+UNINTERRUPTED = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 
 
 @dataclass
@@ -77,6 +79,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
             LocalCluster(
                 n_workers=workers, threads_per_worker=1, processes=True, memory_limit=0,
                 dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL,
+                preload=[UNINTERRUPTED],
             ) as cluster,
             Client(cluster) as client,
         ):  # fmt: skip

@@ -51,10 +51,10 @@ def undisturbed(collected, tmp_path_factory):
     return rows(calm.url)
 
 
-def start(term, *arguments):
+def start(term, *arguments, **how):
     command = [sys.executable, "-m", "autograde", "grade", *LESSONS, "--workers", "2", *arguments]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=term.root, stdout=pipe, stderr=pipe, text=True)
+    return subprocess.Popen(command, cwd=term.root, stdout=pipe, stderr=pipe, text=True, **how)
 
 
 def wait_for(condition, what, seconds=120):
@@ -92,6 +92,22 @@ def test_a_kill_in_the_middle_loses_nothing(term, undisturbed, killed):
     printed, errors = again.communicate()
     assert again.returncode == 1, errors
     assert ("0 graded, 20 graded before" in printed) == (killed != "client")
+    assert rows(term.url) == undisturbed
+
+
+def test_ctrl_c_in_the_middle_is_one_line_and_loses_nothing(term, undisturbed):
+    """A terminal sends it to all processes of the run."""
+    running = start(term, start_new_session=True)
+    wait_for(lambda: len(term.recorded()) >= 3, "a graded notebook")
+    os.killpg(running.pid, signal.SIGINT)
+    _, errors = running.communicate()
+    assert running.returncode == 130
+    assert errors.splitlines() == [
+        "autograde: stopped; what was graded is kept, run it again to go on"
+    ]
+    again = start(term)
+    _, errors = again.communicate()
+    assert again.returncode == 1, errors
     assert rows(term.url) == undisturbed
 
 
