@@ -231,8 +231,9 @@ def _diagnose(
 ) -> dict[str, str]:
     """The named mistake that gives the same answers as the student wherever these are wrong.
 
-    Where one mistake does not explain everything, each part is explained by itself; while the
-    values are wrong for a reason unknown, what is said of the rest would mislead.
+    Where one mistake does not explain everything, each part is explained by itself, and where a
+    second one shows in its gradients, by its values alone; while the values are wrong for a reason
+    unknown, what is said of the rest would mislead.
     """
     found = _explanation(cases, got, expected, wrong, differing)
     if found:
@@ -241,8 +242,10 @@ def _diagnose(
     broken = dict.fromkeys(part for _, _, part in differing)
     for part in sorted(broken, key=lambda part: part != VALUES):
         rows = [row for row in differing if row[2] == part]
-        rows += [(i, "value", part) for i in {i for i, _, _ in rows} if "value" in expected[i]]
-        found = _explanation(cases, got, expected, wrong, rows)
+        values = [(i, "value", part) for i in {i for i, _, _ in rows} if "value" in expected[i]]
+        found = _explanation(cases, got, expected, wrong, rows + values)
+        if not found and any(what == "value" for _, what, _ in rows):
+            found = _explanation(cases, got, expected, wrong, values)
         if found:
             diagnoses[found.name] = found.says
         elif part == VALUES:

@@ -690,6 +690,13 @@ def _() -> Iterator[Case]:
     yield case("the same with beta 2: the first step has nothing to hold back", 2.0, 1, VALUES)
     yield case("two steps, beta 0", 0.0, 2, SEVERAL)
     yield case("two steps, beta 0.5: the second is held back", 0.5, 2, PENALTY)
+    never = {
+        "0.weight": torch.zeros(3, 1, dtype=torch.float64),
+        "0.bias": tensor(0.0, 0.0, -800.0, dtype=torch.float64),
+    }
+    inputs = {"policy": make("mlp", state=never), "optimizer": _sgd(1.0), **batch}
+    title = "two steps, beta 0.5, and a third action of probability exp(−800)"
+    yield Case(title, {**inputs, "beta": 0.5, "n_epochs": 2}, RULES)
 
 
 @policy_update.drawn
@@ -749,21 +756,33 @@ def _logs(policy: nn.Module, observations: Tensor) -> Tensor:
     return policy(observations).log_softmax(-1)
 
 
+def _reverse_kl(old: Tensor, new: Tensor) -> Tensor:
+    return _mean_kl(new, old)
+
+
 def _steps(
     policy: nn.Module,
     optimizer: Optimizer,
     observations: Tensor,
+    actions: Tensor,
+    advantage: Tensor,
+    beta: float,
     n_epochs: int,
-    loss: Callable[[Tensor, Tensor], Tensor],
+    gain: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] = _promise,
+    penalty: Callable[[Tensor, Tensor], Tensor] = _mean_kl,
     measure: Callable[[Tensor, Tensor], Tensor] = _mean_kl,
+    weight: float = 1.0,
+    logs: Callable[[nn.Module, Tensor], Tensor] = _logs,
 ) -> list[float]:
-    """The loop of the update around any loss(old, new)."""
-    old, found = _logs(policy, observations).detach(), []
+    """The update, with any of its pieces exchanged for another."""
+    old, found = logs(policy, observations).detach(), []
     for _step in range(n_epochs):
+        new = logs(policy, observations)
+        loss = beta * penalty(old, new) - gain(old, new, actions, advantage)
         optimizer.zero_grad()
-        loss(old, _logs(policy, observations)).backward()
+        (weight * loss).backward()
         optimizer.step()
-        found.append(float(measure(old, _logs(policy, observations).detach())))
+        found.append(float(measure(old, logs(policy, observations).detach())))
     return found
 
 
@@ -772,28 +791,16 @@ def _steps(
     "PPO's paper: old's probabilities are the weights."
 )
 def direction_swapped(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    return _steps(
-        policy,
-        optimizer,
-        observations,
-        n_epochs,
-        lambda old, new: beta * _mean_kl(new, old) - _promise(old, new, actions, advantage),
-        lambda old, new: _mean_kl(new, old),
-    )
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    return _steps(*given, penalty=_reverse_kl, measure=_reverse_kl)
 
 
 @policy_update.wrong(
     "The update is right, but the divergences returned are KL(policy ‖ old): old comes first."
 )
 def direction_reported_swapped(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    return _steps(
-        policy,
-        optimizer,
-        observations,
-        n_epochs,
-        lambda old, new: beta * _mean_kl(old, new) - _promise(old, new, actions, advantage),
-        lambda old, new: _mean_kl(new, old),
-    )
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    return _steps(*given, measure=_reverse_kl)
 
 
 @policy_update.wrong(
@@ -803,13 +810,8 @@ def direction_reported_swapped(policy, optimizer, observations, actions, advanta
 def direction_swapped_in_the_loss(
     policy, optimizer, observations, actions, advantage, beta, n_epochs
 ):
-    return _steps(
-        policy,
-        optimizer,
-        observations,
-        n_epochs,
-        lambda old, new: beta * _mean_kl(new, old) - _promise(old, new, actions, advantage),
-    )
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    return _steps(*given, penalty=_reverse_kl)
 
 
 @policy_update.wrong(
@@ -820,15 +822,8 @@ def direction_swapped_in_the_loss(
 def penalty_of_the_action_taken(
     policy, optimizer, observations, actions, advantage, beta, n_epochs
 ):
-    return _steps(
-        policy,
-        optimizer,
-        observations,
-        n_epochs,
-        lambda old, new: (
-            beta * _taken(old - new, actions).mean() - _promise(old, new, actions, advantage)
-        ),
-    )
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    return _steps(*given, penalty=lambda old, new: _taken(old - new, actions).mean())
 
 
 @policy_update.wrong(
@@ -838,14 +833,8 @@ def penalty_of_the_action_taken(
 def divergence_of_the_action_taken(
     policy, optimizer, observations, actions, advantage, beta, n_epochs
 ):
-    return _steps(
-        policy,
-        optimizer,
-        observations,
-        n_epochs,
-        lambda old, new: beta * _mean_kl(old, new) - _promise(old, new, actions, advantage),
-        lambda old, new: _taken(old - new, actions).mean(),
-    )
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    return _steps(*given, measure=lambda old, new: _taken(old - new, actions).mean())
 
 
 @policy_update.wrong(
@@ -880,13 +869,8 @@ def old_not_detached(policy, optimizer, observations, actions, advantage, beta, 
     "negative of ratio · advantage − β · KL."
 )
 def descended(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    return _steps(
-        policy,
-        optimizer,
-        observations,
-        n_epochs,
-        lambda old, new: _promise(old, new, actions, advantage) - beta * _mean_kl(old, new),
-    )
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    return _steps(*given, weight=-1.0)
 
 
 @policy_update.wrong(
@@ -933,14 +917,12 @@ def last_divergence_only(policy, optimizer, observations, actions, advantage, be
     "Losses came back: return the divergences KL(old ‖ policy), measured after each step."
 )
 def losses_returned(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    return _steps(
-        policy,
-        optimizer,
-        observations,
-        n_epochs,
-        lambda old, new: beta * _mean_kl(old, new) - _promise(old, new, actions, advantage),
-        lambda old, new: beta * _mean_kl(old, new) - _promise(old, new, actions, advantage),
-    )
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+
+    def loss(old: Tensor, new: Tensor) -> Tensor:
+        return beta * _mean_kl(old, new) - _promise(old, new, actions, advantage)
+
+    return _steps(*given, measure=loss)
 
 
 @policy_update.wrong(
@@ -948,17 +930,12 @@ def losses_returned(policy, optimizer, observations, actions, advantage, beta, n
     "the mean, in the loss and in what is returned."
 )
 def summed_over_the_batch(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    size = len(actions)
-    return _steps(
-        policy,
-        optimizer,
-        observations,
-        n_epochs,
-        lambda old, new: (
-            size * (beta * _mean_kl(old, new) - _promise(old, new, actions, advantage))
-        ),
-        lambda old, new: size * _mean_kl(old, new),
-    )
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+
+    def total(old: Tensor, new: Tensor) -> Tensor:
+        return _kl(old, new).sum()
+
+    return _steps(*given, weight=len(actions), measure=total)
 
 
 @policy_update.wrong(
@@ -966,16 +943,8 @@ def summed_over_the_batch(policy, optimizer, observations, actions, advantage, b
     "mean, as you do for the divergence that you return."
 )
 def loss_summed(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    size = len(actions)
-    return _steps(
-        policy,
-        optimizer,
-        observations,
-        n_epochs,
-        lambda old, new: (
-            size * (beta * _mean_kl(old, new) - _promise(old, new, actions, advantage))
-        ),
-    )
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    return _steps(*given, weight=len(actions))
 
 
 @policy_update.wrong(
@@ -991,13 +960,12 @@ def penalty_summed(policy, optimizer, observations, actions, advantage, beta, n_
     "actions, then take the mean over the observations, as for the gain."
 )
 def divergence_summed(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+
     def total(old: Tensor, new: Tensor) -> Tensor:
         return _kl(old, new).sum()
 
-    def loss(old: Tensor, new: Tensor) -> Tensor:
-        return beta * total(old, new) - _promise(old, new, actions, advantage)
-
-    return _steps(policy, optimizer, observations, n_epochs, loss, total)
+    return _steps(*given, penalty=total, measure=total)
 
 
 @policy_update.wrong(
@@ -1014,16 +982,12 @@ def report_summed(policy, optimizer, observations, actions, advantage, beta, n_e
     "the observations are averaged."
 )
 def averaged_over_actions(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    return _steps(
-        policy,
-        optimizer,
-        observations,
-        n_epochs,
-        lambda old, new: (
-            beta * _mean_kl(old, new) / new.shape[-1] - _promise(old, new, actions, advantage)
-        ),
-        lambda old, new: _mean_kl(old, new) / new.shape[-1],
-    )
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+
+    def average(old: Tensor, new: Tensor) -> Tensor:
+        return (old.exp() * (old - new)).mean()
+
+    return _steps(*given, penalty=average, measure=average)
 
 
 @policy_update.wrong(
@@ -1075,16 +1039,12 @@ def stepped_once(policy, optimizer, observations, actions, advantage, beta, n_ep
     "Here every action's probability is known, so sum over all of them."
 )
 def taken_action_only(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    return _steps(
-        policy,
-        optimizer,
-        observations,
-        n_epochs,
-        lambda old, new: (
-            beta * _taken(old - new, actions).mean() - _promise(old, new, actions, advantage)
-        ),
-        lambda old, new: _taken(old - new, actions).mean(),
-    )
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+
+    def taken(old: Tensor, new: Tensor) -> Tensor:
+        return _taken(old - new, actions).mean()
+
+    return _steps(*given, penalty=taken, measure=taken)
 
 
 @policy_update.wrong(
@@ -1105,15 +1065,12 @@ def likeliest_action(policy, optimizer, observations, actions, advantage, beta, 
 def every_row_with_every_action(
     policy, optimizer, observations, actions, advantage, beta, n_epochs
 ):
-    return _steps(
-        policy,
-        optimizer,
-        observations,
-        n_epochs,
-        lambda old, new: (
-            beta * _mean_kl(old, new) - ((new - old)[:, actions].exp() * advantage).mean()
-        ),
-    )
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+
+    def gain(old: Tensor, new: Tensor, actions: Tensor, advantage: Tensor) -> Tensor:
+        return ((new - old)[:, actions].exp() * advantage).mean()
+
+    return _steps(*given, gain=gain)
 
 
 @policy_update.wrong(
@@ -1121,24 +1078,22 @@ def every_row_with_every_action(
     "from the second on the data are old's and are weighed by policy / old."
 )
 def no_ratio(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    return _steps(
-        policy,
-        optimizer,
-        observations,
-        n_epochs,
-        lambda old, new: beta * _mean_kl(old, new) - (_taken(new, actions) * advantage).mean(),
-    )
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+
+    def gain(old: Tensor, new: Tensor, actions: Tensor, advantage: Tensor) -> Tensor:
+        return (_taken(new, actions) * advantage).mean()
+
+    return _steps(*given, gain=gain)
 
 
 @policy_update.wrong("The ratio is upside down: it is policy over old, exp(log policy − log old).")
 def update_ratio_inverted(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    return _steps(
-        policy,
-        optimizer,
-        observations,
-        n_epochs,
-        lambda old, new: beta * _mean_kl(old, new) - _promise(new, old, actions, advantage),
-    )
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+
+    def gain(old: Tensor, new: Tensor, actions: Tensor, advantage: Tensor) -> Tensor:
+        return _promise(new, old, actions, advantage)
+
+    return _steps(*given, gain=gain)
 
 
 @policy_update.wrong(
@@ -1159,17 +1114,28 @@ def logits_not_normalised(policy, optimizer, observations, actions, advantage, b
 
 
 @policy_update.wrong(
+    "The logarithm of softmax: an action whose probability is too small to be told from 0 gets "
+    "log 0, and 0 · ∞ is nan. log_softmax never makes the small number."
+)
+def update_log_of_softmax(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+
+    def logs(policy: nn.Module, observations: Tensor) -> Tensor:
+        return policy(observations).softmax(-1).log()
+
+    return _steps(*given, logs=logs)
+
+
+@policy_update.wrong(
     "The probabilities were normalised over the batch (dim=0). Actions lie along the last axis."
 )
 def normalised_over_the_batch(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    old, found = policy(observations).log_softmax(0).detach(), []
-    for _step in range(n_epochs):
-        new = policy(observations).log_softmax(0)
-        optimizer.zero_grad()
-        (beta * _mean_kl(old, new) - _promise(old, new, actions, advantage)).backward()
-        optimizer.step()
-        found.append(_mean_kl(old, policy(observations).log_softmax(0)).item())
-    return found
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+
+    def logs(policy: nn.Module, observations: Tensor) -> Tensor:
+        return policy(observations).log_softmax(0)
+
+    return _steps(*given, logs=logs)
 
 
 @policy_update.wrong(
@@ -1177,12 +1143,13 @@ def normalised_over_the_batch(policy, optimizer, observations, actions, advantag
     "the next step of the lesson."
 )
 def clipped_too(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    def loss(old: Tensor, new: Tensor) -> Tensor:
-        ratio = _taken(new - old, actions).exp()
-        gain = torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage)
-        return beta * _mean_kl(old, new) - gain.mean()
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
 
-    return _steps(policy, optimizer, observations, n_epochs, loss)
+    def gain(old: Tensor, new: Tensor, actions: Tensor, advantage: Tensor) -> Tensor:
+        ratio = _taken(new - old, actions).exp()
+        return torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage).mean()
+
+    return _steps(*given, gain=gain)
 
 
 @policy_update.wrong(
@@ -1200,9 +1167,9 @@ def advantage_normalised(policy, optimizer, observations, actions, advantage, be
     "divergence that is returned, belong there."
 )
 def all_under_no_grad(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
     with torch.no_grad():
-        given = (policy, optimizer, observations, n_epochs)
-        return _steps(*given, lambda old, new: -_promise(old, new, actions, advantage))
+        return _steps(*given)
 
 
 @policy_update.right

@@ -119,6 +119,28 @@ def test_two_mistakes_at_once_are_both_named():
     assert set(verdict.diagnoses) == {"plus_two", "poisoned"}
 
 
+def test_a_second_mistake_in_the_gradient_hides_none_in_the_values():
+    padding = torch.tensor([float("nan"), 1.0])
+    cases = [
+        Case("plain", {"x": torch.tensor([3.0]), "y": torch.tensor([2.0])}, grad=("x", "y")),
+        Case("padding", {"x": padding, "y": torch.ones(2)}, "padding", ("x", "y")),
+    ]
+
+    def right(x, y):
+        return x.nan_to_num() * y.detach()
+
+    def poisoned(x, y):
+        return x * y.detach()
+
+    def not_constant(x, y):
+        return x.nan_to_num() * y
+
+    named = [WrongAnswer(m.__name__, m.__name__, ask(m, cases)) for m in (poisoned, not_constant)]
+    got = ask(lambda x, y: x * y, cases)
+    verdict = judge("e", {VALUES: 1, "padding": 1}, cases, got, ask(right, cases), named)
+    assert set(verdict.diagnoses) == {"poisoned", "not_constant"}
+
+
 def test_not_written_is_told_from_wrong():
     def stub(x):
         raise NotImplementedError
