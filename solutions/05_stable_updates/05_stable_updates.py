@@ -303,13 +303,36 @@ check("policy_update", policy_update)
 # The policy is a network of 32 hidden units that sees row and column, so learning about one
 # place changes others. It learns from drawn steps and their discounted returns-to-go (0.95); the
 # return plotted is undiscounted and exact, by following the probability of each place.
-#
-# In the figures that follow, many curves rest at **0.5** for a while. Such a policy carries its first parcel to the last column, 1/2 on
-# average from a random column, and waits there above the goal, as it has not yet found out
-# that a delivery brings the next parcel.
 
 # %% demo
 plot_roof()
+
+# %% [markdown]
+# **Predict** what a shift brings to three couriers who differ in the last column alone. All go up
+# from the two rows below and then right, and may go straight on in the last two columns. Above
+# the goal the first keeps going up, the second keeps pressing right, against the wall, and the
+# third goes down.
+
+# %% demo
+courier = Courier()
+up, down, right = 0, 1, 3
+table = torch.full((4, 8), right)
+table[:2, :6] = up
+for what, last in (("up", up), ("right", right), ("down", down)):
+    table[:, 7] = last
+    logits = 50.0 * nn.functional.one_hot(table.flatten(), 4)
+    print(f"{what:5} in the last column: {courier.expected_return(logits[None]).item():.2f}")
+best = torch.zeros(32)  # by place: the most that the steps left can bring, planned backwards
+for _ in range(40):
+    landing = courier.reward + best[courier.home]  # place landing
+    best = torch.einsum("paq,pq->pa", courier.moves, landing).amax(-1)
+print(f"the most that any policy can earn: {courier.roof @ best:.2f}")
+
+# %% [markdown]
+# In the figures that follow, many curves rest near **0.5** or **2** for a while. At 0.5 a policy
+# carries its first parcel to the last column, 1/2 on average from a random column, and waits
+# there: it has not found out that a delivery brings the next parcel. At 2 it presses right and
+# leaves it to the gusts, one step in five, to bring it down.
 
 # %% [markdown]
 # One update: 16 shifts (640 steps), then 20 epochs of plain gradient descent, learning rate
