@@ -69,6 +69,11 @@ def _parser() -> argparse.ArgumentParser:
         "or the URL, or the path on Colab, of a zip of it",
     )  # fmt: skip
     collect = command("collect", _collect, "put what was handed in into submitted/")
+    collect.epilog = (
+        "Whose a file is: on what Canvas or Moodle returns, the name that they put before it; "
+        "elsewhere an id, an e-mail address or a name of the roster in the file's name or its "
+        "folders. Of several tries the latest counts, and one in submitted/ that is later stays."
+    )
     collect.add_argument("downloads", metavar="DOWNLOADS", type=Path, help="zip, folder, file")
     grade = command("grade", _grade, "run, judge and record")
     grade.add_argument("lessons", metavar="LESSON", nargs="*", help="only these")
