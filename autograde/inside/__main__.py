@@ -56,7 +56,7 @@ def main() -> None:
             return serve(files[0], True)
         if message == b"run":  # a request to stop one that is over already needs no answer
             standby.take(files[0])
-            _attend(control, standby.child)
+            _attend(control, standby.child, nested)
             standby = Standby(control, mode, kept)
 
 
@@ -153,10 +153,11 @@ def _serve_next(waiting: socket.socket, confined: bool) -> None:
         serve(files[0], confined)
 
 
-def _attend(control: socket.socket, child: int) -> None:
+def _attend(control: socket.socket, child: int, apart: bool) -> None:
     """Kill a submission's process when told to; say when nothing of it is left.
 
-    "killed" is one that was ended from outside: student code cannot, in namespaces of its own.
+    apart: it is in namespaces of its own, where student code cannot kill it. Then it is said of one
+    that was "killed" from outside.
     """
     ended, told = os.pidfd_open(child), False
     try:
@@ -171,7 +172,7 @@ def _attend(control: socket.socket, child: int) -> None:
     finally:
         os.close(ended)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    from_outside = not told and status in (-signal.SIGKILL, KILLED)
+    from_outside = apart and not told and status in (-signal.SIGKILL, KILLED)
     control.send(b"killed" if from_outside else b"gone")
 
 
