@@ -30,7 +30,7 @@ from nbgrader.preprocessors import AssignLatePenalties
 from sqlalchemy import Connection, Engine, Index, create_engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
-from .errors import UsageError
+from .errors import UsageError, is_disk_full
 from .lessons import lesson_path
 from .term import Term
 
@@ -77,6 +77,8 @@ class Recorder:
             self._engine = create_engine(url)
             index_gradebook(self._engine)
         except SQLAlchemyError as error:
+            if is_disk_full(error):
+                raise
             raise UsageError(f"{term.shown_url}: no gradebook ({_first_line(error)})") from None
         self._lessons: dict[str, Lesson] = {}
         self._students: set[str] = set()

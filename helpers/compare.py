@@ -103,7 +103,8 @@ def judge(
     failures = [_failure(cases[i], part, what, got[i], expected[i]) for i, what, part in differing]
     raised = bool(differing) and all("error" in got[i] for i, _, _ in differing)
     status = "raised" if raised else "wrong" if differing else "right"
-    diagnoses = _diagnose(cases, got, expected, wrong, differing) if differing else {}
+    waits = any(_waits(answer) for answer in got)  # for another exercise: nothing can be told yet
+    diagnoses = _diagnose(cases, got, expected, wrong, differing) if differing and not waits else {}
     passed = {part: part not in broken for part in parts}
     return Verdict(exercise, status, parts, passed, failures, diagnoses)
 
@@ -115,6 +116,12 @@ def _unwritten(exercise: str, answer: Answer) -> bool:
     error = answer.get("error", {})
     missing = "NotImplementedError" in error.get("kinds", ())
     return dots or (missing and error.get("function") in (None, "", exercise))
+
+
+def _waits(answer: Answer) -> bool:
+    """Whether it came to a function that is not written yet."""
+    error = answer.get("error", {})
+    return "NotImplementedError" in error.get("kinds", ()) and bool(error.get("function"))
 
 
 def _answered(got: Answer, expected: Answer) -> bool:
@@ -242,9 +249,11 @@ def _diagnose(
     broken = dict.fromkeys(part for _, _, part in differing)
     for part in sorted(broken, key=lambda part: part != VALUES):
         rows = [row for row in differing if row[2] == part]
-        values = [(i, "value", part) for i in {i for i, _, _ in rows} if "value" in expected[i]]
+        cases_of = {i for i, _, _ in rows}
+        values = [(i, what, part) for i in cases_of for what in expected[i] if _is_value(what)]
+        values += [row for row in rows if _is_value(row[1])]  # an exception has no other row
         found = _explanation(cases, got, expected, wrong, rows + values)
-        if not found and any(what == "value" for _, what, _ in rows):
+        if not found and any(_is_value(what) for _, what, _ in rows):
             found = _explanation(cases, got, expected, wrong, values)
         if found:
             diagnoses[found.name] = found.says
@@ -262,12 +271,14 @@ def _explanation(
 ) -> WrongAnswer | None:
     """Of the mistakes that answer alike in `differing`, the one closest in everything else.
 
-    None that would have spoilt a value which is right: whoever makes it gets that one wrong too.
+    None that would have spoilt a value which is right, or a network: whoever makes it gets that one
+    wrong too.
     """
     right = [
-        (i, "value")
+        (i, what)
         for i, answer in enumerate(expected)
-        if "value" in answer and _agree(cases[i], got[i], answer, "value")
+        for what in answer
+        if (_is_value(what) or " after: " in what) and _agree(cases[i], got[i], answer, what)
     ]
     alike = [
         mistake
@@ -282,6 +293,11 @@ def _explanation(
         alike,
         key=lambda m: sum(_agree(cases[i], got[i], m.answers[i], what) for i, what in elsewhere),
     )
+
+
+def _is_value(what: str) -> bool:
+    """Whether this observation is of what was returned: of a list or a dict, each has its own."""
+    return what == "value" or what.startswith("value ")
 
 
 def _agree(case: Case, got: Answer, mistake: Answer, what: str) -> bool:
@@ -364,7 +380,7 @@ def _describe(value: Any, beside: Any, digits: int) -> str:
         return KINDS.get(kind, kind)
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
-    return str(value)
+    return repr(value) if isinstance(value, str) else str(value)
 
 
 def _describe_tensor(value: Tensor, beside: Any, digits: int) -> str:

@@ -104,7 +104,7 @@ class Tuning:
 
     def run(self, until: int, progress: bool = True) -> Run:
         """Go on until that many steps are done; interrupt it when you like, and call it again."""
-        total = max(until, self.done)
+        begun, total = self.done, max(until, self.done)
         with tqdm(total=total, initial=self.done, disable=not progress, unit="step") as bar:
             try:
                 self._measure_if_due()
@@ -118,6 +118,11 @@ class Tuning:
                 if not isinstance(error, KeyboardInterrupt) or not self.run_so_far.step:
                     raise  # before the first measurement there is no run to give back
                 print(f"Stopped after step {self.done}. Run the cell again to go on.")
+                return self.run_so_far
+        if progress:
+            kept = f": {self.path} holds them; delete it to begin again" if self.path else ""
+            done = "were done before" if begun >= until else "are done"
+            print(f"{self.done} steps {done}{kept}.")
         return self.run_so_far
 
     def _step(self) -> dict[str, float]:

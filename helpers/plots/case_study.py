@@ -187,18 +187,20 @@ def plot_budget(
 
 
 def plot_frontier(runs: Sequence[Run], ref_gold: float, pairs: Sequence[Pair]) -> None:
-    """Runs without a penalty, stopped anywhere, against the ends of runs with one."""
+    """Runs without a penalty, stopped anywhere, against the ends of runs with one; seeds beside."""
     figure, (axis,) = new_figure(height=4.2)
-    for i, run in enumerate(_of(runs, 0.0)):
-        found = points([run], ref_gold)
-        label = "" if i else "β = 0, stopped anywhere"
-        axis.plot(_root(found), found.gain, ".-", color=GREY, linewidth=0.8, label=label)
+    for run, dash in zip(_of(runs, 0.0), DASHES, strict=False):
+        found, label = points([run], ref_gold), f"β = 0, seed {run.seed}, stopped anywhere"
+        look = {"color": GREY, "linestyle": dash, "linewidth": 1.0, "label": label}
+        axis.plot(_root(found), found.gain, marker=".", **look)
     shades = _shades(_betas(runs))
     for (beta, shade), marker in list(zip(shades.items(), MARKERS, strict=False))[1:]:
         ends = _of(runs, beta)
         d = [math.sqrt(max(at_end(run, "kl"), 0.0)) for run in ends]
         gain = [at_end(run, "gold") - ref_gold for run in ends]
         axis.plot(d, gain, marker, color=shade, markersize=6, label=f"β = {beta:g}, end")
+        for run, *at in zip(ends, d, gain, strict=True):
+            axis.annotate(f"{run.seed}", at, (4, 3), fontsize=7, color=shade, **BESIDE)
     says = frontier_says(pairs, seed_spread(runs))
     axis.set(title=says, xlabel=D_LABEL, ylabel=GAIN_LABEL)
     named = axis.get_legend_handles_labels()

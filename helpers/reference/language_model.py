@@ -126,9 +126,10 @@ def train_step(
 ) -> dict[str, float]:
     """One step of the optimiser on `grpo_loss`.
 
-    policy, ref: `policy(tokens)` gives logits "batch time vocab"; scored with dropout off.
-    ref: is left untouched. optimizer: of the policy's parameters; gradients that it finds at
-    entry are not used.
+    policy, ref: `policy(tokens)` gives logits "batch time vocab"; scored with dropout off. policy
+    may come in training mode, and is left in either; ref comes from `freeze_reference`, in eval
+    mode, and is left untouched.
+    optimizer: of the policy's parameters; gradients that it finds at entry are not used.
     response_mask: at t it says whether `tokens[:, t + 1]` counts; old_logp: of that token, when
     it was drawn. advantage: of each response. Both are constants.
     Returns "loss", and "kl": the mean over real tokens of k3 between policy and ref, in nats;

@@ -7,7 +7,8 @@
 # - freeze a reference, and test that old is old;
 # - charge drift from ref in the reward or in the loss, and say how the two differ;
 # - write a GRPO step from its parts, and tune a model with it;
-# - see reward hacking in five curves and in the text, and say what a penalty did about it.
+# - see *reward hacking*, a proxy that is maximised at the cost of what it stands for, in five
+#   curves and in the text, and say what a penalty did about it.
 #
 # About two and a half hours, two minutes of it training. It needs lessons 01, 02, 04, 05.
 
@@ -112,7 +113,7 @@ with torch.no_grad():
 plot_judges(human, judged)
 
 # %% [markdown]
-# Both know something about reviews. On *these* sentences a higher score by either goes with a
+# (On the dashed line, score and rating agree.) Both know something about reviews. On *these* sentences a higher score by either goes with a
 # higher rating by people. An optimiser will not stay on these sentences.
 #
 # The proxy can be read: a weight for each token. Here are the highest-weighted tokens, with
@@ -132,10 +133,10 @@ for token in world.proxy.weight.argsort(descending=True)[:14].tolist():
 # %% [markdown]
 # (A hyphen: the token continues a word.) How many of them say that a film is good? Others
 # stood in a few sentences that one person happened to like, and frequent words such as *and*
-# picked up a weight too. To ridge regression on 400 ratings these are the same; a human reader
-# sees at once which is which. This is the gap that a policy can find.
+# picked up a weight too. To a linear fit of 400 ratings these are the same; a human reader sees
+# at once which is which. This is the gap that a policy can find.
 #
-# Its score is bias + Σ weight/√length: **predict** what ten times one good word is worth to it,
+# Its score is bias + Σ weight/√length: **predict** what eight times one good word is worth to it,
 # beside that word once. And to gold?
 
 # %% demo
@@ -482,9 +483,10 @@ def train_step(
 ) -> dict[str, float]:
     """One step of the optimiser on `grpo_loss`.
 
-    policy, ref: `policy(tokens)` gives logits "batch time vocab"; scored with dropout off.
-    ref: is left untouched. optimizer: of the policy's parameters; gradients that it finds at
-    entry are not used.
+    policy, ref: `policy(tokens)` gives logits "batch time vocab"; scored with dropout off. policy
+    may come in training mode, and is left in either; ref comes from `freeze_reference`, in eval
+    mode, and is left untouched.
+    optimizer: of the policy's parameters; gradients that it finds at entry are not used.
     response_mask: at t it says whether `tokens[:, t + 1]` counts; old_logp: of that token, when
     it was drawn. advantage: of each response. Both are constants.
     Returns "loss", and "kl": the mean over real tokens of k3 between policy and ref, in nats;
@@ -561,6 +563,7 @@ if ready("kl_shaped_rewards", "grpo_loss"):
         3 * grpo_loss(lp[None], lp[None], rlp[None], nothing[:1], real[:1], 0.2, beta=1.0)
         for lp, rlp in zip(logp, ref_logp, strict=True)
     ]
+    # minus: what is paid is the price with its sign turned, and the price is to be minimised
     drift = {"reward": responses.return_to_go_loss(-paid), "loss": torch.stack(in_loss)}
     push = {n: responses.gradient((chance.detach() * x).sum()) for n, x in drift.items()}
 
@@ -574,7 +577,7 @@ if ready("kl_shaped_rewards", "grpo_loss"):
     for claim, total in candidates.items():
         wanted = responses.gradient(total)
         errors = {n: ((x - wanted).norm() / wanted.norm()).item() for n, x in push.items()}
-        print(claim, *(f"  drift in the {name}: off by {e:.1g}" for name, e in errors.items()))
+        print(claim, *(f"  in the {name}: relative error {e:.1g}" for name, e in errors.items()))
         candidates[claim] = wanted
     for wanted, name in zip(candidates.values(), ("reward", "loss"), strict=True):
         assert torch.allclose(push[name], wanted, rtol=0, atol=1e-10)
@@ -629,7 +632,7 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 # file for each. This run is saved as `my_run.json`, which lesson 07 will read.
 
 # %% demo
-my_beta = 0.2
+my_beta = 0.15  # yours: the record of 6.8 has 0, 0.03, 0.1, 0.2, 0.3, 0.5 and 1 already
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
     steps = Steps(freeze_reference, group_advantage, train_step)
     where = f"tuning_beta_{my_beta:g}.safetensors"
@@ -686,8 +689,8 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 # ## 6.8 The record: several β, three seeds *(no points, 20 min)*
 #
 # One pair of runs is an anecdote. The same training was recorded once for several β, with three
-# seeds each; your runs are not among them. A row of panels for each measure, a column for each
-# β; every line is a seed.
+# seeds each. A row of panels for each measure, a column for each β; every line is a seed, and the
+# dashed grey one is the mean of β = 0. (The scale of KL is logarithmic above 1.)
 # **Predict**: with which β does the proxy end highest, and with which gold? Is the best β the
 # one with the lowest KL?
 
@@ -722,11 +725,11 @@ for i in (7, 13, 19):
 # %% [markdown]
 # The proxy's own choice of β needs no gold, and is the wrong one wherever the two differ. The
 # lowest KL is no goal either: the largest β keeps the policy next to ref, and next to ref there
-# is little to gain. If seeds overlap, the record does not say which of the two weights is better;
-# lesson 07 looks closer, with KL as the scale.
+# is little to gain. If seeds overlap, the record does not say which of the two weights is better.
+# The row *ref* is one model: its range is the noise of a single measurement.
 #
-# With β = 0.2 gold has not levelled off when the runs end, at step 120: which β is best depends
-# on where one stops.
+# With β = 0.2 gold may not have levelled off when the runs end, at step 120: which β is best
+# depends on where one stops. Lesson 07 takes KL as the scale instead.
 
 # %% [markdown]
 # Last, the texts of the record, at equal steps: no penalty, the weight with the most gold, the
@@ -765,9 +768,13 @@ print(f"seed {one.seed}: the proxy is highest at step {top}, where {share:.0%}",
 print(f"of the words are {word!r}")
 
 # %% [markdown]
-# The commonest word's share and distinct-2 move by about step 15 to 20, when gold is still near
-# its best. The proxy rises all the way: see what the texts were when it was highest. A few
-# texts read, or a count of word pairs, would have told you for almost nothing.
+# Distinct-2 is below 0.8 no later than gold's best, at every seed; the commonest word passes 20%
+# one measurement before it, with it, or one after it. So neither is an early warning: the whole
+# collapse takes two measurements. But both go on telling, while the proxy rises all the way: see
+# what the texts were when it was highest. A few texts read would have told you for almost nothing.
+#
+# Why *and*, which has not the highest weight? It stood in 172 of the 400 sentences, and the model
+# writes it often already. So it is drawn, and rewarded, long before a rarer word is.
 #
 # What the record does not show: larger models, other judges, other prompts, longer training. And
 # gold is a network too. Where a table and your own reading of the texts disagree, trust the

@@ -58,7 +58,7 @@ def test_a_quiz_tells_the_form_and_not_the_answer(capsys):
     printed = capsys.readouterr().out
     assert printed.count("grading will tell") == 4
     check("q00_units", "Z")
-    assert "A or B or C or D" in capsys.readouterr().out
+    assert "'A' or 'B' or 'C' or 'D'" in capsys.readouterr().out
 
 
 def test_hints_come_one_by_one(capsys):
@@ -108,6 +108,7 @@ def test_what_is_not_written_is_named_where_another_exercise_calls_it(capsys):
     assert "masked_mean: not written yet" in printed
     assert "it calls masked_mean, which is not written yet" in printed
     assert "surrogate_objective: not written yet" not in printed
+    assert "→" not in printed  # what the others come to does not tell a mistake yet
 
 
 def test_a_cell_waits_for_what_does_not_pass(capsys):
@@ -121,6 +122,26 @@ def test_a_cell_waits_for_what_does_not_pass(capsys):
     assert "k2 (not right yet)" in printed
     assert "k3 (run its cell first)" in printed
     assert "k1" not in printed
+
+
+def test_a_question_half_answered_counts_no_points(capsys):
+    """Its visible cases look at the form alone: no letter is said to be right."""
+    check("q07_diagnose", {"cause": "B", "first_bad_step": "60"})
+    printed = capsys.readouterr().out
+    assert "in the form that was asked for" in printed
+    assert "✓" not in printed
+    assert "got       '60'" in printed
+    assert "expected  a number" in printed
+
+
+def test_a_check_repeats_no_warnings(capsys, recwarn):
+    check(
+        "group_advantage",
+        lambda rewards, eps=1e-4: (
+            (rewards - rewards.mean(1)[:, None]).nan_to_num() / rewards.std(1)[:, None]
+        ),
+    )
+    assert not recwarn.list
 
 
 def test_html_escapes_what_students_wrote():

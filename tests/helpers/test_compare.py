@@ -141,6 +141,25 @@ def test_a_second_mistake_in_the_gradient_hides_none_in_the_values():
     assert set(verdict.diagnoses) == {"poisoned", "not_constant"}
 
 
+@pytest.mark.parametrize("answer", [[1.0], (1.0, 2.0), {"loss": 1.0}, torch.ones(2)])
+def test_an_exception_of_no_named_mistake_is_none_of_them(answer):
+    cases = [Case("one", {"x": torch.tensor(3.0)}), Case("two", {"x": torch.tensor(4.0)})]
+
+    def other(x):
+        return [2.0]
+
+    def broken(x):
+        return undefined_name  # noqa: F821
+
+    def broken_at_four(x):
+        return undefined_name if x == 4 else answer  # noqa: F821
+
+    named = [WrongAnswer("other", "", ask(other, cases))]
+    for function in (broken, broken_at_four):
+        got, right = ask(function, cases), ask(lambda x: answer, cases)
+        assert judge("e", {VALUES: 1}, cases, got, right, named).diagnoses == {}
+
+
 def test_not_written_is_told_from_wrong():
     def stub(x):
         raise NotImplementedError

@@ -194,6 +194,16 @@ class TestFile:
         again.run(STEPS, progress=False)
         assert_same(again, undisturbed)
 
+    def test_what_was_done_before_is_said(self, world, tmp_path, capsys):
+        path = tmp_path / "run.state"
+        tuned(world, until=2, path=path)
+        again = Tuning(ANSWERS, 0.1, settings=QUICK, world=world, path=path)
+        for _ in range(2):
+            again.run(3)
+        first, second = capsys.readouterr().out.splitlines()
+        assert first.startswith("3 steps are done")
+        assert second.startswith(f"3 steps were done before: {path} holds them; delete it")
+
     def test_the_file_is_that_of_the_last_step(self, world, tmp_path):
         path = tmp_path / "run.state"
         tuning = tuned(world, path=path)
