@@ -165,7 +165,7 @@ def _compare(
 
 
 def _part(parts: Mapping[str, int], case: Case, what: str) -> str:
-    if what in ("changed inputs", DTYPE) and RULES in parts:
+    if (what == "changed inputs" or what.endswith(DTYPE)) and RULES in parts:
         return RULES
     if what.startswith("gradient") and case.part in (VALUES, RULES) and GRADIENT in parts:
         return GRADIENT
@@ -189,7 +189,7 @@ def _same(got: Any, expected: Any, case: Case) -> bool:
     if isinstance(expected, Tensor):
         if got is None:
             return not expected.any()
-        return _is_tensor_like(got) and _close(torch.as_tensor(got), expected, case)
+        return _is_tensor_like(got) and _close(_tensor(got), expected, case)
     if expected == NUMBER:
         return _is_number(got)
     return got == expected  # kinds: None, Ellipsis and the like
@@ -210,6 +210,10 @@ def _exact(number: Any) -> Tensor:
     return torch.tensor(float(number), dtype=torch.float64)
 
 
+def _tensor(value: Any) -> Tensor:
+    return value if isinstance(value, Tensor) else _exact(value)
+
+
 def _is_tensor_like(value: Any) -> bool:
     return isinstance(value, Tensor) or _is_number(value)
 
@@ -222,11 +226,15 @@ def _close(got: Tensor, expected: Tensor | float, case: Case) -> bool:
         return True  # as most are: in a fraction of the time
     if not (wanted.is_floating_point() or got.is_floating_point()):
         return torch.equal(got, wanted)
-    rtol, atol = TOLERANCE.get(wanted.dtype, (1e-2, 1e-2))
-    rtol = rtol if case.rtol is None else case.rtol
-    atol = atol if case.atol is None else case.atol
+    rtol, atol = _tolerance(case, wanted)
     got, wanted = got.reshape(wanted.shape).double(), wanted.double()
     return torch.allclose(got, wanted, rtol=rtol, atol=atol)
+
+
+def _tolerance(case: Case, wanted: Tensor) -> tuple[float, float]:
+    """(relative, absolute): the case's own, or what rounding explains."""
+    rtol, atol = TOLERANCE.get(wanted.dtype, (1e-2, 1e-2))
+    return rtol if case.rtol is None else case.rtol, atol if case.atol is None else case.atol
 
 
 def _diagnose(
@@ -303,8 +311,8 @@ def _is_value(what: str) -> bool:
 def _agree(case: Case, got: Answer, mistake: Answer, what: str) -> bool:
     """Whether both answers observed the same; NaN agrees with NaN here, as it is no merit."""
     if "error" in got or "error" in mistake:
-        said = [answer.get("error", {}).get("message") for answer in (got, mistake)]
-        return "error" in got and "error" in mistake and said[0] == said[1]
+        said = [_said(answer.get("error")) for answer in (got, mistake)]
+        return None not in said and said[0] == said[1]
     got, mistake = _split(got), _split(mistake)
     if what not in got or what not in mistake:
         shared = {name for name in got if name.startswith("value")} & set(mistake)
@@ -321,16 +329,36 @@ def _agree(case: Case, got: Answer, mistake: Answer, what: str) -> bool:
     return _same(one, other, case)
 
 
+def _said(error: Mapping[str, Any] | None) -> str | None:
+    """What tells one exception from another: the text, but where its words are whoever's."""
+    if error is None:
+        return None
+    kind = error["kinds"][0]
+    return kind if kind in ("AssertionError", "ValueError") else error["message"]
+
+
 def _failure(case: Case, part: str, what: str, got: Answer, expected: Answer) -> Failure:
     error = got.get("error")
     if error and what != "error":
         return Failure(part, case.title, what, _exception(error), "", _short(str(error["line"])))
     got, expected = _split(got), _split(expected)
-    one, other = got.get(what, MISSING), expected.get(what, MISSING)
-    pair = describe(one, other), describe(other, one)
+    one, other = _found(got, what), expected.get(what, MISSING)
+    rtol, _ = _tolerance(case, other) if isinstance(other, Tensor) else (0.0, 0.0)
+    pair = describe(one, other, rtol=rtol), describe(other, one, rtol=rtol)
     if pair[0] == pair[1]:  # the difference is further back
-        pair = describe(one, other, digits=12), describe(other, one, digits=12)
+        pair = describe(one, other, 12, rtol), describe(other, one, 12, rtol)
     return Failure(part, case.title, what + _of_what(what, expected), *pair)
+
+
+def _found(got: Answer, what: str) -> Any:
+    """The observation; where the answer has another form than expected, what that form is."""
+    if what in got or not _is_value(what):
+        return got.get(what, MISSING)
+    if what != "value" and "value" in got:
+        return got["value"]
+    if what == "value" and "value 0" in got:
+        return {KIND: "a list or a tuple"}
+    return {KIND: "a dict"} if what == "value" and any(map(_is_value, got)) else MISSING
 
 
 def _of_what(what: str, expected: Answer) -> str:
@@ -354,9 +382,12 @@ def _is_out_of_memory(error: Mapping[str, Any]) -> bool:
     return "MemoryError" in error["kinds"] or "can't allocate memory" in str(error["message"])
 
 
-def describe(value: Any, beside: Any = None, digits: int = 5) -> str:
-    """An observation in a few words; large tensors by their shape and the worst place."""
-    return _short(_describe(value, beside, digits))
+def describe(value: Any, beside: Any = None, digits: int = 5, rtol: float = 0.0) -> str:
+    """An observation in a few words; large tensors by their shape and the worst place.
+
+    rtol: the part of a difference that is nobody's fault.
+    """
+    return _short(_describe(value, beside, digits, rtol))
 
 
 def _short(text: str, limit: int = 500) -> str:
@@ -364,11 +395,11 @@ def _short(text: str, limit: int = 500) -> str:
     return text if len(text) <= limit else text[:limit] + " …"
 
 
-def _describe(value: Any, beside: Any, digits: int) -> str:
+def _describe(value: Any, beside: Any, digits: int, rtol: float) -> str:
     if value is None:
         return "no gradient"
     if isinstance(value, Tensor):
-        return _describe_tensor(value, beside, digits)
+        return _describe_tensor(value, beside, digits, rtol)
     if isinstance(value, float):
         return f"{value:.{digits + 1}g}"
     if isinstance(value, dict) and "kinds" in value:
@@ -380,17 +411,20 @@ def _describe(value: Any, beside: Any, digits: int) -> str:
         return KINDS.get(kind, kind)
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
-    return repr(value) if isinstance(value, str) else str(value)
+    asked = beside.get(FORM, [beside]) if isinstance(beside, dict) else []
+    return repr(value) if NUMBER in asked else str(value)  # '60' is no number
 
 
-def _describe_tensor(value: Tensor, beside: Any, digits: int) -> str:
+def _describe_tensor(value: Tensor, beside: Any, digits: int, rtol: float) -> str:
     shape = tuple(value.shape)
     if isinstance(beside, Tensor) and beside.shape != value.shape:
         return f"shape {shape}"
     if value.numel() <= 6:
         return _numbers(value, digits)
     if isinstance(beside, Tensor):
-        gap = (value.double() - beside.double()).abs().nan_to_num(nan=torch.inf)
+        sizes = torch.maximum(value.double().abs(), beside.double().abs())
+        gap = (value.double() - beside.double()).abs() - rtol * sizes
+        gap = gap.nan_to_num(nan=torch.inf)
         gap = gap.masked_fill(value == beside, 0.0)  # infinity minus infinity is no gap
         place = [int(i) for i in torch.unravel_index(gap.argmax(), gap.shape)]
         return f"{_numbers(value[tuple(place)], digits)} at {place}"

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from functools import lru_cache, partial
-from typing import Any
+from typing import Any, SupportsFloat
 from unittest import mock
 
 import torch
@@ -66,7 +66,9 @@ def _call(function: Callable[..., Any], case: Case) -> Answer:
     changed = [
         name
         for name, now in _tensors(inputs)
-        if not _same_bytes(before[name], now) or (now.is_leaf and now.requires_grad)
+        if not _same_bytes(before[name], now)
+        or now.requires_grad != (name in case.grad)  # detach_() cuts the caller's graph
+        or (now.is_leaf and now.requires_grad)
     ]
     answer = dict(_observe("value", value))
     answer["changed inputs"] = changed
@@ -81,30 +83,37 @@ def _call(function: Callable[..., Any], case: Case) -> Answer:
 def _without_autograd(function: Callable[..., Any], case: Case) -> Answer:
     """Call where no graph is kept and none can be walked: for gradients written out by hand."""
 
-    def refuse(*_: Any, **__: Any) -> None:
-        raise RuntimeError("autograd was called: write the gradient out by hand")
+    def refusing() -> Callable[..., None]:  # each its own: torch keeps a table of its functions
+        def refuse(*_: Any, **__: Any) -> None:
+            raise RuntimeError("autograd was called: write the gradient out by hand")
 
-    backward = mock.patch.multiple(torch.autograd, grad=refuse, backward=refuse)
-    forward = mock.patch.object(torch.autograd.forward_ad, "make_dual", refuse)
+        return refuse
+
+    backward = mock.patch.multiple(torch.autograd, grad=refusing(), backward=refusing())
+    forward = mock.patch.object(torch.autograd.forward_ad, "make_dual", refusing())
     with backward, forward, torch.no_grad():
         return _call(function, case)
 
 
-def _per_token(function: Callable[..., Any], case: Case) -> Answer:
+def _per_token(function: Callable[..., Any], case: Case, alone: bool = False) -> Answer:
     """A loss of each token, weighted as if every token had been drawn: no sampling, no noise.
 
     The case holds `logits`, `ref_logits` and, where old drew the tokens, `old_logits`; the
     function gets the log-probabilities of all tokens, in the order logp, (old_logp,) ref_logp.
+    alone: of one token after the other, so that nothing can be made of several.
     Observed are the gradients; the value only where old drew, as it is free on-policy.
     """
     inputs = build_inputs(case.inputs, case.grad)
     logs = {name: logits.log_softmax(dim=-1) for name, logits in inputs.items()}
     order = [name for name in ("logits", "old_logits", "ref_logits") if name in logs]
     drawn = logs["old_logits" if "old_logits" in logs else "logits"].detach().exp()
-    loss = function(*(logs[name] for name in order))
-    if not isinstance(loss, Tensor):
-        return dict(_observe("value", loss))
-    answer: Answer = {"shape": str(tuple(loss.shape))}
+    size = 1 if alone else drawn.shape[-1]
+    pieces = zip(*(logs[name].split(size, dim=-1) for name in order), strict=True)
+    losses = [function(*piece) for piece in pieces]
+    if not all(isinstance(one, Tensor) for one in losses):
+        return dict(_observe("value", losses[0]))
+    loss = torch.cat(losses, dim=-1) if alone else losses[0]
+    answer: Answer = {"shape": str(tuple(loss.shape)), "loss dtype": str(loss.dtype)}
     total = (drawn * loss).sum(dim=-1)
     if "old_logits" in logs:
         answer["value"] = total.detach().cpu()
@@ -214,6 +223,7 @@ PROBES: dict[str, Callable[[Any, Case], Answer]] = {
     "quiz": _quiz,
     "without_autograd": _without_autograd,
     "per_token": _per_token,
+    "token_alone": partial(_per_token, alone=True),
 }
 
 
@@ -241,6 +251,8 @@ def _observe(path: str, value: Any) -> list[tuple[str, Any]]:
         return [(path, _plain_tensor(value))]
     if isinstance(value, bool | int | float | str):
         return [(path, "nan" if value != value else value)]  # as a word, nan is like itself
+    if path != "value" and isinstance(value, SupportsFloat):  # numpy's numbers, in a list
+        return [(path, float(value))]
     if hasattr(value, "__array__") and hasattr(value, "dtype"):  # numpy's arrays and numbers
         return [(path, {KIND: "numpy", "tensor": torch.as_tensor(value)})]
     return [(path, {KIND: type(value).__name__})]

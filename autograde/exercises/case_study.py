@@ -49,6 +49,8 @@ def _() -> Iterator[Case]:
         ("kl (e², 1), gold (4e, 3): b −1, the curve bends upwards", (e**2, 1.0), (4 * e, 3.0)),
         ("two runs at one kl, which agree on average: 2, 1", (1, 1, e**2), (1.5, 2.5, e)),
         ("three equations that no curve solves", (1, 4, 25), (1.5, 1.0, 0.5)),
+        ("three runs at one kl and two at others", (1, 1, 1, e**2, 4), (2.5, 1.0, 2.2, 1.5, 1.0)),
+        ("all runs next to ref: kl 0.0001, 0.0004", (1e-4, 4e-4), (0.02, 0.03)),
     )
     for title, kl, gold in known:
         yield _runs(title, tensor(*kl), tensor(*gold))
@@ -402,6 +404,26 @@ def nothing_refused(kl, gold):
     return _lenient(kl[kept], gold[kept])
 
 
+@fit_overoptimization.wrong(
+    "Where there is nothing to fit, nan came back in place of a ValueError: whoever called "
+    "goes on with numbers that mean nothing. Raise it."
+)
+def numbers_for_nothing(kl, gold):
+    if kl[kl > 0].unique().numel() < 2:
+        return math.nan, math.nan
+    return _solved(*_columns(kl, gold))
+
+
+@fit_overoptimization.wrong(
+    "Where there is nothing to fit, 0 came back in place of a ValueError: whoever called goes on "
+    "with numbers that mean nothing. Raise it."
+)
+def zeros_for_nothing(kl, gold):
+    if kl[kl > 0].unique().numel() < 2:
+        return 0.0, 0.0
+    return _solved(*_columns(kl, gold))
+
+
 def _lenient(kl: Tensor, gold: Tensor) -> Pair:
     """The shortest of all coefficients that fit, when there are many."""
     d = kl.double().sqrt()
@@ -698,6 +720,8 @@ def _() -> Iterator[Case]:
         ("alpha −1, b 1: e⁻⁴", -1.0, 1.0),
         ("alpha 0.25, b 0.5: e⁻¹", 0.25, 0.5),
         ("alpha 6, b 1: e¹⁰", 6.0, 1.0),
+        ("alpha 15, b 1: e²⁸", 15.0, 1.0),
+        ("alpha and b 1e-7: d is 1 again", 1e-7, 1e-7),
     )
     for title, alpha, b in rows:
         yield _curve(title, alpha, b)

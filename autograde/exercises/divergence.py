@@ -89,6 +89,9 @@ def _(draw: Draw) -> Iterator[Case]:
     some = inputs(2, 5)
     some["logits"][0, 1] = some["logits"][1, 3] = some["ref_logits"][1, 3] = -INF
     yield Case("rows with a −inf each", some, part=IMPOSSIBLE, grad=("logits",))
+    one = inputs(3, 4)
+    one["ref_logits"][1, 2] = -INF
+    yield Case("3 rows, the middle one +inf", one, part=IMPOSSIBLE)
 
 
 def _shifted(inputs: dict[str, Tensor], by: float) -> dict[str, Tensor]:
@@ -116,6 +119,14 @@ def _sum_of_costs(cost: Callable, logits: Tensor, ref_logits: Tensor, dim: int =
 )
 def swapped(logits: Tensor, ref_logits: Tensor) -> Tensor:
     return _divergence(ref_logits.detach().log_softmax(-1), logits.log_softmax(-1))
+
+
+@categorical_kl.wrong(
+    "F.kl_div(log ref, policy) gives nan where a logit is −inf, and lets a gradient reach "
+    "ref_logits: replace −inf first, and detach the reference."
+)
+def kl_div_as_it_is(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return F.kl_div(ref_logits.log_softmax(-1), logits.softmax(-1), reduction="none").sum(-1)
 
 
 @categorical_kl.wrong(
@@ -440,6 +451,10 @@ def _() -> Iterator[Case]:
     yield Case("two tokens at (3/4, 1/4) against (1/2, 1/2)", two, grad=BOTH_LOGP)
     one = _scored(tensor([-3.0]), tensor([-1.0]), torch.tensor([[True]]))
     yield Case("one row of one token", one, grad=BOTH_LOGP)
+    long = _scored(torch.full((1, 60), -2.5), torch.full((1, 60), -2.0), torch.ones(1, 60).bool())
+    yield Case("60 tokens, half a nat rarer each: −30", long, grad=BOTH_LOGP)
+    far = _scored(tensor([-1.0, -40.0]), tensor([-31.0, -1.0]), torch.ones(1, 2).bool())
+    yield Case("log-ratios 30 and −39: −9", far, grad=BOTH_LOGP)
     policy = tensor([-1.0, -2.0, -0.5], [-0.5, -1.0, -3.0])
     ref = tensor([-2.0, -1.5, -0.5], [-1.0, -1.0, -1.0])
     rows = _scored(policy, ref, torch.tensor([[True, True, True], [True, True, False]]))
@@ -697,6 +712,8 @@ def _token_cases_by_hand() -> Iterator[Case]:
     yield case("a token of 1/4 under the policy, 1/2 under the reference", 0.25, 0.5)
     yield case("three tokens", [0.5, 0.125, 0.3], [0.1, 0.25, 0.3])
     yield case("one row of one token", [[0.9]], [[0.2]])
+    far = {"logp": tensor(-1.0, -30.0), "ref_logp": tensor(-30.0, -1.0)}
+    yield Case("log-ratios 29 and −29", far, RARE, ("logp",))
 
 
 def _token_cases(draw: Draw) -> Iterator[Case]:

@@ -394,6 +394,11 @@ def _() -> Iterator[Case]:
         changed = {"logp": tensor([-1.0, -2.0, poison]), "ref_logp": tensor([-3.0, -1.0, poison])}
         yield case(f"{poison} in the padding", [True, True, False], PADDING, **changed)
     yield case("nothing real: 0, 0, 0", [False, False, False], EMPTY)
+    sure = {"logp": tensor([-1.0, -2.0, 0.0]), "ref_logp": tensor([-3.0, -1.0, -0.5])}
+    yield case("the last token is certain: −0.2, 0.1, 0.95", [True, True, True], LAST, **sure)
+    far = {"logp": tensor([-1.0, -26.0, -3.0]), "ref_logp": tensor([-16.0, -1.0, -3.0])}
+    far |= {"score": tensor(-40.0)}
+    yield case("log-ratios 15, −25, 0, score −40: −1.5, 2.5, −40", [True, True, True], **far)
 
 
 @kl_shaped_rewards.drawn
@@ -573,8 +578,8 @@ def score_at_the_first_token(*given):
 
 
 @kl_shaped_rewards.wrong(
-    "A row with nothing real got its score at the end: an argmax over all False is 0, which after "
-    "the flip is the last place. Such a row is all zeros."
+    "A row with nothing real got its score at the end: there an index of −1, or an argmax of 0 "
+    "after a flip, is the last place. Such a row is all zeros."
 )
 def empty_row_scored_at_the_end(*given):
     def found(mask: Tensor) -> Tensor:
@@ -706,6 +711,22 @@ for _leaks in (("logp",), ("score",), ("ref_logp",), THREE, ("score", "logp"), T
     )
 
 
+@kl_shaped_rewards.wrong(
+    "Rewards were added up from each token to the end: that is the return-to-go, which comes "
+    "later. Return each token's own reward."
+)
+def rewards_to_go(*given):
+    return reference.kl_shaped_rewards(*given).flip(1).cumsum(1).flip(1)
+
+
+@kl_shaped_rewards.wrong(
+    "Padding behind the last real token was paid the score too: the count of real tokens so far is "
+    "full there as well. Ask for both, the count and the mask."
+)
+def score_on_the_padding_behind(*given):
+    return _shaped(given, last=lambda mask: mask.cumsum(1) == mask.sum(1, keepdim=True))
+
+
 @kl_shaped_rewards.wrong("float64 came in and float32 went out: keep the dtype you are given.")
 def rewards_cast_to_float32(score, logp, ref_logp, mask, beta):
     given = (values.float() for values in (score, logp, ref_logp))
@@ -791,6 +812,9 @@ def _() -> Iterator[Case]:
     yield case("eps 1, rewards 0, 2, 4: deviation 2, so −2/3, 0, 2/3", [[0.0, 2.0, 4.0]], eps=1.0)
     yield case("eps 4, more than the deviation", [[1.0, 3.0]], eps=4.0)
     yield case("0.001 and 0.003: here eps counts", [[0.001, 0.003]])
+    yield case("0 and 0.0005, far below the deviations so far", [[0.0, 0.0005]])
+    yield case("one of eight: 2.474 for it", [[0.0] * 7 + [1.0]])
+    yield case("one of 120: 10.86 for it", [[0.0] * 119 + [1.0]])
     yield case("all alike: 0", [[0.5, 0.5, 0.5, 0.5]], TIES)
     yield case("all 0: 0", [[0.0, 0.0, 0.0]], TIES)
     yield case("a tied group beside another one", [[2.0, 2.0], [1.0, 3.0]], TIES)
@@ -1098,6 +1122,14 @@ def _() -> Iterator[Case]:
         title = f"{poison} in the padding: −1"
         yield case(title, PADDING, [[True, False]], 0.5, **poisoned)
     yield case("no real token at all: 0", EMPTY, [[False, False]], 0.5)
+    up, down = [[23.5]], [[-26.5]]  # 25 nats from old
+    title = "25 nats above old, advantage −1: −(−e²⁵)"
+    yield case(title, CLIP, one, logp=up, ref_logp=up, advantage=[-1.0])
+    title = "25 nats rarer than under ref, beta 0.001, advantage 0"
+    yield case(title, PENALTY, one, 0.001, logp=down, old_logp=down, advantage=[0.0])
+    yield case("nothing has moved, advantage 40: −40", CLIP, one, advantage=[40.0])
+    extreme = {"logp": [[-1.5, -1e4]], "old_logp": [[-1.5, -2e4]], "ref_logp": [[-1.5, 0.0]]}
+    yield case("±10,000 in the padding: −1", PADDING, [[True, False]], 0.5, **extreme)
 
 
 @grpo_loss.drawn
@@ -1469,6 +1501,50 @@ for _leaks in (
     )
 
 
+@grpo_loss.wrong(
+    "A Python number came back: .item() and float() cut the graph, and there is nothing left to "
+    "differentiate. Return the tensor."
+)
+def grpo_as_a_number(*given):
+    return reference.grpo_loss(*given).item()
+
+
+@grpo_loss.wrong(
+    "The penalty was counted twice: once in the objective and once more beside it. It is "
+    "subtracted once."
+)
+def penalty_twice(*given):
+    return reference.grpo_loss(*given[:-1], 2 * given[-1])
+
+
+@grpo_loss.wrong(
+    "logp itself stands for old_logp, so every ratio is 1 and nothing is ever clipped. old_logp "
+    "was noted when the tokens were drawn: use it."
+)
+def old_is_the_present_policy(*given):
+    return reference.grpo_loss(given[0], given[0].detach(), *given[2:])
+
+
+@grpo_loss.wrong(
+    "Only ratios above 1 + epsilon were clipped. With a negative advantage it is the lower bound, "
+    "1 − epsilon, that takes the incentive away."
+)
+def clipped_above_only(*given):
+    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
+        ratio = (logp - old).exp()
+        return torch.minimum(ratio * advantage, ratio.clamp(max=1 + epsilon) * advantage)
+
+    return _grpo(given, promise)
+
+
+@grpo_loss.wrong(
+    "k3 without − δ: exp(δ) − 1 is not 0 at its least, and tokens that the policy overrates are "
+    "paid for. k3 is exp(δ) − 1 − δ."
+)
+def delta_forgotten(*given):
+    return _grpo(given, penalty=lambda logp, ref_logp: torch.expm1(ref_logp - logp))
+
+
 @grpo_loss.wrong("float64 came in and float32 went out: keep the dtype you are given.")
 def grpo_cast_to_float32(*given):
     return reference.grpo_loss(*(values.float() for values in given[:4]), *given[4:])
@@ -1578,17 +1654,23 @@ def _() -> Iterator[Case]:
     half = math.log(0.5)
 
     def case(
-        title: str, part: str, old_logp: float = half, advantage: float = 1.0, beta: float = 0.0
+        title: str,
+        part: str,
+        old_logp: float = half,
+        advantage: float = 1.0,
+        beta: float = 0.0,
+        epsilon: float = 0.2,
+        lr: float = 1.0,
     ) -> Case:
         inputs = {
             "policy": make("language_model", state=_unigram(0.0, 0.0)),
             "ref": _frozen_lm(_unigram(math.log(3), 0.0)),
-            "optimizer": _descent(1.0),
+            "optimizer": _descent(lr),
             "tokens": torch.tensor([[1, 0]]),
             "response_mask": torch.tensor([[True]]),
             "old_logp": tensor([old_logp], dtype=torch.float64),
             "advantage": tensor(advantage, dtype=torch.float64),
-            "epsilon": 0.2,
+            "epsilon": epsilon,
             "beta": beta,
         }
         return Case(title, inputs, part, probe="train")
@@ -1598,6 +1680,9 @@ def _() -> Iterator[Case]:
     yield case("the same with beta 2: loss −(1 − 2 · 0.0945) = −0.8109", VALUES, beta=2.0)
     yield case("old gave it 1/4: ratio 2, loss −1.2, no step", VALUES, math.log(0.25))
     yield case("and advantage −1: loss 2", VALUES, math.log(0.25), -1.0)
+    yield case("ratio 2, epsilon 0.5: loss −1.5", VALUES, math.log(0.25), epsilon=0.5)
+    title = "advantage 1e6 at learning rate 1e-6: as far as with 1 and 1"
+    yield case(title, VALUES, advantage=1e6, lr=1e-6)
 
 
 @train_step.drawn
@@ -2051,6 +2136,49 @@ def step_without_beta(*given):
 @train_step.wrong("The penalty is missing from the loss: the step depends on beta and ref.")
 def step_without_penalty(*given):
     return reference.train_step(*given[:-1], 0.0)
+
+
+@train_step.wrong(
+    "The penalty is in the loss, but without a gradient: it was detached, or computed under "
+    "no_grad. Only ref's log-probabilities are constants there."
+)
+def step_with_a_constant_penalty(*given):
+    def loss(logp: Tensor, old_logp: Tensor, ref_logp: Tensor, *others: Any) -> Tensor:
+        *pieces, epsilon, beta = (logp, old_logp, ref_logp, *others)
+        drift = _averaged(_k3(logp.detach(), ref_logp), others[1])
+        return reference.grpo_loss(*pieces, epsilon, 0.0) + beta * drift
+
+    return _trained(given, loss)
+
+
+@train_step.wrong(
+    "An optimiser of your own made the step. Use the one that came in: its kind, its learning rate "
+    "and its memory are the caller's choice."
+)
+def step_of_an_own_optimizer(*given):
+    own = torch.optim.Adam(given[0].parameters(), lr=1e-3)
+    return reference.train_step(*given[:2], own, *given[3:])
+
+
+@train_step.wrong("0.2 was written in for epsilon: the bounds are 1 − epsilon and 1 + epsilon.")
+def step_with_an_own_epsilon(*given):
+    return reference.train_step(*given[:-2], 0.2, given[-1])
+
+
+@train_step.wrong(
+    "The penalty was counted twice: grpo_loss holds beta · k3 already, and it was added once more."
+)
+def step_with_the_penalty_twice(*given):
+    def loss(*pieces: Any) -> Tensor:
+        return reference.grpo_loss(*pieces[:-1], 2 * pieces[-1])
+
+    return _trained(given, loss)
+
+
+@train_step.wrong("loss and kl were exchanged in what is returned.")
+def numbers_exchanged(*given):
+    found = reference.train_step(*given)
+    return {"loss": found["kl"], "kl": found["loss"]}
 
 
 @train_step.wrong("Nothing is clipped: epsilon was not used.")

@@ -57,6 +57,8 @@ def _choices_by_hand() -> Iterator[tuple[str, Choice, str]]:
     yield "logits near 1000 and −500", shifted, LARGE
     rare = _hand(tensor(0.0, 0.5), tensor(0.0, -40.0), tensor(0.0, 3.0), 0.25)
     yield "ref logits (0, −40)", rare, LARGE
+    rarer = _hand(tensor(0.0, 0.0), tensor(0.0, -80.0), tensor(1.0, 0.0), 0.5)
+    yield "ref logits (0, −80)", rarer, LARGE
 
 
 def _choices(draw: Draw) -> Iterator[tuple[str, Choice, str]]:
@@ -938,6 +940,15 @@ def normalised_over_the_first_axis(ref_logits: Tensor, rewards: Tensor, beta: fl
 def not_shifted(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
     _refuse(beta)
     return (ref_logits.log_softmax(-1) + rewards / beta).log_softmax(-1)
+
+
+@optimal_policy.wrong(
+    "Right until rewards / beta is large: at 100,000, float32 has steps of 0.008, and ref_logits "
+    "are lost in them. Subtract the best reward of each choice before you divide."
+)
+def logits_not_shifted(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    _refuse(beta)
+    return (ref_logits + rewards / beta).log_softmax(-1)
 
 
 @optimal_policy.wrong(

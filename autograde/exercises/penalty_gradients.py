@@ -87,6 +87,7 @@ def _(draw: Draw) -> Iterator[Case]:
     yield Case("logits of several hundred, k2", large, LARGE, rtol=1e-3, atol=1e-3)
     double = inputs(4, CUBIC, torch.float64)
     yield Case("float64", double, RULES, ("ref_logits", "sample_logits"))
+    yield Case("float64, detached", inputs(4, HELD_CUBIC, torch.float64), RULES)
 
 
 def _weighed(
@@ -430,13 +431,18 @@ def by_the_chain_rule(
 
 
 def _case(
-    title: str, logits: Tensor, ref_logits: Tensor, old_logits: Tensor | None, part: str = VALUES
+    title: str,
+    logits: Tensor,
+    ref_logits: Tensor,
+    old_logits: Tensor | None,
+    part: str = VALUES,
+    probe: str = "per_token",
 ) -> Case:
     """One per-token question: what is differentiated is the policy, or under CONSTANTS the rest."""
     old = {} if old_logits is None else {"old_logits": old_logits}
     inputs = {"logits": logits, **old, "ref_logits": ref_logits}
     grad = tuple(inputs)[1:] if part == CONSTANTS else ("logits",)
-    return Case(title, inputs, part, grad, probe="per_token")
+    return Case(title, inputs, part, grad, probe=probe)
 
 
 def _cases_by_hand(off_policy: bool) -> Iterator[Case]:
@@ -446,19 +452,27 @@ def _cases_by_hand(off_policy: bool) -> Iterator[Case]:
     yield _case(f"policy (1/2, 1/2){said}, ref (1/4, 3/4)", half, little, old)
     yield _case(f"the same{said}: what reaches the constants", half, little, old, CONSTANTS)
     yield _case(f"policy and ref both (1/2, 1/2){said}", half, half, old)
+    title = f"policy (1/2, 1/2){said}, ref (1/4, 3/4), asked one token at a time"
+    yield _case(title, half, little, old, probe="token_alone")
     one = tensor(0.0)
     yield _case("only one token in the vocabulary", one, one, one if off_policy else None)
     far = tensor(0.0, -200.0)
     yield _case(f"policy (1/2, 1/2){said}, ref logits (0, −200)", half, far, old, RARE)
+    if off_policy:
+        never = tensor(0.0, -25.0)
+        yield _case(
+            "policy (1/2, 1/2), old logits (0, −25), ref (1/4, 3/4)", half, little, never, RARE
+        )
 
 
 def _drawn_cases(off_policy: bool, draw: Draw) -> Iterator[Case]:
-    def case(title: str, *shape: int, part: str = VALUES, dtype: torch.dtype = torch.float32):
+    def case(title: str, *shape: int, dtype: torch.dtype = torch.float32, **options: str) -> Case:
         logits, ref_logits, old_logits = (draw.normal(*shape, dtype=dtype) for _ in range(3))
-        return _case(title, logits, ref_logits, old_logits if off_policy else None, part)
+        return _case(title, logits, ref_logits, old_logits if off_policy else None, **options)
 
     yield case("a vocabulary of 5", 5)
     yield case("a vocabulary of 8", 8)
+    yield case("a vocabulary of 6, asked one token at a time", 6, probe="token_alone")
     yield case("what reaches the constants, a vocabulary of 4", 4, part=CONSTANTS)
     yield case("3 by 4 positions, a vocabulary of 5", 3, 4, 5, part=SHAPES)
     yield case("one row of one position, a vocabulary of 3", 1, 1, 3, part=SHAPES)
@@ -554,6 +568,14 @@ def _on_policy_mistakes(formula: Estimator) -> None:
     def last_axis_summed(logp: Tensor, ref_logp: Tensor) -> Tensor:
         return formula(logp, ref_logp.detach()).sum(-1, keepdim=True)
 
+    @on_policy_kl_loss.wrong(
+        "A token by itself gets no gradient: something was made of all tokens that came in, such "
+        "as log_softmax once more, or their mean as a baseline. What comes in are "
+        "log-probabilities of drawn tokens, and no axis holds the vocabulary."
+    )
+    def normalised_again(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return formula(logp.log_softmax(-1), ref_logp.detach().log_softmax(-1))
+
     @on_policy_kl_loss.wrong("The sign is turned: this loss pushes the policy away from ref.")
     def negated(logp: Tensor, ref_logp: Tensor) -> Tensor:
         return -formula(logp, ref_logp.detach())
@@ -603,6 +625,14 @@ def _on_policy_mistakes(formula: Estimator) -> None:
 
 
 _on_policy_mistakes(lambda logp, ref_logp: 0.5 * (logp - ref_logp) ** 2)
+
+
+@on_policy_kl_loss.wrong(
+    "The last axis was summed as if it held the vocabulary, for an exact KL. Every axis holds "
+    "drawn tokens, one log-probability each: with a single token there is nothing to sum over."
+)
+def summed_over_the_vocabulary(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return (logp.exp() * (logp - ref_logp.detach())).sum(-1, keepdim=True).expand_as(logp)
 
 
 @on_policy_kl_loss.wrong(
@@ -795,6 +825,14 @@ def _off_policy_mistakes(formula: OffPolicyLoss) -> None:
     )
     def last_axis_summed(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
         return formula(logp, old_logp.detach(), ref_logp.detach()).sum(-1, keepdim=True)
+
+    @off_policy_kl_loss.wrong(
+        "log_softmax was taken once more, along the last axis. What comes in are log-probabilities "
+        "of drawn tokens, and no axis holds the vocabulary: use them as they are."
+    )
+    def normalised_again(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
+        constants = (values.detach().log_softmax(-1) for values in (old_logp, ref_logp))
+        return formula(logp.log_softmax(-1), *constants)
 
     @off_policy_kl_loss.wrong(
         "The sign is turned: a divergence is above 0, and its loss is minimised."

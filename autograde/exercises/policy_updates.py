@@ -64,6 +64,15 @@ def _() -> Iterator[Case]:
         rtol=0.0,
         atol=1e-3,
     )
+    low = torch.tensor([-1000.0, -1001.0, -1002.0]).expand(1, 4, 3)
+    yield Case(
+        "the same beside logits (−1000, −1001, −1002)",
+        {"logits": torch.cat([steep, low]), "tokens": torch.tensor([[0, 0, 1, 2]] * 2)},
+        part=LARGE,
+        grad=("logits",),
+        rtol=0.0,
+        atol=1e-3,
+    )
     yield Case(
         "two sequences of a single token: two empty rows",
         {"logits": torch.zeros(2, 1, 4), "tokens": torch.tensor([[1], [3]])},
@@ -399,6 +408,11 @@ def _() -> Iterator[Case]:
         grad=("x",),
     )
     yield Case(
+        "nothing masked: the mean of −6, 0, 0, 2 is −1",
+        {"x": tensor([-6.0, 0.0], [0.0, 2.0]), "mask": full},
+        grad=("x",),
+    )
+    yield Case(
         "one real token a row: the mean of 1 and 3 is 2",
         {"x": tensor([1.0, 9.0], [3.0, 9.0]), "mask": torch.tensor([[True, False]] * 2)},
         grad=("x",),
@@ -533,6 +547,14 @@ def mask_inverted(x: Tensor, mask: Tensor) -> Tensor:
 )
 def multiplied_by_mask(x: Tensor, mask: Tensor) -> Tensor:
     return (x * mask).sum() / _count(mask)
+
+
+@masked_mean.wrong(
+    "No real token is looked after; elsewhere the mask was multiplied with x, and 0 · inf is nan: "
+    "padding reached the mean. Choose with torch.where or index with the mask instead."
+)
+def multiplied_but_for_nothing(x: Tensor, mask: Tensor) -> Tensor:
+    return (x * mask).sum() / mask.sum() if mask.any() else x.new_zeros(())
 
 
 @masked_mean.wrong(
@@ -685,7 +707,9 @@ def _(draw: Draw) -> Iterator[Case]:
     yield Case("one row of 5", inputs(1, 5), grad=both)
     yield Case("two rows of one token, no gradient asked for", inputs(2, 1))
     yield Case("an empty row", inputs(2, 0))
-    yield Case("float64", inputs(2, 3, dtype=torch.float64), part=RULES, grad=both)
+    double = inputs(2, 3, dtype=torch.float64)
+    double["old_logp"][0, 0], double["logp"][0, 0] = -14.0, -15.0
+    yield Case("float64, a token of about 1e-6", double, part=RULES, grad=both)
     far = {name: value - 110.0 for name, value in inputs(2, 3).items()}
     yield Case("log-probabilities below −110", far, UNLIKELY, ("logp",))
 
@@ -905,6 +929,27 @@ def _() -> Iterator[Case]:
         grad=TENSORS,
     )
     yield Case(
+        "ratios 1, advantages 0 and 3: 3/2",
+        {
+            "logp": tensor([-1.0, -2.0]),
+            "old_logp": tensor([-1.0, -2.0]),
+            "advantage": tensor([0.0, 3.0]),
+            "mask": full,
+        },
+        grad=TENSORS,
+    )
+    yield Case(
+        "−120 against −121, and −1 against −26, advantages 1 and −1: (e − e²⁵) / 2",
+        {
+            "logp": tensor([-120.0, -1.0]),
+            "old_logp": tensor([-121.0, -26.0]),
+            "advantage": tensor([1.0, -1.0]),
+            "mask": full,
+        },
+        part=GRADIENT,
+        grad=("logp",),
+    )
+    yield Case(
         "rows of 3 and 1, ratios 1, advantages 1, 2, 3 and 10: 4",
         {
             "logp": torch.full((2, 3), -1.0),
@@ -942,6 +987,7 @@ def _(draw: Draw) -> Iterator[Case]:
     yield Case("inf and nan in the padding of all three", mixed, PADDING, ("logp",))
     nothing = torch.zeros(2, 3, dtype=torch.bool)
     yield Case("no real token at all: 0", inputs(nothing), EMPTY, ("logp",))
+    yield Case("float64, no real token", inputs(nothing, torch.float64), EMPTY)
     double = inputs(_equal_rows(3, 4), torch.float64)
     yield Case("float64", double, part=RULES, grad=TENSORS)
 

@@ -79,11 +79,21 @@ def _() -> Iterator[Case]:
         }
         yield case(f"{poison} in the padding: −4", [[True, False]], PADDING, **poisoned)
     yield case("no real token at all: 0", [[False, False]], EMPTY)
+    nothing = dict.fromkeys(EVERYTHING, tensor([NAN, INF]))
+    yield case("no real token, nan and inf in the padding: 0", [[False, False]], EMPTY, **nothing)
+    front = {name: tensor([NAN, 0.0]) for name in EVERYTHING}
+    front |= {"advantage": tensor([NAN, 3.0]), "kl": tensor([NAN, 0.5])}
+    yield case(
+        "padding in front of a token of ratio 1: −(3 − 2) = −1", [[False, True]], PADDING, **front
+    )
+    yield case("kl −1/2, as an estimate may be: −(6 + 2) = −8", [[True]], kl=tensor([-0.5]))
+    far = {"logp": tensor([-1.0]), "old_logp": tensor([-26.0]), "advantage": tensor([-1.0])}
+    yield case("25 nats from old, advantage −1", [[True]], GRADIENT, **far)
 
 
 @penalized_loss.drawn
 def _(draw: Draw) -> Iterator[Case]:
-    def inputs(mask: Tensor, beta: float = 0.7, dtype: torch.dtype = torch.float32) -> dict:
+    def inputs(mask: Tensor, beta: float = 0.73, dtype: torch.dtype = torch.float32) -> dict:
         old_logp = draw.logp(*mask.shape, dtype=dtype)
         return {
             "logp": old_logp + draw.normal(*mask.shape, scale=0.4, dtype=dtype),
@@ -296,6 +306,39 @@ def mean_of_the_chosen(logp, old_logp, advantage, kl, mask, beta):
     return -(ratio * advantage[mask].detach() - beta * kl[mask]).mean()
 
 
+@penalized_loss.wrong(
+    "A Python number came back: .item() and float() cut the graph, and there is nothing left to "
+    "differentiate. Return the tensor."
+)
+def loss_as_a_number(logp, old_logp, advantage, kl, mask, beta):
+    return reference.penalized_loss(logp, old_logp, advantage, kl, mask, beta).item()
+
+
+@penalized_loss.wrong(
+    "The ratio was clipped. This loss holds back by its penalty alone; clipping is the next step."
+)
+def clipped_as_well(logp, old_logp, advantage, kl, mask, beta):
+    ratio, gains = _ratio(logp, old_logp.detach(), mask), advantage.detach()
+    promise = torch.minimum(ratio * gains, ratio.clamp(0.8, 1.2) * gains)
+    return -_mean(promise - beta * kl, mask)
+
+
+@penalized_loss.wrong(
+    "Both terms have the same sign: −mean(ratio · A + β · KL) pays for divergence, and "
+    "mean(ratio · A + β · KL) lowers the gain. The loss is −ratio · A + β · KL."
+)
+def gain_minimised(logp, old_logp, advantage, kl, mask, beta):
+    return reference.penalized_loss(logp, old_logp, -advantage, kl, mask, beta)
+
+
+@penalized_loss.wrong(
+    "Divided by the number of rows. The mean is over real tokens: one sum and one count of them."
+)
+def divided_by_the_rows(logp, old_logp, advantage, kl, mask, beta):
+    whole = reference.penalized_loss(logp, old_logp, advantage, kl, mask, beta)
+    return whole * mask.sum() / len(mask)
+
+
 @penalized_loss.wrong("float64 came in and float32 went out: keep the dtype you are given.")
 def loss_cast_to_float32(logp, old_logp, advantage, kl, mask, beta):
     given = (values.float() for values in (logp, old_logp, advantage, kl))
@@ -382,6 +425,10 @@ def _() -> Iterator[Case]:
         inputs = _clip_inputs(ratio, torch.full_like(ratio, advantage), 0.2)
         title = f"ratios 3, 1/2, 1.1 with {name}, epsilon 0.2: {answer}"
         yield Case(title, inputs, part, ("logp",))
+    for nats, says in ((5.0, "e⁵"), (25.0, "e²⁵")):
+        far = _clip_inputs(tensor([nats]).exp(), tensor([-1.0]), 0.2)
+        far["logp"] = far["old_logp"] + nats
+        yield Case(f"ratio {says} with advantage −1: −{says}", far, FAR, ("logp",), rtol=1e-3)
     still = _clip_inputs(torch.ones(1, 1), tensor([2.0]), 0.2)
     yield Case("the policy has not moved: the advantage itself", still, grad=("logp",))
 
@@ -522,6 +569,29 @@ def clip_ratio_inverted(logp, old_logp, advantage, epsilon):
 def exp_forgotten(logp, old_logp, advantage, epsilon):
     ratio, advantage = logp - old_logp.detach(), advantage.detach()
     return torch.minimum(ratio * advantage, _bounded(ratio, epsilon) * advantage)
+
+
+@clipped_surrogate.wrong(
+    "This is PPO's loss of a batch, the negative mean. Return the objective of each token: no "
+    "mean, no minus."
+)
+def loss_of_the_batch(logp, old_logp, advantage, epsilon):
+    return -reference.clipped_surrogate(logp, old_logp, advantage, epsilon).mean()
+
+
+@clipped_surrogate.wrong(
+    "0.2 was written in: the bounds are 1 − epsilon and 1 + epsilon, whatever epsilon is."
+)
+def epsilon_written_in(logp, old_logp, advantage, epsilon):
+    return reference.clipped_surrogate(logp, old_logp, advantage, 0.2)
+
+
+@clipped_surrogate.wrong(
+    "The lower bound is epsilon, not 1 − epsilon: a ratio is 1 where nothing has changed."
+)
+def lower_bound_epsilon(logp, old_logp, advantage, epsilon):
+    ratio, advantage = (logp - old_logp.detach()).exp(), advantage.detach()
+    return torch.minimum(ratio * advantage, ratio.clamp(epsilon, 1 + epsilon) * advantage)
 
 
 @clipped_surrogate.wrong("One number came back: return one promise for each token, no mean.")
@@ -690,6 +760,16 @@ def _() -> Iterator[Case]:
     yield case("the same with beta 2: the first step has nothing to hold back", 2.0, 1, VALUES)
     yield case("two steps, beta 0", 0.0, 2, SEVERAL)
     yield case("two steps, beta 0.5: the second is held back", 0.5, 2, PENALTY)
+    dear = batch | {"advantage": tensor(50.0, dtype=torch.float64)}
+    inputs = {"policy": make("mlp", state=zero), "optimizer": _sgd(0.02), **dear}
+    title = "advantage 50 at learning rate 0.02: the same step as with 1 and 1"
+    yield Case(title, {**inputs, "beta": 0.0, "n_epochs": 1}, SEVERAL)
+    rare = {"0.weight": zero["0.weight"], "0.bias": tensor(-4.0, 0.0, dtype=torch.float64)}
+    inputs = {"policy": make("mlp", state=rare), "optimizer": _sgd(2.0), **batch}
+    title = "two steps towards a rare action, whose ratio is 53 after the first"
+    yield Case(title, {**inputs, "beta": 0.0, "n_epochs": 2}, SEVERAL)
+    inputs = {"policy": make("mlp", state=zero), "optimizer": _sgd(1.0), **batch}
+    yield Case("no epoch: no divergence", {**inputs, "beta": 1.0, "n_epochs": 0}, RULES)
     never = {
         "0.weight": torch.zeros(3, 1, dtype=torch.float64),
         "0.bias": tensor(0.0, 0.0, -800.0, dtype=torch.float64),
@@ -719,6 +799,8 @@ def _(draw: Draw) -> Iterator[Case]:
     yield case("a linear policy, one step", VALUES, linear, _sgd(), batch, 0.0, 1)
     yield case("a hidden layer, one step", VALUES, deep, _sgd(), batch, 1.5, 1)
     yield case("four steps, no penalty", SEVERAL, deep, _sgd(), batch, 0.0, 4)
+    many = _batch(draw, 300, 3, 4)
+    yield case("two steps, 300 observations", SEVERAL, deep, _sgd(), many, 0.5, 2)
     yield case("four steps, beta 1.5", PENALTY, deep, _sgd(), batch, 1.5, 4)
     momentum = _sgd(0.2, momentum=0.8)
     yield case("five steps, beta 0.4, momentum", PENALTY, linear, momentum, batch, 0.4, 5)
@@ -911,6 +993,74 @@ def measured_before_the_step(policy, optimizer, observations, actions, advantage
 def last_divergence_only(policy, optimizer, observations, actions, advantage, beta, n_epochs):
     given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
     return reference.policy_update(*given)[-1]
+
+
+@policy_update.wrong("Nothing came back: return the list of divergences, one for each step.")
+def nothing_returned(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    reference.policy_update(*given)
+
+
+@policy_update.wrong(
+    "One divergence too many came back: that of before the first step, always 0, stands in front."
+)
+def initial_divergence_too(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    return [0.0, *reference.policy_update(*given)]
+
+
+@policy_update.wrong(
+    "gather keeps the axis of actions: [batch, 1] times [batch] becomes batch × batch, every ratio "
+    "with every advantage. squeeze the last axis away before you multiply."
+)
+def axis_of_actions_kept(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+
+    def gain(old: Tensor, new: Tensor, actions: Tensor, advantage: Tensor) -> Tensor:
+        return ((new - old).gather(1, actions[:, None]).exp() * advantage).mean()
+
+    return _steps(*given, gain=gain)
+
+
+@policy_update.wrong(
+    "F.kl_div was given a logarithm where it wants a probability: pass log_target=True, or "
+    "old.exp()."
+)
+def target_not_in_logs(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+
+    def misread(old: Tensor, new: Tensor) -> Tensor:
+        return F.kl_div(new, old, reduction="batchmean")
+
+    return _steps(*given, penalty=misread, measure=misread)
+
+
+@policy_update.wrong(
+    "An optimiser of your own made the steps. Use the one that came in: its kind, its learning "
+    "rate and its memory are the caller's choice."
+)
+def own_optimizer(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    own = torch.optim.Adam(policy.parameters(), lr=1e-3)
+    return reference.policy_update(policy, own, observations, actions, advantage, beta, n_epochs)
+
+
+@policy_update.wrong("One step too many was taken: n_epochs steps, and no more, are wanted.")
+def one_step_more(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs + 1)
+    return reference.policy_update(*given)
+
+
+@policy_update.wrong(
+    "The penalty was multiplied into the ratio. KL stands beside ratio · advantage: it is exact, "
+    "and needs no correction for who drew the action."
+)
+def penalty_inside_the_gain(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, 0.0, n_epochs)
+
+    def gain(old: Tensor, new: Tensor, actions: Tensor, advantage: Tensor) -> Tensor:
+        return (_taken(new - old, actions).exp() * (advantage - beta * _kl(old, new))).mean()
+
+    return _steps(*given, gain=gain)
 
 
 @policy_update.wrong(
@@ -1289,6 +1439,10 @@ def _() -> Iterator[Case]:
     yield case("beta 8, ten times the target: 16, not more", 8.0, 0.1, 0.01)
     yield case("beta 0.25, no divergence at all: 0.125", 0.25, 0.0, 0.02)
     yield case("beta 0 stays 0, however far the policy moved", 0.0, 5.0, 0.02)
+    yield case("an estimate of −0.02, below any target: halved", 1.0, -0.02, 0.01)
+    yield case("beta 1e-6, twice the target", 1e-6, 0.02, 0.01)
+    yield case("beta 1e-12, half the target", 1e-12, 0.005, 0.01)
+    yield case("beta 1e6, twice the target", 1e6, 0.02, 0.01)
     yield case("exactly 1.5 · target: beta stays", 2.0, 1.5, 1.0, BOUNDARIES)
     yield case("exactly target / 1.5: beta stays", 2.0, 1.0, 1.5, BOUNDARIES)
     yield case("1.45 times the target: beta stays", 2.0, 0.0145, 0.01, BOUNDARIES)
@@ -1459,9 +1613,10 @@ def _() -> Iterator[Case]:
         ("error −1, clipped to −0.2: 0.8", (1.0, 0.0, 1.0, 100, 100), LIMITS),
         ("a negative estimate of kl, half the horizon: 0.9", (1.0, -3.0, 1.0, 50, 100), LIMITS),
         ("three horizons at once, error 0.1: 1.3", (1.0, 1.1, 1.0, 300, 100), VALUES),
+        ("beta 1000, error 0.1, the whole horizon: 1100", (1e3, 1.1, 1.0, 100, 100), VALUES),
     )
     for title, values, part in rows:
-        yield Case(title, _controller(*values), part)
+        yield _steered(title, values, part)
 
 
 @adapt_beta_proportional.drawn
@@ -1477,7 +1632,12 @@ def _(draw: Draw) -> Iterator[Case]:
         kl = target * draw.uniform(low=low, high=high).item()
         n_steps = 64 + int(draw.integers(1, below=512))
         beta = draw.uniform(low=0.05, high=2.0).item()
-        yield Case(name, _controller(beta, kl, target, n_steps, 2000), part)
+        yield _steered(name, (beta, kl, target, n_steps, 2000), part)
+
+
+def _steered(title: str, values: tuple, part: str) -> Case:
+    # Right digits of float32 will do.
+    return Case(title, _controller(*values), part, rtol=1e-6, atol=0.0)
 
 
 def _clip(value: float, low: float = -0.2, high: float = 0.2) -> float:

@@ -38,6 +38,11 @@ def _() -> Iterator[Case]:
         {"p": tensor(1e-12, 1e-6), "q": tensor(1e-6, 1e-12)},
         part=TINY,
     )
+    yield Case(
+        "1e-36 against 1e-18, smaller than any number to add",
+        {"p": tensor(1e-36, 1e-18), "q": tensor(1e-18, 1e-36)},
+        part=TINY,
+    )
 
 
 @log_ratio.drawn

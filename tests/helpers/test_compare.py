@@ -235,3 +235,36 @@ def test_numbers_are_said_as_a_reader_knows_them():
     assert describe(torch.tensor([-0.0, 1.5])) == "[0, 1.5]"
     assert describe(torch.tensor([False, True])) == "[False, True]"
     assert describe(torch.tensor(0)) == "0"
+
+
+def test_the_place_shown_is_one_that_counts():
+    """Not the largest difference, where that is rounding."""
+    case = Case("logs", {}, rtol=1e-6, atol=1e-3)
+    right, got = (
+        torch.tensor([-2e5, -0.4, 1, 1, 1, 1, 1]),
+        torch.tensor([-2e5, -0.5, 1, 1, 1, 1, 1]),
+    )
+    got[0] += 0.15
+    verdict = judge("e", {VALUES: 1}, [case], [{"value": got}], [{"value": right}])
+    (failure,) = verdict.failures
+    assert (failure.got, failure.expected) == ("-0.5 at [1]", "-0.4 at [1]")
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [([1.0, 2.0], "a list or a tuple"), ({"loss": 1.0}, "a dict"), (None, "None (is a")],
+)
+def test_an_answer_of_another_form_is_said_to_be_one(answer, said):
+    case = Case("one", {"x": torch.tensor(1.0)})
+    verdict = judge(
+        "e", {VALUES: 1}, [case], ask(lambda x: answer, [case]), ask(lambda x: x, [case])
+    )
+    assert verdict.failures[0].got.startswith(said)
+
+
+def test_a_python_number_keeps_its_digits_and_lacks_the_form():
+    x = torch.tensor(0.1, dtype=torch.float64)
+    case = Case("float64", {"x": x})
+    got, right = ask(lambda x: x.item() / 3, [case]), ask(lambda x: x / 3, [case])
+    verdict = judge("e", {VALUES: 1, RULES: 1}, [case], got, right)
+    assert verdict.passed == {VALUES: True, RULES: False}

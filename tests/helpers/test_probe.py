@@ -1,7 +1,10 @@
 """What a function did is written down whole: values, gradients, changed inputs, exceptions."""
 
 import copy
+import subprocess
+import sys
 
+import numpy as np
 import torch
 
 from helpers.cases import Case, build_inputs, make
@@ -28,6 +31,61 @@ def test_the_callers_tensors_are_never_changed():
     answer = one(lambda x: x.add_(1), x=given)
     assert answer["changed inputs"] == ["x"]
     assert given[0] == 1.0
+
+
+def test_a_graph_that_is_cut_in_place_is_a_change():
+    def cut(x, y):
+        return x * y.detach_()
+
+    assert one(cut, ("x", "y"), x=torch.ones(2), y=torch.ones(2))["changed inputs"] == ["y"]
+    assert (
+        one(lambda x, y: x * y.detach(), ("x", "y"), x=torch.ones(2), y=torch.ones(2))[
+            "changed inputs"
+        ]
+        == []
+    )
+
+
+def test_a_loss_of_tokens_is_asked_of_each_alone():
+    logits = torch.tensor([0.5, -0.5, 1.0])
+    inputs = {"logits": logits, "ref_logits": logits.flip(0)}
+
+    def of_each(logp, ref_logp):
+        return 0.5 * (logp - ref_logp.detach()) ** 2
+
+    def of_all(logp, ref_logp):
+        return of_each(logp.log_softmax(-1), ref_logp.log_softmax(-1))
+
+    def gradient(function, probe):
+        return one(function, ("logits",), probe, **inputs)["gradient of logits"]
+
+    together = gradient(of_each, "per_token")
+    assert torch.allclose(gradient(of_each, "token_alone"), together)
+    assert torch.allclose(gradient(of_all, "per_token"), together, atol=1e-6)
+    assert not gradient(of_all, "token_alone").any()
+
+
+def test_numpys_numbers_in_a_tuple_are_numbers():
+    answer = one(lambda x: (np.float64(x), np.float32(x)), x=2.0)
+    assert (answer["value 0"], answer["value 1"]) == (2.0, 2.0)
+
+
+def test_torch_is_whole_after_functions_that_differentiate_were_refused():
+    """In a fresh process, where torch imports more of itself while they are."""
+    code = """
+import torch
+from helpers.cases import Case
+from helpers.probe import ask
+found = ask(lambda x: torch.func.grad(lambda y: (y * y).sum())(x),
+            [Case("", {"x": torch.ones(2)}, probe="without_autograd")])
+print(found[0]["error"]["message"])
+torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
+print(torch.func.grad(lambda y: y * y)(torch.tensor(3.0)).item())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "write the gradient out by hand" in done.stdout
+    assert done.stdout.splitlines()[-1] == "6.0"
 
 
 def test_a_nan_that_stays_is_no_change():
