@@ -17,7 +17,11 @@ FORM = "$one of"  # an expected answer that only says what forms are allowed
 DTYPE = "dtype"  # the observation that `_split` makes of a value's dtype
 NUMBER = {KIND: "a number"}  # as a form: any number
 MISSING = {KIND: "nothing"}
-KINDS = {"NoneType": "None (is a `return` missing?)", "ellipsis": "... (not written yet)"}
+KINDS = {
+    "list": "an empty list",
+    "NoneType": "None (is a `return` missing?)",
+    "ellipsis": "... (not written yet)",
+}
 
 
 @dataclass(frozen=True)

@@ -454,7 +454,7 @@ def _() -> Iterator[Case]:
     long = _scored(torch.full((1, 60), -2.5), torch.full((1, 60), -2.0), torch.ones(1, 60).bool())
     yield Case("60 tokens, half a nat rarer each: −30", long, grad=BOTH_LOGP)
     far = _scored(tensor([-1.0, -40.0]), tensor([-31.0, -1.0]), torch.ones(1, 2).bool())
-    yield Case("log-ratios 30 and −39: −9", far, grad=BOTH_LOGP)
+    yield Case("log-ratios 30 and −39: −9", far, RULES, BOTH_LOGP)
     policy = tensor([-1.0, -2.0, -0.5], [-0.5, -1.0, -3.0])
     ref = tensor([-2.0, -1.5, -0.5], [-1.0, -1.0, -1.0])
     rows = _scored(policy, ref, torch.tensor([[True, True, True], [True, True, False]]))

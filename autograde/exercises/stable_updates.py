@@ -86,7 +86,8 @@ def _() -> Iterator[Case]:
     yield case(
         "padding in front of a token of ratio 1: −(3 − 2) = −1", [[False, True]], PADDING, **front
     )
-    yield case("kl −1/2, as an estimate may be: −(6 + 2) = −8", [[True]], kl=tensor([-0.5]))
+    below = {"kl": tensor([-0.5])}
+    yield case("kl −1/2, as an estimate may be: −(6 + 2) = −8", [[True]], RULES, **below)
     far = {"logp": tensor([-1.0]), "old_logp": tensor([-26.0]), "advantage": tensor([-1.0])}
     yield case("25 nats from old, advantage −1", [[True]], GRADIENT, **far)
 
