@@ -433,7 +433,8 @@ print("apart", *(f"{cell:>11}" for cell in apart))
 # from 3 to 4, where β = 0 has three measurements only.
 #
 # Then the sharper question, run by run, which is the stronger evidence. For every penalised run, the next cells find where the
-# run with β = 0 *and the same seed* passes the KL at which the penalised one ends.
+# run with β = 0 *and the same seed* passes the KL at which the penalised one ends. The small
+# numbers in the figure are seeds.
 
 # %% demo
 pairs = at_equal_kl(sweep, ref_gold)
