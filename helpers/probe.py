@@ -251,8 +251,8 @@ def _observe(path: str, value: Any) -> list[tuple[str, Any]]:
         return [(path, _plain_tensor(value))]
     if isinstance(value, bool | int | float | str):
         return [(path, "nan" if value != value else value)]  # as a word, nan is like itself
-    if path != "value" and isinstance(value, SupportsFloat):  # numpy's numbers, in a list
-        return [(path, float(value))]
+    if path != "value" and isinstance(value, SupportsFloat) and getattr(value, "ndim", 1) == 0:
+        return [(path, float(value))]  # one of numpy's numbers, in a list
     if hasattr(value, "__array__") and hasattr(value, "dtype"):  # numpy's arrays and numbers
         return [(path, {KIND: "numpy", "tensor": torch.as_tensor(value)})]
     return [(path, {KIND: type(value).__name__})]

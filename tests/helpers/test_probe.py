@@ -68,6 +68,7 @@ def test_a_loss_of_tokens_is_asked_of_each_alone():
 def test_numpys_numbers_in_a_tuple_are_numbers():
     answer = one(lambda x: (np.float64(x), np.float32(x)), x=2.0)
     assert (answer["value 0"], answer["value 1"]) == (2.0, 2.0)
+    assert one(lambda x: [np.ones(2)], x=2.0)["value 0"]["$kind"] == "numpy"
 
 
 def test_torch_is_whole_after_functions_that_differentiate_were_refused():
