@@ -980,8 +980,8 @@ def penalty_missing(policy, optimizer, observations, actions, advantage, beta, n
 
 
 @policy_update.wrong(
-    "The divergences begin with the one before the first step, always 0. Ask the policy again after "
-    "optimizer.step(), and return one divergence for each epoch."
+    "The divergences begin with the one before the first step, always 0. Ask the policy again "
+    "after optimizer.step(), and return one divergence for each epoch."
 )
 def measured_before_the_step(policy, optimizer, observations, actions, advantage, beta, n_epochs):
     given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
