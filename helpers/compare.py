@@ -262,7 +262,7 @@ def _diagnose(
     for part in sorted(broken, key=lambda part: part != VALUES):
         rows = [row for row in differing if row[2] == part]
         cases_of = {i for i, _, _ in rows}
-        values = [(i, what, part) for i in cases_of for what in expected[i] if _is_value(what)]
+        values = [(i, what, part) for i in cases_of for what in expected[i] if _is_whole(what)]
         values += [row for row in rows if _is_value(row[1])]  # an exception has no other row
         found = _explanation(cases, got, expected, wrong, rows + values)
         if not found and any(_is_value(what) for _, what, _ in rows):
@@ -290,7 +290,7 @@ def _explanation(
         (i, what)
         for i, answer in enumerate(expected)
         for what in answer
-        if (_is_value(what) or " after: " in what) and _agree(cases[i], got[i], answer, what)
+        if (_is_whole(what) or " after: " in what) and _agree(cases[i], got[i], answer, what)
     ]
     alike = [
         mistake
@@ -310,6 +310,11 @@ def _explanation(
 def _is_value(what: str) -> bool:
     """Whether this observation is of what was returned: of a list or a dict, each has its own."""
     return what == "value" or what.startswith("value ")
+
+
+def _is_whole(what: str) -> bool:
+    """Whether it belongs to an answer that is right or wrong as a whole: a dict's keys do not."""
+    return _is_value(what) and "'" not in what
 
 
 def _agree(case: Case, got: Answer, mistake: Answer, what: str) -> bool:

@@ -46,6 +46,16 @@ def test_an_unusual_right_answer_is_accepted(exercise, name):
     assert accepted(exercise, name)
 
 
+KEYED = [(one, m) for one, m in MISTAKES if isinstance(one, Quiz) and isinstance(m.answer, dict)]
+
+
+@pytest.mark.parametrize(("exercise", "mistake"), KEYED, ids=named(KEYED))
+def test_a_key_answered_wrong_is_commented_on_and_the_others_count(exercise, mistake):
+    verdict = exercise.grade(exercise.answer | mistake.answer, SEEDS[0])
+    assert list(verdict.diagnoses) == [mistake.name]
+    assert verdict.points == exercise.points - sum(exercise.parts[key] for key in mistake.answer)
+
+
 @pytest.mark.parametrize(
     ("exercise", "mistake"),
     [pair for pair in MISTAKES if not isinstance(pair[0], Quiz)],
