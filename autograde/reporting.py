@@ -12,7 +12,7 @@ from .term import FORMGRADER, Term
 
 MOST_COMMON = 10
 # What of a lesson asks for something to be done, and what.
-TODO = {
+ATTENTION = {
     "ungraded": "Handed in and not graded yet; run: autograde grade",
     "waits": f"An essay waits for a score by hand; give it in {FORMGRADER}",
     "unprotected": "Graded without a sandbox, so that what their code answered may be forged",
@@ -44,7 +44,7 @@ def page(title: str, found: Tally, now: datetime) -> str:
         now=now.strftime("%Y-%m-%d %H:%M UTC"),
         term=found,
         lessons=list(found.lessons.values()),
-        todo=list(TODO.items()),
+        todo=list(ATTENTION.items()),
         common=_most_common(found),
         flagged={lesson.name: _flagged(lesson) for lesson in found.lessons.values()},
         ENOUGH=ENOUGH,
