@@ -3,12 +3,13 @@
 import os
 import pwd
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from signal import SIGINT, SIGKILL
 
 import psutil
 import pytest
@@ -51,63 +52,89 @@ def undisturbed(collected, tmp_path_factory):
     return rows(calm.url)
 
 
-def start(term, *arguments, **how):
+@contextmanager
+def started(term, *arguments, **how):
+    """`autograde grade` in a process of its own, which does not outlive the block."""
     command = [sys.executable, "-m", "autograde", "grade", *LESSONS, "--workers", "2", *arguments]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, cwd=term.root, stdout=pipe, stderr=pipe, text=True, **how)
+    with subprocess.Popen(
+        command, cwd=term.root, stdout=pipe, stderr=pipe, text=True, **how
+    ) as running:
+        try:
+            yield running
+        finally:
+            running.kill()
+
+
+def run(term, *arguments):
+    """Its exit code, what it printed, and its errors."""
+    with started(term, *arguments) as running:
+        printed, errors = running.communicate()
+    return running.returncode, printed, errors
 
 
 def wait_for(condition, what, seconds=120):
+    """What the condition gives, once that is true."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < deadline, f"{what} never came"
         time.sleep(0.02)
+    return found
 
 
 def sandboxes_under(process):
-    found = [p for p in psutil.Process(process.pid).children(recursive=True) if p.is_running()]
-    return [p for p in found if p.name() == "bwrap" and p.parent().name() != "bwrap"]
+    """The process ids of the warm parents there, and of the workers that each is under."""
+    found = []
+    for one in psutil.Process(process.pid).children(recursive=True):
+        with suppress(psutil.NoSuchProcess):  # a submission's own, ended meanwhile
+            parent = one.parent()
+            if one.name() == "bwrap" and parent and parent.name() != "bwrap":
+                found.append((one.pid, parent.pid))
+    return found
+
+
+def has_ended(process):
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_two_workers_give_what_one_process_gives(term, undisturbed):
-    running = start(term)
-    printed, errors = running.communicate()
-    assert running.returncode == 1, errors  # the sample class has a broken notebook
+    code, printed, errors = run(term)
+    assert code == 1, errors  # the sample class has a broken notebook
     assert "20 graded" in printed
     assert rows(term.url) == undisturbed
 
 
 @pytest.mark.parametrize("killed", ["client", "worker", "warm parent"])
 def test_a_kill_in_the_middle_loses_nothing(term, undisturbed, killed):
-    running = start(term)
-    wait_for(lambda: len(term.recorded()) >= 3 and sandboxes_under(running), "a graded notebook")
-    sandbox = sandboxes_under(running)[0]
-    victim = {"client": running.pid, "worker": sandbox.ppid(), "warm parent": sandbox.pid}[killed]
-    family = psutil.Process(running.pid).children(recursive=True)
-    os.kill(victim, signal.SIGKILL)
-    _, errors = running.communicate()
-    assert running.returncode == (-signal.SIGKILL if killed == "client" else 1), errors
-    wait_for(lambda: not any(p.is_running() for p in family), "the end of all processes")
-    again = start(term)
-    printed, errors = again.communicate()
-    assert again.returncode == 1, errors
+    with started(term) as running:
+        wait_for(term.recorded, "a graded notebook")
+        parent, worker = wait_for(lambda: sandboxes_under(running), "a sandbox")[0]
+        family = psutil.Process(running.pid).children(recursive=True)
+        os.kill({"client": running.pid, "worker": worker, "warm parent": parent}[killed], SIGKILL)
+        _, errors = running.communicate()
+    assert running.returncode == (-SIGKILL if killed == "client" else 1), errors
+    wait_for(lambda: all(map(has_ended, family)), "the end of all processes")
+    code, printed, errors = run(term)
+    assert code == 1, errors
     assert ("0 graded, 20 graded before" in printed) == (killed != "client")
     assert rows(term.url) == undisturbed
 
 
 def test_ctrl_c_in_the_middle_is_one_line_and_loses_nothing(term, undisturbed):
     """A terminal sends it to all processes of the run."""
-    running = start(term, start_new_session=True)
-    wait_for(lambda: len(term.recorded()) >= 3, "a graded notebook")
-    os.killpg(running.pid, signal.SIGINT)
-    _, errors = running.communicate()
+    with started(term, start_new_session=True) as running:
+        wait_for(term.recorded, "a graded notebook")
+        os.killpg(running.pid, SIGINT)
+        _, errors = running.communicate()
     assert running.returncode == 130
     assert errors.splitlines() == [
         "autograde: stopped; what was graded is kept, run it again to go on"
     ]
-    again = start(term)
-    _, errors = again.communicate()
-    assert again.returncode == 1, errors
+    code, _, errors = run(term)
+    assert code == 1, errors
     assert rows(term.url) == undisturbed
 
 
@@ -144,7 +171,7 @@ def cluster(tmp_path):
 
 
 def test_workers_reached_by_address_give_the_same(term, undisturbed, cluster):
-    printed, errors = start(term, "--scheduler", cluster).communicate()
+    _, printed, errors = run(term, "--scheduler", cluster)
     assert "20 graded" in printed, errors
     assert rows(term.url) == undisturbed
 
@@ -186,7 +213,7 @@ def server(tmp_path_factory):
     subprocess.run([programs / "createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "grader",
                     "gradebook"], check=True, cwd=home)  # fmt: skip
     yield url
-    running.send_signal(signal.SIGINT)
+    running.send_signal(SIGINT)
     running.wait()
     shutil.rmtree(home)
 
