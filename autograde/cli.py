@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import NoReturn
 
 from .errors import UsageError, is_disk_full
+from .interrupts import kept
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     options = _parser().parse_args(argv)
     try:
-        return options.run(options)
+        with kept():
+            return options.run(options)
     except UsageError as error:
         print(f"autograde: {error}", file=sys.stderr)
         return 2

@@ -1,19 +1,18 @@
 """Have work done: here, or by workers of Dask, one here for each core or wherever they are."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
 from .errors import UsageError
+from .interrupts import put_off
 from .working import Done, Work, do
 
 FEW = 6  # with less than this to run, starting workers takes longer than the work
 AHEAD = 3  # submissions given out for each worker: it never waits, and memory stays flat
 CONNECT_SECONDS = 15
-# Ctrl-C in a terminal reaches our workers as well: it is the client that ends them.
-UNINTERRUPTED = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 
 
 @dataclass
@@ -75,15 +74,18 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
     dask.config.set({"distributed.admin.low-level-log-length": 100})
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # our own lines say what matters
     if scheduler is None:
-        with (
-            LocalCluster(
-                n_workers=workers, threads_per_worker=1, processes=True, memory_limit=0,
-                dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL,
-                preload=[UNINTERRUPTED],
-            ) as cluster,
-            Client(cluster) as client,
-        ):  # fmt: skip
-            yield client
+        with ExitStack() as ending:
+            with put_off():
+                cluster = LocalCluster(
+                    n_workers=workers, threads_per_worker=1, processes=True, memory_limit=0,
+                    dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL,
+                )  # fmt: skip
+                client = ending.enter_context(Client(ending.enter_context(cluster)))
+            try:
+                yield client
+            finally:
+                with put_off():
+                    ending.close()
         return
     try:
         client = Client(scheduler, timeout=CONNECT_SECONDS)

@@ -14,6 +14,7 @@ from helpers.report import Report
 from .crew import Item, finished
 from .errors import UsageError, did_you_mean, is_disk_full
 from .exercises import LESSONS, exercises
+from .interrupts import look
 from .judging import Graded, edition, fingerprint
 from .lessons import known_lesson, lesson_path, setup_modules
 from .rebuild import grade_id, program, read_notebook, rebuild
@@ -134,6 +135,7 @@ def grade(
         late = recorder.lateness if record else lambda student, lesson: ""
         items, failed_before = _items(term, store, wanted, how, regrade, late), store.failed()
         for item in progress(finished(items, workers, scheduler), len(wanted)):
+            look()
             _keep(store, item, outcome)
             if item.held.get("state") == "skipped":
                 outcome.skipped.append(item.name)

@@ -123,10 +123,22 @@ def test_a_kill_in_the_middle_loses_nothing(term, undisturbed, killed):
     assert rows(term.url) == undisturbed
 
 
-def test_ctrl_c_in_the_middle_is_one_line_and_loses_nothing(term, undisturbed):
+def has_workers(running):
+    commands = []
+    for one in psutil.Process(running.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            commands.append(one.cmdline())
+    return any("--multiprocessing-fork" in command for command in commands)
+
+
+@pytest.mark.parametrize("when", ["its workers start", "it works"])
+def test_ctrl_c_is_one_line_and_loses_nothing(term, undisturbed, when):
     """A terminal sends it to all processes of the run."""
     with started(term, start_new_session=True) as running:
-        wait_for(term.recorded, "a graded notebook")
+        if when == "its workers start":
+            wait_for(lambda: has_workers(running), "a worker")
+        else:
+            wait_for(term.recorded, "a graded notebook")
         os.killpg(running.pid, SIGINT)
         _, errors = running.communicate()
     assert running.returncode == 130

@@ -1,0 +1,75 @@
+"""Ctrl-C: heard wherever it comes, and by the one process that is to act on it."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from types import FrameType
+from typing import Any
+
+_came = threading.Event()
+
+
+def look() -> None:
+    """Raise KeyboardInterrupt where a Ctrl-C has come, in a block of `kept`, and nobody heard it.
+
+    Python raises it wherever the program is, and drops it in a destructor or a weak reference's
+    callback; whoever works on for long looks in between.
+    """
+    if _came.is_set():
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def kept() -> Iterator[None]:
+    """In this block no Ctrl-C is lost: see `look`."""
+    unraisable = sys.unraisablehook
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        _came.set()
+        raise KeyboardInterrupt
+
+    def say(dropped: Any) -> None:
+        if not issubclass(dropped.exc_type, KeyboardInterrupt):
+            unraisable(dropped)
+
+    with _handled_by(hear):
+        sys.unraisablehook = say
+        try:
+            yield
+        finally:
+            sys.unraisablehook = unraisable
+            _came.clear()
+
+
+@contextmanager
+def put_off() -> Iterator[None]:
+    """A Ctrl-C in this block is heard at its end; threads and processes begun in it hear of none.
+
+    In a terminal it reaches every process of a run, and it is the first that ends the others.
+    """
+    resource_tracker.ensure_running()  # where it starts later, it lifts the mask
+    came = []
+    with _handled_by(lambda number, frame: came.append(number)):
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            yield
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    if came:
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def _handled_by(handler: Any) -> Iterator[None]:
+    """Python takes handlers from the main thread alone; another has no terminal to hear from."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

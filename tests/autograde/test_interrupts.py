@@ -1,0 +1,69 @@
+"""Ctrl-C is never lost, and reaches only who is to act on it."""
+
+import signal
+import subprocess
+import sys
+import weakref
+
+import pytest
+
+from autograde.interrupts import kept, look, put_off
+
+
+class Thing:
+    pass
+
+
+def interrupt(_=None):
+    signal.raise_signal(signal.SIGINT)
+
+
+def test_one_that_python_drops_is_heard_at_the_next_look(capsys):
+    with kept():
+        look()
+        thing = Thing()
+        reference = weakref.ref(thing, interrupt)
+        del thing  # the callback raises, and Python says so and goes on
+        assert reference() is None
+        with pytest.raises(KeyboardInterrupt):
+            look()
+    look()
+    assert capsys.readouterr().err == ""
+
+
+def test_other_errors_that_python_drops_are_said_as_before(monkeypatch):
+    said = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda dropped: said.append(dropped.exc_type))
+    with kept():
+        thing = Thing()
+        reference = weakref.ref(thing, lambda _: 1 / 0)
+        del thing
+        assert reference() is None
+    assert said == [ZeroDivisionError]
+
+
+def test_one_that_is_put_off_comes_at_the_end():
+    done = []
+
+    @put_off()
+    def block():
+        interrupt()
+        done.append("the block")
+
+    with pytest.raises(KeyboardInterrupt):
+        block()
+    assert done == ["the block"]
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+
+
+def test_what_is_begun_meanwhile_hears_of_none():
+    waits = [sys.executable, "-c", "print('here', flush=True); input()"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with put_off():
+        begun = subprocess.Popen(waits, **pipes)
+    with begun:
+        assert begun.stdout.readline() == b"here\n"
+        begun.send_signal(signal.SIGINT)
+        begun.communicate(b"\n")
+    assert begun.returncode == 0
