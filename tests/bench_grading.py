@@ -1,6 +1,7 @@
 """What grading takes: `autograde grade` beside plain `nbgrader autograde`, in one run.
 
-    python -P -m tests.bench_grading [--submissions N] [--plain N] [--repeats N] [--scale N N N]
+    python -P -m tests.bench_grading [--submissions N] [--plain N] [--repeats N] [--pinned N]
+        [--scale N N N]
 
 Every submission is a program of its own: mistakes by name, every third exercise right.
 """
@@ -112,6 +113,20 @@ def compare(number: int, plainly: int, repeats: int, kinds: list[NotebookNode]) 
     print(f"{'one worker / two workers, whole command':60}   {one[1] / two[1]:12.2f}×")
 
 
+def each_with_a_core(number: int, repeats: int, kinds: list[NotebookNode]) -> None:
+    """Two workers beside one that may not use the second core too, as it does when it can."""
+    handed_in = {f"s{i:05d}": submission(i, kinds) for i in range(number)}
+    allowed = os.sched_getaffinity(0)
+    whole = []
+    print(f"\n{f'{number} notebooks, a core for each worker':44} whole command, seconds each")
+    for workers in (1, 2):
+        os.sched_setaffinity(0, sorted(allowed)[:workers])  # the child's as well
+        whole.append(middle([ours(handed_in, workers) for _ in range(repeats)], number)[1])
+        print(f"{f'autograde grade, workers and cores: {workers}':60}   {whole[-1]:13.3f}")
+    os.sched_setaffinity(0, allowed)
+    print(f"{'one / two':60}   {whole[0] / whole[1]:12.2f}×", flush=True)
+
+
 def scale(sizes: list[int], kinds: list[NotebookNode]) -> None:
     """Cost per submission and the client's memory as the class grows."""
     print(f"\n{'submissions':>11}  seconds each  since the size before  client, MB")
@@ -134,12 +149,15 @@ def main() -> None:
     parser.add_argument("--submissions", type=int, default=100)
     parser.add_argument("--plain", type=int, default=100)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--pinned", type=int, default=400)
     parser.add_argument("--scale", type=int, nargs="*", default=[100, 500, 2000])
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, torch {torch.__version__}")
     kinds = [with_mistakes(LESSON, number) for number in range(KINDS)]
     if options.submissions:
         compare(options.submissions, options.plain, options.repeats, kinds)
+    if options.pinned:
+        each_with_a_core(options.pinned, options.repeats, kinds)
     scale(options.scale, kinds)
 
 
