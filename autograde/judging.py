@@ -3,6 +3,7 @@
 import hashlib
 import inspect
 import json
+import re
 import signal
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 from nbformat import NotebookNode
 
 from helpers import cases as asked_cases
-from helpers import codec, compare, probe, reference
+from helpers import codec, compare, probe, reference, relations
 from helpers.cases import Case
 from helpers.codec import BadDataError, pack, unpack
 from helpers.compare import Failure, Verdict
@@ -77,7 +78,7 @@ def fingerprint(lesson: str, rebuilt: NotebookNode) -> str:
 @cache
 def edition(lesson: str) -> str:
     """A hash of what judges a lesson: a corrected reference asks for a new verdict."""
-    modules = (exercise_module, exercises, reference, compare, LESSONS[lesson])
+    modules = (exercise_module, exercises, reference, compare, relations, LESSONS[lesson])
     sources = [Path(inspect.getfile(module)) for module in modules]
     return _hash_of([*sources, *sources[2].parent.glob("*.py"), Path(__file__)]) + asking_edition()
 
@@ -114,7 +115,18 @@ def judge_all(
         name: judge_reply(exercise, cases[name], replies[name], limits, name in written)
         for name, exercise in exercises(lesson).items()
     }
+    wrong = {name for name, verdict in verdicts.items() if verdict.status in ("wrong", "raised")}
+    for name in wrong:
+        own = "\n".join(step.source for step in steps if step.of == name)
+        verdicts[name].calls += [
+            other for other in verdicts if other in wrong - {name} and _calls(own, other)
+        ]
     return Graded(lesson, verdicts, sandbox)
+
+
+def _calls(source: str, name: str) -> bool:
+    """Whether code calls a function, as far as its text shows: it may be hostile to parsers."""
+    return bool(re.search(rf"(?<!def )\b{name}\s*\(", re.sub(r"#.*", "", source)))
 
 
 def is_answered(reply: bytes) -> bool:

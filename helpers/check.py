@@ -2,12 +2,13 @@
 
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 from io import StringIO
+from types import CodeType
 from typing import Any
 
 from .cases import Case
@@ -71,7 +72,10 @@ def check(name: str, answer: Any) -> None:
     name: the exercise's name, as in its heading. answer: the function or the value you wrote.
     """
     verdict = visible_verdict(name, answer)
-    if sys._getframe(1).f_globals.get(name) is answer:  # yours, not a trial of something else
+    scope = sys._getframe(1).f_globals  # the notebook's names
+    if verdict.status in ("wrong", "raised"):
+        verdict.calls += _beneath(name, answer, scope)
+    if scope.get(name) is answer:  # yours, not a trial of something else
         _verdicts[name] = verdict
     if is_quiz(name) and verdict.status == "right":
         _show(Report(verdict, status=ANSWERED))
@@ -81,6 +85,25 @@ def check(name: str, answer: Any) -> None:
         _show(Report(verdict, note=f'Stuck? hint("{name}")'))
     else:
         _show(Report(verdict))
+
+
+def _beneath(name: str, answer: Any, scope: Mapping[str, Any]) -> list[str]:
+    """The exercises that an answer calls and that are not right themselves.
+
+    One that is not written is told by the exception that it raises.
+    """
+    known = {one for lesson in _lesson_data() for one in lesson_exercises(lesson)} - {name}
+    called = dict.fromkeys(_names(getattr(answer, "__code__", None)))
+    asked = [one for one in called if one in known and one in scope]
+    return [one for one in asked if _silent_status(one, scope[one]) in ("wrong", "raised")]
+
+
+def _names(code: Any) -> Iterator[str]:
+    """The global names that a function's code mentions, those of functions inside it too."""
+    if isinstance(code, CodeType):
+        yield from code.co_names
+        for constant in code.co_consts:
+            yield from _names(constant)
 
 
 def hint(name: str) -> None:
@@ -145,9 +168,13 @@ def state(name: str, scope: Mapping[str, Any]) -> str:
     """Why the exercise is not ready, in words; nothing when it is."""
     if name not in scope:
         return "run its cell first"
-    with redirect_stdout(StringIO()):  # a function that prints has been heard in its own check
-        status = visible_verdict(name, scope[name]).status
+    status = _silent_status(name, scope[name])
     return "" if status == "right" else STATUS[status]
+
+
+def _silent_status(name: str, answer: Any) -> str:
+    with redirect_stdout(StringIO()):  # a function that prints has been heard in its own check
+        return visible_verdict(name, answer).status
 
 
 def _show(report: Report) -> None:

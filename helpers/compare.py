@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .cases import GRADIENT, RULES, VALUES, Case
 from .probe import KIND, WEIGHTS, Answer
+from .relations import relation
 
 # What rounding alone may do to an answer of ordinary size, by the dtype that came out.
 TOLERANCE = {torch.float64: (1e-9, 1e-11), torch.float32: (2e-4, 1e-5)}
@@ -62,6 +63,7 @@ class Verdict:
     passed: dict[str, bool]
     failures: list[Failure] = field(default_factory=list)
     diagnoses: dict[str, str] = field(default_factory=dict)  # a mistake's name: what to say
+    calls: list[str] = field(default_factory=list)  # other exercises, not right themselves
 
     @property
     def points(self) -> int:
@@ -109,6 +111,8 @@ def judge(
     status = "raised" if raised else "wrong" if differing else "right"
     waits = any(_waits(answer) for answer in got)  # for another exercise: nothing can be told yet
     diagnoses = _diagnose(cases, got, expected, wrong, differing) if differing and not waits else {}
+    if status == "wrong" and not waits and not diagnoses:
+        diagnoses = _related(cases, got, expected, differing)
     passed = {part: part not in broken for part in parts}
     return Verdict(exercise, status, parts, passed, failures, diagnoses)
 
@@ -272,6 +276,48 @@ def _diagnose(
         elif part == VALUES:
             return {}
     return diagnoses
+
+
+def _related(
+    cases: Sequence[Case],
+    got: Sequence[Answer],
+    expected: Sequence[Answer],
+    differing: Sequence[tuple[int, str, str]],
+) -> dict[str, str]:
+    """What can be said of a mistake that has no name: of its values, or of gradients that miss."""
+    whats = {what for _, what, part in differing if part in (VALUES, GRADIENT)}
+    if not any(map(_is_value, whats)):
+        return dict(_gradients(got, expected, [row for row in differing if row[1] in whats]))
+    told = [i for i, case in enumerate(cases) if case.part == VALUES]
+    pairs = [(_split(got[i]).get("value"), expected[i].get("value")) for i in told]
+    if not all(_is_plain(value) for pair in pairs for value in pair):
+        return {}
+    found = relation([(_tensor(one), _tensor(other)) for one, other in pairs])
+    return dict([found]) if found else {}
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a number, or a tensor that can be computed with like any other."""
+    if isinstance(value, Tensor):
+        return value.layout == torch.strided and not value.is_complex()
+    return _is_number(value)
+
+
+def _gradients(
+    got: Sequence[Answer], expected: Sequence[Answer], rows: Sequence[tuple[int, str, str]]
+) -> Iterator[tuple[str, str]]:
+    """What is said of gradients that do not arrive, and of those that must not."""
+    for what in dict.fromkeys(what for _, what, _ in rows if what.startswith("gradient")):
+        name = what.removeprefix("gradient of ")
+        pairs = [(got[i].get(what), expected[i][what]) for i, other, _ in rows if other == what]
+        if all(one is None for one, _ in pairs):
+            yield (
+                f"no {what}",
+                f"The values are right, but no gradient reaches {name}: .detach(), .item(), numpy, "
+                "a new tensor or no_grad() cut the graph.",
+            )
+        elif all(_same(other, None, Case("", {})) for _, other in pairs):
+            yield f"a {what}", f"A gradient reaches {name}, which is a constant here: detach it."
 
 
 def _explanation(

@@ -37,7 +37,7 @@ class Report:
     def __repr__(self) -> str:
         lines = [self._headline()]
         lines += [f"  {mark} {part}" for mark, part in self._parts()]
-        lines += [f"  → {says}" for says in self.verdict.diagnoses.values()]
+        lines += [f"  → {says}" for says in self._says()]
         lines += [f"  {line}" for failure in self._failures() for line in self._lines(failure)]
         if self.note:
             lines.append(f"  {self.note}")
@@ -54,8 +54,7 @@ class Report:
         )
         rows = [f"<div>{parts}</div>"] if parts else []
         rows += [
-            f"<div style='margin:.4em 0'><b>→ {escape(says)}</b></div>"
-            for says in self.verdict.diagnoses.values()
+            f"<div style='margin:.4em 0'><b>→ {escape(says)}</b></div>" for says in self._says()
         ]
         for failure in self._failures():
             first, *rest = map(escape, self._lines(failure))
@@ -72,6 +71,14 @@ class Report:
         if verdict.diagnoses or verdict.status not in ("raised", "not answered"):
             return list(verdict.diagnoses.values())
         return [failure.got for failure in verdict.failures[:1]]
+
+    def _says(self) -> list[str]:
+        """What is beneath comes first: with that mended, the rest may be right."""
+        beneath = [
+            f"It calls {name}, which is not right yet either: begin there."
+            for name in self.verdict.calls
+        ]
+        return [*beneath, *self.verdict.diagnoses.values()]
 
     def _headline(self) -> str:
         verdict = self.verdict

@@ -14,9 +14,11 @@ from autograde.as_cells import handed_in
 from autograde.collecting import collect
 from autograde.exercises import LESSONS, exercises
 from autograde.exporting import export, grades
-from autograde.grading import grade
+from autograde.grading import fill, grade
+from autograde.judging import judge_all
 from autograde.lessons import lesson_path
 from autograde.preprocessors import Replay
+from autograde.rebuild import Step, rebuild
 from autograde.returning import feedback
 from autograde.sandbox import Sandbox
 from autograde.term import checkout_base, init
@@ -255,3 +257,25 @@ def test_what_was_graded_without_a_sandbox_says_so_and_is_kept_apart(term, outco
 def test_the_settings_name_our_steps(term):
     api = term.api()
     assert f"{Replay.__module__}.{Replay.__name__}" in api.config.Autograde.autograde_preprocessors
+
+
+def test_the_cause_that_lies_in_another_exercise_is_named():
+    """In the order of the lesson, and whatever the text of a cell may hold."""
+    lesson = "01_policy_updates"
+    cells = {
+        "masked_mean": "def masked_mean(x, mask):\n    return x.mean()",
+        "surrogate_objective": "def surrogate_objective(logp, old_logp, advantage, mask):\n"
+        "    # not importance_ratio() nor is_importance_ratio()\n"
+        "    return masked_mean((logp - old_logp.detach()).exp() * advantage, mask)",
+        "importance_ratio": "def importance_ratio(*_):\n    return 0",
+    }
+    steps = [Step(source, name) for name, source in cells.items()]
+    cases = {name: one.hidden_cases(b"") for name, one in exercises(lesson).items()}
+    with Sandbox("strict") as sandbox:
+        replies = sandbox.ask(steps, cases)
+    graded = judge_all(lesson, steps, cases, replies, "strict", sandbox.limits)
+    called = {name: verdict.calls for name, verdict in graded.verdicts.items()}
+    assert called.pop("surrogate_objective") == ["masked_mean"]
+    assert not any(called.values())
+    told = fill(rebuild(checkout_base(lesson), checkout_base(lesson)), graded)
+    assert "which is not right yet either" in str(told)

@@ -111,6 +111,26 @@ def test_what_is_not_written_is_named_where_another_exercise_calls_it(capsys):
     assert "→" not in printed  # what the others come to does not tell a mistake yet
 
 
+def test_what_is_wrong_is_named_where_another_exercise_calls_it(capsys):
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell()
+    for source in (
+        "from helpers import check",
+        "def masked_mean(x, mask):\n    return x.mean()",
+        "def surrogate_objective(logp, old_logp, advantage, mask):\n"
+        "    def inner(x):\n        return masked_mean(x, mask)\n"
+        "    return inner((logp - old_logp.detach()).exp() * advantage)",
+        "check('surrogate_objective', surrogate_objective)",
+    ):
+        shell.run_cell(source, store_history=False)
+    says = "→ It calls masked_mean, which is not right yet either: begin there."
+    assert says in capsys.readouterr().out
+    right = "from helpers.reference import masked_mean\ncheck('surrogate_objective', lambda *a: -1)"
+    shell.run_cell(right, store_history=False)
+    assert "It calls" not in capsys.readouterr().out
+
+
 def test_a_cell_waits_for_what_does_not_pass(capsys):
     scope = {"ready": ready, "k1": k1, "k2": k1}
     exec("found = ready('k1')", scope)
