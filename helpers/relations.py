@@ -89,7 +89,8 @@ def _of_numbers(got: Tensor, expected: Tensor) -> Said | None:
 
 
 def _nearly(got: Tensor, expected: Tensor) -> Said | None:
-    off = ((got - expected).abs() / expected.abs().clamp(min=ATOL)).max().item()
+    size = expected.abs()
+    off = ((got - expected).abs() / size.clamp(min=NEAR * size.max().item())).max().item()
     if off > NEAR:
         return None
     return "nearly", (

@@ -359,6 +359,109 @@ def cast_to_float32(logits: Tensor, ref_logits: Tensor) -> Tensor:
     return reference.categorical_kl(logits.float(), ref_logits.float())
 
 
+@categorical_kl.wrong(
+    "This is the sum of both directions, KL(policy ‖ ref) + KL(ref ‖ policy). The penalty is the "
+    "first alone."
+)
+def both_directions(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
+    return _divergence(log_policy, log_ref) + _divergence(log_ref, log_policy)
+
+
+@categorical_kl.wrong(
+    "This is the mean of both directions, KL(policy ‖ ref) and KL(ref ‖ policy). The penalty is "
+    "the first alone."
+)
+def mean_of_both_directions(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
+    return (_divergence(log_policy, log_ref) + _divergence(log_ref, log_policy)) / 2
+
+
+@categorical_kl.wrong(
+    "This is the Jensen–Shannon divergence, which compares both with their mixture and never "
+    "exceeds log 2. Compare the policy with ref itself."
+)
+def compared_with_the_mixture(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
+    mixture = torch.logaddexp(log_policy, log_ref) - LOG_2
+    return (_divergence(log_policy, mixture) + _divergence(log_ref, mixture)) / 2
+
+
+@categorical_kl.wrong(
+    "This is the total variation, half the sum of |π − ref|. KL weighs log-ratios, it does not "
+    "add up differences of probabilities."
+)
+def total_variation(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return (logits.softmax(-1) - ref_logits.detach().softmax(-1)).abs().sum(-1) / 2
+
+
+@categorical_kl.wrong(
+    "This is the sum of the squared differences of probabilities. KL weighs log-ratios."
+)
+def squared_distance(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return (logits.softmax(-1) - ref_logits.detach().softmax(-1)).square().sum(-1)
+
+
+@categorical_kl.wrong(
+    "This is the policy's entropy: ref was not used. Compare log π with log π_ref."
+)
+def entropy_alone(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return _sum_of_costs(lambda log_p, _: -log_p.exp() * log_p, logits, logits.detach())
+
+
+@categorical_kl.wrong(
+    "This is Σ π log π, the negative entropy: ref was not used. Subtract log π_ref from log π."
+)
+def negative_entropy_alone(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return _sum_of_costs(lambda log_p, _: log_p.exp() * log_p, logits, logits.detach())
+
+
+@categorical_kl.wrong(
+    "The log-ratios were added up unweighted. An expectation weighs each outcome by how often the "
+    "policy draws it: π(y)."
+)
+def log_ratios_unweighted(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return _sum_of_costs(lambda log_p, log_q: log_p - log_q, logits, ref_logits)
+
+
+@categorical_kl.wrong(
+    "The log-ratios were weighted by ref's probabilities: this is −KL(ref ‖ policy). The weights "
+    "are the policy's."
+)
+def weighted_by_the_reference(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return _sum_of_costs(lambda log_p, log_q: log_q.exp() * (log_p - log_q), logits, ref_logits)
+
+
+@categorical_kl.wrong(
+    "Each log-ratio lost its sign. Terms below 0 belong in the sum: it is only the whole of it "
+    "that is never below 0."
+)
+def absolute_log_ratios(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return _sum_of_costs(
+        lambda log_p, log_q: log_p.exp() * (log_p - log_q).abs(), logits, ref_logits
+    )
+
+
+@categorical_kl.wrong(
+    "Log-ratios below 0 were cut off. They belong in the sum: it is only the whole of it that is "
+    "never below 0."
+)
+def negative_log_ratios_cut_off(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return _sum_of_costs(
+        lambda log_p, log_q: log_p.exp() * (log_p - log_q).clamp(min=0), logits, ref_logits
+    )
+
+
+@categorical_kl.wrong(
+    "Half the squared log-ratio was weighed in place of the log-ratio: that is k2, an estimate "
+    "for single samples. With every outcome at hand, weigh log π − log π_ref itself."
+)
+def k2_weighed(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return _sum_of_costs(
+        lambda log_p, log_q: log_p.exp() * (log_p - log_q).square() / 2, logits, ref_logits
+    )
+
+
 @categorical_kl.right
 def with_distributions(logits: Tensor, ref_logits: Tensor) -> Tensor:
     policy = Categorical(logits=logits)
@@ -614,6 +717,36 @@ def cast_to_float32(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
     return reference.sequence_log_ratio(logp.float(), ref_logp.float(), mask)
 
 
+@sequence_log_ratio.wrong(
+    "These are sums of k2, half the squared log-ratio. The penalty here is the log-ratio of the "
+    "whole response: add the differences up as they are."
+)
+def sum_of_k2(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp, mask).square().sum(-1) / 2
+
+
+@sequence_log_ratio.wrong(
+    "These are sums of k3, which is never below 0. The penalty here is the log-ratio of the whole "
+    "response: add the differences up as they are, signs included."
+)
+def sum_of_k3(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    gap = -_masked_gap(logp, ref_logp, mask)
+    return (torch.expm1(gap) - gap).sum(-1)
+
+
+@sequence_log_ratio.wrong("This is log π_θ(y∣x) alone: the reference's is still to be subtracted.")
+def reference_forgotten(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return logp.masked_fill(~mask, 0.0).sum(-1)
+
+
+@sequence_log_ratio.wrong(
+    "Each row's sum was divided by its length in places, padding included. The log-probability of "
+    "a response is a sum: divide by nothing."
+)
+def divided_by_all_places(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp, mask).mean(-1)
+
+
 @sequence_log_ratio.right
 def loop_over_tokens(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
     prices = []
@@ -834,6 +967,14 @@ def weighted_by_the_policy(logp: Tensor, ref_logp: Tensor) -> Tensor:
     return logp.exp() * (logp - ref_logp.detach())
 
 
+@k1.wrong(
+    "The log-probabilities were divided. They are logarithms already: the logarithm of a ratio is "
+    "their difference."
+)
+def logarithms_divided(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return (logp / ref_logp.detach()).log()
+
+
 @k1.right
 def one_by_one(logp: Tensor, ref_logp: Tensor) -> Tensor:
     pairs = zip(logp.reshape(-1), ref_logp.reshape(-1).tolist(), strict=True)
@@ -902,6 +1043,21 @@ def negated_square(logp: Tensor, ref_logp: Tensor) -> Tensor:
 )
 def absolute_in_place_of_square(logp: Tensor, ref_logp: Tensor) -> Tensor:
     return 0.5 * (logp - ref_logp.detach()).abs()
+
+
+@k2.wrong("This is k1, the log-ratio itself: k2 is half its square.")
+def k1_in_its_place(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return logp - ref_logp.detach()
+
+
+@k2.wrong("This is k3, exp(δ) − 1 − δ. k2 is half the squared log-ratio.")
+def k3_in_its_place(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return reference.k3(logp, ref_logp)
+
+
+@k2.wrong("Probabilities were subtracted. k2 squares a difference of log-probabilities.")
+def probabilities_subtracted(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return 0.5 * (logp.exp() - ref_logp.detach().exp()) ** 2
 
 
 @k2.right
@@ -1079,6 +1235,28 @@ for _bound in (5, 10, 20):
 @k3.wrong("The result was cut off at 10. The contract is the formula, without a bound.")
 def value_clamped(logp: Tensor, ref_logp: Tensor) -> Tensor:
     return reference.k3(logp, ref_logp).clamp(max=10.0)
+
+
+@k3.wrong("This is k1, the log-ratio itself: it may be negative. k3 is expm1(δ) − δ.")
+def k1_in_place_of_k3(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return logp - ref_logp.detach()
+
+
+@k3.wrong(
+    "k3 was weighted by the policy's probability. The tokens are drawn from the policy: the "
+    "average over them weighs already."
+)
+def k3_weighted_by_the_policy(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return logp.exp() * reference.k3(logp, ref_logp)
+
+
+@k3.wrong(
+    "This is ratio · log ratio, which estimates KL(policy ‖ ref) from tokens drawn from ref. Here "
+    "they are drawn from the policy: expm1(δ) − δ with δ = ref_logp − logp."
+)
+def ratio_times_its_logarithm(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    gap = logp - ref_logp.detach()
+    return gap.exp() * gap
 
 
 @k3.right

@@ -744,6 +744,22 @@ def logp_changed_in_place(score, logp, ref_logp, mask, beta):
     return reference.kl_shaped_rewards(score, logp, torch.zeros_like(logp), mask, beta)
 
 
+@kl_shaped_rewards.wrong("beta was squared: the price is beta · (logp − ref_logp).")
+def beta_squared(score, logp, ref_logp, mask, beta):
+    return reference.kl_shaped_rewards(score, logp, ref_logp, mask, beta**2)
+
+
+@kl_shaped_rewards.wrong(
+    "Each row's price was shared out evenly over its real tokens. Each token pays for itself: the "
+    "reward then says which one drifted."
+)
+def price_shared_out(score, logp, ref_logp, mask, beta):
+    gap = (logp - ref_logp).masked_fill(~mask, 0.0)
+    shared = gap.sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
+    nothing = torch.zeros_like(logp)
+    return reference.kl_shaped_rewards(score, shared.expand_as(logp), nothing, mask, beta)
+
+
 @kl_shaped_rewards.right
 def token_by_token(score, logp, ref_logp, mask, beta):
     rewards = torch.zeros_like(logp)
@@ -1033,6 +1049,44 @@ def rewards_changed_in_place(rewards, eps=1e-4):
     found = reference.group_advantage(rewards, eps)
     rewards -= rewards.mean(1, keepdim=True)
     return found
+
+
+@group_advantage.wrong(
+    "This is a layer norm: it divides by the population's deviation, with eps under the root. "
+    "Divide by the sample's, n − 1 under the sum, plus eps."
+)
+def layer_norm_taken(rewards: Tensor, eps: float = 1e-4) -> Tensor:
+    return F.layer_norm(rewards, rewards.shape[-1:], eps=eps)
+
+
+@group_advantage.wrong(
+    "The rewards were stretched to lie between 0 and 1. An advantage says how far above the "
+    "group's mean: half of a group is below it."
+)
+def stretched_to_one(rewards: Tensor, eps: float = 1e-4) -> Tensor:
+    least, most = rewards.amin(-1, keepdim=True), rewards.amax(-1, keepdim=True)
+    return (rewards - least) / (most - least + eps)
+
+
+@group_advantage.wrong(
+    "The rewards went through a softmax: weights that sum to 1. An advantage is (r − mean) / (std "
+    "+ eps), negative for half of the group."
+)
+def softmax_of_the_group(rewards: Tensor, eps: float = 1e-4) -> Tensor:
+    return rewards.softmax(-1)
+
+
+@group_advantage.wrong(
+    "The best reward was taken away in place of the group's mean, and nothing was divided by the "
+    "deviation."
+)
+def behind_the_best(rewards: Tensor, eps: float = 1e-4) -> Tensor:
+    return rewards - rewards.amax(-1, keepdim=True)
+
+
+@group_advantage.wrong("The advantages were cut off at ±1: there is no bound.")
+def cut_off_at_one(rewards: Tensor, eps: float = 1e-4) -> Tensor:
+    return reference.group_advantage(rewards, eps).clamp(-1, 1)
 
 
 @group_advantage.right
@@ -1559,6 +1613,21 @@ def old_logp_changed_in_place(*given):
     with torch.no_grad():
         given[1].sub_(1.0)
     return reference.grpo_loss(given[0] - 1.0, given[1], given[2] - 1.0, *given[3:])
+
+
+@grpo_loss.wrong("beta was squared: the penalty is beta · k3.")
+def loss_with_beta_squared(*given):
+    return reference.grpo_loss(*given[:-1], given[-1] ** 2)
+
+
+@grpo_loss.wrong("Half of the penalty is charged: it is beta · k3, with no ½.")
+def half_the_penalty(*given):
+    return reference.grpo_loss(*given[:-1], given[-1] / 2)
+
+
+@grpo_loss.wrong("0.2 was written in for epsilon: the bounds are 1 − epsilon and 1 + epsilon.")
+def epsilon_of_a_fifth(*given):
+    return reference.grpo_loss(*given[:-2], 0.2, given[-1])
 
 
 @grpo_loss.right

@@ -370,6 +370,51 @@ def cast_to_float32(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: f
     return reference.penalized_objective(*floats, beta)
 
 
+@penalized_objective.wrong(
+    "Both directions of the divergence were charged, KL(policy ‖ ref) + KL(ref ‖ policy). The "
+    "penalty is the first alone."
+)
+def both_directions(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    log_policy, log_ref = _log_probs(logits, ref_logits)
+    gap = log_policy - log_ref
+    return _expected_reward(logits, rewards) - beta * (
+        (log_policy.exp() - log_ref.exp()) * gap
+    ).sum(-1)
+
+
+@penalized_objective.wrong(
+    "The greatest reward was taken in place of the expected one: weigh the rewards by the policy."
+)
+def greatest_reward(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return rewards.max(-1).values - beta * _kl(logits, ref_logits)
+
+
+@penalized_objective.wrong("beta was squared: the penalty is beta · KL.")
+def beta_squared(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return _expected_reward(logits, rewards) - beta**2 * _kl(logits, ref_logits)
+
+
+@penalized_objective.wrong(
+    "The penalty was divided by beta: a larger beta must cost more, not less."
+)
+def divided_by_beta(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return _expected_reward(logits, rewards) - _kl(logits, ref_logits) / beta
+
+
+@penalized_objective.wrong("Half of the penalty is charged: it is beta · KL, with no ½.")
+def half_the_penalty(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return _expected_reward(logits, rewards) - beta / 2 * _kl(logits, ref_logits)
+
+
+@penalized_objective.wrong(
+    "The penalty is the total variation, half the sum of |π − ref|: it is KL(policy ‖ ref) here."
+)
+def total_variation(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    log_policy, log_ref = _log_probs(logits, ref_logits)
+    distance = (log_policy.exp() - log_ref.exp()).abs().sum(-1) / 2
+    return _expected_reward(logits, rewards) - beta * distance
+
+
 @penalized_objective.right
 def with_distributions(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
     policy, ref = Categorical(logits=logits), Categorical(logits=ref_logits.detach())
@@ -703,6 +748,33 @@ def rewards_changed_in_place(
 def cast_to_float32(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
     floats = (x.float() for x in (logits, ref_logits, rewards))
     return reference.penalized_gradient(*floats, beta)
+
+
+@penalized_gradient.wrong("beta was doubled: the gradient of beta · KL has no factor 2.")
+def penalty_twice(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return reference.penalized_gradient(logits, ref_logits, rewards, 2 * beta)
+
+
+@penalized_gradient.wrong(
+    "The policy's probability stands there twice. Each entry is π(a) · (worth − mean worth)."
+)
+def probability_twice(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return logits.softmax(-1) * reference.penalized_gradient(logits, ref_logits, rewards, beta)
+
+
+@penalized_gradient.wrong(
+    "These are the actions' worths, reward − beta · log-ratio. What raising a logit gains is its "
+    "probability times how far its worth is above the policy's mean."
+)
+def worths_returned(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return _worth(logits, ref_logits, rewards, beta)
+
+
+@penalized_gradient.wrong(
+    "This is the objective, one number for each choice. Its gradient has one for each action."
+)
+def objective_itself(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return reference.penalized_objective(logits, ref_logits, rewards, beta).detach()
 
 
 @penalized_gradient.right
@@ -1078,6 +1150,17 @@ def cast_to_float32(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
 )
 def returned_in_float64(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
     return reference.optimal_policy(ref_logits.double(), rewards.double(), beta)
+
+
+@optimal_policy.wrong("The rewards were divided by the root of beta: divide by beta.")
+def divided_by_the_root_of_beta(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    _refuse(beta)
+    return reference.optimal_policy(ref_logits, rewards, math.sqrt(beta))
+
+
+@optimal_policy.wrong("Half of each reward counts: the exponent is reward / beta, with no 2.")
+def half_of_the_rewards(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return reference.optimal_policy(ref_logits, rewards / 2, beta)
 
 
 @optimal_policy.right

@@ -339,6 +339,23 @@ def _chosen(scores: Tensor, tokens: Tensor) -> Tensor:
     return scores[:, :-1].gather(-1, tokens[:, 1:].unsqueeze(-1)).squeeze(-1)
 
 
+@token_log_probs.wrong(
+    "Each logit went through a sigmoid by itself, as if tokens did not exclude each other. One "
+    "token follows: log_softmax over the vocabulary."
+)
+def log_sigmoid_taken(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    logs = F.logsigmoid(logits[:, :-1] / temperature)
+    return logs.gather(-1, tokens[:, 1:].unsqueeze(-1)).squeeze(-1)
+
+
+@token_log_probs.wrong(
+    "These are entropies, one for each place: the token that came was not looked up."
+)
+def entropy_of_each_place(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    logs = (logits[:, :-1] / temperature).log_softmax(-1)
+    return -(logs.exp() * logs).sum(-1)
+
+
 @token_log_probs.right
 def with_cross_entropy(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
     scores = (logits[:, :-1] / temperature).transpose(1, 2)  # batch vocab time-1
@@ -626,6 +643,18 @@ def zero_of_another_dtype(x: Tensor, mask: Tensor) -> Tensor:
     return x[mask].mean() if mask.any() else torch.tensor(0.0)
 
 
+@masked_mean.wrong(
+    "This is the median of the real entries. Their mean is their sum by their number."
+)
+def median_of_the_real(x: Tensor, mask: Tensor) -> Tensor:
+    return x[mask].median() if mask.any() else x.new_zeros(())
+
+
+@masked_mean.wrong("The sum was divided by the root of the count: divide by the count.")
+def divided_by_the_root(x: Tensor, mask: Tensor) -> Tensor:
+    return _kept(x, mask).sum() / mask.sum().clamp(min=1).to(x.dtype).sqrt()
+
+
 @masked_mean.right
 def indexed(x: Tensor, mask: Tensor) -> Tensor:
     return x[mask].mean() if mask.any() else x.new_zeros(())
@@ -854,6 +883,33 @@ def in_place(logp: Tensor, old_logp: Tensor) -> Tensor:
 @importance_ratio.wrong("float64 came in and float32 went out: keep the dtype you are given.")
 def cast_to_float32(logp: Tensor, old_logp: Tensor) -> Tensor:
     return (logp.float() - old_logp.detach().float()).exp()
+
+
+@importance_ratio.wrong(
+    "This is 1 + (logp − old_logp), which is near the ratio only while little has moved. Take exp."
+)
+def first_order_only(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return 1 + (logp - old_logp.detach())
+
+
+@importance_ratio.wrong("This is the policy's probability alone: divide by old's.")
+def old_forgotten(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return logp.exp()
+
+
+@importance_ratio.wrong(
+    "The sign of the difference was dropped, so no ratio is below 1. A token that became less "
+    "likely has one below 1."
+)
+def never_below_one(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).abs().exp()
+
+
+@importance_ratio.wrong(
+    "This is a sigmoid, policy / (policy + old). The ratio is policy / old: exp of the difference."
+)
+def sigmoid_of_the_difference(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).sigmoid()
 
 
 @importance_ratio.right
@@ -1176,6 +1232,42 @@ def in_place(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) ->
 def cast_to_float32(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
     floats = (values.float() for values in (logp, old_logp, advantage))
     return reference.surrogate_objective(*floats, mask)
+
+
+@surrogate_objective.wrong(
+    "This is (ratio − 1) × advantage: its gradient is J's, its value is not. The ratio itself is "
+    "the weight."
+)
+def ratio_less_one(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    moved = torch.expm1((logp - old_logp.detach()).masked_fill(~mask, 0.0))
+    return (moved * advantage.detach().masked_fill(~mask, 0.0)).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "Only tokens with a positive advantage were counted. What was worse than expected is to become "
+    "less likely: keep both signs."
+)
+def good_tokens_only(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    return _gains(logp, old_logp, advantage.clamp(min=0), mask).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "Ratios and advantages were averaged apart, and the means multiplied. Multiply token by token, "
+    "then average."
+)
+def product_of_means(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    ones = torch.ones_like(advantage)
+    mean_ratio = _gains(logp, old_logp, ones, mask).sum() / _count(mask)
+    return mean_ratio * advantage.detach().masked_fill(~mask, 0.0).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "The advantages' mean was taken away first. They are what they are by the time they come in: "
+    "use them unchanged."
+)
+def advantage_centred(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    mean = advantage.detach().masked_fill(~mask, 0.0).sum() / _count(mask)
+    return _gains(logp, old_logp, advantage - mean, mask).sum() / _count(mask)
 
 
 @surrogate_objective.right

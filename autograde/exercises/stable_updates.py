@@ -356,6 +356,39 @@ def advantage_changed_in_place(logp, old_logp, advantage, kl, mask, beta):
     return reference.penalized_loss(logp, old_logp, advantage / 2, kl, mask, beta)
 
 
+@penalized_loss.wrong("kl was squared: the penalty is beta · kl.")
+def kl_squared(logp, old_logp, advantage, kl, mask, beta):
+    return reference.penalized_loss(logp, old_logp, advantage, kl.square(), mask, beta)
+
+
+@penalized_loss.wrong("beta was squared: the penalty is beta · kl.")
+def beta_squared(logp, old_logp, advantage, kl, mask, beta):
+    return reference.penalized_loss(logp, old_logp, advantage, kl, mask, beta**2)
+
+
+@penalized_loss.wrong(
+    "The advantages' mean was taken away first. They are what they are by the time they come in."
+)
+def advantage_centred(logp, old_logp, advantage, kl, mask, beta):
+    mean = reference.masked_mean(advantage.detach(), mask)
+    return reference.penalized_loss(logp, old_logp, advantage - mean, kl, mask, beta)
+
+
+@penalized_loss.wrong(
+    "The sign of each advantage was dropped. What was worse than expected is to become less likely."
+)
+def advantage_without_its_sign(logp, old_logp, advantage, kl, mask, beta):
+    return reference.penalized_loss(logp, old_logp, advantage.abs(), kl, mask, beta)
+
+
+@penalized_loss.wrong(
+    "Estimates of kl below 0 were cut off at 0. Those of single tokens may be negative, and their "
+    "mean is only right with them."
+)
+def negative_kl_cut_off(logp, old_logp, advantage, kl, mask, beta):
+    return reference.penalized_loss(logp, old_logp, advantage, kl.clamp(min=0), mask, beta)
+
+
 @penalized_loss.right
 def chosen_tokens_only(logp, old_logp, advantage, kl, mask, beta):
     if not mask.any():
@@ -659,6 +692,46 @@ def clip_in_place(logp, old_logp, advantage, epsilon):
     with torch.no_grad():
         old_logp -= 1.0
     return reference.clipped_surrogate(logp, old_logp + 1.0, advantage, epsilon)
+
+
+@clipped_surrogate.wrong(
+    "The mean of ratio · advantage and clipped · advantage was taken. It is the smaller of the two."
+)
+def mean_of_the_two(logp, old_logp, advantage, epsilon):
+    ratio = (logp - old_logp.detach()).exp()
+    return (ratio + _bounded(ratio, epsilon)) / 2 * advantage.detach()
+
+
+@clipped_surrogate.wrong("The advantage was clipped. It is the ratio that is kept near 1.")
+def advantage_clipped(logp, old_logp, advantage, epsilon):
+    ratio = (logp - old_logp.detach()).exp()
+    return ratio * advantage.detach().clamp(1 - epsilon, 1 + epsilon)
+
+
+@clipped_surrogate.wrong(
+    "The sign of each advantage was dropped: what was worse than expected is made likelier."
+)
+def clip_advantage_without_its_sign(logp, old_logp, advantage, epsilon):
+    return reference.clipped_surrogate(logp, old_logp, advantage.abs(), epsilon)
+
+
+@clipped_surrogate.wrong(
+    "Only the lower bound, 1 − epsilon, was applied. The upper one is what keeps a good token from "
+    "being pushed on for ever."
+)
+def lower_bound_only(logp, old_logp, advantage, epsilon):
+    ratio = (logp - old_logp.detach()).exp()
+    clipped = ratio.clamp(min=1 - epsilon)
+    return torch.minimum(ratio * advantage.detach(), clipped * advantage.detach())
+
+
+@clipped_surrogate.wrong(
+    "A second clip bounds what a negative advantage may cost, at 3 times the advantage: that is "
+    "dual-clip PPO. Here a bad token whose ratio has grown keeps its whole gradient."
+)
+def clipped_twice(logp, old_logp, advantage, epsilon):
+    once, bound = reference.clipped_surrogate(logp, old_logp, advantage, epsilon), 3 * advantage
+    return torch.where(advantage < 0, torch.maximum(once, bound.detach()), once)
 
 
 @clipped_surrogate.right
@@ -1561,6 +1634,11 @@ def reset_to_one(beta, kl, target):
     return beta / 2 if kl < target / 1.5 else beta * 2 if kl > 1.5 * target else 1.0
 
 
+@adapt_beta.wrong("The factor came back in place of the new beta: multiply beta by it.")
+def factor_returned(beta, kl, target):
+    return 2.0 if kl > 1.5 * target else 0.5 if kl < target / 1.5 else 1.0
+
+
 @adapt_beta.right
 def by_exponent(beta, kl, target):
     return beta * 2.0 ** ((kl > 1.5 * target) - (kl < target / 1.5))
@@ -1746,6 +1824,18 @@ def sign_only(beta, kl, target, n_steps, horizon):
 )
 def compounded(beta, kl, target, n_steps, horizon):
     return beta * (1 + _clip(kl / target - 1)) ** (n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong("The error was clipped at ±0.1: its bounds are ±0.2.")
+def clipped_at_a_tenth(beta, kl, target, n_steps, horizon):
+    return beta * (1 + min(0.1, max(-0.1, kl / target - 1)) * n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong(
+    "The change was taken as an exponent: the factor is 1 + error · n_steps / horizon."
+)
+def exponential_change(beta, kl, target, n_steps, horizon):
+    return beta * math.exp(_clip(kl / target - 1) * n_steps / horizon)
 
 
 @adapt_beta_proportional.right

@@ -178,6 +178,21 @@ def cast_to_float32(p: Tensor, q: Tensor) -> Tensor:
     return p.float().log() - q.float().log()
 
 
+@log_ratio.wrong(
+    "Each was made to sum to 1 first: log_softmax is for logits. p and q are probabilities "
+    "already, and no two of them belong together."
+)
+def log_softmax_taken(p: Tensor, q: Tensor) -> Tensor:
+    return p.log_softmax(-1) - q.log_softmax(-1)
+
+
+@log_ratio.wrong(
+    "This is a difference of log-odds, log p/(1 − p): the logarithm alone is meant, torch.log."
+)
+def log_odds(p: Tensor, q: Tensor) -> Tensor:
+    return torch.logit(p) - torch.logit(q)
+
+
 @log_ratio.right
 def log_of_quotient(p: Tensor, q: Tensor) -> Tensor:
     return torch.log(p / q)
