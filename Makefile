@@ -15,7 +15,7 @@ help:
 	@echo "make sweep     record again the runs that lessons 06 and 07 plot; about 25 minutes"
 	@echo "make bench     what a student waits for; the divergence term at size, beside TRL; 3 minutes"
 	@echo "make hostile   grade hostile and broken submissions, and show what became of each; 3 minutes"
-	@echo "make bench-grading  grading beside plain nbgrader, and as a class grows; 40 minutes"
+	@echo "make bench-grading  grading beside plain nbgrader, and as a class grows; 45 minutes"
 	@echo "make same-scores    the same points by three ways to grade, for every mistake; 1 hour"
 	@echo "make build     make the notebooks from the lessons' sources"
 	@echo "make test-gpu  the exercises' tests on a GPU"

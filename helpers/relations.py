@@ -19,9 +19,18 @@ Change = Callable[[Tensor], Tensor]
 SHAPES: dict[str, tuple[Change, str]] = {
     "sum": (torch.sum, "One number came back, the sum of all that were expected: keep them apart."),
     "mean": (torch.mean, "One number came back, the mean of all expected ones: keep them apart."),
-    "row sums": (lambda x: x.sum(-1), "The numbers expected were summed over the last axis."),
-    "row means": (lambda x: x.mean(-1), "The numbers expected were averaged over the last axis."),
-    "column sums": (lambda x: x.sum(0), "The numbers expected were summed over the first axis."),
+    "row sums": (
+        lambda x: x.sum(-1),
+        "The right numbers, but summed over the last axis: keep them apart.",
+    ),
+    "row means": (
+        lambda x: x.mean(-1),
+        "The right numbers, but averaged over the last axis: keep them apart.",
+    ),
+    "column sums": (
+        lambda x: x.sum(0),
+        "The right numbers, but summed over the first axis: keep them apart.",
+    ),
     "flattened": (torch.flatten, "The numbers are right, but in one row: keep the axes."),
 }
 UNFINISHED: dict[str, tuple[Change, str]] = {
