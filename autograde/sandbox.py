@@ -13,7 +13,6 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -139,7 +138,25 @@ class Sandbox:
         }
 
     def _start(self) -> None:
-        """Start the process that waits for submissions, and learn what this host allows."""
+        """Start the process that waits for submissions, and learn what this host allows.
+
+        Once more where it was killed meanwhile, as by a host that was short of memory.
+        """
+        for last in (False, True):
+            hello = self._begin()
+            if hello.get("ready"):
+                break
+            killed = self._was_killed()
+            complaint = "it was killed; is there memory left?" if killed else self._complaint()
+            self.close()
+            if last or not killed:
+                raise UsageError(f"the sandbox did not start ({complaint}); run: autograde doctor")
+        if self.mode == "fork" and not hello["nested"]:
+            self.mode = "strict"
+            self.close()
+
+    def _begin(self) -> dict[str, Any]:
+        """Start the process; what it says of itself, nothing where it does not come up."""
         command = _command(self.mode, self.limits.device)
         alone = "strict" if self.mode in ALONE else self.mode
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -152,16 +169,16 @@ class Sandbox:
             )  # fmt: skip
         self._control.settimeout(START_SECONDS)
         try:
-            hello = json.loads(self._control.recv(4096) or b"{}")
+            return json.loads(self._control.recv(4096) or b"{}")
         except (TimeoutError, ValueError, OSError):
-            hello = {}
-        if not hello.get("ready"):
-            complaint = self._complaint()
-            self.close()
-            raise UsageError(f"the sandbox did not start ({complaint}); run: autograde doctor")
-        if self.mode == "fork" and not hello["nested"]:
-            self.mode = "strict"
-            self.close()
+            return {}
+
+    def _was_killed(self) -> bool:
+        """Whether the process has been; False while it runs."""
+        try:
+            return self._process.wait(2) in KILLED
+        except subprocess.TimeoutExpired:
+            return False
 
     def _complaint(self) -> str:
         self._process.kill()
@@ -192,10 +209,8 @@ class Sandbox:
         """Raise SandboxDiedError where a submission was cut short and not by its own doing."""
         if self.mode not in ALONE:
             self.settle()
-        elif self.mode == "strict":
-            with suppress(subprocess.TimeoutExpired):  # it runs: it was late, or said too much
-                if self._process.wait(2) in KILLED:
-                    raise SandboxDiedError("the sandbox was killed")
+        elif self.mode == "strict" and self._was_killed():  # else it was late, or said too much
+            raise SandboxDiedError("the sandbox was killed")
 
     def settle(self) -> None:
         """Wait until nothing of the last submission is left; kill it if it does not end by itself.

@@ -274,6 +274,28 @@ def test_what_is_killed_under_a_submission_costs_it_nothing(mode, level, monkeyp
         assert killed != [confined.pid]
 
 
+@pytest.mark.parametrize("mode", CONFINED)
+def test_what_is_killed_while_it_starts_is_started_again(mode, monkeypatch):
+    begin, killed = subprocess.Popen, []
+
+    def begin_and_kill(*arguments, **how):
+        process = begin(*arguments, **how)
+        if len(killed) < kills:
+            killed.append(process.pid)
+            process.kill()
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", begin_and_kill)
+    kills = 1
+    with Sandbox(mode, limits=SHORT) as confined:
+        assert tell(confined, "1 + 1") == ["2"]
+    assert len(killed) == 1
+    kills = 3
+    with pytest.raises(UsageError, match="did not start .it was killed"):
+        tell(Sandbox(mode, limits=SHORT), "1 + 1")
+    assert len(killed) == 3
+
+
 def test_a_host_without_nested_namespaces_gets_a_sandbox_for_each(monkeypatch):
     """bubblewrap is told to forbid them, as some hosts do."""
     isolation = sandbox._isolation
