@@ -13,6 +13,7 @@ import sysconfig
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -166,12 +167,25 @@ class Sandbox:
             self._process = subprocess.Popen(
                 [*command, json.dumps(setup)],
                 stdin=theirs, stdout=subprocess.DEVNULL, stderr=self._complaints,
+                process_group=0,
             )  # fmt: skip
-        self._control.settimeout(START_SECONDS)
-        try:
-            return json.loads(self._control.recv(4096) or b"{}")
-        except (TimeoutError, ValueError, OSError):
-            return {}
+        return self._hear()
+
+    def _hear(self) -> dict[str, Any]:
+        """The first message; nothing once the process has ended, or after START_SECONDS.
+
+        What runs in a bubblewrap that is killed early enough outlives it, and keeps the line open.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        self._control.settimeout(0.2)
+        while self._process.poll() is None and time.monotonic() < deadline:
+            with suppress(TimeoutError):
+                try:
+                    hello = json.loads(self._control.recv(4096) or b"{}")
+                except (ValueError, ConnectionError):
+                    return {}
+                return hello if self._process.poll() is None else {}
+        return {}
 
     def _was_killed(self) -> bool:
         """Whether the process has been; False while it runs."""
@@ -238,7 +252,9 @@ class Sandbox:
         self._ending = False
         if self._process is not None:
             self._control.close()
-            self._process.kill()  # what runs in a bubblewrap dies with it
+            with suppress(ProcessLookupError):  # what runs in a bubblewrap mostly dies with it
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
             self._process.wait()
             self._complaints.close()
             self._process = None
