@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cache
+from typing import Any
 
 from helpers.compare import Verdict
 
@@ -10,6 +11,7 @@ from .exercises import LESSONS, exercises
 from .exercises import exercise as exercise_named
 
 SEEDS = ("one", "two", "three")
+DRAWS = tuple(f"draw {number}" for number in range(20))
 
 
 def refused(exercise: Exercise, mistake: Mistake) -> bool:
@@ -36,6 +38,11 @@ def accepted(exercise: Exercise, name: str) -> bool:
     answer = exercise.alternatives[name]
     sheets = (sheet(exercise.name, seed) for seed in SEEDS)
     return all(one.grade(answer).status == "right" for one in sheets)
+
+
+def points_by_draw(exercise: Exercise, answer: Any) -> list[int]:
+    """What an answer is worth in each of DRAWS: equal programs are to get equal points."""
+    return [sheet(exercise.name, seed).points(answer) for seed in DRAWS]
 
 
 def rows() -> Iterator[tuple[str, Exercise, list[str], list[str]]]:

@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 
 from autograde.as_cells import answer_cell
-from autograde.coverage import SEEDS, accepted, refused, sheet
+from autograde.coverage import SEEDS, accepted, points_by_draw, refused, sheet
 from autograde.exercise import Quiz, Sheet
 from autograde.exercises import LESSONS, exercise, exercises
 from helpers.codec import pack
@@ -39,6 +39,11 @@ def test_the_reference_is_right(exercise):
 @pytest.mark.parametrize(("exercise", "mistake"), MISTAKES, ids=named(MISTAKES))
 def test_a_mistake_is_refused_named_and_costs_the_same_whatever_is_drawn(exercise, mistake):
     assert refused(exercise, mistake)
+
+
+@pytest.mark.parametrize(("exercise", "mistake"), MISTAKES, ids=named(MISTAKES))
+def test_equal_programs_get_equal_points_whatever_is_drawn(exercise, mistake):
+    assert len(set(points_by_draw(exercise, mistake.answer))) == 1
 
 
 @pytest.mark.parametrize(("exercise", "name"), ALTERNATIVES, ids=named(ALTERNATIVES))
