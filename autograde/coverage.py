@@ -1,12 +1,12 @@
 """Show, for every exercise, what its grading refuses and what it accepts."""
 
-from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
 from helpers.compare import Verdict
 
-from .exercise import Exercise, Mistake, Sheet
+from .exercise import Exercise, Mistake, Quiz, Sheet
 from .exercises import LESSONS, exercises
 from .exercises import exercise as exercise_named
 
@@ -45,24 +45,81 @@ def points_by_draw(exercise: Exercise, answer: Any) -> list[int]:
     return [sheet(exercise.name, seed).points(answer) for seed in DRAWS]
 
 
-def rows() -> Iterator[tuple[str, Exercise, list[str], list[str]]]:
-    """(lesson, exercise, mistakes not refused as they should be, right answers refused)."""
-    for lesson in LESSONS:
-        for exercise in exercises(lesson).values():
-            missed = [m.name for m in exercise.mistakes if not refused(exercise, m)]
-            wronged = [name for name in exercise.alternatives if not accepted(exercise, name)]
-            yield lesson, exercise, missed, wronged
+def agrees(exercise: Exercise, answer: Any) -> bool:
+    """Whether the check that a student sees and the hidden grading say the same of an answer."""
+    seen = visible_sheet(exercise.name).grade(answer).status == "right"
+    return all(
+        (sheet(exercise.name, seed).grade(answer).status == "right") == seen for seed in SEEDS
+    )
+
+
+@cache
+def visible_sheet(name: str) -> Sheet:
+    """The cases of the visible check, with the answers to them."""
+    described = exercise_named(name)
+    return Sheet(described, described.visible_cases)
+
+
+@dataclass
+class Row:
+    """What became of an exercise's answers; faults: a line for each that is not as it should be."""
+
+    lesson: str
+    exercise: Exercise
+    refused: int = 0
+    accepted: int = 0
+    agreed: int = 0
+    steady: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def count(self, kind: str, name: str, holds: bool) -> None:
+        setattr(self, kind, getattr(self, kind) + holds)
+        if not holds:
+            self.faults.append(f"{self.exercise.name}: {name}: not {kind}")
+
+
+def row(lesson: str, exercise: Exercise) -> Row:
+    """Ask all of an exercise's answers."""
+    made = Row(lesson, exercise)
+    for mistake in exercise.mistakes:
+        made.count("refused", mistake.name, refused(exercise, mistake))
+        made.count("steady", mistake.name, len(set(points_by_draw(exercise, mistake.answer))) == 1)
+        if not isinstance(exercise, Quiz):
+            made.count("agreed", mistake.name, agrees(exercise, mistake.answer))
+    for name, answer in exercise.alternatives.items():
+        made.count("accepted", name, accepted(exercise, name))
+        made.count("agreed", name, agrees(exercise, answer))
+    return made
 
 
 def main() -> int:
     """Print the table; 1 when something in it is not as it should be."""
-    print(f"{'lesson':20} {'exercise':26} points  wrong, each named  unusual right, accepted")
-    faults = []
-    for lesson, exercise, missed, wronged in rows():
-        wrong, right = len(exercise.mistakes), len(exercise.alternatives)
-        named, full = f"{wrong - len(missed)} of {wrong}", f"{right - len(wronged)} of {right}"
-        print(f"{lesson:20} {exercise.name:26} {exercise.points:6}  {named:17}  {full}")
-        faults += [f"{exercise.name}: {name}" for name in missed + wronged]
+    print(
+        f"{'lesson':20} {'exercise':26} points  wrong, each named  equal in {len(DRAWS)} draws  "
+        "unusual right  visible agrees"
+    )
+    rows = []
+    for lesson in LESSONS:
+        for exercise in exercises(lesson).values():
+            made = row(lesson, exercise)
+            rows.append(made)
+            wrong, right = len(exercise.mistakes), len(exercise.alternatives)
+            asked = right + (0 if isinstance(exercise, Quiz) else wrong)
+            print(
+                f"{lesson:20} {exercise.name:26} {exercise.points:6}  "
+                f"{f'{made.refused} of {wrong}':17}  {f'{made.steady} of {wrong}':17}  "
+                f"{f'{made.accepted} of {right}':13}  {made.agreed} of {asked}",
+                flush=True,
+            )
+    wrong = sum(len(one.exercise.mistakes) for one in rows)
+    right = sum(len(one.exercise.alternatives) for one in rows)
+    print(
+        f"{wrong} wrong answers: {sum(r.refused for r in rows)} refused and named, "
+        f"{sum(r.steady for r in rows)} with equal points in {len(DRAWS)} draws; {right} unusual "
+        f"right ones: {sum(r.accepted for r in rows)} accepted; visible check and grading agree "
+        f"on {sum(r.agreed for r in rows)}"
+    )
+    faults = [fault for one in rows for fault in one.faults]
     print("\n".join(["", "not as they should be:", *faults]) if faults else "")
     return 1 if faults else 0
 

@@ -64,6 +64,7 @@ class Verdict:
     failures: list[Failure] = field(default_factory=list)
     diagnoses: dict[str, str] = field(default_factory=dict)  # a mistake's name: what to say
     calls: list[str] = field(default_factory=list)  # other exercises, not right themselves
+    despite: list[str] = field(default_factory=list)  # of these, those that cost nothing here
 
     @property
     def points(self) -> int:

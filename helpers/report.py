@@ -69,7 +69,7 @@ class Report:
         """What is wrong in a line or two: the diagnoses, or why there is nothing to judge."""
         verdict = self.verdict
         if verdict.diagnoses or verdict.status not in ("raised", "not answered"):
-            return list(verdict.diagnoses.values())
+            return [*self._despite(), *verdict.diagnoses.values()]
         return [failure.got for failure in verdict.failures[:1]]
 
     def _says(self) -> list[str]:
@@ -78,7 +78,12 @@ class Report:
             f"It calls {name}, which is not right yet either: begin there."
             for name in self.verdict.calls
         ]
-        return [*beneath, *self.verdict.diagnoses.values()]
+        return [*self._despite(), *beneath, *self.verdict.diagnoses.values()]
+
+    def _despite(self) -> list[str]:
+        names = " and ".join(self.verdict.despite)
+        says = f"It calls {names}, which is not right yet; that costs its points there, not here."
+        return [says] if names else []
 
     def _headline(self) -> str:
         verdict = self.verdict

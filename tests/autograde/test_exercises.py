@@ -1,14 +1,13 @@
 """Every exercise refuses what is wrong, by name, and accepts what is right, however written."""
 
 import inspect
-from functools import cache
 
 import pytest
 
 from autograde.as_cells import answer_cell
-from autograde.coverage import SEEDS, accepted, points_by_draw, refused, sheet
-from autograde.exercise import Quiz, Sheet
-from autograde.exercises import LESSONS, exercise, exercises
+from autograde.coverage import SEEDS, accepted, points_by_draw, refused, sheet, visible_sheet
+from autograde.exercise import Quiz
+from autograde.exercises import LESSONS, exercises
 from helpers.codec import pack
 
 ALL = [one for lesson in LESSONS for one in exercises(lesson).values()]
@@ -16,12 +15,6 @@ FUNCTIONS = [one for one in ALL if not isinstance(one, Quiz)]
 QUIZZES = [one for one in ALL if isinstance(one, Quiz)]
 MISTAKES = [(one, mistake) for one in ALL for mistake in one.mistakes]
 ALTERNATIVES = [(one, name) for one in ALL for name in one.alternatives]
-
-
-@cache
-def visible_sheet(name):
-    described = exercise(name)
-    return Sheet(described, described.visible_cases)
 
 
 def named(items):
@@ -49,6 +42,7 @@ def test_equal_programs_get_equal_points_whatever_is_drawn(exercise, mistake):
 @pytest.mark.parametrize(("exercise", "name"), ALTERNATIVES, ids=named(ALTERNATIVES))
 def test_an_unusual_right_answer_is_accepted(exercise, name):
     assert accepted(exercise, name)
+    assert visible_sheet(exercise.name).grade(exercise.alternatives[name]).status == "right"
 
 
 KEYED = [(one, m) for one, m in MISTAKES if isinstance(one, Quiz) and isinstance(m.answer, dict)]
