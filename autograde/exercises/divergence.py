@@ -626,8 +626,9 @@ def _() -> Iterator[Case]:
     long = _scored(torch.full((1, 60), -2.5), torch.full((1, 60), -2.0), torch.ones(1, 60).bool())
     yield Case("60 tokens, half a nat rarer each: −30", long, grad=BOTH_LOGP)
     # Further apart than any that are drawn, so that a bound shows here or never among the values.
-    likelier = _scored(torch.full((1, 10), -0.5), torch.full((1, 10), -3.5), torch.ones(1, 10) > 0)
-    yield Case("10 tokens, 3 nats likelier each: 30", likelier, grad=BOTH_LOGP)
+    near, far = torch.full((1, 10), -0.5), torch.full((1, 10), -3.5)
+    apart = _scored(torch.cat([near, far]), torch.cat([far, near]), torch.ones(2, 10).bool())
+    yield Case("10 tokens, 3 nats likelier or rarer each: 30 and −30", apart, grad=BOTH_LOGP)
     yield from _rare_tokens()
     policy = tensor([-1.0, -2.0, -0.5], [-0.5, -1.0, -3.0])
     ref = tensor([-2.0, -1.5, -0.5], [-1.0, -1.0, -1.0])

@@ -1216,11 +1216,11 @@ def _() -> Iterator[Case]:
         grad=("logp",),
     )
     yield Case(
-        "−1 against −71, advantages 1 and −1: (e⁷⁰ − 1) / 2",
+        "−1 against −71, advantages −1 and 1: (1 − e⁷⁰) / 2",
         {
             "logp": tensor([-1.0, -1.0]),
             "old_logp": tensor([-71.0, -1.0]),
-            "advantage": tensor([1.0, -1.0]),
+            "advantage": tensor([-1.0, 1.0]),
             "mask": full,
         },
         part=GRADIENT,
