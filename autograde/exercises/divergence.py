@@ -52,6 +52,12 @@ def _() -> Iterator[Case]:
     }
     for title, (logits, ref_logits) in pairs.items():
         yield Case(title, {"logits": logits, "ref_logits": ref_logits}, grad=BOTH_LOGITS)
+    # Further apart than any that are drawn among the values, so that a bound, or a constant added
+    # to a probability, shows here or never among these.
+    apart = {"logits": tensor([2.0, 0.0], [8.0, 0.0]), "ref_logits": tensor([0.0, 9.0], [0.0, 0.0])}
+    yield Case("policy logits (2, 0) and (8, 0), ref logits (0, 9) and (0, 0)", apart)
+    rare = {"logits": half.double(), "ref_logits": tensor(0.0, -30.0, dtype=torch.float64)}
+    yield Case("float64, policy (1/2, 1/2), ref logits (0, −30)", rare, RULES, BOTH_LOGITS)
     far = {"logits": half, "ref_logits": tensor(0.0, -1000.0)}
     yield Case("policy (1/2, 1/2), ref logits (0, −1000)", far, LARGE, ("logits",))
     yield from _outcomes_that_never_happen()
@@ -75,16 +81,18 @@ def _outcomes_that_never_happen() -> Iterator[Case]:
 def _(draw: Draw) -> Iterator[Case]:
     def inputs(*shape: int, scale: float = 1.5, dtype: torch.dtype = torch.float32) -> dict:
         logits = draw.normal(*shape, scale=scale, dtype=dtype)
-        return {"logits": logits, "ref_logits": draw.normal(*shape, dtype=dtype)}
+        ref_logits = draw.normal(*shape, dtype=dtype).clamp(-1.5, 1.5)
+        if scale < 2:  # no outcome is rare: those have cases of their own
+            logits = logits.clamp(-2.5, 2.5)
+        return {"logits": logits, "ref_logits": ref_logits}
 
     yield Case("one distribution over 5 outcomes", inputs(5), grad=BOTH_LOGITS)
+    yield Case("the same with an axis of length 1", inputs(1, 5), grad=BOTH_LOGITS)
     yield Case("3 by 4 distributions over 6 outcomes", inputs(3, 4, 6), grad=BOTH_LOGITS)
     yield Case("logits shifted by a constant", _shifted(inputs(2, 5), 7.0), grad=BOTH_LOGITS)
     large = _shifted(inputs(2, 4, scale=300.0), 500.0)
     yield Case("logits near ±1000", large, LARGE, ("logits",), rtol=1e-3, atol=2e-3)
-    double = inputs(2, 3, dtype=torch.float64)
-    double["ref_logits"][:, 0] = -14.0  # so that a constant added to a probability shows
-    yield Case("float64, an outcome rare under ref", double, part=RULES, grad=BOTH_LOGITS)
+    yield Case("float64", inputs(2, 3, dtype=torch.float64), part=RULES, grad=BOTH_LOGITS)
     yield Case("no gradient asked", inputs(2, 3), part=RULES)
     some = inputs(2, 5)
     some["logits"][0, 1] = some["logits"][1, 3] = some["ref_logits"][1, 3] = -INF
@@ -226,16 +234,56 @@ def _epsilon_in_the_logarithm(epsilon: float, logits: Tensor, ref_logits: Tensor
     return (policy * ((policy + epsilon).log() - (ref + epsilon).log())).sum(-1)
 
 
+def _probabilities_clamped(epsilon: float, logits: Tensor, ref_logits: Tensor) -> Tensor:
+    policy, ref = logits.softmax(-1), ref_logits.detach().softmax(-1)
+    gap = policy.clamp(min=epsilon).log() - ref.clamp(min=epsilon).log()
+    return (policy * gap).sum(-1)
+
+
 for _size in (6, 7, 8, 9, 10, 12):
+    for _name, _says, _answer in (
+        (
+            "epsilon_in_the_logarithm",
+            f"A small number, about 1e-{_size}, was added inside the logarithm. It hides the NaN, "
+            "and with it every probability smaller than that number",
+            _epsilon_in_the_logarithm,
+        ),
+        (
+            "probabilities_clamped_at",
+            f"The probabilities were clamped at about 1e-{_size}. That hides the NaN, and makes "
+            "all smaller ones equal",
+            _probabilities_clamped,
+        ),
+    ):
+        _says += ": use log_softmax, and treat −inf by itself."
+        _wrong = Mistake(f"{_name}_1e_{_size}", _says, partial(_answer, 10.0**-_size))
+        categorical_kl.mistakes.append(_wrong)
+
+
+def _log_ratios_clamped(bound: float, logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return _sum_of_costs(
+        lambda log_p, log_q: log_p.exp() * (log_p - log_q).clamp(-bound, bound), logits, ref_logits
+    )
+
+
+for _bound in (5.0, 10.0, 20.0):
     categorical_kl.mistakes.append(
         Mistake(
-            f"epsilon_in_the_logarithm_1e_{_size}",
-            f"A small number, about 1e-{_size}, was added inside the logarithm. It hides the NaN, "
-            "and with it every probability smaller than that number: use log_softmax, and treat "
-            "−inf by itself.",
-            partial(_epsilon_in_the_logarithm, 10.0**-_size),
+            f"log_ratios_clamped_at_{_bound:.0f}",
+            f"The log-ratios were clamped to ±{_bound:.0f}. What ref hardly ever draws may cost "
+            "more: the contract is the sum, without a bound.",
+            partial(_log_ratios_clamped, _bound),
         )
     )
+
+
+@categorical_kl.wrong(
+    "A probability of ref was subtracted from a logarithm, as F.kl_div does when it is given "
+    "probabilities: its first argument is a logarithm."
+)
+def probability_subtracted(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    ref, policy = ref_logits.detach().softmax(-1), logits.softmax(-1)
+    return F.kl_div(ref, policy, reduction="none").sum(-1)
 
 
 @categorical_kl.wrong(
@@ -492,6 +540,27 @@ def with_kl_div(logits: Tensor, ref_logits: Tensor) -> Tensor:
 
 
 @categorical_kl.right
+def outcome_by_outcome(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
+    total = logits.new_zeros(logits.shape[:-1])
+    for y in range(logits.shape[-1]):
+        real = logits[..., y] > -INF
+        logp, ref_logp = (torch.where(real, x[..., y], 0.0) for x in (log_policy, log_ref))
+        cost = torch.where(ref_logp == -INF, INF, logp.exp() * (logp - ref_logp))
+        total = total + torch.where(real, cost, 0.0)
+    return total
+
+
+@categorical_kl.right
+def logarithm_held_constant(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    # The gradient of log policy, averaged over the policy, is 0: only the weight need move.
+    never = logits == -INF
+    log_policy = logits.log_softmax(-1).masked_fill(never, 0.0)
+    gap = log_policy.detach() - ref_logits.detach().log_softmax(-1).masked_fill(never, 0.0)
+    return torch.where(gap == INF, INF, logits.softmax(-1) * gap).sum(-1)
+
+
+@categorical_kl.right
 def entropies_by_einsum(logits: Tensor, ref_logits: Tensor) -> Tensor:
     policy = logits.softmax(-1)
     scores = logits.masked_fill(logits == -INF, 0.0)
@@ -531,7 +600,7 @@ q02_dynamics.distractor(
 
 sequence_log_ratio = Exercise(
     "sequence_log_ratio",
-    parts={VALUES: 2, GRADIENT: 1, PADDING: 2, RULES: 1},
+    parts={VALUES: 2, GRADIENT: 1, PADDING: 1, RARE: 1, RULES: 1},
     hints=(
         "The log-probability of a response is the sum of those of its tokens, and so is the "
         "difference of two: one number for each row.",
@@ -556,8 +625,11 @@ def _() -> Iterator[Case]:
     yield Case("one row of one token", one, grad=BOTH_LOGP)
     long = _scored(torch.full((1, 60), -2.5), torch.full((1, 60), -2.0), torch.ones(1, 60).bool())
     yield Case("60 tokens, half a nat rarer each: −30", long, grad=BOTH_LOGP)
-    far = _scored(tensor([-1.0, -40.0]), tensor([-31.0, -1.0]), torch.ones(1, 2).bool())
-    yield Case("log-ratios 30 and −39: −9", far, RULES, BOTH_LOGP)
+    # Further apart than any that are drawn, so that a bound shows here or never among the values.
+    near, far = torch.full((1, 10), -0.5), torch.full((1, 10), -3.5)
+    apart = _scored(torch.cat([near, far]), torch.cat([far, near]), torch.ones(2, 10).bool())
+    yield Case("10 tokens, 3 nats likelier or rarer each: 30 and −30", apart, grad=BOTH_LOGP)
+    yield from _rare_tokens()
     policy = tensor([-1.0, -2.0, -0.5], [-0.5, -1.0, -3.0])
     ref = tensor([-2.0, -1.5, -0.5], [-1.0, -1.0, -1.0])
     rows = _scored(policy, ref, torch.tensor([[True, True, True], [True, True, False]]))
@@ -568,6 +640,17 @@ def _() -> Iterator[Case]:
     ref = tensor([-2.0, 0.0, -1.0], [-1.0, -INF, NAN], [-INF, INF, NAN])
     poison = _scored(policy, ref, torch.tensor([[True, False, False]] * 2 + [[False] * 3]))
     yield Case("nan and inf in the padding, and a row of padding alone", poison, PADDING, ("logp",))
+
+
+def _rare_tokens() -> Iterator[Case]:
+    for title, policy, ref in (
+        ("log-ratios 76 and −79: −3", tensor([-1.0, -80.0]), tensor([-77.0, -1.0])),
+        ("two tokens at 38 nats each: 76", tensor([-1.0, -2.0]), tensor([-39.0, -40.0])),
+        ("two tokens at −38 nats each: −76", tensor([-39.0, -40.0]), tensor([-1.0, -2.0])),
+    ):
+        yield Case(title, _scored(policy, ref, policy < 0), RARE, BOTH_LOGP)
+    never = _scored(tensor([-1.0, -2.0]), tensor([-INF, -1.0]), torch.tensor([[True, True]]))
+    yield Case("a real token that ref never writes: +inf", never, RARE)
 
 
 @sequence_log_ratio.drawn
@@ -712,6 +795,64 @@ def padding_zeroed_in_place(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Ten
     return (logp - ref_logp.detach()).sum(1)
 
 
+def _token_clamped(low: float, high: float, logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp.detach(), mask).clamp(low, high).sum(1)
+
+
+def _price_clamped(low: float, high: float, logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp.detach(), mask).sum(1).clamp(low, high)
+
+
+for _bound in (5.0, 10.0, 20.0):
+    for _name, _says, _answer in (
+        ("log_ratio", "Each token's log-ratio", _token_clamped),
+        ("price", "The price of a response", _price_clamped),
+    ):
+        for _how, _low, _end in (
+            ("clamped", -_bound, f"clamped to ±{_bound:.0f}"),
+            ("cut_off", -INF, f"cut off at {_bound:.0f}"),
+        ):
+            _wrong = Mistake(
+                f"{_name}_{_how}_at_{_bound:.0f}",
+                f"{_says} was {_end}. What the reference hardly ever writes costs more, and that "
+                "is the response you want to see: the contract has no bound.",
+                partial(_answer, _low, _bound),
+            )
+            sequence_log_ratio.mistakes.append(_wrong)
+
+
+@sequence_log_ratio.wrong(
+    "nan_to_num made a large finite number of +inf, the price of a token that the reference never "
+    "writes. Choose by the mask, with torch.where, not by the value."
+)
+def infinity_made_finite(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return ((logp - ref_logp.detach()).nan_to_num() * mask).sum(1)
+
+
+@sequence_log_ratio.wrong(
+    "Whatever is not finite was set to 0, on real tokens too: one that the reference never writes "
+    "costs +inf, not nothing. Choose by the mask, with torch.where, not by the value."
+)
+def infinity_left_out(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return ((logp - ref_logp.detach()).nan_to_num(0.0, 0.0, 0.0) * mask).sum(1)
+
+
+@sequence_log_ratio.wrong(
+    "The tokens' ratios were added up. Probabilities of a response multiply: add the logarithms."
+)
+def sum_of_ratios(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    ratio = _masked_gap(logp, ref_logp.detach(), mask).exp()
+    return torch.where(mask, ratio, 0.0).sum(1)
+
+
+@sequence_log_ratio.wrong(
+    "Log-ratios below 0 were raised to 0 before the sum. Signs matter: a token that became rarer "
+    "pays back for one that became likelier."
+)
+def negative_tokens_left_out(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp.detach(), mask).clamp(min=0.0).sum(1)
+
+
 @sequence_log_ratio.wrong("The answer is float32 whatever came in: keep the dtype of the inputs.")
 def cast_to_float32(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
     return reference.sequence_log_ratio(logp.float(), ref_logp.float(), mask)
@@ -781,6 +922,16 @@ def filled_then_einsum(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
 
 
 @sequence_log_ratio.right
+def nan_not_summed(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return torch.where(mask, logp - ref_logp.detach(), NAN).nansum(1)
+
+
+@sequence_log_ratio.right
+def in_double_and_back(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp.double(), ref_logp.detach().double(), mask).sum(1).to(logp.dtype)
+
+
+@sequence_log_ratio.right
 def last_of_the_running_sum(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
     zero = torch.zeros((), dtype=logp.dtype)
     return torch.where(mask, logp - ref_logp.detach(), zero).cumsum(1)[:, -1]
@@ -845,8 +996,16 @@ def _token_cases_by_hand() -> Iterator[Case]:
     yield case("a token of 1/4 under the policy, 1/2 under the reference", 0.25, 0.5)
     yield case("three tokens", [0.5, 0.125, 0.3], [0.1, 0.25, 0.3])
     yield case("one row of one token", [[0.9]], [[0.2]])
+    # As far apart as any that are drawn, so that a bound shows here or never among the values.
+    apart = {"logp": tensor(-0.5, -3.0), "ref_logp": tensor(-3.5, -0.5)}
+    yield Case("log-ratios 3 and −2.5", apart, grad=BOTH_LOGP)
+    exact = {"logp": tensor(-14.0, -15.0, dtype=torch.float64)}
+    exact["ref_logp"] = exact["logp"].flip(0)
+    yield Case("float64, tokens of about 1e-6", exact, RULES, BOTH_LOGP)
     far = {"logp": tensor(-1.0, -30.0), "ref_logp": tensor(-30.0, -1.0)}
     yield Case("log-ratios 29 and −29", far, RARE, ("logp",))
+    farther = {"logp": tensor(-1.0, -78.0), "ref_logp": tensor(-78.0, -1.0)}
+    yield Case("log-ratios 77 and −77", farther, RARE, ("logp",))
 
 
 def _token_cases(draw: Draw) -> Iterator[Case]:
@@ -901,6 +1060,11 @@ TOKEN_MISTAKES: dict[str, tuple[str, Callable[[TokenFormula, Tensor, Tensor], Te
         "The answer is float32 whatever came in: keep the dtype of the inputs.",
         lambda formula, logp, ref_logp: formula(logp.float(), ref_logp.float().detach()),
     ),
+    "returned_in_float64": (
+        "The answer is float64 whatever came in: computing in float64 is fine, returning it is "
+        "not.",
+        lambda formula, logp, ref_logp: formula(logp.double(), ref_logp.detach().double()),
+    ),
     "in_bits": (
         "The log-probabilities were turned to base 2. They are in nats: use them as they are.",
         lambda formula, logp, ref_logp: formula(logp / LOG_2, ref_logp.detach() / LOG_2),
@@ -908,9 +1072,31 @@ TOKEN_MISTAKES: dict[str, tuple[str, Callable[[TokenFormula, Tensor, Tensor], Te
 }
 
 
+def _clamped(
+    formula: TokenFormula, low: float, high: float, logp: Tensor, ref_logp: Tensor
+) -> Tensor:
+    """The formula of log ref − log policy between two bounds, and of 0."""
+    delta = (ref_logp.detach() - logp).clamp(low, high)
+    return formula(torch.zeros_like(delta), delta)
+
+
+WITHOUT_A_BOUND = (
+    "A token that far away is the one you want to see: the contract is the formula, without a "
+    "bound."
+)
+
+
 def _token_mistakes(exercise: Exercise, formula: TokenFormula) -> None:
     for name, (says, answer) in TOKEN_MISTAKES.items():
         exercise.mistakes.append(Mistake(name, says, partial(answer, formula)))
+    for bound in (5, 10, 20):
+        for name, says, low in (
+            ("log_ratio_clamped", f"The log-ratio was clamped to ±{bound}.", -bound),
+            ("log_ratio_cut_off", f"log ref − log policy was cut off at {bound}.", -INF),
+        ):
+            answer = partial(_clamped, formula, low, bound)
+            wrong = Mistake(f"{name}_at_{bound}", f"{says} {WITHOUT_A_BOUND}", answer)
+            exercise.mistakes.append(wrong)
 
 
 k1 = Exercise(
@@ -973,6 +1159,14 @@ def weighted_by_the_policy(logp: Tensor, ref_logp: Tensor) -> Tensor:
 )
 def logarithms_divided(logp: Tensor, ref_logp: Tensor) -> Tensor:
     return (logp / ref_logp.detach()).log()
+
+
+@k1.wrong(
+    "The logarithm of a logarithm was taken, and that of a number below 0 is NaN. Both came in as "
+    "logarithms: subtract them."
+)
+def logarithms_taken_again(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return logp.log() - ref_logp.detach().log()
 
 
 @k1.right
@@ -1090,8 +1284,9 @@ k3 = Exercise(
         "Which way round is the ratio? The tokens come from the policy, and the mean of ratio − 1 "
         "over them must be 0.",
         "With δ = ref_logp − logp, ref a constant, the ratio is exp(δ) and k3 is (ratio − 1) − δ.",
-        "When δ is small, exp(δ) has forgotten the digits of δ² before you subtract the 1. "
-        "torch has one function that computes exp(δ) − 1 without the detour over 1.",
+        "exp(δ) is rounded, δ is not, so exp(δ) − 1 − δ keeps that rounding, and for a small δ "
+        "little else. torch has one function that computes exp(δ) − 1 with all its digits; or "
+        "subtract the logarithm of the rounded ratio in place of δ.",
     ),
 )
 k3.by_hand(_token_cases_by_hand)
@@ -1129,8 +1324,8 @@ _token_mistakes(k3, lambda logp, ref_logp: torch.expm1(ref_logp - logp) - (ref_l
 
 
 @k3.wrong(
-    "exp(δ) − δ − 1 cancels: for δ near 1e-6 the answer, ½δ², is smaller than the rounding of "
-    "exp(δ), which is near 1. torch.expm1 never passes through 1 and keeps the digits."
+    "exp(δ) − δ − 1 cancels: for δ near 1e-6 the answer, ½δ², is hardly larger than the rounding "
+    "of exp(δ), which δ does not share. torch.expm1(δ) has all digits of exp(δ) − 1."
 )
 def cancellation(logp: Tensor, ref_logp: Tensor) -> Tensor:
     delta = ref_logp.detach() - logp
@@ -1206,9 +1401,31 @@ def ratio_detached(logp: Tensor, ref_logp: Tensor) -> Tensor:
     return torch.expm1(delta).detach() - delta
 
 
-def _clamped(low: float, high: float, logp: Tensor, ref_logp: Tensor) -> Tensor:
-    delta = (ref_logp.detach() - logp).clamp(low, high)
-    return torch.expm1(delta) - delta
+@k3.wrong(
+    "The value is right, its gradient is k2's, δ in place of expm1(δ): it was passed through from "
+    "another formula. Let autograd differentiate the one that you return."
+)
+def gradient_of_k2(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    half_square = 0.5 * (logp - ref_logp.detach()) ** 2
+    return reference.k3(logp, ref_logp).detach() + half_square - half_square.detach()
+
+
+@k3.wrong(
+    "expm1 was taken of the ratio, which is exp(δ) already. It takes δ itself: expm1(δ) is the "
+    "ratio − 1."
+)
+def expm1_of_the_ratio(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return torch.expm1(delta.exp()) - delta
+
+
+@k3.wrong(
+    "A small number, about 1e-8, was added inside log(ratio). A ratio is above 0: add nothing, and "
+    "a small log-ratio keeps its digits."
+)
+def epsilon_in_the_logarithm(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    ratio = (ref_logp.detach() - logp).exp()
+    return (ratio - 1) - (ratio + 1e-8).log()
 
 
 def _exponent_clamped(high: float, logp: Tensor, ref_logp: Tensor) -> Tensor:
@@ -1216,20 +1433,14 @@ def _exponent_clamped(high: float, logp: Tensor, ref_logp: Tensor) -> Tensor:
     return torch.expm1(delta.clamp(max=high)) - delta
 
 
-WITHOUT_A_BOUND = (
-    "A token that far away is the one you want to see: the contract is the formula, without a "
-    "bound."
-)
 for _bound in (5, 10, 20):
-    for _name, _says, _answer in (
-        ("log_ratio_clamped", f"The log-ratio was clamped to ±{_bound}.", (_clamped, -_bound)),
-        ("log_ratio_cut_off", f"The log-ratio was cut off at {_bound}.", (_clamped, -INF)),
-        ("exponent_cut_off", f"The exponent was cut off at {_bound}.", (_exponent_clamped,)),
-    ):
-        _wrong = Mistake(
-            f"{_name}_at_{_bound}", f"{_says} {WITHOUT_A_BOUND}", partial(*_answer, _bound)
+    k3.mistakes.append(
+        Mistake(
+            f"exponent_cut_off_at_{_bound}",
+            f"The exponent was cut off at {_bound}. {WITHOUT_A_BOUND}",
+            partial(_exponent_clamped, _bound),
         )
-        k3.mistakes.append(_wrong)
+    )
 
 
 @k3.wrong("The result was cut off at 10. The contract is the formula, without a bound.")
@@ -1261,7 +1472,7 @@ def ratio_times_its_logarithm(logp: Tensor, ref_logp: Tensor) -> Tensor:
 
 @k3.right
 def logarithm_of_the_rounded_ratio(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    # Accurate, however it looks: both terms see one rounded ratio, as in Kahan's log1p.
+    # Accurate, however it looks: the rounding of ratio is in both terms, and nearly cancels.
     ratio = (ref_logp.detach() - logp).exp()
     return (ratio - 1) - ratio.log()
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from helpers import reference
 from helpers.cases import GRADIENT, RULES, VALUES, Case
 
 from ..draw import Draw
-from ..exercise import Exercise, Quiz, tensor
+from ..exercise import Exercise, Mistake, Quiz, tensor
 
 LARGE = "large logits"
 SMALL_BETA = "small beta"
@@ -26,10 +27,14 @@ Choice = dict[str, Tensor | float]
 def _choice(
     draw: Draw, *shape: int, scale: float = 1.0, dtype: torch.dtype = torch.float32
 ) -> Choice:
-    """A random choice: the policy's logits of spread `scale`, and a β that is neither 0 nor 1."""
+    """A random choice: the policy's logits of spread `scale`, and a β that is neither 0 nor 1.
+
+    No action is rare, unless by the scale: such actions have cases of their own.
+    """
+    logits = draw.normal(*shape, scale=scale, dtype=dtype)
     return {
-        "logits": draw.normal(*shape, scale=scale, dtype=dtype),
-        "ref_logits": draw.normal(*shape, dtype=dtype),
+        "logits": logits.clamp(-2.5, 2.5) if scale == 1 else logits,
+        "ref_logits": draw.normal(*shape, dtype=dtype).clamp(-1.5, 1.5),
         "rewards": draw.normal(*shape, dtype=dtype) + 0.5,
         "beta": 0.4 + 0.1 * int(draw.integers(1, below=5)),
     }
@@ -50,6 +55,13 @@ def _choices_by_hand() -> Iterator[tuple[str, Choice, str]]:
     yield "beta 0: the reward alone", free, VALUES
     idle = _hand(three_to_one, half, tensor(5.0, 5.0), 3.0)
     yield "equal rewards: the penalty decides", idle, VALUES
+    # Further apart than any that are drawn among the values, so that a bound, or a constant added
+    # to a probability, shows here or never among these.
+    apart = tensor([2.0, 0.0], [8.0, 0.0]), tensor([0.0, 9.0], [0.0, 0.0])
+    rare = _hand(*apart, tensor([1.0, 0.0], [0.0, 1.0]), 0.5)
+    yield "policy logits (2, 0) and (8, 0), ref logits (0, 9) and (0, 0)", rare, VALUES
+    exact = (half.double(), tensor(0.0, -30.0, dtype=torch.float64), tensor(1.0, 0.0).double())
+    yield "float64, ref logits (0, −30)", _hand(*exact, 0.5), RULES
     yield "only one action", _hand(tensor(2.0), tensor(-1.0), tensor(-1.5), 0.7), VALUES
     never = _hand(tensor(0.0, 0.0, -1000.0), tensor(0.0, 1.0, 2.0), tensor(1.0, 2.0, 9.0), 0.5)
     yield "policy logits (0, 0, −1000)", never, LARGE
@@ -59,12 +71,17 @@ def _choices_by_hand() -> Iterator[tuple[str, Choice, str]]:
     yield "ref logits (0, −40)", rare, LARGE
     rarer = _hand(tensor(0.0, 0.0), tensor(0.0, -80.0), tensor(1.0, 0.0), 0.5)
     yield "ref logits (0, −80)", rarer, LARGE
+    dear = _hand(tensor(0.0, -40.0), tensor(-78.0, 0.0), tensor(1.0, 0.0), 0.5)
+    yield "policy logits (0, −40), ref logits (−78, 0)", dear, LARGE
+    both = _hand(tensor(0.0, -120.0), tensor(0.0, -120.0), tensor(1.0, 5.0), 0.5)
+    yield "logits (0, −120) on both sides: nothing to pay", both, LARGE
 
 
 def _choices(draw: Draw) -> Iterator[tuple[str, Choice, str]]:
     yield "one choice among 5 actions", _choice(draw, 5), VALUES
     yield "3 by 4 choices among 6 actions", _choice(draw, 3, 4, 6), VALUES
     yield "4 choices among 4 actions", _choice(draw, 4, 4), VALUES
+    yield "an axis of length 1", _choice(draw, 1, 3), VALUES
     shifted = _choice(draw, 2, 3)
     for name, by in (("logits", 7.0), ("ref_logits", -5.0), ("rewards", 3.0)):
         shifted[name] = shifted[name] + by
@@ -344,15 +361,112 @@ def exp_without_shift(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta:
 
 
 @penalized_objective.wrong(
-    "A small number was added inside the logarithm. It hides the NaN, and with it every "
-    "probability smaller than that number: use log_softmax."
+    "The logarithm of ref's softmax was taken: it is −inf where ref's probability rounds to 0. "
+    "log_softmax(ref_logits) never forms the probability."
 )
-def epsilon_in_the_logarithm(
+def reference_through_probabilities(
     logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
 ) -> Tensor:
+    log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().softmax(-1).log()
+    return (log_policy.exp() * (rewards - beta * (log_policy - log_ref))).sum(-1)
+
+
+def _log_of_sums(epsilon: float, logits: Tensor, ref_logits: Tensor) -> Tensor:
+    """The log-ratio with a small number added inside both logarithms."""
     policy, ref = logits.softmax(-1), ref_logits.detach().softmax(-1)
-    log_ratio = (policy + 1e-8).log() - (ref + 1e-8).log()
-    return (policy * (rewards - beta * log_ratio)).sum(-1)
+    return (policy + epsilon).log() - (ref + epsilon).log()
+
+
+def _log_of_clamped(epsilon: float, logits: Tensor, ref_logits: Tensor) -> Tensor:
+    """The log-ratio of probabilities that are clamped from below."""
+    policy, ref = logits.softmax(-1), ref_logits.detach().softmax(-1)
+    return policy.clamp(min=epsilon).log() - ref.clamp(min=epsilon).log()
+
+
+def _clamped_log_ratio(bound: float, logits: Tensor, ref_logits: Tensor) -> Tensor:
+    log_policy, log_ref = _log_probs(logits, ref_logits)
+    return (log_policy - log_ref).clamp(-bound, bound)
+
+
+def _objective_of(
+    log_ratio: Callable,
+    size: float,
+    logits: Tensor,
+    ref_logits: Tensor,
+    rewards: Tensor,
+    beta: float,
+) -> Tensor:
+    worth = rewards - beta * log_ratio(size, logits, ref_logits)
+    return (logits.softmax(-1) * worth).sum(-1)
+
+
+def _inexact_log_ratios(exercise: Exercise, answer: Callable) -> None:
+    """Add what log-ratios with a constant or a bound in them make of an exercise's formula."""
+    for size in (6, 8, 10, 12):
+        for name, says, log_ratio in (
+            ("epsilon_in_the_logarithm", f"About 1e-{size} was added inside the", _log_of_sums),
+            ("probabilities_clamped_at", f"About 1e-{size} is the least in the", _log_of_clamped),
+        ):
+            says += " logarithm. It hides the NaN, and every probability smaller than that number"
+            held = partial(answer, log_ratio, 10.0**-size)
+            exercise.mistakes.append(
+                Mistake(f"{name}_1e_{size}", f"{says}: use log_softmax.", held)
+            )
+    for bound in (5.0, 10.0, 20.0):
+        says = f"The log-ratio was clamped to ±{bound:.0f}: the contract has no bound."
+        held = partial(answer, _clamped_log_ratio, bound)
+        exercise.mistakes.append(Mistake(f"log_ratio_clamped_at_{bound:.0f}", says, held))
+
+
+_inexact_log_ratios(penalized_objective, _objective_of)
+
+
+@penalized_objective.wrong(
+    "The rewards were weighted by the policy's log-probabilities. An expectation weighs by "
+    "probabilities: exp of these."
+)
+def rewards_weighted_by_logarithms(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    return (logits.log_softmax(-1) * rewards).sum(-1) - beta * _kl(logits, ref_logits)
+
+
+@penalized_objective.wrong(
+    "The divergences of all choices were added up and charged to each: .sum() lacks its axis. Each "
+    "choice has its own, over the last axis."
+)
+def penalty_summed_over_everything(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    return _expected_reward(logits, rewards) - beta * _kl(logits, ref_logits).sum()
+
+
+@penalized_objective.wrong(
+    "The expected rewards of all choices were added up and paid to each: .sum() lacks its axis. "
+    "Each choice has its own, over the last axis."
+)
+def reward_summed_over_everything(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    return _expected_reward(logits, rewards).sum() - beta * _kl(logits, ref_logits)
+
+
+@penalized_objective.wrong(
+    "The penalty is half the squared log-ratio, k2, an estimate for single samples. With every "
+    "action at hand, weigh the log-ratio itself."
+)
+def k2_weighed(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    log_policy, log_ref = _log_probs(logits, ref_logits)
+    half_square = 0.5 * (log_policy - log_ref).square()
+    return (log_policy.exp() * (rewards - beta * half_square)).sum(-1)
+
+
+@penalized_objective.wrong(
+    "The answer is float64 whatever came in: computing in float64 is fine, returning it is not."
+)
+def returned_in_float64(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    doubles = (x.double() for x in (logits, ref_logits, rewards))
+    return reference.penalized_objective(*doubles, beta)
 
 
 @penalized_objective.wrong(
@@ -444,6 +558,21 @@ def reward_entropy_and_cross_entropy(
 
 
 @penalized_objective.right
+def normalisers_apart(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    ref_logits = ref_logits.detach()
+    worth = rewards - beta * (logits - ref_logits)
+    mean = torch.matmul(logits.softmax(-1)[..., None, :], worth[..., None]).squeeze(-1).squeeze(-1)
+    return mean + beta * (logits.logsumexp(-1) - ref_logits.logsumexp(-1))
+
+
+@penalized_objective.right
+def in_double_and_back(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    log_policy, log_ref = _log_probs(logits.double(), ref_logits.double())
+    worth = rewards.double() - beta * (log_policy - log_ref)
+    return (log_policy.exp() * worth).sum(-1).to(logits.dtype)
+
+
+@penalized_objective.right
 def through_the_optimum(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
     if beta == 0:
         return torch.einsum("...a,...a->...", logits.softmax(-1), rewards)
@@ -472,7 +601,12 @@ penalized_gradient = Exercise(
 @penalized_gradient.by_hand
 def _() -> Iterator[Case]:
     for title, inputs, part in _choices_by_hand():
-        yield Case(title, inputs, part, probe="without_autograd")
+        # In float64 the formula errs by 1e-14, differences of the objective by 1e-11 at best.
+        close = {"rtol": 1e-12, "atol": 1e-13} if part == RULES else {}
+        yield Case(title, inputs, part, probe="without_autograd", **close)
+    far = _hand(tensor(0.0, -45.0), tensor(0.0, -120.0), tensor(1.0, 5.0), 0.5)
+    title = "policy logits (0, −45), ref logits (0, −120)"
+    yield Case(title, far, LARGE, probe="without_autograd")
 
 
 @penalized_gradient.drawn
@@ -715,15 +849,71 @@ def softmax_then_log(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: 
     return _centred(policy, rewards - beta * (policy.log() - ref_logits.softmax(-1).log()))
 
 
+def _gradient_of(
+    log_ratio: Callable,
+    size: float,
+    logits: Tensor,
+    ref_logits: Tensor,
+    rewards: Tensor,
+    beta: float,
+) -> Tensor:
+    return _centred(logits.softmax(-1), rewards - beta * log_ratio(size, logits, ref_logits))
+
+
+_inexact_log_ratios(penalized_gradient, _gradient_of)
+
+
 @penalized_gradient.wrong(
-    "A small number was added inside the logarithm. It hides the NaN, and with it every "
-    "probability smaller than that number: use log_softmax."
+    "The product rule's second part is −beta · π(a) here. It too goes through the softmax, where "
+    "it is a sum over all actions: −beta · (π(a) − π(a) · Σ π), which is 0."
 )
-def epsilon_in_the_logarithm(
+def product_rule_without_the_sum(
     logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
 ) -> Tensor:
-    policy, ref = logits.softmax(-1), ref_logits.softmax(-1)
-    return _centred(policy, rewards - beta * ((policy + 1e-8).log() - (ref + 1e-8).log()))
+    policy = logits.softmax(-1)
+    return _centred(policy, _worth(logits, ref_logits, rewards, beta)) - beta * policy
+
+
+@penalized_gradient.wrong(
+    "The product rule's second part is −beta · π(a) · (1 − π(a)) here, the softmax's diagonal. The "
+    "other actions' log-ratios move too: over all of them it sums to 0."
+)
+def product_rule_on_the_diagonal(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    policy = logits.softmax(-1)
+    centred = _centred(policy, _worth(logits, ref_logits, rewards, beta))
+    return centred - beta * policy * (1 - policy)
+
+
+@penalized_gradient.wrong(
+    "Both parts of the product rule use the softmax's diagonal alone, π(a) · (1 − π(a)). A logit "
+    "moves the other actions' probabilities too, by −π(a) · π(b): sum over all of them."
+)
+def product_rule_all_on_the_diagonal(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    policy = logits.softmax(-1)
+    return policy * (1 - policy) * (_worth(logits, ref_logits, rewards, beta) - beta)
+
+
+@penalized_gradient.wrong(
+    "The answer is divided by the number of actions. The policy's probabilities are the weights "
+    "already: sum, do not average."
+)
+def averaged_over_actions(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    gradient = reference.penalized_gradient(logits, ref_logits, rewards, beta)
+    return gradient / logits.shape[-1]
+
+
+@penalized_gradient.wrong(
+    "The answer is float64 whatever came in: computing in float64 is fine, returning it is not."
+)
+def returned_in_float64(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    doubles = (x.double() for x in (logits, ref_logits, rewards))
+    return reference.penalized_gradient(*doubles, beta)
 
 
 @penalized_gradient.wrong(
@@ -808,6 +998,22 @@ def action_by_action(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: 
 
 
 @penalized_gradient.right
+def in_double_and_back_again(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    worth = _worth(logits.double(), ref_logits.double(), rewards.double(), beta)
+    return _centred(logits.double().softmax(-1), worth).to(logits.dtype)
+
+
+@penalized_gradient.right
+def value_as_the_baseline(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    value = reference.penalized_objective(logits, ref_logits, rewards, beta).unsqueeze(-1)
+    return torch.softmax(logits, -1) * (_worth(logits, ref_logits, rewards, beta) - value)
+
+
+@penalized_gradient.right
 def two_covariances(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
     log_policy, log_ref = _log_probs(logits, ref_logits)
     policy = log_policy.exp()
@@ -850,6 +1056,11 @@ def _() -> Iterator[Case]:
     yield case("ref (3/4, 1/4), rewards (0, log 3)", three_to_one, tensor(0.0, math.log(3)), 1.0)
     yield case("equal rewards: π* is ref", three_to_one, tensor(2.0, 2.0), 0.3)
     yield case("only one action", tensor(3.0), tensor(-2.0), 0.5)
+    # Rarer than any that is drawn among the values, so that a bound, or a constant added to a
+    # probability, shows here or never among these.
+    yield case("ref (1/2, 1/2), rewards (0, −10.5), beta 1", half, tensor(0.0, -10.5), 1.0)
+    exact = half.double(), tensor(0.0, -10.5).double()
+    yield case("float64, the same at beta 1/2", *exact, 0.5, RULES)
     close = {"rtol": 1e-6, "atol": 1e-3}  # 1e-3 nats; a log-probability of −200,000 by its digits
     three = tensor(0.2, 0.3, 0.5).log()
     wide = tensor(100.0, 100.0, -100.0)
@@ -1080,12 +1291,38 @@ def softmax_then_log(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor
     return reference.optimal_policy(ref_logits, rewards, beta).softmax(-1).log()
 
 
-@optimal_policy.wrong(
-    "A small number was added inside the logarithm, so no log-probability falls below its own. "
-    "log_softmax needs no such guard."
-)
-def epsilon_in_the_logarithm(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return (reference.optimal_policy(ref_logits, rewards, beta).exp() + 1e-8).log()
+def _constant_added(size: float, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return (reference.optimal_policy(ref_logits, rewards, beta).exp() + size).log()
+
+
+def _probability_clamped(size: float, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return reference.optimal_policy(ref_logits, rewards, beta).exp().clamp(min=size).log()
+
+
+def _gap_clamped(bound: float, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    _refuse(beta)
+    gap = (rewards - rewards.amax(-1, keepdim=True)) / beta
+    return (ref_logits.log_softmax(-1) + gap.clamp(min=-bound)).log_softmax(-1)
+
+
+for _size in (6, 8, 10, 12):
+    for _name, _says, _answer in (
+        ("epsilon_in_the_logarithm", f"About 1e-{_size} was added inside", _constant_added),
+        ("probability_clamped_at", f"About 1e-{_size} is the least in", _probability_clamped),
+    ):
+        _says += " the logarithm, below which no probability falls. log_softmax needs no guard."
+        _wrong = Mistake(f"{_name}_1e_{_size}", _says, partial(_answer, 10.0**-_size))
+        optimal_policy.mistakes.append(_wrong)
+
+for _bound in (20.0, 50.0, 100.0):
+    optimal_policy.mistakes.append(
+        Mistake(
+            f"gap_clamped_at_{_bound:.0f}",
+            f"Rewards below the best were clamped, at {_bound:.0f} after the division, so that bad "
+            "and very bad actions are equal. log_softmax takes any of them: clamp nothing.",
+            partial(_gap_clamped, _bound),
+        )
+    )
 
 
 @optimal_policy.wrong(
@@ -1193,6 +1430,24 @@ def choice_by_choice_optimum(ref_logits: Tensor, rewards: Tensor, beta: float) -
 
 
 @optimal_policy.right
+def by_pairwise_odds(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    if beta <= 0:
+        raise ValueError("beta")
+    odds = (rewards[..., None, :] - rewards[..., :, None]) / beta
+    odds = odds + (ref_logits[..., None, :] - ref_logits[..., :, None])
+    return -odds.logsumexp(-1)
+
+
+@optimal_policy.right
+@torch.no_grad()
+def without_a_graph(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    if beta <= 0:
+        raise ValueError("beta")
+    scores = (rewards - rewards.amax(-1, keepdim=True)) / beta + ref_logits
+    return scores - scores.logsumexp(-1, keepdim=True)
+
+
+@optimal_policy.right
 def relative_to_the_best_action(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
     if beta <= 0:
         raise ValueError("beta")
@@ -1208,7 +1463,7 @@ beta_for_kl = Exercise(
         "KL(π* ‖ ref) falls as beta grows: it crosses the target once. How do you find the place "
         "where a falling function crosses a number, when you can only evaluate it?",
         "Bisect: halve an interval of log beta that the answer lies in, some 60 times; "
-        "logarithms, as beta may be 1e-4 or 1e4. Work in float64, and let your optimal_policy do "
+        "logarithms, as beta may be 1e-5 or 1e5. Work in float64, and let your optimal_policy do "
         "the rest. First decide which targets have an answer at all.",
         "The KL rises towards −log of ref's whole mass on the best actions as beta falls to 0: "
         "beyond that, and at or below 0, raise ValueError. In each round: KL above the target "
@@ -1254,8 +1509,15 @@ def _() -> Iterator[Case]:
     rewards = tensor(math.log(3), 0.0)
     at_one = 0.75 * math.log(1.5) - 0.25 * math.log(2)
     yield _reachable("ref (1/2, 1/2), rewards (log 3, 0): beta 1", half, rewards, at_one)
-    twice = rewards * 2
-    yield _reachable("rewards twice as large: beta 2", half, twice, at_one)
+    # The betas of the values and of the extremes that are drawn lie between these.
+    for size, part in ((20, VALUES), (40_000, EXTREMES)):
+        large, small = rewards * size, rewards / size
+        yield _reachable(
+            f"rewards {size:,} times as large: beta {size:,}", half, large, at_one, part
+        )
+        yield _reachable(
+            f"rewards {size:,} times smaller: beta 1/{size:,}", half, small, at_one, part
+        )
     tied = tensor(1.0, 1.0, 0.0)
     yield _reachable("two best actions, target 0.5", three, tied, 0.5)
     yield _reachable("two best actions, target 0.6", three, tied, 0.6, EXTREMES)
@@ -1316,9 +1578,7 @@ def _extremes(pair: Callable, share: Callable) -> Iterator[Case]:
     yield _reachable("rewards of thousands", *large, share(0.03, 0.05, *large), EXTREMES)
     ref_logits, rewards = pair(5)
     small = (ref_logits, 1e-3 * (rewards + torch.arange(5)))
-    for low in (0.3, 0.5, 0.7):
-        target = share(low, low + 0.1, *small)
-        yield _reachable("rewards of thousandths", *small, target, EXTREMES)
+    yield _reachable("rewards of thousandths", *small, share(0.3, 0.8, *small), EXTREMES)
     near = pair(6)
     yield _reachable("99 % of the greatest KL", *near, 0.99 * _greatest_kl(*near), EXTREMES)
 
@@ -1493,6 +1753,22 @@ def narrow_interval(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> fl
 )
 def interval_of_thousands(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
     return _solved(ref_logits, rewards, target_kl, low=math.log(1e-3), high=math.log(1e3))
+
+
+@beta_for_kl.wrong(
+    "The search ends at the edge of its interval, 0.0001 or 10,000: with large or tiny rewards "
+    "beta lies outside. Let the interval grow with the rewards' spread."
+)
+def interval_of_ten_thousands(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
+    return _solved(ref_logits, rewards, target_kl, low=math.log(1e-4), high=math.log(1e4))
+
+
+@beta_for_kl.wrong(
+    "The search ends at the edge of its interval, 0.001 or 100: with large or tiny rewards beta "
+    "lies outside. Let the interval grow with the rewards' spread."
+)
+def interval_of_a_hundred(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
+    return _solved(ref_logits, rewards, target_kl, low=math.log(1e-3), high=math.log(1e2))
 
 
 @beta_for_kl.wrong(

@@ -1,6 +1,7 @@
 """Exercises of lesson 01: from reward to an update, and why a large one breaks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from functools import partial
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -10,7 +11,7 @@ from helpers import reference
 from helpers.cases import GRADIENT, RULES, VALUES, Case
 
 from ..draw import Draw
-from ..exercise import Exercise, Quiz, tensor
+from ..exercise import Exercise, Mistake, Quiz, tensor
 
 INF, NAN = torch.inf, torch.nan
 TEMPERATURE = "temperature"
@@ -55,6 +56,20 @@ def _() -> Iterator[Case]:
         part=TEMPERATURE,
         grad=("logits",),
     )
+    # Rarer than any that is drawn among the values, so that a bound, or a constant added to a
+    # probability, shows here or never among these.
+    yield Case(
+        "logits (0, 12), tokens 0, 0, 1: a token of 1 in 160,000 and a common one",
+        {"logits": tensor([[0.0, 12.0]] * 3), "tokens": torch.tensor([[0, 0, 1]])},
+        grad=("logits",),
+    )
+    rare = torch.tensor([[[1.0, -13.0, 0.0]] * 3], dtype=torch.float64)
+    yield Case(
+        "float64, a token of about 1e-6",
+        {"logits": rare, "tokens": torch.tensor([[0, 1, 2]])},
+        part=RULES,
+        grad=("logits",),
+    )
     steep = torch.tensor([[[1000.0, -1000.0, 0.0]] * 4])
     yield Case(
         "logits (1000, −1000, 0); tokens 0, 0, 1, 2: 0, −2000, −1000",
@@ -85,11 +100,11 @@ def _(draw: Draw) -> Iterator[Case]:
     def inputs(
         batch: int, time: int, vocab: int, scale: float = 1.5, dtype: torch.dtype = torch.float32
     ) -> dict[str, Tensor]:
-        logits = draw.normal(batch, time, vocab, scale=scale, dtype=dtype)
+        logits = draw.normal(batch, time, vocab, scale=scale, dtype=dtype).clamp(-4.0, 4.0)
         return {"logits": logits, "tokens": draw.integers(batch, time, below=vocab)}
 
     def warm(shape: tuple[int, int, int], temperature: float) -> dict:
-        given = inputs(*shape)  # bounded, so that no token is rare: those have cases of their own
+        given = inputs(*shape)
         return given | {"logits": given["logits"].clamp(-2.0, 2.0), "temperature": temperature}
 
     score = ("logits",)
@@ -99,14 +114,7 @@ def _(draw: Draw) -> Iterator[Case]:
     yield Case("temperature 0.7", warm((2, 5, 6), 0.7), TEMPERATURE, score)
     yield Case("temperature 2.5, no gradient asked for", warm((3, 4, 5), 2.5), TEMPERATURE)
     yield Case("logits near ±1000", _near_thousand(draw), LARGE, score, rtol=0.0, atol=1e-3)
-    yield Case("float64, a token of about 1e-6", _with_a_rare_token(inputs), RULES, score)
-
-
-def _with_a_rare_token(inputs: Callable) -> dict[str, Tensor]:
-    """In float64 every constant that is added to a probability shows at a small one."""
-    given = inputs(2, 4, 5, dtype=torch.float64)
-    given["logits"][0, 0, given["tokens"][0, 1]] = -14.0
-    return given
+    yield Case("float64", inputs(2, 4, 5, dtype=torch.float64), RULES, score)
 
 
 def _near_thousand(draw: Draw) -> dict[str, Tensor]:
@@ -178,28 +186,44 @@ def softmax_then_log(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -
     return _chosen((logits / temperature).softmax(-1).log(), tokens)
 
 
-@token_log_probs.wrong(
-    "A small constant inside the logarithm hides the −inf, and every unlikely token now costs the "
-    "same −18.4 nats. Use log_softmax, which needs no constant."
-)
-def small_constant_added(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    return _chosen(((logits / temperature).softmax(-1) + 1e-8).log(), tokens)
+def _constant_added(
+    size: float, logits: Tensor, tokens: Tensor, temperature: float = 1.0
+) -> Tensor:
+    return _chosen(((logits / temperature).softmax(-1) + size).log(), tokens)
 
 
-@token_log_probs.wrong(
-    "The 1e-10 inside the logarithm hides the −inf, and every unlikely token now costs the same "
-    "−23 nats. Use log_softmax, which needs no constant."
-)
-def smaller_constant_added(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    return _chosen(((logits / temperature).softmax(-1) + 1e-10).log(), tokens)
+def _probability_clamped(
+    size: float, logits: Tensor, tokens: Tensor, temperature: float = 1.0
+) -> Tensor:
+    return _chosen((logits / temperature).softmax(-1).clamp(min=size).log(), tokens)
 
 
-@token_log_probs.wrong(
-    "The 1e-12 inside the logarithm hides the −inf, and every unlikely token now costs the same "
-    "−27.6 nats. Use log_softmax, which needs no constant."
-)
-def tiny_constant_added(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    return _chosen(((logits / temperature).softmax(-1) + 1e-12).log(), tokens)
+for _size in (6, 8, 10, 12):
+    _cost = f"every unlikely token now costs the same −{_size * 2.302585:.1f} nats"
+    for _name, _says, _answer in (
+        ("constant_added", f"The 1e-{_size} added inside the logarithm", _constant_added),
+        ("probability_clamped_at", f"The clamp at 1e-{_size}", _probability_clamped),
+    ):
+        _says += f" hides the −inf, and {_cost}. Use log_softmax, which needs no such guard."
+        _wrong = Mistake(f"{_name}_1e_{_size}", _says, partial(_answer, 10.0**-_size))
+        token_log_probs.mistakes.append(_wrong)
+
+
+def _constant_in_the_temperature(
+    size: float, logits: Tensor, tokens: Tensor, temperature: float = 1.0
+) -> Tensor:
+    return reference.token_log_probs(logits, tokens, temperature + size)
+
+
+for _size in (6, 7, 8):
+    token_log_probs.mistakes.append(
+        Mistake(
+            f"constant_in_the_temperature_1e_{_size}",
+            f"About 1e-{_size} was added to the temperature, and float64 shows it. A temperature "
+            "is above 0: divide by it as it is.",
+            partial(_constant_in_the_temperature, 10.0**-_size),
+        )
+    )
 
 
 @token_log_probs.wrong(
@@ -270,6 +294,46 @@ def cross_entropy(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> T
 )
 def likeliest_token(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
     return (logits[:, :-1] / temperature).log_softmax(-1).amax(-1)
+
+
+@token_log_probs.wrong(
+    "A zero was put in front, for the first token, which nothing scores. Return time − 1 entries."
+)
+def zero_in_front(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return F.pad(reference.token_log_probs(logits, tokens, temperature), (1, 0))
+
+
+@token_log_probs.wrong(
+    "A zero was put at the end, for the last logits, which score nothing. Return time − 1 entries."
+)
+def zero_at_the_end(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return F.pad(reference.token_log_probs(logits, tokens, temperature), (0, 1))
+
+
+@token_log_probs.wrong(
+    "Each log-probability stands one place late, with a zero in front of them, and the last is "
+    "gone. The first entry is that of the second token."
+)
+def one_place_late(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return F.pad(reference.token_log_probs(logits, tokens, temperature), (1, 0))[:, :-1]
+
+
+@token_log_probs.wrong(
+    "gather wants an index with as many axes as what it picks from: the tokens lack the last one. "
+    "Give them an axis of length 1, and take it away from the result."
+)
+def index_without_the_last_axis(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return (logits[:, :-1] / temperature).log_softmax(-1).gather(-1, tokens[:, 1:])
+
+
+@token_log_probs.wrong(
+    "Normalised twice: log_softmax was given probabilities, where it wants logits. It does by "
+    "itself what softmax and log would do."
+)
+def log_softmax_of_probabilities(
+    logits: Tensor, tokens: Tensor, temperature: float = 1.0
+) -> Tensor:
+    return _chosen((logits / temperature).softmax(-1).log_softmax(-1), tokens)
 
 
 @token_log_probs.wrong("Summed over the response: return one log-probability for each token.")
@@ -385,6 +449,18 @@ def one_row_at_a_time(logits: Tensor, tokens: Tensor, temperature: float = 1.0) 
 
 
 @token_log_probs.right
+def one_flat_table(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    table = (logits[:, :-1] / temperature).log_softmax(-1).flatten(0, 1)
+    picked = table[torch.arange(len(table)), tokens[:, 1:].flatten()]
+    return picked.reshape(tokens[:, 1:].shape)
+
+
+@token_log_probs.right
+def in_double_and_back(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return _chosen((logits.double() / temperature).log_softmax(-1), tokens).to(logits.dtype)
+
+
+@token_log_probs.right
 def largest_subtracted_by_hand(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
     scaled = logits / temperature
     scaled = scaled - scaled.amax(-1, keepdim=True).detach()
@@ -432,6 +508,17 @@ def _() -> Iterator[Case]:
     yield Case(
         "one real token a row: the mean of 1 and 3 is 2",
         {"x": tensor([1.0, 9.0], [3.0, 9.0]), "mask": torch.tensor([[True, False]] * 2)},
+        grad=("x",),
+    )
+    yield Case(
+        "the mean of 2049 and 1 is 1025: 16 bits cannot hold 2049",
+        {"x": tensor([2049.0, 1.0]), "mask": full[:1]},
+        grad=("x",),
+    )
+    yield Case(
+        "float64, the mean of 16777217 and 1 is 8388609: 32 bits cannot hold 16777217",
+        {"x": tensor([16777217.0, 1.0], dtype=torch.float64), "mask": full[:1]},
+        part=RULES,
         grad=("x",),
     )
     yield Case(
@@ -543,6 +630,24 @@ def mean_of_row_means_nan(x: Tensor, mask: Tensor) -> Tensor:
     return (_kept(x, mask).sum(-1) / mask.sum(-1)).mean()
 
 
+@masked_mean.wrong(
+    "This is the mean of the rows' means, rows without a real token left out. Tokens of short "
+    "responses count more in it: sum over the whole batch, then divide once."
+)
+def mean_of_filled_rows_means(x: Tensor, mask: Tensor) -> Tensor:
+    means = [row[real].mean() for row, real in zip(x, mask, strict=True) if real.any()]
+    return torch.stack(means).mean() if means else x.new_zeros(())
+
+
+@masked_mean.wrong(
+    "Padding was taken to stand last: the first n entries of a row were summed, n being its number "
+    "of real tokens. Use the mask itself, which may be True anywhere."
+)
+def padding_taken_to_be_last(x: Tensor, mask: Tensor) -> Tensor:
+    first = torch.arange(mask.shape[1]) < mask.sum(1, keepdim=True)
+    return _kept(x, first).sum() / _count(mask)
+
+
 @masked_mean.wrong("One mean for each row came back. The mean is over the whole batch: one number.")
 def one_mean_a_row(x: Tensor, mask: Tensor) -> Tensor:
     return _kept(x, mask).sum(-1) / mask.sum(-1).clamp(min=1)
@@ -604,6 +709,41 @@ def mean_replaced(x: Tensor, mask: Tensor) -> Tensor:
 )
 def nothing_over_nothing(x: Tensor, mask: Tensor) -> Tensor:
     return _kept(x, mask).sum() / mask.sum()
+
+
+def _constant_in_the_count(size: float, x: Tensor, mask: Tensor) -> Tensor:
+    return _kept(x, mask).sum() / (mask.to(x.dtype).sum() + size)
+
+
+def _constant_in_a_float32_count(size: float, x: Tensor, mask: Tensor) -> Tensor:
+    return _kept(x, mask).sum() / (mask.sum() + size)
+
+
+for _name, _says, _answer in (
+    ("constant_in_the_count", "a float64 mean is off by it", _constant_in_the_count),
+    (
+        "constant_in_a_float32_count",
+        "the sum of a bool mask turns float32 by it, which float64 shows",
+        _constant_in_a_float32_count,
+    ),
+):
+    for _size in (8, 6, 5):
+        _wrong = Mistake(
+            f"{_name}_1e_{_size}",
+            f"About 1e-{_size} was added to the count, and {_says}. Keep a count of 0 from "
+            "dividing with clamp, which leaves all others as they are.",
+            partial(_answer, 10.0**-_size),
+        )
+        if (_name, _size) != ("constant_in_a_float32_count", 8):  # rounded away: no mistake
+            masked_mean.mistakes.append(_wrong)
+
+
+@masked_mean.wrong(
+    "Right except with no real token: the 0 you return there is a plain Python number, through "
+    "which no gradient goes. x.new_zeros(()) is a tensor of the dtype and the device of x."
+)
+def plain_zero(x: Tensor, mask: Tensor) -> Tensor | float:
+    return x[mask].mean() if mask.any() else 0.0
 
 
 @masked_mean.wrong(
@@ -683,6 +823,16 @@ def token_by_token(x: Tensor, mask: Tensor) -> Tensor:
 
 
 @masked_mean.right
+def count_kept_from_zero(x: Tensor, mask: Tensor) -> Tensor:
+    return torch.where(mask, x, 0.0).sum() / (mask.sum() + 1e-8)  # whose float32 is the count
+
+
+@masked_mean.right
+def nan_left_out(x: Tensor, mask: Tensor) -> Tensor:
+    return x.masked_fill(~mask, NAN).nanmean() if mask.any() else x.new_zeros(())
+
+
+@masked_mean.right
 def weighted_row_means(x: Tensor, mask: Tensor) -> Tensor:
     lengths = mask.sum(-1)
     means = torch.where(mask, x, torch.zeros_like(x)).sum(-1) / lengths.clamp(min=1)
@@ -712,6 +862,12 @@ def _() -> Iterator[Case]:
     yield Case("from 1/4 to 1/2: 2", {"logp": half, "old_logp": quarter}, grad=both)
     yield Case("from 1/2 to 1/4: 1/2", {"logp": quarter, "old_logp": half}, grad=both)
     yield Case("nothing changed: 1", {"logp": half, "old_logp": half}, grad=both)
+    # Further apart than any that are drawn, so that a bound shows here or never among these.
+    near, far = tensor([-0.5, -3.5]), tensor([-3.5, -0.5])
+    yield Case("3 nats up and 3 nats down: e³ and e⁻³", {"logp": near, "old_logp": far}, grad=both)
+    exact = {"logp": tensor([-15.0, -14.0], dtype=torch.float64)}
+    exact["old_logp"] = exact["logp"].flip(1)
+    yield Case("float64, tokens of about 1e-6: 1/e and e", exact, RULES, both)
     yield Case(
         "−120 against −121 and −121 against −120: e and 1/e",
         {"logp": tensor([-120.0, -121.0]), "old_logp": tensor([-121.0, -120.0])},
@@ -723,6 +879,11 @@ def _() -> Iterator[Case]:
         {"logp": tensor([-1.0, -2.0]), "old_logp": tensor([-26.0, -2.0])},
         part=UNLIKELY,
         grad=("logp",),
+    )
+    yield Case(
+        "a token 75 nats likelier than it was: e to the 75",
+        {"logp": tensor([-1.0, -2.0]), "old_logp": tensor([-76.0, -2.0])},
+        part=UNLIKELY,
     )
 
 
@@ -736,9 +897,7 @@ def _(draw: Draw) -> Iterator[Case]:
     yield Case("one row of 5", inputs(1, 5), grad=both)
     yield Case("two rows of one token, no gradient asked for", inputs(2, 1))
     yield Case("an empty row", inputs(2, 0))
-    double = inputs(2, 3, dtype=torch.float64)
-    double["old_logp"][0, 0], double["logp"][0, 0] = -14.0, -15.0
-    yield Case("float64, a token of about 1e-6", double, part=RULES, grad=both)
+    yield Case("float64", inputs(2, 3, dtype=torch.float64), part=RULES, grad=both)
     far = {name: value - 110.0 for name, value in inputs(2, 3).items()}
     yield Case("log-probabilities below −110", far, UNLIKELY, ("logp",))
 
@@ -806,19 +965,65 @@ def quotient_of_exps(logp: Tensor, old_logp: Tensor) -> Tensor:
 
 
 @importance_ratio.wrong(
-    "A small constant in the denominator hides the 0 / 0: an unlikely token now has a ratio of 0. "
-    "Subtract the logarithms first, take exp once."
+    "nan_to_num hides the 0 / 0: the ratio of two unlikely tokens came back as 0. Subtract the "
+    "logarithms first, take exp once."
 )
-def quotient_with_constant(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return logp.exp() / (old_logp.detach().exp() + 1e-8)
+def quotient_with_nan_replaced(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp.exp() / old_logp.detach().exp()).nan_to_num()
+
+
+def _quotient_with_constant(size: float, logp: Tensor, old_logp: Tensor) -> Tensor:
+    return logp.exp() / (old_logp.detach().exp() + size)
+
+
+for _size in (6, 8, 10, 12):
+    importance_ratio.mistakes.append(
+        Mistake(
+            f"quotient_with_constant_1e_{_size}",
+            f"About 1e-{_size} in the denominator hides the 0 / 0: an unlikely token now has a "
+            "ratio of 0. Subtract the logarithms first, take exp once.",
+            partial(_quotient_with_constant, 10.0**-_size),
+        )
+    )
+
+
+def _log_ratio_clamped(bound: float, logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).clamp(-bound, bound).exp()
+
+
+def _ratio_capped(bound: float, logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).exp().clamp(max=bound)
+
+
+NOT_CLIPPED = (
+    "Nothing is clipped in this exercise: a clamped ratio has no gradient, and its value is "
+    "another one."
+)
+for _bound in (5, 10, 20):
+    for _name, _says, _answer in (
+        ("log_ratio_clamped", "The log-ratio was clamped before exp, to ±", _log_ratio_clamped),
+        ("ratio_capped", "The ratio was cut off at ", _ratio_capped),
+    ):
+        _wrong = Mistake(
+            f"{_name}_at_{_bound}", f"{_says}{_bound}. {NOT_CLIPPED}", partial(_answer, _bound)
+        )
+        importance_ratio.mistakes.append(_wrong)
 
 
 @importance_ratio.wrong(
-    "The log-ratio was clamped before exp. Nothing is clipped in this exercise: a clamped ratio "
-    "has no gradient, and its value is another one."
+    "The policy was compared with itself, logp − logp.detach(): that is 1 whatever has changed. "
+    "The denominator is old_logp, what the policy was when it drew the data."
 )
-def clamped(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return (logp - old_logp.detach()).clamp(-20.0, 20.0).exp()
+def policy_against_itself(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - logp.detach()).exp()
+
+
+@importance_ratio.wrong(
+    "Every token got one ratio, the geometric mean over its response. Each has its own: average "
+    "nothing."
+)
+def geometric_mean_for_each_token(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).mean(-1, keepdim=True).exp().expand_as(logp)
 
 
 @importance_ratio.wrong(
@@ -939,6 +1144,11 @@ def token_by_token_ratio(logp: Tensor, old_logp: Tensor) -> Tensor:
 
 
 @importance_ratio.right
+def square_of_the_root(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (0.5 * (logp - old_logp.detach())).exp().square()
+
+
+@importance_ratio.right
 def one_plus_expm1(logp: Tensor, old_logp: Tensor) -> Tensor:
     return 1 + torch.expm1(logp - old_logp.data)
 
@@ -1004,6 +1214,27 @@ def _() -> Iterator[Case]:
         },
         part=GRADIENT,
         grad=("logp",),
+    )
+    yield Case(
+        "−1 against −71, advantages −1 and 1: (1 − e⁷⁰) / 2",
+        {
+            "logp": tensor([-1.0, -1.0]),
+            "old_logp": tensor([-71.0, -1.0]),
+            "advantage": tensor([-1.0, 1.0]),
+            "mask": full,
+        },
+        part=GRADIENT,
+    )
+    # Further apart than any that are drawn, so that a bound shows here or never among the values.
+    yield Case(
+        "3 nats up and 3 nats down, advantages 1, 2, −3 and −4: −(e³ + e⁻³) / 2",
+        {
+            "logp": tensor([-0.5, -3.5], [-0.5, -3.5]),
+            "old_logp": tensor([-3.5, -0.5], [-3.5, -0.5]),
+            "advantage": tensor([1.0, 2.0], [-3.0, -4.0]),
+            "mask": full.expand(2, 2),
+        },
+        grad=TENSORS,
     )
     yield Case(
         "rows of 3 and 1, ratios 1, advantages 1, 2, 3 and 10: 4",
@@ -1098,6 +1329,26 @@ def ratio_forgotten(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Ten
     return _clean(mask, advantage.detach())[0].sum() / _count(mask)
 
 
+@surrogate_objective.wrong(
+    "The policy was compared with itself, logp − logp.detach(): that ratio is 1 whatever has "
+    "changed. The denominator is old_logp."
+)
+def policy_against_itself(
+    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
+) -> Tensor:
+    logp, advantage = _clean(mask, logp, advantage.detach())
+    return ((logp - logp.detach()).exp() * advantage).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "The ratio was held constant, so nothing would be learnt: its gradient is the point. Detach "
+    "old_logp and advantage, and log-probabilities take no other part in J."
+)
+def ratio_held_constant(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    weight = _gains(logp, old_logp, advantage, mask).detach()
+    return (weight * _clean(mask, logp)[0]).sum() / _count(mask)
+
+
 @surrogate_objective.wrong("The advantage is missing: this is the mean ratio.")
 def advantage_forgotten(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
     return _gains(logp, old_logp, torch.ones_like(logp), mask).sum() / _count(mask)
@@ -1171,6 +1422,14 @@ def divided_by_all_places(
     return _gains(logp, old_logp, advantage, mask).mean()
 
 
+@surrogate_objective.wrong(
+    "Each response was summed, and the sums averaged over responses. The mean is over all real "
+    "tokens of the batch: sum once, divide once."
+)
+def divided_by_rows(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    return _gains(logp, old_logp, advantage, mask).sum(-1).mean()
+
+
 @surrogate_objective.wrong("This is the sum over real tokens: divide it by how many there are.")
 def summed(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
     return _gains(logp, old_logp, advantage, mask).sum()
@@ -1197,6 +1456,28 @@ def mean_of_row_means(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: T
 def multiplied_by_mask(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
     gains = (logp - old_logp.detach()).exp() * advantage.detach()
     return (gains * mask).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "The inputs were multiplied by the mask, and 0 · inf is nan: what stands in padding reached "
+    "the value. Replace it with torch.where instead."
+)
+def inputs_multiplied_by_mask(
+    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
+) -> Tensor:
+    ratio = (logp * mask - old_logp.detach() * mask).exp()
+    return (ratio * (advantage.detach() * mask) * mask).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "The value is right, but the gradient is nan: the inputs were multiplied by the mask, and "
+    "0 · inf is nan already. Replace padding with torch.where instead."
+)
+def inputs_multiplied_then_masked(
+    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
+) -> Tensor:
+    ratio = (logp * mask - old_logp.detach() * mask).exp()
+    return reference.masked_mean(ratio * (advantage.detach() * mask), mask)
 
 
 @surrogate_objective.wrong(
@@ -1293,6 +1574,19 @@ def value_and_gradient_apart(
     ratio = (logp.detach() - old_logp).exp()
     moving = (logp - logp.detach()).exp()  # 1 in value, d logp in gradient
     return reference.masked_mean(ratio * moving * advantage, mask)
+
+
+@surrogate_objective.right
+def policy_alone_cleaned(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    # What is left of the padding meets a gradient of 0 at the first torch.where, and is dropped.
+    ratio = (torch.where(mask, logp, 0.0) - old_logp.detach()).exp()
+    return torch.where(mask, ratio * advantage.detach(), 0.0).sum() / _count(mask)
+
+
+@surrogate_objective.right
+def in_double_and_back(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    gains = _gains(logp.double(), old_logp.double(), advantage.double(), mask)
+    return (gains.sum() / _count(mask)).to(logp.dtype)
 
 
 @surrogate_objective.right

@@ -33,6 +33,11 @@ def _() -> Iterator[Case]:
     yield Case("p = 1/4, q = 1/2: −log 2", {"p": tensor(0.25), "q": tensor(0.5)}, grad=("p",))
     yield Case("p = q = 0.3: 0", {"p": tensor(0.3, 0.3), "q": tensor(0.3, 0.3)}, grad=("p",))
     yield Case("p = 1, q = 0.1: log 10", {"p": tensor(1.0), "q": tensor(0.1)}, grad=("p",))
+    # Further apart than any that are drawn, so that a bound shows here or never among these.
+    apart = {"p": tensor(1.0, 0.01), "q": tensor(0.01, 1.0)}
+    yield Case("1 against 1/100 and 1/100 against 1: log 100 and −log 100", apart, grad=("p",))
+    exact = {name: value.double() for name, value in apart.items()}
+    yield Case("the same in float64", exact, RULES, ("p",))
     yield Case(
         "one in a trillion against one in a million",
         {"p": tensor(1e-12, 1e-6), "q": tensor(1e-6, 1e-12)},
@@ -41,6 +46,11 @@ def _() -> Iterator[Case]:
     yield Case(
         "1e-36 against 1e-18, smaller than any number to add",
         {"p": tensor(1e-36, 1e-18), "q": tensor(1e-18, 1e-36)},
+        part=TINY,
+    )
+    yield Case(
+        "1 against 1e-34: log 1e34",
+        {"p": tensor(1.0, 1e-34), "q": tensor(1e-34, 1.0)},
         part=TINY,
     )
 
@@ -139,26 +149,53 @@ def through_math_log(p: Tensor, q: Tensor) -> Tensor:
     return torch.tensor([math.log(a / b) for a, b in zip(p.detach(), q.detach(), strict=False)])
 
 
-@log_ratio.wrong(
-    "A small constant was added inside the logarithm. It "
-    "swallows tiny probabilities: 1e-12 is no longer told from 1e-8. p and q are above 0: add "
-    "nothing."
-)
-def small_constant_added(p: Tensor, q: Tensor) -> Tensor:
-    return (p + 1e-8).log() - (q + 1e-8).log()
+def _constant_added(size: float, p: Tensor, q: Tensor) -> Tensor:
+    return (p + size).log() - (q + size).log()
+
+
+def _constant_in_the_denominator(size: float, p: Tensor, q: Tensor) -> Tensor:
+    return (p / (q + size)).log()
 
 
 def _clamped(least: float, p: Tensor, q: Tensor) -> Tensor:
     return p.clamp(min=least).log() - q.clamp(min=least).log()
 
 
-for _size in (6, 8, 10):
-    log_ratio.mistakes.append(
-        Mistake(
-            f"clamped_at_1e_{_size}",
+def _log_ratio_clamped(bound: float, p: Tensor, q: Tensor) -> Tensor:
+    return (p.log() - q.log()).clamp(-bound, bound)
+
+
+for _size in (6, 8, 10, 12):
+    for _name, _says, _answer in (
+        (
+            "constant_added",
+            f"About 1e-{_size} was added inside the logarithms. It swallows tiny probabilities: "
+            "all far below it look alike. p and q are above 0: add nothing.",
+            _constant_added,
+        ),
+        (
+            "constant_in_the_denominator",
+            f"About 1e-{_size} was added to the denominator, where it swallows a tiny q. q is "
+            "above 0: add nothing.",
+            _constant_in_the_denominator,
+        ),
+        (
+            "clamped_at",
             f"The probabilities were clamped at 1e-{_size}, so all below that are alike. p and q "
             "are above 0: take the logarithm as they are.",
-            partial(_clamped, 10.0**-_size),
+            _clamped,
+        ),
+    ):
+        _wrong = Mistake(f"{_name}_1e_{_size}", _says, partial(_answer, 10.0**-_size))
+        log_ratio.mistakes.append(_wrong)
+
+for _bound in (10.0, 20.0):
+    log_ratio.mistakes.append(
+        Mistake(
+            f"log_ratio_clamped_at_{_bound:.0f}",
+            f"The log-ratio was clamped to ±{_bound:.0f}. Two probabilities may be further apart: "
+            "there is no bound here.",
+            partial(_log_ratio_clamped, _bound),
         )
     )
 
@@ -212,6 +249,16 @@ def bits_to_nats(p: Tensor, q: Tensor) -> Tensor:
 def entry_by_entry(p: Tensor, q: Tensor) -> Tensor:
     pairs = zip(p.reshape(-1), q.reshape(-1), strict=True)
     return torch.stack([torch.log(a) - torch.log(b) for a, b in pairs]).reshape(p.shape)
+
+
+@log_ratio.right
+def difference_along_an_axis(p: Tensor, q: Tensor) -> Tensor:
+    return torch.stack([q, p]).log().diff(dim=0).squeeze(0)
+
+
+@log_ratio.right
+def in_double_and_back(p: Tensor, q: Tensor) -> Tensor:
+    return (p.double().log() - q.double().log()).to(p.dtype)
 
 
 @log_ratio.right

@@ -11,6 +11,8 @@
 # About 75 minutes. It needs lesson 01: log-probabilities and masks. All logarithms are natural.
 
 # %% setup
+import math
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -355,10 +357,26 @@ print(f"step between numbers just above 1:    {steps[0]:.1e}    {steps[1]:21.1e}
 # %% [markdown]
 # $e^\delta$ is a number near 1, and numbers near 1 are stored in the steps of the last line.
 # The answer, $\tfrac12\delta^2$, is smaller than a step long before δ looks small. Taking away
-# the 1 and the δ then leaves nothing but rounding, of either sign. This is *cancellation*.
+# the 1 and the δ, which does not share that rounding, then leaves little else, of either sign.
+# This is *cancellation*. Two ways keep the digits; the next cell tries both:
 #
-# The cure is not to pass through 1. The function usually called *expm1* finds $e^\delta - 1$
-# directly and keeps the digits of a small result. Write $k_3$ with it.
+# - *expm1* finds $e^\delta - 1$ directly, with all digits of a small result;
+# - subtract log ratio of the *rounded* ratio, in place of δ: what rounding did to ratio − 1 it
+#   did to its logarithm too, and the two nearly cancel.
+
+# %% demo
+print("        error of it, relative: δ subtracted    log of the rounded ratio    expm1")
+for delta in (1e-2, 1e-4, 1e-6):
+    d = torch.tensor(delta, dtype=torch.float64)
+    exact = sum(delta**n / math.factorial(n) for n in range(2, 9))
+    ratio = d.exp()
+    ways = ((ratio - 1) - d, (ratio - 1) - ratio.log(), torch.expm1(d) - d)
+    off = [abs(way.item() / exact - 1) for way in ways]
+    print(f"δ = {delta:.0e} {off[0]:29.0e} {off[1]:27.0e} {off[2]:8.0e}")
+    assert max(off[1:]) < 1e-9
+
+# %% [markdown]
+# Write $k_3$ so that small log-ratios keep their digits.
 
 
 # %% exercise="k3"
