@@ -219,11 +219,13 @@ class _Html(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         named = {name: value or "" for name, value in attrs}
+        said = escape(self.get_starttag_text() or f"<{tag}>", quote=False)
         if tag == "img" and named.get("src", "").startswith((_TAKEN, "attachment:")):
             self.out.append(self.page.picture(named["src"], named.get("alt", "")))
-        else:
-            written = self.get_starttag_text() or f"<{tag}>"
-            self.out.append(f"<{tag}>" if tag in SIMPLE else escape(written, quote=False))
+        elif tag in SIMPLE and all(value is not None for _, value in attrs):
+            self.out.append(f"<{tag}>")
+        else:  # no tag that is wanted, or none at all: a<b and c>d
+            self.out.append(said)
 
     handle_startendtag = handle_starttag
 
