@@ -21,6 +21,8 @@ from .lessons import EVIDENCE
 from .prose import Room, safe_html, tidy, whole
 
 NOTE = "note"
+PROSE = "prose"  # a code cell that is shown as a text
+STUDENTS = '<div style="border-left:4px solid #0b57d0;padding-left:.8em">'  # not the lesson's
 EMPTY = "Nothing stands in this essay's own place."
 LONG_LINE = 15  # characters: a line of the lesson that nobody types by chance
 MOST_CODE = 100_000  # characters of a code cell in which text is looked for
@@ -122,6 +124,10 @@ def write_in(rebuilt: NotebookNode, base: NotebookNode, submitted: NotebookNode)
     for note in notes:
         behind.setdefault(note.after, []).append(_added(NOTE, _piece_html(note, room)))
     _insert(rebuilt, base, behind)
+    texts = {_plain(piece.text) for piece in pieces}
+    for cell in rebuilt.cells:
+        if cell.cell_type == "code" and _plain(cell.source) in texts:
+            cell.metadata["tags"] = [*cell.metadata.get("tags", ()), PROSE]
 
 
 def _mark(cell: NotebookNode) -> Mapping[str, Any]:
@@ -264,7 +270,7 @@ def _piece_html(piece: Piece, room: Room) -> str:
 
 
 def _added(tag: str, html: str) -> NotebookNode:
-    made = new_markdown_cell(whole(html))
+    made = new_markdown_cell(whole(f"{STUDENTS}\n{html}</div>"))
     made.metadata["tags"] = [tag]
     return made
 

@@ -16,7 +16,7 @@ from traitlets.config import Config
 
 from helpers.report import is_quiz
 
-from .essays import NOTE
+from .essays import NOTE, PROSE
 from .exercises import exercises
 from .prose import shown
 from .rebuild import grade_id, is_added
@@ -59,8 +59,8 @@ class Advise(GetGrades):
             "late": known["late_penalty"],
             "entries": items,
             "todo": [i for i in items if not i["waits"] and i["score"] < i["most"]],
-            "own": [cell.source for cell in nb.cells if is_added(cell)],
-            "notes": [shown(cell.source) for cell in nb.cells if _is_note(cell)],
+            "own": [c.source for c in nb.cells if is_added(c) and not _has_tag(c, PROSE)],
+            "notes": [shown(cell.source) for cell in nb.cells if _has_tag(cell, NOTE)],
             "style": (TEMPLATES / "style.css").read_text(encoding="utf-8"),
         }
         return nb, resources
@@ -81,8 +81,8 @@ class Advise(GetGrades):
         cell.metadata.nbgrader["comment"] = comment.manual_comment or ""
 
 
-def _is_note(cell: NotebookNode) -> bool:
-    return NOTE in cell.metadata.get("tags", ())
+def _has_tag(cell: NotebookNode, tag: str) -> bool:
+    return tag in cell.metadata.get("tags", ())
 
 
 def _item(lesson: str, cell: NotebookNode, sources: dict[str, NotebookNode]) -> dict[str, Any]:

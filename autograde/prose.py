@@ -78,7 +78,9 @@ class Room:
         found, problem = self._take(kind, data)
         if problem:
             return f"<em>[{says}: left out, as {problem}]</em>"
-        return f'<img alt="{says}" src="data:{found};base64,{data}" style="max-width:100%">'
+        return (
+            f'<img alt="{says}" src="data:{found};base64,{data}" style="max-width:100%;border:0">'
+        )
 
     def _take(self, kind: str, data: Any) -> tuple[str, str]:
         """The kind that it is by its bytes; or why it cannot be shown."""
