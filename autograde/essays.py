@@ -25,11 +25,12 @@ PROSE = "prose"  # a code cell that is shown as a text
 STUDENTS = '<div style="border-left:4px solid #0b57d0;padding-left:.8em">'  # not the lesson's
 EMPTY = "Nothing stands in this essay's own place."
 LONG_LINE = 15  # characters: a line of the lesson that nobody types by chance
-MOST_CODE = 100_000  # characters of a code cell in which text is looked for
+MOST_CODE = 1_000_000  # characters of a notebook's code in which text is looked for
+MOST_NOTES = 100  # cells; what is beyond them stands in one
 MOST_OUTPUTS, MOST_OUTPUT_TEXT = 40, 6_000  # of one cell that a rubric asks about; characters
 # Words in a row, as nobody writes them in code; in scripts without spaces, letters.
 _WORDS = re.compile(r"[^\W\d_]{2,20}(?:[,.;:)]?[ \n][(]?[^\W\d_]{2,20}){3}|[\u0e00-\u9fff]{8}")
-_MAGIC = re.compile(r"(?m)^\s*[%!?].*$")
+_MAGIC = re.compile(r"(?m)^[ \t]*[%!?].*$")
 _SAYS = {"print", "display", "Markdown", "HTML", "Latex", "Math"}
 _BADGE = "colab-badge.svg"  # Colab and the lesson's frame both put one on top
 
@@ -48,13 +49,15 @@ class Piece:
 
 @dataclass
 class Layout:
-    """A lesson's own cells by their text. essays: the place of each, by name."""
+    """A lesson's own cells by their text. essays, names: places by grade_id."""
 
     cells: list[NotebookNode]
     whole: dict[str, list[int]] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
     sections: list[int] = field(default_factory=list)
     essays: dict[str, int] = field(default_factory=dict)
+    names: dict[str, int] = field(default_factory=dict)
+    code_left: int = MOST_CODE  # characters of code in which text is still looked for
 
     @classmethod
     def of(cls, base: NotebookNode) -> "Layout":
@@ -69,6 +72,8 @@ class Layout:
                 if len(line) >= LONG_LINE:
                     found.lines.setdefault(line, place)
             mark = _mark(cell)
+            if mark.get("grade_id"):
+                found.names[mark["grade_id"]] = place
             if cell.cell_type == "markdown" and mark.get("grade") and mark.get("solution"):
                 found.essays[mark["grade_id"]] = place
         return found
@@ -76,13 +81,12 @@ class Layout:
     def place(self, cell: NotebookNode, last: int) -> int | None:
         """Which of the lesson's cells this is, or was; the next such one behind `last`."""
         name = _mark(cell).get("grade_id")
-        for place, own in enumerate(self.cells):
-            if isinstance(name, str) and name and _mark(own).get("grade_id") == name:
-                return place
+        if isinstance(name, str) and name in self.names:
+            return self.names[name]
         same = self.whole.get(_plain(without_address(cell.source)))
         if same and cell.source.strip():
             return next((place for place in same if place > last), same[0])
-        lines = map(_plain, cell.source[:MOST_CODE].splitlines())
+        lines = map(_plain, cell.source.splitlines())
         votes = Counter(self.lines[line] for line in lines if line in self.lines)
         return votes.most_common(1)[0][0] if votes else None
 
@@ -121,13 +125,22 @@ def write_in(rebuilt: NotebookNode, base: NotebookNode, submitted: NotebookNode)
             _cell(rebuilt, name)["source"] = source
             shown = _evidence(layout, name, submitted, places, room)
             behind.setdefault(place, []).extend(shown)
-    for note in notes:
+    for note in _gathered(notes):
         behind.setdefault(note.after, []).append(_added(NOTE, _piece_html(note, room)))
     _insert(rebuilt, base, behind)
     texts = {_plain(piece.text) for piece in pieces}
     for cell in rebuilt.cells:
         if cell.cell_type == "code" and _plain(cell.source) in texts:
             cell.metadata["tags"] = [*cell.metadata.get("tags", ()), PROSE]
+
+
+def _gathered(notes: list[Piece]) -> list[Piece]:
+    """The notes, of which all beyond the most that have cells of their own stand in the last."""
+    rest = notes[MOST_NOTES:]
+    text = "\n\n".join(note.text for note in rest)
+    return notes[:MOST_NOTES] + (
+        [Piece(text, None, rest[0].where, after=rest[0].after)] if rest else []
+    )
 
 
 def _mark(cell: NotebookNode) -> Mapping[str, Any]:
@@ -156,25 +169,40 @@ def _pieces(layout: Layout, submitted: NotebookNode, places: list[int | None]) -
     """What the student wrote, each text once, in the order of their notebook."""
     said: set[str] = set()
     frame = frame_sources()
-    for number, cell in enumerate(submitted.cells):
+    before, behind = -1, _next_places(places)
+    for cell, own, following in zip(submitted.cells, places, behind, strict=True):
+        before = before if own is None else own
         if without_address(cell.source) in frame:
             continue
-        piece = _told(layout, cell, places, number)
-        text = _text(layout, cell, places[number], bool(piece.essay))
+        piece = _told(layout, cell, own, before, following)
+        text = _text(layout, cell, own, bool(piece.essay))
         if _plain(text) and _plain(text) not in said:
             said.add(_plain(text))
             piece.text = text
             yield piece
 
 
-def _told(layout: Layout, cell: NotebookNode, places: list[int | None], number: int) -> Piece:
-    """To which essay a cell belongs, and by what that is told."""
-    before = next((p for p in reversed(places[: number + 1]) if p is not None), -1)
-    behind = next((p for p in places[number + 1 :] if p is not None), None)
+def _next_places(places: list[int | None]) -> list[int | None]:
+    """For each cell, which of the lesson's stands next behind it."""
+    found: list[int | None] = []
+    last = None
+    for place in reversed(places):
+        found.append(last)
+        last = last if place is None else place
+    return found[::-1]
+
+
+def _told(
+    layout: Layout, cell: NotebookNode, own: int | None, before: int, behind: int | None
+) -> Piece:
+    """To which essay a cell belongs, and by what that is told.
+
+    own: which of the lesson's cells it was; before, behind: those around it.
+    """
     kind = "text" if cell.cell_type == "markdown" else cell.cell_type
     where = f"in a {kind} cell below “{layout.heading(before)}”" if before >= 0 else "at the top"
     piece = Piece("", cell.get("attachments"), where, after=before)
-    name, own = _mark(cell).get("grade_id"), places[number]
+    name = _mark(cell).get("grade_id")
     if isinstance(name, str) and name in layout.essays:
         piece.essay, piece.how = name, "its own" if cell.cell_type == "markdown" else "its cell"
     elif own is not None:
@@ -194,8 +222,11 @@ def _text(layout: Layout, cell: NotebookNode, place: int | None, in_essay: bool)
     if not "".join(lines).strip():
         return ""
     if cell.cell_type == "code":
-        lesson = layout.cells[place].source if place is not None else ""
-        return _text_in_code(cell.source[:MOST_CODE], lesson, lines, in_essay)
+        base = layout.cells[place] if place is not None else None
+        layout.code_left -= len(cell.source)
+        if layout.code_left < 0 or (base and base.cell_type == "code" and _mark(base)):
+            return ""  # an answer, or a check: what is in it is shown as code
+        return _text_in_code(cell.source, base.source if base else "", lines, in_essay)
     stub = place is not None and layout.cells[place].source.strip()
     if place in layout.essays.values():
         return "\n".join(line for line in cell.source.splitlines() if line.strip() != stub)
@@ -247,7 +278,8 @@ def _essay(name: str, pieces: list[Piece], room: Room) -> str:
         return whole(safe_html(mine[0].text, room, mine[0].attachments))
     if mine:
         return whole("\n".join(_piece_html(piece, room) for piece in mine))
-    loose = [piece.where for piece in pieces if _may_be_anothers(piece, pieces)]
+    crowd = Counter(piece.essay for piece in pieces)
+    loose = [piece.where for piece in pieces if _may_be_anothers(piece, crowd)]
     if not loose:
         return ""
     places = "; ".join(dict.fromkeys(escape(place) for place in loose[:10]))
@@ -256,10 +288,9 @@ def _essay(name: str, pieces: list[Piece], room: Room) -> str:
     )
 
 
-def _may_be_anothers(piece: Piece, pieces: list[Piece]) -> bool:
+def _may_be_anothers(piece: Piece, crowd: Counter[str]) -> bool:
     """Whether only its place says where a text belongs, and there is an essay there without it."""
-    there = sum(other.essay == piece.essay for other in pieces)
-    return not piece.essay or (piece.how == "its place" and there > 1)
+    return not piece.essay or (piece.how == "its place" and crowd[piece.essay] > 1)
 
 
 def _piece_html(piece: Piece, room: Room) -> str:
