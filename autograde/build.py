@@ -19,6 +19,7 @@ from .lessons import (
     DATA,
     END,
     ESSAY,
+    EVIDENCE,
     NOTEBOOKS,
     ROOT,
     SOLUTIONS,
@@ -81,6 +82,8 @@ def _notebook_cell(cell: Cell) -> nbformat.NotebookNode:
         return made
     made = new_code_cell(cell.source)
     made.metadata["tags"] = [cell.kind]
+    if cell.evidence:
+        made.metadata[EVIDENCE] = list(cell.evidence)
     if cell.kind == "check":
         made.source += "\n" + HIDDEN.format(name=cell.name)
         _mark(made, f"test_{cell.name}", grade=True, locked=True, points=cell.points)

@@ -16,7 +16,9 @@ from traitlets.config import Config
 
 from helpers.report import is_quiz
 
+from .essays import NOTE, PROSE
 from .exercises import exercises
+from .prose import shown
 from .rebuild import grade_id, is_added
 
 TEMPLATES = Path(str(package.files(__package__) / "templates"))
@@ -57,7 +59,8 @@ class Advise(GetGrades):
             "late": known["late_penalty"],
             "entries": items,
             "todo": [i for i in items if not i["waits"] and i["score"] < i["most"]],
-            "own": [cell.source for cell in nb.cells if is_added(cell)],
+            "own": [c.source for c in nb.cells if is_added(c) and not _has_tag(c, PROSE)],
+            "notes": [shown(cell.source) for cell in nb.cells if _has_tag(cell, NOTE)],
             "style": (TEMPLATES / "style.css").read_text(encoding="utf-8"),
         }
         return nb, resources
@@ -67,15 +70,19 @@ class Advise(GetGrades):
         if utils.is_solution(cell):  # an essay; the rest is graded by program
             names = (self.notebook_id, self.assignment_id, self.student_id)
             grade = self.gradebook.find_grade(grade_id(cell), *names)
-            cell.metadata.nbgrader["waits"] = (
-                grade.needs_manual_grade and grade.manual_score is None
-            )
+            mark = cell.metadata.nbgrader
+            mark["waits"] = grade.needs_manual_grade and grade.manual_score is None
+            mark["unwritten"] = mark.get("checksum") == utils.compute_checksum(cell)
 
     def _get_comment(self, cell: NotebookNode, resources: dict[str, Any]) -> None:
         """Only what a person wrote: nbgrader's own "No response." is said by the status."""
         names = (self.notebook_id, self.assignment_id, self.student_id)
         comment = self.gradebook.find_comment(grade_id(cell), *names)
         cell.metadata.nbgrader["comment"] = comment.manual_comment or ""
+
+
+def _has_tag(cell: NotebookNode, tag: str) -> bool:
+    return tag in cell.metadata.get("tags", ())
 
 
 def _item(lesson: str, cell: NotebookNode, sources: dict[str, NotebookNode]) -> dict[str, Any]:
@@ -88,18 +95,24 @@ def _item(lesson: str, cell: NotebookNode, sources: dict[str, NotebookNode]) -> 
     waits, lacks = bool(mark.get("waits")), mark["score"] < mark["points"]
     symbol, says, shade = WAITS if waits else FULL if not lacks else PART if mark["score"] else NONE
     described = exercises(lesson).get(name)
+    essay = answer is cell
+    unwritten = essay and not waits and not mark["score"] and mark.get("unwritten")
     return {
         "name": name,
-        "kind": "essay" if answer is cell else "question" if is_quiz(name) else "exercise",
+        "kind": "essay" if essay else "question" if is_quiz(name) else "exercise",
         "score": mark["score"],
         "most": mark["points"],
         "waits": waits,
         "mark": symbol,
-        "says": STATUS.get(found.get("status"), says),
+        "says": STATUS["not written"] if unwritten else STATUS.get(found.get("status"), says),
         "shade": shade,
         "gist": found.get("gist", []),
         "hint": described.hints[0] if described and lacks else "",
         "reports": [o.data["text/html"] for o in outputs if "text/html" in o.data],
         "comment": answer.metadata.nbgrader.get("comment") if answer else "",
-        "source": answer.source if answer else "",
+        "source": ""
+        if unwritten or not answer
+        else shown(answer.source)
+        if essay
+        else answer.source,
     }

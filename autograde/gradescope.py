@@ -32,7 +32,8 @@ from .working import sandbox_of
 FOLDERS = ("autograde", "helpers", "notebooks", "solutions")
 FILES = ("pyproject.toml", "requirements.lock", "LICENSE")
 LEFT_OUT = {"__pycache__", ".ipynb_checkpoints"}
-GRADERS_OWN = ("jupytext", "pyseccomp", "sqlalchemy")  # of the instructor's: what grading imports
+# Of what an instructor installs, what grading imports.
+GRADERS_OWN = ("jupytext", "pyseccomp", "sqlalchemy", "markdown-it", "mdit-py", "bleach")
 EPOCH = (1980, 1, 1, 0, 0, 0)  # so that two zips of one version are the same bytes
 
 SETUP = """#!/usr/bin/env bash

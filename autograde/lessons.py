@@ -15,18 +15,22 @@ SOLUTIONS = ROOT / "solutions"
 NOTEBOOKS = ROOT / "notebooks"
 DATA = ROOT / "helpers" / "data"
 KINDS = ("setup", "exercise", "check", "quiz", "demo")
-ESSAY = "essay"
+ESSAY, EVIDENCE = "essay", "evidence"
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """kind: "markdown", "essay" or one of KINDS. name: the exercise, where there is one."""
+    """kind: "markdown", "essay" or one of KINDS. name: the exercise, where there is one.
+
+    evidence: the essays whose rubrics ask about what a student saw in this cell.
+    """
 
     kind: str
     source: str
     name: str = ""
     points: int = 0
+    evidence: tuple[str, ...] = ()
 
 
 def lesson_path(folder: Path, lesson: str, suffix: str = ".ipynb") -> Path:
@@ -82,7 +86,7 @@ def _read_cell(path: Path, position: int, cell: dict) -> Cell:
         if kind in metadata:
             return Cell(kind, source, metadata[kind], points)
         if metadata.get("title") == kind:
-            return Cell(kind, source)
+            return Cell(kind, source, evidence=tuple(metadata.get(EVIDENCE, "").split()))
     raise UsageError(
         f"{path}: code cell {position} has no kind; begin it with one of "
         "'# %% setup', '# %% demo', '# %% exercise=\"name\"', '# %% check=\"name\" points=N', "
@@ -101,6 +105,9 @@ def _must_match(path: Path, lesson: str, cells: list[Cell]) -> None:
             raise UsageError(f"{path}: the cell of {cell.name} does not define {cell.name}")
         if cell.kind in ("exercise", ESSAY) and not (BEGIN in cell.source and END in cell.source):
             raise UsageError(f"{path}: the cell of {cell.name} lacks {BEGIN} or {END}")
+    essays = {cell.name for cell in cells if cell.kind == ESSAY}
+    for name in {name for cell in cells for name in cell.evidence} - essays:
+        raise UsageError(f"{path}: a cell is evidence for {name}, and there is no such essay")
     checks = [(cell.name, cell.points) for cell in cells if cell.kind == "check"]
     wanted = [(name, exercise.points) for name, exercise in described.items()]
     if checks != wanted:

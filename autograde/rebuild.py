@@ -4,7 +4,6 @@ Metadata is a hint, never trusted: a cell is known by the name it defines, then 
 """
 
 import ast
-import re
 import warnings
 from collections.abc import Iterator
 from copy import deepcopy
@@ -18,6 +17,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from .errors import UsageError
+from .essays import write_in
 from .lesson_frame import frame_sources, without_address
 from .lessons import defined_names
 
@@ -91,15 +91,19 @@ def _tidy(cell: NotebookNode) -> NotebookNode:
     metadata = cell.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     kind = cell.get("cell_type", "raw")
-    return NotebookNode(cell_type=kind, source=source, metadata=NotebookNode(metadata))
+    tidied = NotebookNode(cell_type=kind, source=source, metadata=NotebookNode(metadata))
+    # Untrusted and unread: `essays` takes pictures and text from them.
+    tidied |= {name: cell[name] for name in ("attachments", "outputs") if name in cell}
+    return tidied
 
 
 def rebuild(base: NotebookNode, submitted: NotebookNode) -> NotebookNode:
-    """The instructor's student notebook `base` with the student's answers and added cells in it."""
+    """The instructor's student notebook `base` with the student's answers and added cells in it,
+    and all that they wrote as text."""
     slots = {
         grade_id(cell): Slot(cell)
         for cell in base.cells
-        if _mark(cell).get("solution") and grade_id(cell)
+        if cell.cell_type == "code" and _mark(cell).get("solution") and grade_id(cell)
     }
     own = frame_sources() | {without_address(cell.source) for cell in base.cells}
     added: list[tuple[str, NotebookNode]] = []  # the base cell that each stands after, and the cell
@@ -110,13 +114,17 @@ def rebuild(base: NotebookNode, submitted: NotebookNode) -> NotebookNode:
             for name in claimed:
                 slots[name].claims.append(cell)
             anchor = claimed[0]
+        elif cell.cell_type == "markdown" and _is_essay(cell, base):
+            anchor = grade_id(cell)
         elif without_address(cell.source) in own:
             anchor = without_address(cell.source)
         elif cell.cell_type == "code" and cell.source.strip():
             source = _definitions(cell.source) if _is_locked(cell, base) else cell.source
             if source:
                 added.append((anchor, new_code_cell(source)))
-    return _assemble(base, slots, added)
+    rebuilt = _assemble(base, slots, added)
+    write_in(rebuilt, base, submitted)
+    return rebuilt
 
 
 def grade_id(cell: NotebookNode) -> str:
@@ -138,7 +146,7 @@ def _claimed(cell: NotebookNode, slots: dict[str, Slot]) -> list[str]:
         if defined:
             return [name for name in slots if name in defined]
     name = grade_id(cell)
-    if name in slots and slots[name].base.cell_type == cell.cell_type:
+    if name in slots and cell.cell_type == "code":
         return [name]
     return []
 
@@ -149,6 +157,11 @@ def _defined(source: str) -> set[str]:
 
 # Most cells of a class are the lesson's own. Long ones are left out, as they would fill the memory.
 _defined_before = lru_cache(maxsize=1000)(_defined)
+
+
+def _is_essay(cell: NotebookNode, base: NotebookNode) -> bool:
+    texts = (own for own in base.cells if own.cell_type == "markdown" and grade_id(own))
+    return bool(grade_id(cell)) and grade_id(cell) in map(grade_id, texts)
 
 
 def _is_locked(cell: NotebookNode, base: NotebookNode) -> bool:
@@ -236,18 +249,9 @@ def _fill(slots: dict[str, Slot]) -> tuple[dict[str, str], dict[str, list[Notebo
             continue
         *earlier, last = written
         extra[name] = [cell for cell in earlier if id(cell) not in placed]
-        sources[name] = ELSEWHERE if id(last) in placed else _harmless(last)
+        sources[name] = ELSEWHERE if id(last) in placed else last.source
         placed |= {id(cell): name for cell in written}
     return sources, extra
-
-
-def _harmless(cell: NotebookNode) -> str:
-    """An answer's source; in an essay no HTML, as a script of a student's must not run where it is
-    graded by hand, or read."""
-    if cell.cell_type == "code":
-        return cell.source
-    without_tags = re.sub(r"<(?=[A-Za-z/!?])", "&lt;", cell.source)
-    return re.sub(r"(?i)\b(javascript|vbscript|data)(\s|&[#\w]+;)*:", r"\1 :", without_tags)
 
 
 def _is_stub(cell: NotebookNode, base: NotebookNode) -> bool:

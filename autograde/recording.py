@@ -31,7 +31,9 @@ from sqlalchemy import Connection, Engine, Index, create_engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from .errors import UsageError, is_disk_full
+from .essays import EMPTY, NOTE
 from .lessons import lesson_path
+from .prose import shown
 from .term import Term
 
 assignments, notebooks, base_cells, students, submissions, copies, grades, comments = (
@@ -232,9 +234,21 @@ def _unchanged_essays(graded: Path, filled: NotebookNode) -> set[str]:
         cells = nbformat.read(graded, as_version=4).cells
     except Exception:  # half written, or not ours: then all is to be looked at again
         return set()
-    before = {(cell.metadata.get("nbgrader", {}).get("grade_id"), cell.source) for cell in cells}
-    names = {(cell.metadata.nbgrader.grade_id, cell.source) for cell in essays} & before
+    before = {(cell.metadata.get("nbgrader", {}).get("grade_id"), _said(cell)) for cell in cells}
+    names = {(cell.metadata.nbgrader.grade_id, _said(cell)) for cell in essays} & before
+    if _notes(cells) != _notes(filled.cells):  # of an empty essay they may be the text
+        empty = {cell.metadata.nbgrader.grade_id for cell in essays if EMPTY in cell.source}
+        return {name for name, _ in names} - empty
     return {name for name, _ in names}
+
+
+def _said(cell: NotebookNode) -> str:
+    """An essay as it is shown. An earlier version wrote Markdown, which is shown alike."""
+    return shown(cell.source) if cell.cell_type == "markdown" else cell.source
+
+
+def _notes(cells: list[NotebookNode]) -> list[str]:
+    return [cell.source for cell in cells if NOTE in cell.metadata.get("tags", ())]
 
 
 def _write_grades(

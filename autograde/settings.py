@@ -28,8 +28,8 @@ def configure(config: Config, root: str | Path) -> Config:
     ]  # fmt: skip
     config.GenerateAssignment.preprocessors = _generate()
     config.Autograde.sanitize_preprocessors = [
+        "autograde.preprocessors.Rebuild",  # it shows outputs that an essay's rubric asks about
         "nbgrader.preprocessors.ClearOutput",
-        "autograde.preprocessors.Rebuild",
         "nbgrader.preprocessors.CheckCellMetadata",
     ]
     config.Autograde.autograde_preprocessors = [

@@ -269,10 +269,16 @@ def _count_verdicts(found: Tally, term: Term) -> None:
             if graded["sandbox"] == "none":
                 lesson.unprotected.append(student)
             verdicts = graded["exercises"]
-            if all(verdict["status"] == "not written" for verdict in verdicts.values()):
+            unwritten = all(verdict["status"] == "not written" for verdict in verdicts.values())
+            if unwritten and not _wrote_essay(lesson, student):
                 lesson.blank.add(student)
             for exercise in verdicts.keys() & lesson.items.keys():
                 _count_verdict(lesson.items[exercise], student, verdicts[exercise])
+
+
+def _wrote_essay(lesson: Lesson, student: str) -> bool:
+    essays = (item for item in lesson.items.values() if item.described is None)
+    return any(student in item.waits or item.scores.get(student) for item in essays)
 
 
 def _count_verdict(item: Item, student: str, verdict: Mapping[str, Any]) -> None:

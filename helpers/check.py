@@ -15,9 +15,13 @@ from .cases import Case
 from .codec import unpack
 from .compare import Verdict, WrongAnswer, judge
 from .probe import ask
-from .report import STATUS, Report, is_quiz
+from .report import STATUS, Report, is_essay, is_quiz
 
 ANSWERED = "answered; whether it is right, grading will tell"
+ESSAY = (
+    "{} is an essay: a person grades it, by the rubric above its cell, so there is neither a check "
+    "nor a hint. The rubric says what earns each point; write below it, and save the notebook."
+)
 INCOMPLETE = "not answered in the form that was asked for"
 _verdicts: dict[str, Verdict] = {}  # the latest check of each exercise, for `progress`
 _hints_given: dict[str, int] = {}
@@ -71,6 +75,9 @@ def check(name: str, answer: Any) -> None:
 
     name: the exercise's name, as in its heading. answer: the function or the value you wrote.
     """
+    if is_essay(name):
+        print(ESSAY.format(name))
+        return
     verdict = visible_verdict(name, answer)
     scope = sys._getframe(1).f_globals  # the notebook's names
     if verdict.status in ("wrong", "raised"):
@@ -108,6 +115,9 @@ def _names(code: Any) -> Iterator[str]:
 
 def hint(name: str) -> None:
     """Show the next of the exercise's three hints; after the last, all of them again."""
+    if is_essay(name):
+        print(ESSAY.format(name))
+        return
     hints = _exercise(name)["hints"]
     given = _hints_given[name] = _hints_given.get(name, 0) + 1
     shown = range(len(hints)) if given > len(hints) else [given - 1]
@@ -122,6 +132,9 @@ def progress(lesson: str | None = None) -> None:
 
     lesson: "02_divergence", say; without it, the lessons of which something was checked.
     """
+    if is_essay(lesson):
+        print(ESSAY.format(lesson))
+        return
     if lesson is not None:
         lesson_exercises(lesson)  # raises where there is no such lesson
     for title in _lesson_data():

@@ -22,6 +22,11 @@ def is_quiz(name: str) -> bool:
     return bool(re.match(r"q\d\d_", name))
 
 
+def is_essay(name: object) -> bool:
+    """Whether the name is an essay's, which a person grades."""
+    return isinstance(name, str) and name.startswith("essay_")
+
+
 class Report:
     """A verdict that Jupyter shows as HTML and a terminal as text.
 

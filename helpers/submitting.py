@@ -1,9 +1,10 @@
 """Hand in a lesson: say what is missing in it, pack it, and give it to whoever takes it here.
 
-What is handed in is one zip, `02_divergence.zip`, with the notebook, without outputs, and a
-manifest.json: the lesson, the course's version, the time, and the notebook's SHA-256. A zip and not
-a second notebook, because a copy that opens beside the original is one that somebody goes on
-working in. Every learning platform takes a zip, and `autograde collect` finds the notebook in it.
+What is handed in is one zip, `02_divergence.zip`, with the notebook, without outputs but those that
+an essay's rubric asks about, and a manifest.json: the lesson, the course's version, the time, and
+the notebook's SHA-256. A zip and not a second notebook, because a copy that opens beside the
+original is one that somebody goes on working in. Every learning platform takes a zip, and
+`autograde collect` finds the notebook in it.
 """
 
 import hashlib
@@ -25,6 +26,10 @@ from .check import lesson_exercises, state
 DISTRIBUTIONS = ("stable-policy-updates-student", "stable-policy-updates")
 BY_HAND = "save the notebook and hand in the .ipynb file itself"
 ESSAY_STUB = "YOUR ANSWER HERE"
+EVIDENCE = "evidence"  # in a cell's metadata: the essays whose rubrics ask about what it shows
+SEEN = ("image/png", "image/jpeg", "text/plain")
+# Characters: of all outputs that are kept, of which a figure has some 100,000; of one that prints.
+MOST_KEPT, MOST_PRINTED = 12 * 2**20, 20_000
 Notebook = dict[str, Any]
 
 
@@ -150,10 +155,16 @@ def _say_what_is_missing(lesson: str, notebook: Notebook, scope: Mapping[str, An
     for name in lesson_exercises(lesson):
         found.setdefault(state(name, scope), []).append(name)
     for cell in notebook["cells"]:
-        mark = (cell.get("metadata") or {}).get("nbgrader") or {}
+        known = cell.get("metadata") or {}
+        mark = known.get("nbgrader") or {}
         text = "".join(cell["source"])
-        if cell["cell_type"] == "markdown" and mark.get("solution") and ESSAY_STUB in text:
-            found.setdefault("essay not written yet", []).append(mark["grade_id"])
+        if cell["cell_type"] == "markdown" and mark.get("solution") and text.strip() == ESSAY_STUB:
+            found.setdefault("essay not written yet, in its own cell", []).append(
+                mark.get("grade_id", "an essay")
+            )
+        if known.get(EVIDENCE) and not cell.get("outputs"):
+            unseen = found.setdefault("run the cells that this essay's rubric asks about", [])
+            unseen += [name for name in known[EVIDENCE] if name not in unseen]
     found.pop("", None)
     if not found:
         print(f"{lesson}: everything is written and passes its visible cases.")
@@ -194,13 +205,38 @@ def _packed(lesson: str, notebook: Notebook) -> bytes:
 
 
 def _without_outputs(notebook: Notebook) -> Notebook:
-    """A copy as small as what was written in it; widgets keep their state in the metadata."""
-    cells = [
-        cell | {"outputs": [], "execution_count": None} if cell["cell_type"] == "code" else cell
-        for cell in notebook["cells"]
-    ]
+    """A copy as small as what was written in it; widgets keep their state in the metadata.
+
+    Where an essay's rubric asks about what a cell shows, its pictures and its text stay.
+    """
+    room = MOST_KEPT
+    cells = []
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            asked = (cell.get("metadata") or {}).get(EVIDENCE)
+            kept = _seen(cell.get("outputs") or []) if asked else []
+            size = len(json.dumps(kept))
+            kept = kept if size <= room else []
+            room -= size if kept else 0
+            cell = cell | {"outputs": kept, "execution_count": None}
+        cells.append(cell)
     kept = {name: value for name, value in notebook["metadata"].items() if name != "widgets"}
     return notebook | {"cells": cells, "metadata": kept}
+
+
+def _seen(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Of a cell's outputs what is a picture or text."""
+    kept = []
+    for output in outputs:
+        data = output.get("data") or {}
+        shown = {kind: data[kind] for kind in SEEN if kind in data}
+        if shown and not any("widget" in kind for kind in data):
+            kept.append({"output_type": "display_data", "metadata": {}, "data": shown})
+        elif output.get("output_type") == "error":
+            kept.append(output)
+        elif output.get("name") == "stdout":
+            kept.append(output | {"text": "".join(output["text"])[:MOST_PRINTED]})
+    return kept
 
 
 def _version() -> str:

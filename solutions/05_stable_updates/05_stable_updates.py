@@ -367,7 +367,7 @@ if ready("policy_update"):
 # First reproduce it, then change one thing. Your `policy_update`, 60 updates as above, three
 # seeds, with β = 0 and with β = 0.5. **Predict**: will the penalised run be slower?
 
-# %% demo
+# %% demo evidence="essay_erratic"
 if ready("policy_update"):
 
     def plain(*batch):
@@ -381,7 +381,7 @@ if ready("policy_update"):
         runs[label] = [train_courier(update, seed, courier) for seed in range(3)]
     plot_runs(runs)
 
-# %% demo
+# %% demo evidence="essay_erratic"
 if ready("policy_update"):
     print("               worst drop:  at update       KL   greatest KL:  at update   return there")
     for label, group in runs.items():
@@ -401,7 +401,7 @@ if ready("policy_update"):
 # plunges deepest loses time on its recovery, the others come to about the same. Now read left and right together. Do the plunges fall on the large
 # updates? The cell pools the updates of the three runs with β = 0 and sorts them by size.
 
-# %% demo
+# %% demo evidence="essay_erratic"
 if ready("policy_update"):
     sizes = torch.tensor([nats for run in runs["β = 0"] for nats in run.kl])
     returns = torch.tensor([run.returns for run in runs["β = 0"]])
@@ -527,7 +527,7 @@ if ready("adapt_beta", "adapt_beta_proportional"):
 # stretch leaves it too low. Both steer by the *last* update, so neither prevents a spike.
 # **Predict**: will a run with your `adapt_beta`, target 0.01, be free of drops?
 
-# %% demo
+# %% demo evidence="essay_erratic"
 if ready("policy_update", "adapt_beta"):
     weights = []
 

@@ -106,7 +106,7 @@ plot_toy(d, 2**0.5 * d, {c: 2**0.5 * d - 2 * c * d**2 - c for c in (0.1, 0.2, 0.
 #
 # **Predict**: for which β does gold end *clearly* below its own best?
 
-# %% demo
+# %% demo evidence="essay_impact essay_claims"
 sweep, own = recorded(), own_or_recorded()
 betas = sorted({run.beta for run in sweep})
 seeds = sorted({run.seed for run in sweep})
@@ -119,7 +119,7 @@ print(f"{whose}: β = {own.beta:g}, seed {own.seed}, {own.step[-1]} steps")
 print(f"gold of ref: {ref_gold:.2f}")
 plot_sweep(sweep)
 
-# %% demo
+# %% demo evidence="essay_impact"
 print("means over seeds, gold as a gain over ref; spread of gold between seeds")
 print("    β    best gold  at step   gold at the end   spread   proxy at end   KL at end")
 spreads, fell = seed_spread(sweep), []
@@ -248,7 +248,7 @@ check("best_kl", best_kl)
 # %% [markdown]
 # **Look at yours**, on all measurements of the record, whatever their β and step.
 
-# %% demo
+# %% demo evidence="essay_claims"
 if ready("fit_overoptimization", "best_kl"):
     measured = points(sweep, ref_gold)
     alpha, b = fit_overoptimization(measured.kl, measured.gain)
@@ -616,7 +616,7 @@ check("q07_diagnose", q07_diagnose)
 # will print it. The second and the third row are wrong, so that you
 # see what happens.
 
-# %% demo
+# %% demo evidence="essay_claims"
 claims = [
     ("kl", "own", own.step[-1], round(own.kl[-1], 1)),
     ("gold", "own", own.step[-1], 9.9),

@@ -8,17 +8,23 @@ from contextlib import contextmanager
 
 import nbformat
 import pytest
+from nbformat.v4 import new_output
 from playwright.sync_api import expect
 
 from autograde.term import init
 from tests import term as play
 from tests.browser.axe import open_browser
 from tests.browser.jupyterlab import serve, tab
+from tests.classroom import cell
 
 pytestmark = pytest.mark.browser
 
 LESSON, (IMPACT, CLAIMS) = play.ESSAY_LESSON, play.ESSAYS
 RIGHT, MISTAKEN = 4, 1  # students of the play
+PNG = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5E"
+    "rkJggg=="
+)
 COMMENT = "The *second* curve has no number."
 
 
@@ -37,9 +43,22 @@ def term(tmp_path):
     for number in (RIGHT, MISTAKEN):
         path = term.submission(play.student_id(number), LESSON)
         path.parent.mkdir(parents=True)
-        path.write_text(nbformat.writes(play.notebook(LESSON, number)), encoding="utf-8")
+        path.write_text(nbformat.writes(with_picture(LESSON, number)), encoding="utf-8")
     autograde(term, "grade")
     return term
+
+
+def with_picture(lesson, number):
+    """A picture is pasted into one essay; the cells that its rubric asks about have been run."""
+    notebook = play.notebook(lesson, number)
+    essay = cell(notebook, IMPACT)
+    essay.source += "\n\n![pasted](attachment:image.png) ![gone](attachment:none.png)"
+    essay["attachments"] = {"image.png": {"image/png": PNG}}
+    for one in notebook.cells:
+        if IMPACT in one.metadata.get("evidence", ()):
+            shown = {"image/png": PNG, "text/plain": "my own plot"}
+            one.outputs = [new_output("display_data", shown)]
+    return notebook
 
 
 def exported(term):
@@ -105,7 +124,10 @@ def grade_by_hand(page, submission, screenshot):
     with kept(page, "comment"):
         comment.fill(COMMENT)
         comment.press("Tab")
+    for described in ("pasted", "my own plot"):  # shown, and not as a broken picture
+        picture = formgrader.get_by_role("img", name=described).first
+        expect(picture).to_have_js_property("naturalWidth", 1)
     screenshot(page, "formgrader")
     with kept(page, "grade"):
-        cell = formgrader.locator(".nbgrader_cell", has=page.locator(f"#{CLAIMS}"))
-        cell.get_by_role("button", name="Full credit").click()
+        claims = formgrader.locator(".nbgrader_cell", has=page.locator(f"#{CLAIMS}"))
+        claims.get_by_role("button", name="Full credit").click()

@@ -75,6 +75,14 @@ def test_a_name_that_is_none():
             call()
 
 
+def test_an_essay_is_no_mistake_to_ask_about(capsys):
+    for call in (hint, progress, lambda name: check(name, "my text")):
+        call("essay_impact")
+        said = capsys.readouterr().out
+        assert said.startswith("essay_impact is an essay")
+        assert "rubric" in said
+
+
 def test_progress_counts(capsys, monkeypatch):
     # Other tests in this process check, too; and helpers.check, as an attribute, is the function.
     monkeypatch.setitem(check.__globals__, "_verdicts", {})

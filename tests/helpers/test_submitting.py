@@ -109,8 +109,38 @@ def test_essays_are_looked_at_too(folder, capsys):
 
     lesson = "07_case_study"
     save(checkout_base(lesson), folder / f"{lesson}.ipynb")
-    assert "essay not written yet: " in call(capsys, lesson)
+    said = call(capsys, lesson)
+    assert "essay not written yet, in its own cell: essay_impact, essay_claims\n" in said
+    assert "run the cells that this essay's rubric asks about: essay_impact, essay_claims" in said
     assert (folder / f"{lesson}.zip").exists()
+
+
+def test_what_a_rubric_asks_about_is_packed_and_nothing_else(folder, capsys):
+    from autograde.term import checkout_base
+
+    lesson, png = "05_stable_updates", "iVBORw0KGgo="
+    notebook = checkout_base(lesson)
+    html = {"text/html": "<b>no</b>", "image/png": png, "image/svg+xml": "<svg/>"}
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [
+                new_output("display_data", html | {"text/plain": "a plot"}),
+                new_output("stream", text="seen" + "x" * 30_000),
+                new_output("stream", name="stderr", text="warned"),
+                new_output("display_data", {"application/vnd.jupyter.widget-view+json": {}}),
+            ]
+    save(notebook, folder / f"{lesson}.ipynb")
+    assert "run the cells" not in call(capsys, lesson)
+    with ZipFile(folder / f"{lesson}.zip") as archive:
+        kept = nbformat.reads(archive.read(f"{lesson}.ipynb").decode(), as_version=4)
+    nbformat.validate(kept)
+    asked = [cell for cell in kept.cells if cell.metadata.get("evidence")]
+    assert asked
+    for cell in asked:
+        picture, printed = cell.outputs
+        assert picture.data == {"image/png": png, "text/plain": "a plot"}
+        assert (printed.text[:4], len(printed.text)) == ("seen", 20_000)
+    assert not any(c.get("outputs") for c in kept.cells if not c.metadata.get("evidence"))
 
 
 def test_a_file_that_is_older_than_what_was_run_is_told(folder, capsys, solved):
