@@ -149,15 +149,15 @@ class Sorting:
     def tries(self) -> list[Try]:
         """Every notebook with each of its owners."""
         crowd = Counter(
-            (found.batch, found.path.parent, self._lessons[i][0])
+            (found.batch, found.path.parent, named or lesson)
             for i, found in enumerate(self._everything)
-            if i in self._lessons
+            for lesson, named in (self._lessons.get(i, ("", "")),)
         )
         made: list[Try] = []
         for i, found in enumerate(self._everything):
             if i in self._lessons:
                 lesson, named = self._lessons[i]
-                crowded = crowd[found.batch, found.path.parent, lesson] > 1
+                crowded = crowd[found.batch, found.path.parent, named or lesson] > 1
                 made += self._try(found, lesson, named, crowded)
         return made
 
@@ -225,11 +225,13 @@ class Sorting:
         before: as `Store.persons`, of earlier runs.
         """
         who: dict[str, set[str]] = {}
+        surely: dict[str, set[str]] = {}
         says: dict[tuple, set[str]] = {}
         places: dict[tuple[str, str], set[PurePosixPath]] = {}
         for one in tries:
             if one.owner.who:
-                who.setdefault(_person(one), set()).add(one.owner.who)
+                kind = surely if one.owner.by_id else who
+                kind.setdefault(_person(one), set()).add(one.owner.who)
             if one.owner.file_says:
                 says.setdefault((one.student, one.lesson), set()).add(one.owner.file_says)
             if self._roster.ids and one.student not in self._roster.ids and one.owner.claim:
@@ -238,10 +240,11 @@ class Sorting:
         before = _of_one_download(tries, before)
         kept = []
         for one in tries:
-            told, name = who.get(_person(one), set()), before.get(_person(one))
             pair = one.student, one.lesson
-            if one.owner.who and (len(told) > 1 or (name and {name} != told)):
-                several = " and ".join(sorted(shown(w) for w in told | ({name} if name else set())))
+            told = who.get(_person(one), set()) | surely.get(_person(one), set())
+            told |= {before[_person(one)]} if _person(one) in before else set()
+            if one.owner.who and not one.owner.by_id and len(told) > 1:
+                several = " and ".join(sorted(map(shown, told)))
                 why = f"{several} both go by the name of {one.student}"
             elif len(says.get(pair, ())) > 1 and not one.owner.claim:
                 why = f"in {one.student}'s folder, with files named for {len(says[pair])} others"

@@ -114,20 +114,28 @@ def named_lesson(path: PurePath) -> str:
 def lesson_of(named: str, cells: Iterable[tuple[str, str, str]]) -> str:
     """The lesson that cells (type, grade_id, source) are of; "" for none.
 
-    named: what the file's name says, "" for nothing. It holds while a single exercise of that
-    lesson is there, or where less than half of another's are: an answer is known by the cell's
-    grade_id, and where metadata was lost by the name that it defines.
+    named: what the file's name says, "" for nothing. It holds while a cell is marked as one of its
+    own, and where less than half of another lesson's exercises are there. An exercise is known by
+    the cell's grade_id, and where metadata was lost by the name that it defines.
     """
-    there: set[str] = set()
+    marks: set[str] = set()
+    names: set[str] = set()
     for kind, mark, source in cells:
-        there.add(mark)
+        marks.add(mark)
         if kind == "code":
-            there.update(found[1] or found[2] for found in BINDS.finditer(source))
-    hits = {lesson: len(there & set(exercises(lesson))) for lesson in LESSONS}
-    most = max(hits, key=lambda lesson: hits[lesson])
-    if named and (hits[named] or 2 * hits[most] < len(exercises(most))):
+            names.update(found[1] or found[2] for found in BINDS.finditer(source))
+    there = {lesson: (_part(lesson, marks), _part(lesson, names)) for lesson in LESSONS}
+    most = max(there, key=lambda lesson: there[lesson])
+    own = there.get(named, (0, 0))
+    if named and (own[0] or max(there[most]) < 1 / 2 or own >= there[most]):
         return named
-    return most if hits[most] else ""
+    return most if any(there[most]) else ""
+
+
+def _part(lesson: str, found: set[str]) -> float:
+    """How much of a lesson's exercises is in `found`."""
+    wanted = set(exercises(lesson))
+    return len(wanted & found) / len(wanted)
 
 
 def other_lesson(named: str, lesson: str) -> str:

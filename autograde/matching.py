@@ -45,7 +45,7 @@ OTHER_WORDS = LESSON_WORDS | frozenset(WORDS.split())
 @dataclass(frozen=True)
 class Owner:
     """Whose a file is. who, scope: two of one student with one scope and another `who` are two
-    people whom the roster cannot tell apart; where `who` is empty, an id or an address told.
+    people. by_id: it was told by an id or an address, and not by a name that several may bear.
 
     claim: what a platform said. file_says: whom else the file's own name speaks of.
     """
@@ -53,6 +53,7 @@ class Owner:
     student: str
     who: str = ""
     scope: str = ""
+    by_id: bool = False
     claim: Claim | None = None
     file_says: str = ""
 
@@ -142,17 +143,18 @@ class Roster:
         named = self._named(claim.name) or self._named(claim.group[1]) or self._with_id(claim.name)
         if len(known) > 1 or (known and named and not known & named):
             raise _ambiguous(path, known | named)
+        stated = claim.number or (claim.logins or (claim.email or claim.name,))[0]
+        who = f"{claim.platform} {stated.casefold()}"
+        scope = claim.platform + lesson * (not claim.lasting or not claim.number)
         if known:
-            return Owner(known.pop(), claim=claim)
+            return Owner(known.pop(), who, scope, True, claim)
         if len(named) > 1:
             named = named & {claim.number} or named  # a roster may have the platform's numbers
         if len(named) > 1:
             raise _ambiguous(path, named)
-        who = f"{claim.platform} {claim.number or shown(claim).casefold()}"
-        scope = claim.platform + lesson * (not claim.lasting or not claim.number)
         if named:
-            return Owner(named.pop(), who, scope, claim)
-        return Owner(self._stranger(path, claim), who, scope, claim) if claim.sure else None
+            return Owner(named.pop(), who, scope, False, claim)
+        return Owner(self._stranger(path, claim), who, scope, False, claim) if claim.sure else None
 
     def _stranger(self, path: PurePosixPath, claim: Claim) -> str:
         """An id for somebody whom a platform names and the roster does not know."""
@@ -180,7 +182,7 @@ class Roster:
                 raise _ambiguous(path, {student, *others})
             says = next(iter(others), "")
         who = " ".join(WORD.findall(label.casefold())) if by_name else ""
-        return Owner(student, who, f"name {lesson}", None, says)
+        return Owner(student, who, f"name {lesson}", not by_name, None, says)
 
     def _worded(self, path: PurePosixPath, label: str) -> tuple[str, bool] | None:
         """(id, whether by the name) of the one of whom a text speaks, if of nobody else."""
@@ -191,7 +193,8 @@ class Roster:
         found = exact or named or inside or self._named("".join(rest))
         if len(found) > 1:
             raise _ambiguous(path, found)
-        return (found.pop(), not (exact or inside)) if found else None
+        by_name = not (exact or inside)
+        return (found.pop(), by_name) if found else None
 
     def _inside(self, label: str) -> Iterator[str]:
         """The ids and addresses that stand in a text as whole words, the longest first.
@@ -202,6 +205,8 @@ class Roster:
         taken: list[tuple[int, int]] = []
         label = ADDRESS.sub(" ", label)
         words = [found[0].casefold() for found in WORD.finditer(label)][:MOST_WORDS]
+        ids = {word for text, _, _ in _runs(label) if _is_mixed(text) and self._with_id(text)
+               for word in WORD.findall(text.casefold())}  # fmt: skip
         for text, i, j in _runs(label):
             students = self._with_id(text)
             if not students or any(i <= b and a <= j for a, b in taken):
@@ -209,9 +214,9 @@ class Roster:
             own = {word for one in students for word in self._name_words(one)}
             before, after = words[:i], words[j + 1 :]
             few = LESSON_WORDS if text.isdigit() else OTHER_WORDS
-            mixed = bool(re.search(r"\d", text)) and bool(re.search(r"[^\W\d_]", text))
-            beside = after if mixed else before + after
-            if all(word in own or word in few or NUMBER.fullmatch(word) for word in beside):
+            beside = after if _is_mixed(text) else before + after
+            few = few | own | ids
+            if all(word in few or NUMBER.fullmatch(word) for word in beside):
                 taken.append((i, j))
                 yield from students
                 yield from self._named("".join(before)) - students
@@ -223,7 +228,8 @@ class Roster:
 
     def _name_words(self, student: str) -> set[str]:
         row = self.rows[student]
-        return set(WORD.findall(f"{row['first_name']} {row['last_name']}".casefold()))
+        words = WORD.findall(f"{row['first_name']} {row['last_name']}".casefold())
+        return {*words, *map(_letters, words)}
 
     def _with_id(self, text: str) -> set[str]:
         """The student of an id, in capitals or not."""
@@ -289,6 +295,11 @@ class Roster:
         if not is_student_id(word):
             raise UsageError(f"{shown(path)}: whose it is cannot be told")
         return Owner(word, str(path.parent) if crowded else "", f"folder {lesson}")
+
+
+def _is_mixed(text: str) -> bool:
+    """Whether it has letters and digits, as no name and no number has."""
+    return bool(re.search(r"\d", text)) and bool(re.search(r"[^\W\d_]", text))
 
 
 def _ambiguous(path: PurePosixPath, ids: Iterable[str]) -> UsageError:

@@ -56,11 +56,21 @@ def what_it_is(text: str) -> str:
             "not a notebook: it holds the marks of a merge conflict (<<<<<<<); settle it in Git, "
             "or hand in a copy from before"
         )
+    if _is_json(text):
+        return "JSON, but not a notebook, which has cells; hand in the .ipynb file itself"
     if not begin.lstrip().startswith(("{", "[")):
         if EXPORT.search(begin):
             return "not a notebook but Python, exported from one; hand in the .ipynb file itself"
         return "not a notebook but some other text; hand in the .ipynb file itself"
     return "not a notebook (its JSON is broken or cut short); download it again"
+
+
+def _is_json(text: str) -> bool:
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def _of_page(text: str) -> str:

@@ -71,9 +71,7 @@ def parse_notebook(text: str, path: Path) -> NotebookNode:
         raise UsageError(f"{path}: {what_it_is(text)}") from None
     except Exception as error:  # nbformat raises whatever a hostile structure provokes
         if quick_cells(text) is None:
-            raise UsageError(
-                f"{path}: JSON, but not a notebook, which has cells; hand in the .ipynb file itself"
-            ) from None
+            raise UsageError(f"{path}: {what_it_is(text)}") from None
         reason = shown(f"{type(error).__name__}: {error}"[:200])
         raise UsageError(f"{path}: not a notebook ({reason}); download it again") from None
     if str(language).lower() not in ("python", "python3"):

@@ -76,7 +76,7 @@ def read_table(path: Path) -> Table:
     try:
         for row in reader:
             cells = [cell.strip() for cell in row]
-            if any("\n" in cell or "\r" in cell for cell in cells):
+            if any("\n" in cell or "\r" in cell for cell in row):
                 raise UsageError(
                     f"{path}, line {begin}: a quote is left open there, so that a value goes on in "
                     "the next line; close it"
@@ -164,10 +164,12 @@ def _id_column(
     order = IDS
     if "orgdefinedid" in places or {"username", "studentid"} <= places.keys():
         order = ("username", *IDS)  # Brightspace, Blackboard: what their folders say
-    some = [name for name in order if name in places and any(row[places[name]] for _, row in rows)]
-    full = [
-        name for name in some if all(is_student_id(_login(row[places[name]])) for _, row in rows)
-    ]
+    values = {
+        name: [_login(row[places[name]]) for _, row in rows] for name in order if name in places
+    }
+    some = [name for name, texts in values.items() if any(texts)]
+    some = [name for name in some if name not in EMAIL or all("@" in text for text in values[name])]
+    full = [name for name in some if all(map(is_student_id, values[name]))]
     named = places.keys() & {*FIRST, *LAST, *FULL}
     if not some or not (named or places.keys() & set(EMAIL)):
         raise UsageError(
@@ -250,13 +252,14 @@ def read_mapping(path: Path, known: Iterable[dict[str, str]]) -> dict[str, str]:
     for line, row in table.rows:
         student = _mapped(path, line, row[place], by_name)
         for key in (cell.strip("/").casefold() for i, cell in enumerate(row) if i != place):
+            if not key:
+                continue
             before, where = found.get(key, (student, line))
             if before != student:
                 raise UsageError(
                     f"{path}, line {line}: {shown(key)!r} is {before}'s in line {where}; keep one"
                 )
             found[key] = student, line
-    found.pop("", None)
     return {key: student for key, (student, _) in found.items()}
 
 

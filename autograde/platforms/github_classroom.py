@@ -20,5 +20,5 @@ def claims(parts: tuple[str, ...], batch: Batch) -> list[Claim]:
             handle = part.split("-")[len(words) :]
             # Handles may begin alike too; a shorter one than this would be somebody else's.
             longer = ["-".join(words[i:] + handle) for i in range(len(words))]
-            return [Claim("GitHub Classroom", at, logins=(*longer, "-".join(handle)), sure=False)]
+            return [Claim("GitHub Classroom", at, logins=("-".join(handle), *longer), sure=False)]
     return []
