@@ -72,11 +72,21 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     collect = command("collect", _collect, "put what was handed in into submitted/")
     collect.epilog = (
-        "Whose a file is: on what Canvas or Moodle returns, the name that they put before it; "
-        "elsewhere an id, an e-mail address or a name of the roster in the file's name or its "
-        "folders. Of several tries the latest counts, and one in submitted/ that is later stays."
+        "Whose a file is: the outermost part of its path that says so counts. In it, what Canvas, "
+        "Moodle, Brightspace, Blackboard, Sakai, ILIAS, Gradescope, GitHub Classroom, nbgrader's "
+        "exchange or a mail's address say, by id, address or full name; else an id, an address or "
+        "a full name of the roster as whole words. Whom it cannot tell, or two who go by one name, "
+        "it keeps apart in unmatched/ and names. Of several tries the latest counts, and one in "
+        "submitted/ that is later stays. Hand-in times come from Brightspace, Blackboard, Sakai, "
+        "Gradescope and nbgrader; nobody else counts as late until "
+        "submitted/STUDENT/LESSON/timestamp.txt says when it came."
     )
     collect.add_argument("downloads", metavar="DOWNLOADS", type=Path, help="zip, folder, file")
+    collect.add_argument("--as", dest="student", metavar="ID", help="all of it is this student's")
+    collect.add_argument(
+        "--people", metavar="FILE.csv", type=Path,
+        help="whose is whose: a column id, and others of folders, handles, numbers or addresses",
+    )  # fmt: skip
     grade = command("grade", _grade, "run, judge and record")
     grade.add_argument("lessons", metavar="LESSON", nargs="*", help="only these")
     grade.add_argument("--student", metavar="ID", help="only this one")
@@ -156,10 +166,14 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _init(options: argparse.Namespace) -> int:
+    from .rosters import read_people
     from .term import init
 
     term = init(options.folder, options.roster)
     print(f"{term.root}: {len(term.roster())} students on the roster")
+    column = read_people(options.roster).column if options.roster else "id"
+    if column != "id":
+        print(f"their ids are what {options.roster} has under {column!r}")
     return 0
 
 
@@ -174,13 +188,20 @@ def _collect(options: argparse.Namespace) -> int:
     from .collecting import collect
     from .term import Term
 
-    result = collect(options.downloads, Term.open(options.course))
+    term = Term.open(options.course)
+    result = collect(options.downloads, term, options.student, options.people)
     for line in (*result.notes, *result.unplaced):
         print(f"autograde: {line}", file=sys.stderr)
+    left = f"; {result.left} other file{'s' * (result.left > 1)} left out" if result.left else ""
     print(
-        f"{len(result.placed)} placed, {len(result.unplaced)} not placed; "
+        f"{len(result.placed)} placed, {len(result.unplaced)} not placed{left}; "
         f"the hand-in time is known of {result.timed}"
     )
+    if result.timed < len(result.placed):
+        print(
+            "nobody else counts as late; to say when one came, write the time, such as "
+            "2026-10-02 12:00:00 UTC, to submitted/STUDENT/LESSON/timestamp.txt"
+        )
     return 1 if result.unplaced else 0
 
 
@@ -244,10 +265,14 @@ def _export(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from helpers.report import Report
 
-    from .grading import grade_file
+    from .grading import grade_file, named_lesson, other_lesson
 
     graded = grade_file(options.file, options.sandbox)
     found = graded.plain()
+    named = named_lesson(options.file)
+    if named not in ("", graded.lesson):
+        told = f"{other_lesson(named, graded.lesson)}; it is graded as what it is"
+        print(f"autograde: {options.file}: {told}", file=sys.stderr)
     if options.json:
         print(json.dumps(found, indent=1, allow_nan=False))
         return 0

@@ -4,6 +4,8 @@ import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+SHOWN = 200  # characters of somebody else's text in a message
+
 
 class UsageError(Exception):
     """One line: the file or the argument, what is wrong with it, and what to do."""
@@ -15,6 +17,11 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     near = [one for one in known if name and name.casefold() in one.casefold()]
     near += get_close_matches(name, known, 1)
     return f" (did you mean {near[0]}?)" if near else ""
+
+
+def shown(text: object) -> str:
+    """What somebody else chose, a path say, as a message may hold it."""
+    return "".join(c if c.isprintable() else "?" for c in str(text))[-SHOWN:]
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -105,10 +105,24 @@ def export(
 
 
 def _points(term: Term, rows: list[dict[str, Any]], partial: bool, made: Exported) -> Points:
-    """The scores to hand over: of lessons that somebody has handed in, as only these are due."""
+    """The scores to hand over: of lessons that somebody has handed in, as only these are due, and
+    of students on the roster, as a platform may know nobody else."""
     scored = [row for row in rows if row["score"] != ""]
     if not scored:
         raise UsageError(f"{term.root}: nothing is graded yet; run: autograde grade")
+    roster = {row["id"] for row in term.roster()}
+    if not roster:
+        raise UsageError(
+            f"{term.root / 'roster.csv'}: nobody is on the roster, and nobody else is exported to "
+            f"a platform; put them on it: autograde init {term.root} --roster FILE.csv"
+        )
+    strangers = sorted({row["id"] for row in scored} - roster)
+    if strangers:
+        made.notes.append(
+            f"{', '.join(strangers)}: not on the roster; their points are left out: put them on "
+            f"it, and run: autograde init {term.root}"
+        )
+    rows, scored = ([row for row in some if row["id"] in roster] for some in (rows, scored))
     waiting = [row for row in scored if row["unscored"]]
     earlier = [row for row in scored if row["needs_hand_grading"] and not row["unscored"]]
     if waiting:

@@ -1,9 +1,10 @@
 """Grade a term's submissions: run and judge each program once, record it in nbgrader's tables."""
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from nbformat import NotebookNode, from_dict
@@ -22,6 +23,9 @@ from .sandbox import Limits
 from .store import Store
 from .term import Term, checkout_base
 from .working import How, Work, do, seed_of
+
+# A definition or an assignment at the beginning of a line; no parser, which hostile text can stall.
+BINDS = re.compile(r"^(?:def[ \t]+(\w+)|(\w+)[ \t]*(?::[^=\n]+)?=(?!=))", re.MULTILINE)
 
 
 @dataclass
@@ -90,20 +94,53 @@ def how_of(lessons: Iterable[str], mode: str, device: str = "cpu") -> How:
 
 
 def recognise(path: Path, notebook: NotebookNode) -> str:
-    """The lesson that a notebook is of, by its name, then by the cells in it.
+    """The lesson that a notebook is of: the one in its name, unless its cells are of another.
 
     Raises UsageError when it is of none.
     """
-    for lesson in LESSONS:
-        if lesson in path.stem:
-            return lesson
-    marks = {grade_id(cell) for cell in notebook.cells}
-    found = {lesson: len(marks & set(exercises(lesson))) for lesson in LESSONS}
-    lesson = max(found, key=lambda name: found[name])
-    if not found[lesson]:
+    cells = [(cell.cell_type, grade_id(cell), cell.source) for cell in notebook.cells]
+    lesson = lesson_of(named_lesson(path), cells)
+    if not lesson:
         known = ", ".join(LESSONS)
         raise UsageError(f"{path}: of no lesson that is known; name it like one of {known}")
     return lesson
+
+
+def named_lesson(path: PurePath) -> str:
+    """The lesson that a file's name says; "" for none."""
+    return next((lesson for lesson in LESSONS if lesson in path.stem), "")
+
+
+def lesson_of(named: str, cells: Iterable[tuple[str, str, str]]) -> str:
+    """The lesson that cells (type, grade_id, source) are of; "" for none.
+
+    named: what the file's name says, "" for nothing. It holds while a cell is marked as one of its
+    own, and where less than half of another lesson's exercises are there. An exercise is known by
+    the cell's grade_id, and where metadata was lost by the name that it defines.
+    """
+    marks: set[str] = set()
+    names: set[str] = set()
+    for kind, mark, source in cells:
+        marks.add(mark)
+        if kind == "code":
+            names.update(found[1] or found[2] for found in BINDS.finditer(source))
+    there = {lesson: (_part(lesson, marks), _part(lesson, names)) for lesson in LESSONS}
+    most = max(there, key=lambda lesson: there[lesson])
+    own = there.get(named, (0, 0))
+    if named and (own[0] or max(there[most]) < 1 / 2 or own >= there[most]):
+        return named
+    return most if any(there[most]) else ""
+
+
+def _part(lesson: str, found: set[str]) -> float:
+    """How much of a lesson's exercises is in `found`."""
+    wanted = set(exercises(lesson))
+    return len(wanted & found) / len(wanted)
+
+
+def other_lesson(named: str, lesson: str) -> str:
+    """What to say of a notebook whose name says another lesson than its cells do."""
+    return f"this is lesson {lesson} under the name of {named}"
 
 
 def grade(
@@ -214,7 +251,10 @@ def _prepare(
     if not regrade and there and store.recorded_source(item.name) == source:
         item.held["state"] = "skipped"
         return
-    one = Program(lesson, rebuild(base, read_notebook(path)), how.mode)
+    submitted = read_notebook(path)
+    if (found := recognise(path, submitted)) != lesson:
+        raise UsageError(f"{path}: {other_lesson(lesson, found)}; ask for {lesson}.ipynb")
+    one = Program(lesson, rebuild(base, submitted), how.mode)
     item.key = one.key
     item.held |= {"rebuilt": one.rebuilt, "mark": one.mark, "source": source}
     if regrade or store.verdict(one.key) is None:

@@ -1,47 +1,61 @@
-"""Whose file it is: by the roster, and by how learning platforms name what they return."""
+"""Whose file it is: by what platforms wrote into its path, and by the roster.
+
+Two people never become one: what fits two is nobody's, and who cannot be told is kept apart.
+"""
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cached_property
 from pathlib import PurePosixPath
 
-from .errors import UsageError
+from .errors import UsageError, shown
 from .exercises import LESSONS
-from .term import STUDENT_ID
-from .unpacking import shown
+from .platforms import Batch, Claim, claims_of
+from .platforms.mail import ADDRESS
+from .rosters import is_student_id
 
 # Letters that no accent makes, as ASCII file names have them.
 PLAIN = str.maketrans({
     "ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th",
 })  # fmt: skip
 MOST_WORDS = 40  # of a name that are looked at
-COPY = re.compile(r"^(copy of |copie de |kopie von )+|[ _]*\(\d+\)$|[ _-]copy\d*$", re.IGNORECASE)
+MOST_COMPARED = 20_000  # rows of a roster that are looked through for a name like another
+COPY = re.compile(
+    r"^(copy of |copie de |kopie von |copia de )+|[ _]*\(\d+\)$|[ _-]copy\d*$", re.IGNORECASE
+)
 ATTEMPT = re.compile(r"(?:-|\()(\d+)\)?$")
-# lovelaceada_LATE_51_7041_02_divergence-1.ipynb: Canvas's own numbers are the user's and the file's
-CANVAS = re.compile(r"(?P<name>.+?)_(?P<late>LATE_)?(?P<number>\d+)_(?P<rest>\d+_.+)$")
-# "Ada Lovelace_1234_assignsubmission_file_", a folder, or the beginning of a file's name
-MOODLE = re.compile(r"(?P<name>[^_]+)_(?P<number>\d+)_assignsubmission_[a-z]+(_|$)")
+WORD = re.compile(r"[^\W_]+")
+NUMBER = re.compile(r"\d+|v\d+|\d+(st|nd|rd|th|am|pm)")
+LESSON_WORDS = frozenset(word for lesson in LESSONS for word in WORD.findall(lesson))
+# What people and editors write beside a name, and what is no part of one.
+WORDS = """
+a assignment attempt checkpoint class copy course draft exercise final fwd fw handin hw homework
+from id in ipynb jupyter lab late lesson my name new notebook of project re redo resubmission
+resubmit revised s solution solutions solved student submission submissions submitted submit sub
+the task tutorial update updated user v version week work
+abgabe aufgabe loesung lösung uebung übung von devoir entrega
+jan feb mar apr may jun jul aug sep oct nov dec
+"""
+OTHER_WORDS = LESSON_WORDS | frozenset(WORDS.split())
 
 
 @dataclass(frozen=True)
-class Platform:
-    """What a platform's own part of a path says. late: it marks the file so."""
+class Owner:
+    """Whose a file is. who, scope: two of one student with one scope and another `who` are two
+    people. by_id: it was told by an id or an address, and not by a name that several may bear.
 
-    name: str
-    number: str
-    late: bool = False
+    claim: what a platform said. file_says: whom else the file's own name speaks of.
+    """
 
-
-def platform_of(path: PurePosixPath) -> Platform | None:
-    """What Moodle or Canvas wrote into a path; the outermost counts, the rest is the student's."""
-    for part in path.parts:
-        if found := MOODLE.match(part):
-            return Platform(found["name"], found["number"])
-    found = CANVAS.match(path.stem)
-    if found and not found["rest"].startswith(tuple(LESSONS)):  # 02_divergence has a number too
-        return Platform(found["name"], found["number"], bool(found["late"]))
-    return None
+    student: str
+    who: str = ""
+    scope: str = ""
+    by_id: bool = False
+    claim: Claim | None = None
+    file_says: str = ""
 
 
 def attempt_of(name: PurePosixPath) -> int:
@@ -51,16 +65,26 @@ def attempt_of(name: PurePosixPath) -> int:
 
 
 class Roster:
-    """Finds the student of a path among the rows of a roster."""
+    """Finds the students of a path among the rows of a roster.
 
-    def __init__(self, rows: Iterable[dict[str, str]]) -> None:
-        self._rows = list(rows)
-        self.ids = {row["id"] for row in self._rows}
-        self._by_email = {row["email"].casefold(): row["id"] for row in self._rows if row["email"]}
+    people: what folders, handles, numbers and addresses mean, see `rosters.read_mapping`.
+    """
+
+    def __init__(
+        self, rows: Iterable[dict[str, str]], people: Mapping[str, str] | None = None
+    ) -> None:
+        self.rows = {row["id"]: row for row in rows}
+        self.ids = set(self.rows)
+        self._people = dict(people or {})
+        self._by_id: dict[str, set[str]] = {}
+        self._by_email: dict[str, set[str]] = {}
         self._by_name: dict[str, set[str]] = {}
-        for row in self._rows:
+        for student, row in self.rows.items():
+            self._by_id.setdefault(student.casefold(), set()).add(student)
+            if row["email"]:
+                self._by_email.setdefault(row["email"].casefold(), set()).add(student)
             for name in _spellings(row["first_name"], row["last_name"]):
-                self._by_name.setdefault(name, set()).add(row["id"])
+                self._by_name.setdefault(name, set()).add(student)
 
     def owns(self, path: PurePosixPath, alone: bool) -> bool:
         """Whether a zip of this name is one student's, and not a class's.
@@ -69,70 +93,217 @@ class Roster:
         more likely the instructor's own.
         """
         try:
-            platform = platform_of(path)
-            if platform:
-                return not alone or bool(self._named(platform.name))
-            return self._listed(path, "") is not None
+            owners = self.owners(path, "", Batch())
         except UsageError:
             return False
+        return all(one.student in self.ids or (one.claim and not alone) for one in owners)
 
-    def student(self, path: PurePosixPath, lesson: str) -> str:
-        """The student's id. Raises UsageError when it cannot be told.
+    def owners(self, path: PurePosixPath, lesson: str, batch: Batch) -> list[Owner]:
+        """Whose the file at `path` is, of a group's file every member.
 
-        On a platform's file only the platform's part of the name counts, as the student chose the
-        rest. Elsewhere an id counts before an e-mail address, and that before a name; then, for who
-        is not on the roster, the folder, or what the file's name has beside the lesson.
+        The outermost part of the path that says it counts, as what lies below is the student's own.
+        In one part: what `people` say of it, then what a platform wrote, then an id, an address or
+        a full name of the roster beside words that are none.
+        Raises UsageError when it cannot be told, or is two people's.
         """
-        platform = platform_of(path)
-        if platform:
-            return self._on_platform(path, platform)
-        found = self._listed(path, lesson)
-        if found:
-            return found
-        for word in _words(path, lesson):
-            if STUDENT_ID.match(word):
-                return word
-        raise UsageError(
-            f"{shown(path)}: whose it is cannot be told; name it STUDENT_{lesson}.ipynb"
-        )
+        claims = claims_of(path, batch)
+        for at, part in enumerate(path.parts):
+            label = part if at < len(path.parts) - 1 else _label(path, lesson)
+            here = [made for made in claims if made[0].at == at]
+            if student := self._mapped(path, at, label, here):
+                return [Owner(student, claim=here[0][0] if here else None)]
+            for made in here:
+                owners = [self._claimed(path, lesson, one) for one in made]
+                if all(owners):
+                    return [one for one in owners if one]
+            written = any(not made[0].loose for made in here)
+            if not written and (found := self._worded(path, label)):
+                return [self._plain(path, at, found, label, lesson)]
+        raise self.unknown(path)
 
-    def _on_platform(self, path: PurePosixPath, platform: Platform) -> str:
-        whole = platform.name
-        found = self._named(whole) or self._named(whole.partition("-")[2])  # Moodle: GROUP-NAME
-        if len(found) > 1:
-            found = found & {platform.number} or found  # a roster may have the platform's numbers
+    def _mapped(
+        self, path: PurePosixPath, at: int, label: str, here: list[list[Claim]]
+    ) -> str | None:
+        """What `people` say of a part of the path, or of what a platform says in it."""
+        if not self._people:
+            return None
+        keys = [label, path.parts[at], str(PurePosixPath(*path.parts[: at + 1]))]
+        for claim in (made[0] for made in here if len(made) == 1):
+            keys += [*claim.logins, claim.email, claim.number, claim.name]
+        words = [text for text, _, _ in _runs(label) if not text.isdigit()]
+        return next((self._people[k.casefold()] for k in (*keys, *words)
+                     if k and k.casefold() in self._people), None)  # fmt: skip
+
+    def _claimed(self, path: PurePosixPath, lesson: str, claim: Claim) -> Owner | None:
+        """Whom a platform means; None where it is not sure, and the roster does not know them."""
+        known = set()
+        for login in sorted(claim.logins, key=len, reverse=True):
+            known = known or self._with_id(login) or self._by_email.get(login.casefold(), set())
+        known = known or self._with_address(claim.email)
+        named = self._named(claim.name) or self._named(claim.group[1]) or self._with_id(claim.name)
+        if len(known) > 1 or (known and named and not known & named):
+            raise _ambiguous(path, known | named)
+        stated = claim.number or (claim.logins or (claim.email or claim.name,))[0]
+        who = f"{claim.platform} {stated.casefold()}"
+        scope = claim.platform + lesson * (not claim.lasting or not claim.number)
+        if known:
+            return Owner(known.pop(), who, scope, True, claim)
+        if len(named) > 1:
+            named = named & {claim.number} or named  # a roster may have the platform's numbers
+        if len(named) > 1:
+            raise _ambiguous(path, named)
+        if named:
+            return Owner(named.pop(), who, scope, False, claim)
+        return Owner(self._stranger(path, claim), who, scope, False, claim) if claim.sure else None
+
+    def _stranger(self, path: PurePosixPath, claim: Claim) -> str:
+        """An id for somebody whom a platform names and the roster does not know."""
+        name = _letters(claim.name)
+        numbered = f"{name or 'participant'}_{claim.number}" if claim.number else name
+        for text in (*claim.logins[:1], numbered, claim.email):
+            if is_student_id(text) and text.casefold() not in self._by_id:
+                return text
+        raise self.unknown(path)
+
+    def _plain(
+        self, path: PurePosixPath, at: int, found: tuple[str, bool], label: str, lesson: str
+    ) -> Owner:
+        """The owner by a part that no platform wrote, unless a folder below it says another."""
+        student, by_name = found
+        says = ""
+        for below in range(at + 1, len(path.parts)):
+            rest = PurePosixPath(*path.parts[below:])
+            try:
+                inner = self.owners(rest, lesson, Batch())
+            except UsageError:
+                continue
+            others = {one.student for one in inner if one.student != student}
+            if others and len(rest.parts) > 1 and others & self.ids:
+                raise _ambiguous(path, {student, *others})
+            says = next(iter(others), "")
+        who = " ".join(WORD.findall(label.casefold())) if by_name else ""
+        return Owner(student, who, f"name {lesson}", not by_name, None, says)
+
+    def _worded(self, path: PurePosixPath, label: str) -> tuple[str, bool] | None:
+        """(id, whether by the name) of the one of whom a text speaks, if of nobody else."""
+        exact = self._with_id(label.strip(" _-.")) or self._with_address(label.strip())
+        named = set() if exact else self._named(label)
+        inside = set() if exact or named else set(self._inside(label))
+        rest = self._residue(label)
+        found = exact or named or inside or self._named("".join(rest))
         if len(found) > 1:
             raise _ambiguous(path, found)
-        if found:
-            return found.pop()
-        if whole in self.ids:
-            return whole
-        return f"{_letters(whole) or 'participant'}_{platform.number}"  # not on the roster
+        by_name = not (exact or inside)
+        return (found.pop(), by_name) if found else None
 
-    def _listed(self, path: PurePosixPath, lesson: str) -> str | None:
-        words = list(_words(path, lesson))
-        pieces = [*words[:-1], *_pieces(_plain_stem(path))]
-        for word in pieces:
-            if word in self.ids:
-                return word
-        for word in (*pieces, words[-1]):
-            if word.casefold() in self._by_email:
-                return self._by_email[word.casefold()]
-        for word in words:
-            found = self._named(word)
-            if len(found) > 1:
-                raise _ambiguous(path, found)
-            if found:
-                return found.pop()
-        return None
+    def _inside(self, label: str) -> Iterator[str]:
+        """The ids and addresses that stand in a text as whole words, the longest first.
+
+        Beside an id without both letters and digits, which may be a word or a number, nothing may
+        stand that could be a part of a name; beside others nothing that could follow on it.
+        """
+        taken: list[tuple[int, int]] = []
+        label = ADDRESS.sub(" ", label)
+        words = [found[0].casefold() for found in WORD.finditer(label)][:MOST_WORDS]
+        ids = {word for text, _, _ in _runs(label) if _is_mixed(text) and self._with_id(text)
+               for word in WORD.findall(text.casefold())}  # fmt: skip
+        for text, i, j in _runs(label):
+            students = self._with_id(text)
+            if not students or any(i <= b and a <= j for a, b in taken):
+                continue
+            own = {word for one in students for word in self._name_words(one)}
+            before, after = words[:i], words[j + 1 :]
+            few = LESSON_WORDS if text.isdigit() else OTHER_WORDS
+            beside = after if _is_mixed(text) else before + after
+            few = few | own | ids
+            if all(word in few or NUMBER.fullmatch(word) for word in beside):
+                taken.append((i, j))
+                yield from students
+                yield from self._named("".join(before)) - students
+
+    def _residue(self, label: str) -> list[str]:
+        """The words of a text that could be a part of a name."""
+        words = WORD.findall(ADDRESS.sub(" ", label).casefold())[:MOST_WORDS]
+        return [word for word in words if word not in OTHER_WORDS and not NUMBER.fullmatch(word)]
+
+    def _name_words(self, student: str) -> set[str]:
+        row = self.rows[student]
+        words = WORD.findall(f"{row['first_name']} {row['last_name']}".casefold())
+        return {*words, *map(_letters, words)}
+
+    def _with_id(self, text: str) -> set[str]:
+        """The student of an id, in capitals or not."""
+        return {text} if text in self.ids else set(self._by_id.get(text.casefold(), ()))
+
+    def _with_address(self, text: str) -> set[str]:
+        """The student of an address, before which a lesson's name may stand."""
+        whole = text.casefold()
+        while whole:
+            if whole in self._by_email:
+                return set(self._by_email[whole])
+            first, _, whole = whole.partition("_")
+            if first not in OTHER_WORDS and not NUMBER.fullmatch(first):
+                break
+        return set()
 
     def _named(self, text: str) -> set[str]:
         return set(self._by_name.get(_letters(text), ()))
 
+    def unknown(self, path: PurePosixPath) -> UsageError:
+        """That it cannot be told whose a file is, and whose it may be."""
+        return UsageError(f"{shown(path)}: whose it is cannot be told{self.near(path)}")
+
+    def near(self, path: PurePosixPath) -> str:
+        """In brackets, the student whose id or name is closest to what stands in a path."""
+        for part in reversed(path.parts):
+            for text, _, _ in _runs(part):
+                if found := self._with_id(text):
+                    return self._ask(found.pop())
+            close = get_close_matches(_letters(" ".join(self._residue(part))), self._names, 1, 0.75)
+            if close:
+                return self._ask(min(self._by_name[close[0]]))
+            for word in self._residue(part):
+                if len(found := self._by_word.get(word, set())) == 1:
+                    return self._ask(min(found))
+        return ""
+
+    def _ask(self, student: str) -> str:
+        row = self.rows[student]
+        name = " ".join(filter(None, (row["first_name"], row["last_name"])))
+        return f" (did you mean {student}{f', {shown(name)}' if name else ''}?)"
+
+    @cached_property
+    def _names(self) -> list[str]:
+        return list(self._by_name)[:MOST_COMPARED]
+
+    @cached_property
+    def _by_word(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for student in self.ids:
+            for word in self._name_words(student):
+                found.setdefault(word, set()).add(student)
+        return found
+
+    def unlisted(self, path: PurePosixPath, lesson: str, crowded: bool) -> Owner:
+        """With no roster: the folder that the file lies in, or where there is none what its name
+        has beside the lesson.
+
+        crowded: the folder holds several files of this lesson, and may be several people's.
+        """
+        folders = [part for part in path.parts[:-1] if part not in LESSONS]
+        word = _label(path, lesson).strip(" _-.") if crowded or not folders else folders[-1]
+        if not is_student_id(word):
+            raise UsageError(f"{shown(path)}: whose it is cannot be told")
+        return Owner(word, str(path.parent) if crowded else "", f"folder {lesson}")
+
+
+def _is_mixed(text: str) -> bool:
+    """Whether it has letters and digits, as no name and no number has."""
+    return bool(re.search(r"\d", text)) and bool(re.search(r"[^\W\d_]", text))
+
 
 def _ambiguous(path: PurePosixPath, ids: Iterable[str]) -> UsageError:
-    several = " or ".join(sorted(ids))
-    return UsageError(f"{shown(path)}: may be {several}'s; put it into a folder named by the id")
+    return UsageError(f"{shown(path)}: may be {' or '.join(sorted(ids))}'s")
 
 
 def _spellings(first: str, last: str) -> Iterator[str]:
@@ -147,22 +318,17 @@ def _letters(text: str) -> str:
     return "".join(c for c in spread if c.isalnum())
 
 
-def _words(path: PurePosixPath, lesson: str) -> Iterator[str]:
-    """What may say whose a file is: its folders from the inside, then the rest of its name."""
-    yield from (part for part in path.parts[-2::-1] if part not in (lesson, "..", "/"))
-    stem = _plain_stem(path)
-    yield (stem.replace(lesson, "") if lesson else stem).strip(" _-.")
-
-
-def _plain_stem(path: PurePosixPath) -> str:
+def _label(path: PurePosixPath, lesson: str) -> str:
+    """What a file's name has beside the lesson, and beside what marks a copy."""
     stem = path.stem
     while COPY.search(stem):
         stem = COPY.sub("", stem)
-    return stem
+    return stem.replace(lesson, " ").strip() if lesson else stem
 
 
-def _pieces(stem: str) -> list[str]:
-    """Every run of `_`-separated words in a name, longest first: an id may hold `_` itself."""
-    words = stem.split("_")[:MOST_WORDS]
-    spans = [(i, j) for i in range(len(words)) for j in range(i + 1, len(words) + 1)]
-    return ["_".join(words[i:j]) for i, j in sorted(spans, key=lambda span: span[0] - span[1])]
+def _runs(text: str) -> list[tuple[str, int, int]]:
+    """Every run of whole words in a text, with its first and last word, the longest first."""
+    words = list(WORD.finditer(text))[:MOST_WORDS]
+    spans = [(i, j) for i in range(len(words)) for j in range(i, len(words))]
+    spans.sort(key=lambda span: (span[0] - span[1], span[0]))
+    return [(text[words[i].start() : words[j].end()], i, j) for i, j in spans]

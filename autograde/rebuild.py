@@ -16,10 +16,11 @@ from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from .errors import UsageError
+from .errors import UsageError, shown
 from .essays import write_in
 from .lesson_frame import frame_sources, without_address
 from .lessons import defined_names
+from .reading import notebook_text, quick_cells, what_it_is
 
 ADDED = "added"
 ELSEWHERE = "# written in another cell of this notebook"
@@ -49,13 +50,14 @@ def read_notebook(path: Path) -> NotebookNode:
         if path.stat().st_size > MOST_BYTES:
             most = MOST_BYTES >> 20
             raise UsageError(f"{path}: larger than {most} MiB; clear its outputs and send it again")
-        text = path.read_text(encoding="utf-8")
+        data = path.read_bytes()
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file; check the path") from None
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
-        raise UsageError(f"{path}: cannot be read ({reason}); hand in the .ipynb file") from None
-    return parse_notebook(text, path)
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be read ({error.strerror}); hand in the .ipynb file"
+        ) from None
+    return parse_notebook(notebook_text(data, path), path)
 
 
 def parse_notebook(text: str, path: Path) -> NotebookNode:
@@ -66,14 +68,15 @@ def parse_notebook(text: str, path: Path) -> NotebookNode:
             notebook = tidy_notebook(nbformat.reads(text, as_version=4))
         language = notebook.get("metadata", {}).get("kernelspec", {}).get("language", "python")
     except (nbformat.reader.NotJSONError, RecursionError):
-        raise UsageError(
-            f"{path}: not a notebook (its JSON is broken or cut short); download it again"
-        ) from None
+        raise UsageError(f"{path}: {what_it_is(text)}") from None
     except Exception as error:  # nbformat raises whatever a hostile structure provokes
-        reason = f"{type(error).__name__}: {error}"[:200]
+        if quick_cells(text) is None:
+            raise UsageError(f"{path}: {what_it_is(text)}") from None
+        reason = shown(f"{type(error).__name__}: {error}"[:200])
         raise UsageError(f"{path}: not a notebook ({reason}); download it again") from None
     if str(language).lower() not in ("python", "python3"):
-        raise UsageError(f"{path}: its kernel is for {language!r}; the course needs Python 3")
+        kernel = shown(repr(language)[:40])
+        raise UsageError(f"{path}: its kernel is for {kernel}; the course needs Python 3")
     return notebook
 
 

@@ -22,6 +22,7 @@ create table if not exists failed (name text primary key, reason text not null);
 create table if not exists placed (
     name text primary key, mark text not null, time text not null
 );
+create table if not exists person (name text primary key, who text not null);
 """
 
 
@@ -30,7 +31,8 @@ class Store:
 
     A verdict is keyed by program and edition, answers by program. "recorded" says which bytes of
     a student's file, under which verdict, stand in the gradebook. "failed" says why the latest try
-    to grade a file came to nothing. "placed" says which bytes went into submitted/, of when.
+    to grade a file came to nothing. "placed" says which bytes went into submitted/, of when, and
+    "person" whom a platform meant who was taken for a student by the name alone.
     """
 
     def __init__(self, path: Path) -> None:
@@ -115,3 +117,14 @@ class Store:
         rows = [(name, mark, time.isoformat()) for name, (mark, time) in placed.items()]
         with self._database:
             self._database.executemany("insert or replace into placed values (?, ?, ?)", rows)
+
+    def persons(self) -> dict[str, str]:
+        """ "student scope": the platform's number, or the name, of who was taken for a student."""
+        return dict(self._database.execute("select name, who from person"))
+
+    def keep_persons(self, persons: Mapping[str, str]) -> None:
+        """Say who was taken for whom, by the name alone."""
+        with self._database:
+            self._database.executemany(
+                "insert or replace into person values (?, ?)", list(persons.items())
+            )

@@ -1,7 +1,6 @@
 """A term folder: an nbgrader course with this course's settings, its key and its verdicts."""
 
 import csv
-import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from .errors import UsageError
 from .exercises import LESSONS
 from .files import require_place
 from .lessons import NOTEBOOKS, SOLUTIONS, lesson_path
+from .rosters import ROSTER_COLUMNS, read_people
 from .store import Store
 
 CONFIG = """# This term's nbgrader settings; what you add below the call wins.
@@ -28,10 +28,9 @@ from autograde.settings import configure
 c = get_config()  # noqa: F821
 configure(c, __file__.rpartition("/")[0] or ".")
 """
-ROSTER_COLUMNS = ["id", "first_name", "last_name", "email"]
+UNMATCHED = "unmatched"  # where `collect` keeps what is nobody's; nbgrader does not look there
 # Where essays are graded, as messages say it; it is no command of nbgrader's.
 FORMGRADER = "jupyter lab, started in the term folder: menu Nbgrader, Formgrader"
-STUDENT_ID = re.compile(r"[\w@.-]+$")
 
 
 @dataclass(frozen=True)
@@ -161,24 +160,7 @@ def _errors_of(url: URL) -> type[Exception]:
 
 def read_roster(path: Path) -> list[dict[str, str]]:
     """The rows of a roster: id, first_name, last_name, email. Raises UsageError naming the line."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if reader.fieldnames is None or set(ROSTER_COLUMNS) - set(reader.fieldnames):
-                raise UsageError(f"{path}: its first line must be {','.join(ROSTER_COLUMNS)}")
-            rows = [{c: (row[c] or "").strip() for c in ROSTER_COLUMNS} for row in reader]
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: cannot be read as CSV; save it as CSV in UTF-8") from None
-    except (OSError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{path}: cannot be read as CSV ({reason}); check the file") from None
-    seen: set[str] = set()
-    for line, row in enumerate(rows, start=2):
-        if not STUDENT_ID.match(row["id"]) or row["id"] in seen:
-            wrong = "is there twice" if row["id"] in seen else "is not letters, digits and . _ - @"
-            raise UsageError(f"{path}, line {line}: the id {row['id']!r} {wrong}; mend that line")
-        seen.add(row["id"])
-    return rows
+    return read_people(path).rows
 
 
 def init(folder: str | Path, roster: str | Path | None = None) -> Term:

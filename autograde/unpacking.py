@@ -9,20 +9,37 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path, PurePosixPath
 
-from .errors import UsageError
+from .errors import UsageError, shown
+from .platforms.gradescope import METADATA
 from .rebuild import MOST_BYTES
 
 MANIFEST = "manifest.json"
+TIMESTAMP = "timestamp.txt"  # nbgrader's, for late penalties, and Sakai's
 MOST_MANIFEST = 2**16
 MOST_FILES, MOST_OWN_FILES = 200_000, 1_000  # in a class's zip, and in a student's
-MOST_RATIO = 100  # what a class's zip unpacks to, as a multiple of its size; notebooks reach 10
-SHOWN = 200  # characters of a file's name in a message
+MOST_RATIO = 100  # what a file of a class's zip unpacks to, as a multiple; notebooks reach 10
+MOST_BLOATED = 256 * 2**20  # bytes that a class's zip unpacks to beyond that, in all
+MOST_NAME, MOST_PARTS = 255, 100  # characters of a file's name, as file systems have it; folders
+# Bytes of the files in which platforms say more: of each, and of all.
+MOST_NOTE, MOST_NOTES = {TIMESTAMP: 2**10, METADATA: 2**25}, 2**27
+JUNK, OTHER, LOST = "junk", "other", "lost"
+HOLD_NOTEBOOKS = (".ipynb", ".zip", ".7z", ".rar", ".gz", ".tgz", ".tar")
+JUNK_FOLDERS = {
+    "__MACOSX", ".git", ".github", ".ipynb_checkpoints", "__pycache__", ".vscode", ".idea",
+    ".Trash", "$RECYCLE.BIN", ".Trashes", ".Spotlight-V100", ".fseventsd", ".venv",
+}  # fmt: skip
+JUNK_NAMES = {
+    ".ds_store", "thumbs.db", "desktop.ini", "index.html", ".localized", "icon\r", ".directory",
+    "grades.csv", "grades.xls", "grades.xlsx", "feedbacktext.html", "comments.txt",
+}  # fmt: skip
+WORKSHEET = re.compile(r"(?i)grades-.*\.csv")  # Moodle's
 BAD_ZIP = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, NotImplementedError,
     RuntimeError, ValueError, OverflowError,
@@ -49,30 +66,47 @@ class Found:
         return shown(self.path if self.path == self.name else self.path / self.name)
 
 
-def shown(text: object) -> str:
-    """What somebody else chose, a path say, as a message may hold it."""
-    return "".join(c if c.isprintable() else "?" for c in str(text))[-SHOWN:]
+@dataclass(frozen=True)
+class Left:
+    """What is no notebook to be taken. path, batch: as of `Found`. line: what to say of it.
+
+    kind: JUNK, of another system; OTHER, a file that somebody handed in; LOST, a notebook, or what
+    may hold one. empty: it has no content.
+    """
+
+    path: PurePosixPath
+    batch: str
+    line: str
+    kind: str
+    empty: bool = False
 
 
 class Search:
-    """Looks through downloads. refused: a line for everything that is no notebook to be taken.
+    """Looks through downloads. left: everything that is no notebook to be taken. notes: by batch
+    and path, the small files in which platforms say more.
 
     is_own: whether a zip at this path, which is all there is or not, is one student's; else it is
     taken for a whole class's.
     """
 
     def __init__(self, is_own: Callable[[PurePosixPath, bool], bool]) -> None:
-        self.refused: list[str] = []
+        self.left: list[Left] = []
+        self.notes: dict[str, dict[PurePosixPath, bytes]] = {}
         self._is_own = is_own
         self._alone = False
+        self._room = MOST_NOTES
         self._opened = lru_cache(64)(zipfile.ZipFile)  # a class's is read once for each student
 
     def files(self, downloads: Path) -> Iterator[Found]:
         """Every notebook in a folder, a zip or a file. Raises UsageError if it is none of these."""
         if downloads.is_dir():
             for path in sorted(downloads.rglob("*")):
-                if path.is_file() and not path.is_symlink():
-                    yield from self._file(path, PurePosixPath(path.relative_to(downloads)))
+                name = PurePosixPath(path.relative_to(downloads))
+                if path.is_symlink():
+                    line = f"{shown(name)}: a link, which is not followed; put the file there"
+                    self.left.append(Left(name, "", line, JUNK if is_junk(name) else OTHER))
+                elif path.is_file():
+                    yield from self._file(path, name)
         elif downloads.is_file():
             self._alone = True
             yield from self._file(downloads, PurePosixPath(downloads.name))
@@ -82,23 +116,46 @@ class Search:
     def _file(self, path: Path, name: PurePosixPath) -> Iterator[Found]:
         size = path.stat().st_size
         time = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        if self._put_aside(name, "", size, path.read_bytes):
+            return
         if name.suffix.lower() == ".zip":
-            yield from self._opening(name, lambda: self._top_zip(path, name, time, size))
+            yield from self._opening(name, "", lambda: self._top_zip(path, name, time, size))
         elif unfit := _unfit(name, size):
-            self.refused.append(f"{shown(name)}: {unfit}")
+            self._refuse(name, "", unfit)
         else:
             yield Found(name, name, "", time, path.read_bytes)
 
+    def _put_aside(
+        self, name: PurePosixPath, batch: str, size: int, read: Callable[[], bytes]
+    ) -> bool:
+        """Whether it is a platform's note, or junk of another system; it is kept as that."""
+        most = MOST_NOTE.get(name.name, 0)
+        if most and size <= min(most, self._room):
+            self._room -= size
+            with suppress(*BAD_ZIP):
+                self.notes.setdefault(batch, {})[name] = read()
+        if most or is_junk(name):
+            self.left.append(Left(name, batch, "", JUNK, not size))
+            return True
+        return False
+
+    def _refuse(
+        self, name: PurePosixPath, batch: str, why: str, where: str = "", empty: bool = False
+    ) -> None:
+        holds = name.suffix.lower() in HOLD_NOTEBOOKS
+        line = f"{where}{shown(name)}: {why}"
+        self.left.append(Left(name, batch, line, LOST if holds else OTHER, empty))
+
     def _opening(
-        self, name: PurePosixPath, opened: Callable[[], Iterator[Found]]
+        self, name: PurePosixPath, batch: str, opened: Callable[[], Iterator[Found]]
     ) -> Iterator[Found]:
         """What is found in a zip, until it turns out to be none or too much."""
         try:
             yield from opened()
         except UsageError as error:
-            self.refused.append(f"{shown(name)}: not opened: {error}; ask for the .ipynb file")
+            self._refuse(name, batch, f"not opened: {error}; ask for the .ipynb file")
         except BAD_ZIP as error:
-            self.refused.append(f"{shown(name)}: not a readable zip ({error}); download it again")
+            self._refuse(name, batch, f"not a readable zip ({shown(error)}); download it again")
 
     def _top_zip(
         self, path: Path, name: PurePosixPath, time: datetime, size: int
@@ -108,20 +165,35 @@ class Search:
         if packed or self._is_own(name, self._alone):
             yield from self._own_zip(archive, Found(name, name, "", time, path.read_bytes))
         else:
-            yield from self._class_zip(path, name, MOST_RATIO * size + MOST_BYTES)
+            yield from self._class_zip(path, name)
 
-    def _class_zip(self, path: Path, zip_name: PurePosixPath, most: int) -> Iterator[Found]:
-        for entry in _entries(self._opened(path), MOST_FILES, most):
+    def _class_zip(self, path: Path, zip_name: PurePosixPath) -> Iterator[Found]:
+        batch, where = str(zip_name), f"{shown(zip_name)}: "
+        archive = self._opened(path)
+        entries = _entries(archive, MOST_FILES)
+        if sum(entry.compress_size for entry in entries) > path.stat().st_size:
+            raise UsageError("its files lie on one another, as no packer writes them")
+        fits = _within(entries)
+        for entry in entries:
             name = _name(entry)
+
+            def read(entry: zipfile.ZipInfo = entry) -> bytes:
+                return _content(self._opened(path), entry)
+
             unsafe = _unsafe(entry)
-            found = Found(
-                name, name, str(zip_name), _time(entry),
-                lambda entry=entry: _content(self._opened(path), entry),
-            )  # fmt: skip
+            if not unsafe and self._put_aside(name, batch, entry.file_size, read):
+                continue
+            if not unsafe and entry.filename not in fits:
+                unsafe = (
+                    f"unpacks to {entry.file_size >> 20} MiB, {MOST_RATIO} times its size and more;"
+                    " ask for it without outputs"
+                )
+            found = Found(name, name, batch, _time(entry), read)
             if not unsafe and name.suffix.lower() == ".zip":
-                yield from self._opening(name, lambda found=found: self._inner_zip(found))
+                yield from self._opening(name, batch, lambda found=found: self._inner_zip(found))
             elif unfit := unsafe or _unfit(name, entry.file_size):
-                self.refused.append(f"{shown(zip_name)}: {shown(name)}: {unfit}")
+                if not is_junk(name):
+                    self._refuse(name, batch, unfit, where, not entry.file_size)
             else:
                 yield found
 
@@ -131,16 +203,20 @@ class Search:
 
     def _own_zip(self, archive: zipfile.ZipFile, packed: Found) -> Iterator[Found]:
         """The notebooks in one student's zip. Whose they are, and when they came, it cannot say."""
-        entries = _entries(archive, MOST_OWN_FILES, MOST_BYTES)
+        entries = _entries(archive, MOST_OWN_FILES)
+        if (total := sum(entry.file_size for entry in entries)) > MOST_BYTES:
+            raise UsageError(f"it unpacks to {total >> 20} MiB, more than {MOST_BYTES >> 20}")
         beside = [entry for entry in entries if entry.filename == MANIFEST]
         fits = beside and not _unsafe(beside[0]) and beside[0].file_size <= MOST_MANIFEST
         manifest = _content(archive, beside[0]) if fits else None
         for entry in entries:
             name = _name(entry)
-            if entry in beside:
+            if entry in beside or is_junk(name):
                 continue
             if unfit := _unsafe(entry) or _unfit(name, entry.file_size):
-                self.refused.append(f"{shown(packed.path)}: {shown(name)}: {unfit}")
+                holds = name.suffix.lower() in HOLD_NOTEBOOKS
+                line = f"{shown(packed.path)}: {shown(name)}: {unfit}"
+                self.left.append(Left(packed.path, packed.batch, line, LOST if holds else OTHER))
                 continue
             yield Found(
                 packed.path, name, packed.batch, packed.time,
@@ -149,19 +225,38 @@ class Search:
             )  # fmt: skip
 
 
-def _entries(archive: zipfile.ZipFile, most_files: int, most_bytes: int) -> list[zipfile.ZipInfo]:
-    """What is in a zip, but for folders and what macOS adds. Raises UsageError if it is a bomb."""
+def is_junk(path: PurePosixPath) -> bool:
+    """Whether editors, operating systems, Git or a platform put it there, and no student."""
+    name = path.name
+    return (
+        any(part in JUNK_FOLDERS for part in path.parts[:-1])
+        or name.lower() in JUNK_NAMES
+        or name.startswith(("._", "~$", ".~", ".git"))
+        or name.endswith(("~", ".swp", ".lnk"))
+        or bool(WORKSHEET.fullmatch(name))
+    )
+
+
+def _within(entries: list[zipfile.ZipInfo]) -> set[str]:
+    """The names of those that may be unpacked: all that unpack to what files do, and of others,
+    runaway prints and bombs alike, the smallest, as long as they come to no more than MOST_BLOATED.
+    """
+    fits, left = set(), MOST_BLOATED
+    for entry in sorted(entries, key=lambda entry: entry.file_size):
+        if entry.file_size > MOST_RATIO * entry.compress_size:
+            left -= entry.file_size
+            if left < 0:
+                continue
+        fits.add(entry.filename)
+    return fits
+
+
+def _entries(archive: zipfile.ZipFile, most_files: int) -> list[zipfile.ZipInfo]:
+    """What is in a zip, but for folders. Raises UsageError if it is a bomb."""
     entries = archive.infolist()
     if len(entries) > most_files:
         raise UsageError(f"it holds {len(entries)} files, more than {most_files}")
-    total = sum(entry.file_size for entry in entries)
-    if total > most_bytes:
-        raise UsageError(f"it unpacks to {total >> 20} MiB, more than {most_bytes >> 20}")
-    return [
-        entry
-        for entry in entries
-        if not entry.is_dir() and _name(entry).name[:1] != "." and "__MACOSX" not in entry.filename
-    ]
+    return [entry for entry in entries if not entry.is_dir()]
 
 
 def _content(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
@@ -177,6 +272,8 @@ def _name(entry: zipfile.ZipInfo) -> PurePosixPath:
 def _unsafe(entry: zipfile.ZipInfo) -> str:
     """Why an entry is not read at all; nothing when it may be."""
     name = _name(entry)
+    if len(name.parts) > MOST_PARTS or any(len(part) > MOST_NAME for part in name.parts):
+        return "its name is too long; ask for it again"
     if name.is_absolute() or ".." in name.parts or re.match(r"[A-Za-z]:", str(name)):
         return "its path leads out of the zip; ask for it again"
     if stat.S_ISLNK(entry.external_attr >> 16):

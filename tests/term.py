@@ -44,7 +44,8 @@ class FourPoints(LateSubmissionPlugin):
 
 c.AssignLatePenalties.plugin_class = FourPoints
 """
-DUE, DOWNLOADED = "2025-10-01 12:00:00 UTC", (2025, 10, 3, 12, 0, 0)
+DUE, CAME = "2025-10-01 12:00:00 UTC", "2025-10-02 12:00:00 UTC"
+DOWNLOADED = (2025, 10, 3, 12, 0, 0)
 
 
 def student_id(number: int) -> str:
@@ -141,7 +142,12 @@ class Play:
         with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, text in submissions():
                 archive.writestr(zipfile.ZipInfo(name, DOWNLOADED), text)
-        return self.run("collect", path, "--course", self.folder / "term")
+        code = self.run("collect", path, "--course", self.folder / "term")
+        self.say("\n(Canvas says who was late, and not when: their times are written by hand)")
+        for number in LATE:
+            stamp = self.term.submission(student_id(number), LESSON).with_name("timestamp.txt")
+            stamp.write_text(CAME)
+        return code
 
     def set_due_date(self) -> None:
         """In the gradebook, as formgrader does; and what coming late costs, in the settings."""

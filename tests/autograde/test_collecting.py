@@ -62,7 +62,6 @@ def write(folder, name, text, age=0):
         ("bo_lee/whatever.ipynb", "bo_lee"),
         ("02_divergence/ana/02_divergence.ipynb", "ana"),
         ("late/ana_93211_02_divergence.ipynb", "ana"),
-        ("stranger/02_divergence.ipynb", "stranger"),
     ],
 )
 def test_a_file_finds_its_student(tmp_path, term, text, name, student):
@@ -259,38 +258,31 @@ def stamp(term, student):
     return path.read_text() if path.exists() else None
 
 
-def test_times_of_a_platform_that_keeps_them_are_the_hand_in_times(tmp_path, term, text):
-    """The manifest says that all were packed long before."""
+def test_no_time_of_a_file_makes_anybody_late(tmp_path, term, text):
+    """Times in a zip and of files order a student's tries, and no more; a manifest's even less."""
     entries = [
         ("ana/02_divergence.zip", own_zip(text), (2026, 3, 1, 12, 0, 0)),
-        ("ana/02_divergence (1).zip", own_zip(other(text)), (2026, 2, 1, 12, 0, 0)),
-        ("bo_lee/02_divergence.ipynb", text, (2026, 3, 1, 23, 59, 58)),
+        ("ana/02_divergence (1).zip", own_zip(other(text)), (2026, 3, 1, 12, 0, 0)),
+        ("bo_lee/02_divergence.ipynb", text, (2026, 2, 1, 23, 59, 58)),
     ]
     result = collect(pack(tmp_path / "c.zip", entries), term)
-    assert result.timed == 2
-    wanted = datetime(2026, 3, 1, 12).astimezone(UTC)
-    assert stamp(term, "ana") == f"{wanted:%Y-%m-%d %H:%M:%S.%f} UTC"
-    assert term.submission("ana", LESSON).read_text("utf-8") == text
+    for student, age in (("jm", 0), ("so", 10**6)):
+        write(tmp_path / "d", f"{student}_02_divergence.ipynb", text, age)
+    late = collect(tmp_path / "d", term)
+    assert (result.timed, late.timed) == (0, 0)
+    assert not list((term.root / "submitted").rglob("timestamp.txt"))
+    assert term.submission("ana", LESSON).read_text("utf-8") == other(text)
 
 
-def test_the_downloads_own_time_makes_nobody_late_but_who_is_marked(tmp_path, term, text):
-    names = ["anaa_1_2_02_divergence.ipynb", "leebo_LATE_3_4_02_divergence.ipynb"]
-    result = collect(pack(tmp_path / "c.zip", [("a" + names[0][1:], text), (names[1], text)]), term)
-    assert result.timed == 1
-    assert stamp(term, "ana") is None
-    assert stamp(term, "bo_lee").endswith(" UTC")
-    assert any("LATE" in line for line in result.notes)
-
-
-def test_a_time_in_utc_is_read_from_a_zip_that_has_it(tmp_path, term, text):
-    with zipfile.ZipFile(tmp_path / "c.zip", "w") as archive:
-        for number, student in enumerate(("ana", "bo_lee")):
-            entry = zipfile.ZipInfo(f"{student}/02_divergence.ipynb", (2026, 3, 1, 12, 0, 0))
-            seconds = int(datetime(2026, 3, 1, 7 + number, tzinfo=UTC).timestamp())
-            entry.extra = b"UT\x05\x00\x01" + seconds.to_bytes(4, "little")
-            archive.writestr(entry, text)
-    collect(tmp_path / "c.zip", term)
-    assert stamp(term, "ana") == "2026-03-01 07:00:00.000000 UTC"
+def test_canvas_says_late_and_not_when(tmp_path, term, text):
+    names = ["aana_1_2_02_divergence.ipynb", "leebo_LATE_3_4_02_divergence.ipynb"]
+    result = collect(pack(tmp_path / "c.zip", [(name, text) for name in names]), term)
+    assert result.timed == 0
+    assert stamp(term, "bo_lee") is None
+    assert [("LATE" in line, "timestamp.txt" in line) for line in result.notes] == [(True, True)]
+    term.submission("bo_lee", LESSON).with_name("timestamp.txt").write_text("2026-01-02 00:00 UTC")
+    result = collect(pack(tmp_path / "c.zip", [(name, text) for name in names]), term)
+    assert (result.timed, result.notes) == (1, [])
 
 
 def test_collecting_again_changes_nothing_and_an_earlier_download_loses_nothing(
@@ -305,12 +297,13 @@ def test_collecting_again_changes_nothing_and_an_earlier_download_loses_nothing(
 
     old, new = downloaded("old.zip", text, 1), downloaded("new.zip", other(text), 5)
     collect(new, term)
+    term.submission("ana", LESSON).with_name("timestamp.txt").write_text("2026-03-05 12:00:00 UTC")
     first = stamp(term, "ana")
     collect(new, term)
     result = collect(old, term)
     assert stamp(term, "ana") == first
     assert term.submission("ana", LESSON).read_text("utf-8") == other(text)
-    assert ["has a later one" in line for line in result.notes] == [True]
+    assert ["ana has a later one" in line for line in result.notes].count(True) == 1
     again = pack(tmp_path / "later.zip", [
         ("ana/02_divergence.ipynb", other(text), (2026, 4, 1, 12, 0, 0)),
         ("bo_lee/02_divergence.ipynb", other(text), (2026, 4, 2, 12, 0, 0)),
@@ -398,10 +391,28 @@ def test_a_bomb_is_refused_and_the_others_are_placed(tmp_path, term, text, monke
         assert [says in line for line in result.unplaced].count(True) == 1
 
 
-def test_a_classs_zip_that_unpacks_to_too_much_is_refused(tmp_path, term, monkeypatch):
-    monkeypatch.setattr(unpacking, "MOST_BYTES", 2**20)
-    entries = [(f"ana/{n}/02_divergence.ipynb", "0" * 2**20) for n in range(200)]
-    assert refused(pack(tmp_path / "c.zip", entries), term, "unpacks to 200 MiB") == []
+def test_a_classs_zip_that_unpacks_to_too_much(tmp_path, term, text, monkeypatch):
+    """One by one: what unpacks to more than files do is refused, and no other's file with it."""
+    monkeypatch.setattr(unpacking, "MOST_BLOATED", 5 * 2**20)
+    entries = [(f"ana/{n}/02_divergence.ipynb", "0" * 2**20) for n in range(20)]
+    entries.append(("bo_lee/02_divergence.ipynb", text))
+    result = collect(pack(tmp_path / "c.zip", entries), term)
+    assert f"bo_lee/{LESSON}" in result.placed
+    assert ["100 times its size" in line for line in result.unplaced] == [True] * 15
+
+
+def test_files_that_lie_on_one_another_are_refused(tmp_path, term, text):
+    """A bomb without a nested zip: many entries that are all the same bytes."""
+    path = pack(tmp_path / "c.zip", [("ana/02_divergence.ipynb", text)])
+    data = path.read_bytes()
+    start = data.index(b"PK\x01\x02")
+    end = data.index(b"PK\x05\x06")
+    head = data[start:end]
+    tail = bytearray(data[end:])
+    tail[8:12] = (50).to_bytes(2, "little") * 2
+    tail[12:16] = (50 * len(head)).to_bytes(4, "little")
+    path.write_bytes(data[:start] + head * 50 + tail)
+    assert refused(path, term, "lie on one another") == []
 
 
 def test_an_entry_larger_than_it_declares_is_refused(tmp_path, term, text):

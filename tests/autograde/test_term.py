@@ -135,7 +135,8 @@ def grades_again(play, by_hand):
 def exports(play):
     """Each form says the gradebook's points of everybody, and those of nobody else."""
     found = points(play)
-    everybody = {*(row["id"] for row in played.roster()), GUEST}
+    listed = {row["id"] for row in played.roster()}
+    everybody = listed | {GUEST}
     header, *lines = play.export("table")
     told = {f"{line[0]}/{line[4]}": float(line[5]) for line in lines if line[5]}
     assert told == found
@@ -143,12 +144,13 @@ def exports(play):
     for form, first, key in (("canvas", 2, 2), ("moodle", 1, 2)):
         header, *lines = play.export(form)
         lines = lines[first - 1 :]
-        assert {line[key] for line in lines} == everybody
+        assert {line[key] for line in lines} == listed
+        assert f"{GUEST}: not on the roster" in play.said[-1]
         for lesson in (LESSON, ESSAY_LESSON):
             told = {line[key]: line[header.index(lesson)] for line in lines}
             assert told == {
                 one: number(found[f"{one}/{lesson}"]) if f"{one}/{lesson}" in found else ""
-                for one in everybody
+                for one in listed
             }
         assert "by hand" not in play.said[-1]  # no essay has changed since it was scored
     names = {line[2]: line[:2] for line in lines}
