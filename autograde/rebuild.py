@@ -3,7 +3,6 @@
 Metadata is a hint, never trusted: a cell is known by the name it defines, then by its grade_id.
 """
 
-import ast
 import warnings
 from collections.abc import Iterator
 from copy import deepcopy
@@ -12,7 +11,6 @@ from functools import lru_cache
 from pathlib import Path
 
 import nbformat
-from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
@@ -20,20 +18,15 @@ from .errors import UsageError, shown
 from .essays import write_in
 from .lesson_frame import frame_sources, without_address
 from .lessons import defined_names
+from .magics import plain_python
 from .reading import notebook_text, quick_cells, what_it_is
+from .slicing import SHORT, Part, slices, statements
 
 ADDED = "added"
+EDITED = "edited"  # a cell of the lesson, as the student left it; only while it is rebuilt
 ELSEWHERE = "# written in another cell of this notebook"
 MOST_BYTES = 64 * 2**20
-MOST_LINES = 200
-SHORT = 10_000  # characters
-DEFINITIONS = (
-    ast.Import,
-    ast.ImportFrom,
-    ast.FunctionDef,
-    ast.AsyncFunctionDef,
-    ast.ClassDef,
-)
+LOCKED = ("setup", "demo", "check")
 
 
 @dataclass
@@ -109,6 +102,8 @@ def rebuild(base: NotebookNode, submitted: NotebookNode) -> NotebookNode:
         if cell.cell_type == "code" and _mark(cell).get("solution") and grade_id(cell)
     }
     own = frame_sources() | {without_address(cell.source) for cell in base.cells}
+    taken = _unedited(base, submitted)
+    edited: dict[int, NotebookNode] = {}
     added: list[tuple[str, NotebookNode]] = []  # the base cell that each stands after, and the cell
     anchor = ""
     for cell in submitted.cells:
@@ -122,12 +117,22 @@ def rebuild(base: NotebookNode, submitted: NotebookNode) -> NotebookNode:
         elif without_address(cell.source) in own:
             anchor = without_address(cell.source)
         elif cell.cell_type == "code" and cell.source.strip():
-            source = _definitions(cell.source) if _is_locked(cell, base) else cell.source
-            if source:
-                added.append((anchor, new_code_cell(source)))
-    rebuilt = _assemble(base, slots, added)
+            place = _original(cell, base, taken) if _is_locked(cell, base) else None
+            if place is not None:
+                taken.add(place)
+                edited[place] = cell
+                anchor = without_address(base.cells[place].source)
+            else:
+                added.append((anchor, cell))
+    rebuilt = _assemble(base, slots, added, edited)
     write_in(rebuilt, base, submitted)
     return rebuilt
+
+
+def _unedited(base: NotebookNode, submitted: NotebookNode) -> set[int]:
+    """The places of the lesson's cells that are in the notebook as they were."""
+    there = {without_address(cell.source) for cell in submitted.cells}
+    return {i for i, cell in enumerate(base.cells) if without_address(cell.source) in there}
 
 
 def grade_id(cell: NotebookNode) -> str:
@@ -169,60 +174,88 @@ def _is_essay(cell: NotebookNode, base: NotebookNode) -> bool:
 
 def _is_locked(cell: NotebookNode, base: NotebookNode) -> bool:
     """Whether it is one of the lesson's own cells, edited: what it ran is the lesson's affair."""
-    tags = cell.metadata.get("tags")
-    tagged = isinstance(tags, list) and bool({"demo", "check", "setup"} & set(map(str, tags)))
     locked = {grade_id(cell) for cell in base.cells if _mark(cell).get("locked")}
-    return tagged or grade_id(cell) in locked - {""}
+    return bool(_tags(cell) & set(LOCKED)) or grade_id(cell) in locked - {""}
 
 
-def _definitions(source: str) -> str:
-    """A cell's imports, functions and classes: an edited demo may hold a student's helper."""
-    try:
-        body = ast.parse(plain_python(source)).body
-        return "\n".join(ast.unparse(node) for node in body if isinstance(node, DEFINITIONS))
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ""
+def _tags(cell: NotebookNode) -> set[str]:
+    tags = cell.metadata.get("tags")
+    return set(map(str, tags)) if isinstance(tags, list) else set()
 
 
-def plain_python(source: str) -> str:
-    """A cell with IPython's magics turned into Python, as the kernel does before it compiles.
+def _original(cell: NotebookNode, base: NotebookNode, taken: set[int]) -> int | None:
+    """Which of the lesson's locked cells this one is, edited: by its name, then by what is left.
 
-    A cell of many lines that is no Python is left: IPython takes time by the square of them.
+    taken: those that are in the notebook unedited, or that another cell is already.
     """
-    if _is_python(source) or source.count("\n") > MOST_LINES:
-        return source
-    try:
-        return TransformerManager().transform_cell(source)
-    except Exception:  # a cell that even IPython cannot read is read as it stands
-        return source
-
-
-def _is_python(source: str) -> bool:
-    try:
-        ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return True
+    name, held = grade_id(cell), statements([cell.source])
+    alike = {
+        place: len(held & statements([one.source]))
+        for place, one in enumerate(base.cells)
+        if place not in taken and one.cell_type == "code" and _is_locked(one, base)
+        and (grade_id(one) == name if name else _tags(one) & _tags(cell) & set(LOCKED))
+    }  # fmt: skip
+    best = max(alike, key=alike.__getitem__, default=None)
+    return best if best is not None and (name or alike[best]) else None
 
 
 def _assemble(
-    base: NotebookNode, slots: dict[str, Slot], added: list[tuple[str, NotebookNode]]
+    base: NotebookNode,
+    slots: dict[str, Slot],
+    added: list[tuple[str, NotebookNode]],
+    edited: dict[int, NotebookNode],
 ) -> NotebookNode:
+    """edited: the student's edition of a locked cell, by the place of the lesson's own."""
     rebuilt = deepcopy(base)
     sources, extra = _fill(slots)
-    cells: list[NotebookNode] = [_as_added(cell) for anchor, cell in added if not anchor]
-    for cell in rebuilt.cells:
+    made = [(anchor, _as_made(cell, base)) for anchor, cell in added]
+    cells = [cell for anchor, cell in made if not anchor]
+    for place, cell in enumerate(rebuilt.cells):
         names = {grade_id(cell), without_address(cell.source)} - {""}
-        cells += [_as_added(old) for old in extra.get(grade_id(cell), ())]
+        cells += [_as_tagged(old, ADDED) for old in extra.get(grade_id(cell), ())]
         if grade_id(cell) in sources:
             cell.source = sources[grade_id(cell)]
         cells.append(cell)
-        cells += [_as_added(new) for anchor, new in added if anchor in names]
-    rebuilt.cells = _setup_first(cells)
+        if place in edited:
+            cells.append(_as_tagged(edited[place], EDITED))
+        cells += [new for anchor, new in made if anchor in names]
+    replaced = {id(rebuilt.cells[place]) for place in edited}
+    rebuilt.cells = _with_slices(_setup_first(cells), base, replaced)
     for number, cell in enumerate(rebuilt.cells):
         if is_added(cell):
             cell["id"] = f"{ADDED}-{number:03d}"
     return rebuilt
+
+
+def _as_made(cell: NotebookNode, base: NotebookNode) -> NotebookNode:
+    return _as_tagged(cell, EDITED if _is_locked(cell, base) else ADDED)
+
+
+def _with_slices(
+    cells: list[NotebookNode], base: NotebookNode, replaced: set[int]
+) -> list[NotebookNode]:
+    """The cells, with what those that are not run hold for those that are; see `slicing`.
+
+    replaced: those of the lesson's cells that the student has edited, and that stand behind them.
+    """
+    edited = any(EDITED in _tags(cell) for cell in cells)
+    lesson = statements([c.source for c in base.cells if c.cell_type == "code"] if edited else [])
+    parts = [_part(cell, lesson, replaced) for cell in cells]
+    found: list[NotebookNode] = []
+    for cell, taken in zip(cells, slices(parts), strict=True):
+        found += [] if EDITED in _tags(cell) else [cell]
+        found += [_as_tagged(new_code_cell(taken), ADDED)] if taken else []
+    return found
+
+
+def _part(cell: NotebookNode, lesson: frozenset[str], replaced: set[int]) -> Part:
+    if cell.cell_type != "code":
+        return Part("", run=False)
+    if EDITED in _tags(cell):
+        return Part(cell.source, run=False, lesson=lesson, skip="setup" in _tags(cell))
+    if _is_run(cell):
+        return Part(cell.source, run=True)
+    return Part("" if id(cell) in replaced else cell.source, run=False)
 
 
 def _setup_first(cells: list[NotebookNode]) -> list[NotebookNode]:
@@ -261,9 +294,9 @@ def _is_stub(cell: NotebookNode, base: NotebookNode) -> bool:
     return cell.source.strip() == base.source.strip()
 
 
-def _as_added(cell: NotebookNode) -> NotebookNode:
+def _as_tagged(cell: NotebookNode, tag: str) -> NotebookNode:
     made = new_code_cell(cell.source)
-    made.metadata["tags"] = [ADDED]
+    made.metadata["tags"] = [tag, *(_tags(cell) & {"setup"} if tag == EDITED else ())]
     return made
 
 
@@ -278,10 +311,9 @@ class Step:
 def program(rebuilt: NotebookNode) -> Iterator[Step]:
     """What to run of a rebuilt notebook: the setup, the answers and the added cells, in order."""
     for cell in rebuilt.cells:
-        if cell.cell_type != "code":
-            continue
-        tags = set(cell.metadata.get("tags", ()))
-        if _mark(cell).get("solution"):
-            yield Step(cell.source, grade_id(cell))
-        elif tags & {"setup", ADDED}:
-            yield Step(cell.source)
+        if cell.cell_type == "code" and _is_run(cell):
+            yield Step(cell.source, grade_id(cell) if _mark(cell).get("solution") else "")
+
+
+def _is_run(cell: NotebookNode) -> bool:
+    return bool(_mark(cell).get("solution") or _tags(cell) & {"setup", ADDED})

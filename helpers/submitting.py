@@ -48,7 +48,7 @@ def submit(lesson: str, path: str | Path | None = None) -> None:
     scope = sys._getframe(1).f_globals  # the notebook's names, so that the cell need not pass them
     try:
         lesson_exercises(lesson)  # raises where there is no such lesson
-        if util.find_spec("google") and util.find_spec("google.colab"):
+        if _on_colab():
             _submit_on_colab(lesson, scope)
         else:
             _submit_file(lesson, path, scope)
@@ -57,6 +57,15 @@ def submit(lesson: str, path: str | Path | None = None) -> None:
     except Exception as error:  # whatever it was, a student still has to hand in
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         print(f"{lesson} could not be packed ({reason}); {BY_HAND}.")
+
+
+def _on_colab() -> bool:
+    """Told by what Colab gives the notebook with: there are packages that only bear its name."""
+    try:
+        from google.colab import _message  # noqa: F401
+    except ImportError:
+        return False
+    return True
 
 
 def _submit_on_colab(lesson: str, scope: Mapping[str, Any]) -> None:

@@ -19,7 +19,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from . import confine
-from .submission import SCRATCH, make_shell, serve
+from .shell import make_shell
+from .submission import SCRATCH, serve
 
 FORK, STRICT = "fork", "strict"  # many submissions, each in namespaces of its own; or one
 KILLED = 128 + signal.SIGKILL  # the status by which a shell, and bubblewrap, say the same

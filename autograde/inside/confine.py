@@ -66,6 +66,7 @@ def own_namespaces() -> None:
 def fresh_folders(folders: Mapping[str, int], kept: Sequence[str] = ()) -> None:
     """Mount an empty tmpfs of so many bytes on each folder, and nothing at all on /proc.
 
+    The working directory is then the new one of that name: the old one is every submission's.
     kept: what is to be seen in those folders as before, such as Python's own environment.
     """
     _call("mount", b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None)
@@ -78,6 +79,7 @@ def fresh_folders(folders: Mapping[str, int], kept: Sequence[str] = ()) -> None:
         _call("mount", source, folder.encode(), None, ctypes.c_ulong(MS_BIND | MS_REC), None)
         os.close(number)
     _tmpfs("/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4096,nr_inodes=1,mode=555")
+    os.chdir(os.getcwd())
 
 
 def _tmpfs(folder: str, flags: int, options: str) -> None:

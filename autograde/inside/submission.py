@@ -18,14 +18,13 @@ from types import FrameType
 from typing import Any
 
 import torch
-from IPython.core.history import HistoryManager
-from IPython.core.interactiveshell import InteractiveShell
 
 from helpers.cases import Case
 from helpers.codec import pack, unpack
 from helpers.probe import ask, describe_error
 
 from . import confine
+from .shell import NotebookShell, make_shell
 
 MISSING = object()
 HOME = "/home/student"
@@ -252,7 +251,7 @@ class Child:
         while message:
             message = message[os.write(self.writer, message) :]
 
-    def _run_cells(self, shell: InteractiveShell, skipped: set[int]) -> dict[str, Any]:
+    def _run_cells(self, shell: NotebookShell, skipped: set[int]) -> dict[str, Any]:
         """Run every cell, going on after errors as a person would; the errors by exercise."""
         errors = {}
         for number, step in enumerate(self.asked["steps"]):
@@ -265,7 +264,7 @@ class Child:
         return errors
 
     def _answer(
-        self, exercise: dict[str, Any], shell: InteractiveShell, errors: dict[str, Any]
+        self, exercise: dict[str, Any], shell: NotebookShell, errors: dict[str, Any]
     ) -> dict[str, Any]:
         limits, name = self.asked["limits"], exercise["name"]
         target = shell.user_ns.get(name, MISSING)
@@ -288,7 +287,7 @@ def _use(device: str) -> None:
         torch.zeros(1).sum()
 
 
-def _surroundings(shell: InteractiveShell) -> tuple:
+def _surroundings(shell: NotebookShell) -> tuple:
     """What one exercise could change for the next: the notebook's names, and torch's settings."""
     names = {name: id(value) for name, value in shell.user_ns.items()}
     settings = (torch.get_default_dtype(), torch.get_default_device(), torch.is_grad_enabled())
@@ -321,21 +320,13 @@ def _placed(case: Case, device: str) -> Case:
     return case if device == "cpu" else replace(case, inputs=move(case.inputs))
 
 
-def make_shell() -> InteractiveShell:
-    """The one shell of this process: made by the warm parent, so that no child has to."""
-    HistoryManager.enabled = False  # it would open a database and start a thread
-    shell = InteractiveShell.instance()
-    shell.user_ns["__name__"] = "__main__"
-    shell.enable_gui = shell.enable_matplotlib = lambda *_, **__: None  # no screen to draw on
-    return shell
-
-
-def _run_cell(shell: InteractiveShell, source: str, seconds: int) -> BaseException | None:
+def _run_cell(shell: NotebookShell, source: str, seconds: int) -> BaseException | None:
     """Run a cell as a notebook does; what it raised, if it raised."""
+    shell.raised = None
     _alarm(seconds)
     try:
         result = shell.run_cell(source, store_history=False, silent=True)
-        return result.error_before_exec or result.error_in_exec
+        return result.error_before_exec or result.error_in_exec or shell.raised
     except BaseException as raised:  # SystemExit and what a cell does to IPython itself
         return raised
     finally:

@@ -179,6 +179,15 @@ def test_namespaces_are_each_submissions_own(sandboxes):
     assert seen == [["1", "[]"]] * 2  # the first process in there, and no list of any other
 
 
+def test_a_file_is_seen_by_no_later_submission(confined):
+    """By whatever name: the working directory, or the folder's."""
+    folders = ("'.'", "'/home/student'", "'/tmp'")
+    there = [f"os.path.isfile(os.path.join({folder}, 'left'))" for folder in folders]
+    left = [f"open(os.path.join({folder}, 'left'), 'w').write('x')" for folder in folders]
+    assert tell(confined, *left, *there) == ["1"] * 3 + ["True"] * 3
+    assert tell(confined, *there) == ["False"] * 3
+
+
 def test_the_warm_parent_has_one_thread_and_survives(sandboxes):
     before = sandboxes["fork"].pid
     for number in range(3):
