@@ -767,6 +767,19 @@ def entry_by_entry(logp, old_logp, advantage, epsilon):
 
 
 @clipped_surrogate.right
+def lesser_of_both_promises(logp, old_logp, advantage, epsilon):
+    advantage, ratio = advantage.detach(), (logp - old_logp.detach()).exp()
+    return torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)
+
+
+@clipped_surrogate.right
+def clipped_in_nats(logp, old_logp, advantage, epsilon):
+    advantage, gap = advantage.detach(), logp - old_logp.detach()
+    low, high = gap.clamp(min=math.log(1 - epsilon)), gap.clamp(max=math.log(1 + epsilon))
+    return torch.where(advantage < 0, low, high).exp() * advantage
+
+
+@clipped_surrogate.right
 def excess_taken_away(logp, old_logp, advantage, epsilon):
     ratio, advantage = (logp - old_logp.detach()).exp(), advantage.detach()
     excess = F.relu((ratio - 1) * advantage.sign() - epsilon)
