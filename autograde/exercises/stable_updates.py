@@ -449,15 +449,15 @@ def _clip_inputs(ratio: Tensor, advantage: Tensor, epsilon: float) -> dict[str, 
 
 @clipped_surrogate.by_hand
 def _() -> Iterator[Case]:
-    ratio = tensor([3.0, 0.5, 1.1])
+    ratio = tensor([4.0, 0.5, 1.1])  # none at a bound that people set, as 3
     rows = (
         ("advantage 1", 1.0, "1.2, 0.5, 1.1", VALUES),
-        ("advantage −1", -1.0, "−3, −0.8, −1.1", NEGATIVE),
+        ("advantage −1", -1.0, "−4, −0.8, −1.1", NEGATIVE),
         ("advantage 0", 0.0, "0, 0, 0", VALUES),
     )
     for name, advantage, answer, part in rows:
         inputs = _clip_inputs(ratio, torch.full_like(ratio, advantage), 0.2)
-        title = f"ratios 3, 1/2, 1.1 with {name}, epsilon 0.2: {answer}"
+        title = f"ratios 4, 1/2, 1.1 with {name}, epsilon 0.2: {answer}"
         yield Case(title, inputs, part, ("logp",))
     for nats, says in ((5.0, "e⁵"), (25.0, "e²⁵")):
         far = _clip_inputs(tensor([nats]).exp(), tensor([-1.0]), 0.2)
@@ -1364,7 +1364,9 @@ def update_log_of_softmax(policy, optimizer, observations, actions, advantage, b
 
 
 @policy_update.wrong(
-    "The probabilities were normalised over the batch (dim=0). Actions lie along the last axis."
+    "The probabilities were normalised over the batch (dim=0). Actions lie along the last axis.",
+    # Then the last bias has no gradient, and Adam makes whole steps of its rounding.
+    rough={"one layer used three times, Adam": math.inf},
 )
 def normalised_over_the_batch(policy, optimizer, observations, actions, advantage, beta, n_epochs):
     given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
