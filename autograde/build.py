@@ -170,16 +170,29 @@ def same(path: Path, made: bytes) -> bool:
         return False
 
 
-def _alike(one: Any, other: Any) -> bool:
+def _alike(one: Any, other: Any, atol: float = 1e-5) -> bool:
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         if one.dtype != other.dtype or one.shape != other.shape:
             return False
         pair = (tensor.double() for tensor in (one, other))
-        return torch.allclose(*pair, rtol=1e-3, atol=1e-5, equal_nan=True)
+        return torch.allclose(*pair, rtol=1e-3, atol=atol, equal_nan=True)
     if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(_alike(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(
+            _alike(one[key], other[key], atol) if key != "answers" else _answers_alike(one, other)
+            for key in one
+        )
     if isinstance(one, list) and isinstance(other, list):
-        return len(one) == len(other) and all(map(_alike, one, other))
+        pairs = zip(one, other, strict=False)
+        return len(one) == len(other) and all(_alike(*pair, atol) for pair in pairs)
     if isinstance(one, float) and isinstance(other, float):
-        return _alike(torch.tensor(one), torch.tensor(other))
+        return _alike(torch.tensor(one), torch.tensor(other), atol)
     return one == other
+
+
+def _answers_alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """A mistake's answers, up to what it is declared to be off by."""
+    rough = [one["rough"].get(str(number), 0.0) for number in range(len(one["answers"]))]
+    pairs = zip(one["answers"], other["answers"], rough, strict=False)
+    return len(one["answers"]) == len(other["answers"]) and all(
+        _alike(mine, others, max(1e-5, how)) for mine, others, how in pairs
+    )

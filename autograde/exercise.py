@@ -23,11 +23,23 @@ CaseMaker = Callable[[Draw], Iterable[Case]]
 
 @dataclass(frozen=True)
 class Mistake:
-    """A wrong answer that people give, and what to tell them."""
+    """A wrong answer that people give, and what to tell them.
+
+    rough: how far off its numbers are by rounding alone, where that is more than between right
+    answers: of all cases, or by a case's title; `math.inf` where they are nothing but rounding.
+    """
 
     name: str
     says: str
     answer: Any
+    rough: float | Mapping[str, float] = 0.0
+
+    def rough_in(self, cases: Sequence[Case]) -> dict[int, float]:
+        """`rough` by the number of the case, where there is any."""
+        by_title = self.rough if isinstance(self.rough, Mapping) else {}
+        always = 0.0 if by_title else self.rough
+        found = {i: by_title.get(case.title, always) for i, case in enumerate(cases)}
+        return {number: how for number, how in found.items() if how}
 
 
 @dataclass(frozen=True)
@@ -68,11 +80,14 @@ class Exercise:
         self._makers[kind] = keep
         return maker
 
-    def wrong(self, says: str) -> Callable[[Any], Any]:
-        """Decorate a wrong answer; the decorated function's name is the mistake's name."""
+    def wrong(self, says: str, rough: float | Mapping[str, float] = 0.0) -> Callable[[Any], Any]:
+        """Decorate a wrong answer; the decorated function's name is the mistake's name.
+
+        rough: see Mistake; `autograde.steadiness` proves that it is needed, and enough.
+        """
 
         def keep(answer: Any) -> Any:
-            self.mistakes.append(Mistake(answer.__name__, says, answer))
+            self.mistakes.append(Mistake(answer.__name__, says, answer, rough))
             return answer
 
         return keep
@@ -164,7 +179,12 @@ class Sheet:
     @cached_property
     def wrong(self) -> list[WrongAnswer]:
         return [
-            WrongAnswer(m.name, m.says, _Answers(self.exercise, m.answer, self.cases))
+            WrongAnswer(
+                m.name,
+                m.says,
+                _Answers(self.exercise, m.answer, self.cases),
+                m.rough_in(self.cases),
+            )
             for m in self.exercise.mistakes
         ]
 

@@ -63,7 +63,7 @@ def visible_verdict(name: str, answer: Any) -> Verdict:
     """
     exercise = _exercise(name)
     cases = [Case.of(case) for case in exercise["cases"]]
-    wrong = [WrongAnswer(**mistake) for mistake in exercise["wrong"]]
+    wrong = [WrongAnswer.of(mistake) for mistake in exercise["wrong"]]
     with warnings.catch_warnings():  # of cases at the edge, such as a deviation of one number
         warnings.simplefilter("ignore")
         got = ask(answer, cases)

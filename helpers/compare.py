@@ -1,8 +1,9 @@
 """Judge answers: the one place where two answers are compared, for checks, grading and tests."""
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -27,15 +28,31 @@ KINDS = {
 
 @dataclass(frozen=True)
 class WrongAnswer:
-    """A mistake that people make: its name, what to say about it, and what it answers."""
+    """A mistake that people make: its name, what to say about it, and what it answers.
+
+    rough: how far off its numbers are by rounding alone, by the number of the case, where that is
+    more than between right answers; infinite where they are nothing but rounding.
+    """
 
     name: str
     says: str
     answers: Sequence[Answer]
+    rough: Mapping[int, float] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
-        """As a dict that `codec.pack` takes."""
-        return {"name": self.name, "says": self.says, "answers": list(self.answers)}
+        """As a dict that `codec.pack` takes; of noise nothing is kept."""
+        kept = [{} if self.is_noise(i) else answer for i, answer in enumerate(self.answers)]
+        rough = {str(number): how for number, how in self.rough.items()}
+        return {"name": self.name, "says": self.says, "answers": kept, "rough": rough}
+
+    @classmethod
+    def of(cls, plain: Mapping[str, Any]) -> "WrongAnswer":
+        """Back from `plain`."""
+        return cls(**{**plain, "rough": {int(i): how for i, how in plain["rough"].items()}})
+
+    def is_noise(self, number: int) -> bool:
+        """Whether what it answers to this case hangs on the machine."""
+        return math.isinf(self.rough.get(number, 0.0))
 
 
 @dataclass(frozen=True)
@@ -337,21 +354,43 @@ def _explanation(
         (i, what)
         for i, answer in enumerate(expected)
         for what in answer
-        if (_is_whole(what) or " after: " in what) and _agree(cases[i], got[i], answer, what)
+        if (_is_whole(what) or " after: " in what) and agree(cases[i], got[i], answer, what)
     ]
-    alike = [
-        mistake
-        for mistake in wrong
-        if all(_agree(cases[i], got[i], mistake.answers[i], what) for i, what, _ in differing)
-        and all(_agree(cases[i], got[i], mistake.answers[i], what) for i, what in right)
-    ]
+    refused = [(i, "error") for i, answer in enumerate(got) if "error" in answer]
+
+    def explains(mistake: WrongAnswer) -> bool:
+        asked = [(i, what) for i, what, _ in differing] + right
+        asked += refused if mistake.rough else []  # so little is told by noise
+        return all(_answers_alike(cases, got, mistake, *row) for row in asked)
+
+    alike = [mistake for mistake in wrong if explains(mistake)]
     if len(alike) < 2:
         return alike[0] if alike else None
     elsewhere = [(i, what) for i, answer in enumerate(expected) for what in _split(answer)]
-    return max(
-        alike,
-        key=lambda m: sum(_agree(cases[i], got[i], m.answers[i], what) for i, what in elsewhere),
-    )
+
+    def closeness(mistake: WrongAnswer) -> int:
+        sure = [row for row in elsewhere if not mistake.rough.get(row[0])]
+        return sum(_answers_alike(cases, got, mistake, *row) for row in sure)
+
+    return max(alike, key=closeness)
+
+
+def _answers_alike(
+    cases: Sequence[Case], got: Sequence[Answer], mistake: WrongAnswer, number: int, what: str
+) -> bool:
+    """Whether an observation is the mistake's, as far as rounding lets it be told."""
+    case, rough = cases[number], mistake.rough.get(number, 0.0)
+    if mistake.is_noise(number):
+        return _is_noise(got[number])
+    return agree(case, got[number], mistake.answers[number], what, rough)
+
+
+def _is_noise(answer: Answer) -> bool:
+    """Whether it may come of a system that only rounding makes solvable: numbers, or a refusal."""
+    if "error" in answer:
+        return not {"ValueError", "_LinAlgError"}.isdisjoint(answer["error"].get("kinds", ()))
+    values = [value for what, value in answer.items() if _is_value(what)]
+    return all(_is_number(value) or value == "nan" for value in values)
 
 
 def _is_value(what: str) -> bool:
@@ -364,8 +403,13 @@ def _is_whole(what: str) -> bool:
     return _is_value(what) and "'" not in what
 
 
-def _agree(case: Case, got: Answer, mistake: Answer, what: str) -> bool:
-    """Whether both answers observed the same; NaN agrees with NaN here, as it is no merit."""
+def agree(
+    case: Case, got: Answer, mistake: Answer, what: str, rough: float = 0.0, share: float = 1.0
+) -> bool:
+    """Whether both answers observed the same; NaN agrees with NaN here, as it is no merit.
+
+    rough: what rounding may do to the mistake's numbers. share: of the tolerance.
+    """
     if "error" in got or "error" in mistake:
         said = [_said(answer.get("error")) for answer in (got, mistake)]
         return None not in said and said[0] == said[1]
@@ -374,6 +418,7 @@ def _agree(case: Case, got: Answer, mistake: Answer, what: str) -> bool:
         shared = {name for name in got if name.startswith("value")} & set(mistake)
         return bool(shared) and (what in got) == (what in mistake)
     one, other = got[what], mistake[what]
+    case = _as_coarse(case, mistake, other, rough, share)
     if isinstance(one, Tensor) and isinstance(other, Tensor) and one.shape == other.shape:
         if one.dtype != other.dtype:  # else the coarser one's tolerance would join them
             return False
@@ -385,12 +430,32 @@ def _agree(case: Case, got: Answer, mistake: Answer, what: str) -> bool:
     return _same(one, other, case)
 
 
+def _as_coarse(case: Case, mistake: Answer, observed: Any, rough: float, share: float) -> Case:
+    """The case with tolerances for the digits that a mistake's rounding leaves of its answer.
+
+    Where float32 came in, a Python number or a float64 tensor has no more digits than float32's;
+    and where a mistake goes through float32, a gradient of float64's dtype has no more either.
+    """
+    value = mistake.get("value")
+    given = {tensor.dtype for tensor in case.inputs.values() if isinstance(tensor, Tensor)}
+    narrowed = isinstance(value, Tensor) and value.dtype == torch.float32 and torch.float64 in given
+    narrowed |= mistake.get("loss dtype") == "torch.float32" and torch.float64 in given
+    plain = case.rtol is None and torch.float32 in given
+    if not (rough or narrowed or plain) and share == 1.0:
+        return case
+    rtol, atol = _tolerance(case, _tensor(observed) if _is_tensor_like(observed) else _exact(0))
+    if narrowed or plain:
+        rtol, atol = map(max, zip((rtol, atol), TOLERANCE[torch.float32], strict=True))
+    return replace(case, rtol=rtol * share, atol=max(atol, rough) * share)
+
+
 def _said(error: Mapping[str, Any] | None) -> str | None:
     """What tells one exception from another: the text, but where its words are whoever's."""
     if error is None:
         return None
     kind = error["kinds"][0]
-    return kind if kind in ("AssertionError", "ValueError") else error["message"]
+    own = kind in ("AssertionError", "ValueError", "_LinAlgError")
+    return kind if own else error["message"]
 
 
 def _failure(case: Case, part: str, what: str, got: Answer, expected: Answer) -> Failure:

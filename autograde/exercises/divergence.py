@@ -1297,12 +1297,14 @@ def _(draw: Draw) -> Iterator[Case]:
     yield from _token_cases(draw)
     logp = (draw.logp(8, dtype=torch.float64) / STEP).round() * STEP
     small = {"logp": logp, "ref_logp": logp + _small_log_ratios(draw, 8)}
-    yield Case("float64, log-ratios between 1e-6 and 5e-6", small, SMALL, rtol=1e-6, atol=0.0)
+    yield Case(SMALL_CASE, small, SMALL, rtol=1e-6, atol=0.0)
     logp = draw.logp(4)
     far = {"logp": logp, "ref_logp": logp + tensor(15.0, -15.0, 25.0, -25.0)}
-    yield Case("log-ratios of ±15 and ±25", far, RARE, ("logp",))
+    yield Case(FAR_CASE, far, RARE, ("logp",))
 
 
+SMALL_CASE = "float64, log-ratios between 1e-6 and 5e-6"
+FAR_CASE = "log-ratios of ±15 and ±25"
 STEP = 2.0**-40  # a fraction that floating point adds and subtracts exactly
 
 
@@ -1310,7 +1312,7 @@ def _small_log_ratios(draw: Draw, count: int) -> Tensor:
     """Log-ratios of 1e-6 to 5e-6 at which every way of cancelling loses the very same digits.
 
     They are multiples of STEP, so `exp(δ) − δ − 1` gives one answer in whichever order, and exp(δ)
-    lies well off a tie, so it gives that answer on every machine: one mistake tells all of them.
+    lies well off a tie, so most machines give that answer: one mistake tells all of them.
     """
     delta = (
         draw.uniform(40 * count, low=1e-6, high=5e-6, dtype=torch.float64) / STEP
@@ -1325,7 +1327,8 @@ _token_mistakes(k3, lambda logp, ref_logp: torch.expm1(ref_logp - logp) - (ref_l
 
 @k3.wrong(
     "exp(δ) − δ − 1 cancels: for δ near 1e-6 the answer, ½δ², is hardly larger than the rounding "
-    "of exp(δ), which δ does not share. torch.expm1(δ) has all digits of exp(δ) − 1."
+    "of exp(δ), which δ does not share. torch.expm1(δ) has all digits of exp(δ) − 1.",
+    rough={SMALL_CASE: 2e-15},
 )
 def cancellation(logp: Tensor, ref_logp: Tensor) -> Tensor:
     delta = ref_logp.detach() - logp
@@ -1455,7 +1458,8 @@ def k1_in_place_of_k3(logp: Tensor, ref_logp: Tensor) -> Tensor:
 
 @k3.wrong(
     "k3 was weighted by the policy's probability. The tokens are drawn from the policy: the "
-    "average over them weighs already."
+    "average over them weighs already.",
+    rough={FAR_CASE: 1e5},  # its gradient there is a difference of numbers near 1e10
 )
 def k3_weighted_by_the_policy(logp: Tensor, ref_logp: Tensor) -> Tensor:
     return logp.exp() * reference.k3(logp, ref_logp)

@@ -2006,7 +2006,9 @@ def logits_not_normalised(*given):
 
 
 @train_step.wrong(
-    "The probabilities were normalised over time (dim=1). The vocabulary lies along the last axis."
+    "The probabilities were normalised over time (dim=1). The vocabulary lies along the last axis.",
+    # Then the head's bias has no gradient, and Adam makes whole steps of its rounding.
+    rough={"three calls, Adam, tied weights": math.inf},
 )
 def normalised_over_time(*given):
     def score(network: nn.Module, tokens: Tensor) -> Tensor:

@@ -108,7 +108,8 @@ penalized_objective = Exercise(
 @penalized_objective.by_hand
 def _() -> Iterator[Case]:
     for title, inputs, part in _choices_by_hand():
-        yield Case(title, inputs, part, ("logits", "ref_logits"))
+        atol = 1e-3 if part == LARGE else None  # as below
+        yield Case(title, inputs, part, ("logits", "ref_logits"), atol=atol)
 
 
 @penalized_objective.drawn
@@ -602,7 +603,7 @@ penalized_gradient = Exercise(
 def _() -> Iterator[Case]:
     for title, inputs, part in _choices_by_hand():
         # In float64 the formula errs by 1e-14, differences of the objective by 1e-11 at best.
-        close = {"rtol": 1e-12, "atol": 1e-13} if part == RULES else {}
+        close = {RULES: {"rtol": 1e-12, "atol": 1e-13}, LARGE: {"atol": 3e-4}}.get(part, {})
         yield Case(title, inputs, part, probe="without_autograd", **close)
     far = _hand(tensor(0.0, -45.0), tensor(0.0, -120.0), tensor(1.0, 5.0), 0.5)
     title = "policy logits (0, −45), ref logits (0, −120)"
@@ -612,7 +613,7 @@ def _() -> Iterator[Case]:
 @penalized_gradient.drawn
 def _(draw: Draw) -> Iterator[Case]:
     for title, inputs, part in _choices(draw):
-        atol = 1e-4 if part == LARGE else None  # float32's steps near 1000 are 6e-5
+        atol = 3e-4 if part == LARGE else None  # float32's steps near 1000 are 6e-5
         yield Case(title, inputs, part, atol=atol, probe="without_autograd")
 
 
@@ -822,22 +823,18 @@ def by_autograd(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
 
 
 @penalized_gradient.wrong(
-    "These are finite differences: near the gradient, not equal to it, and one call for each "
-    "action. Use them to check the formula that you derive."
+    "Near the gradient, and not equal to it, as finite differences are: one or two calls for each "
+    "action, and digits lost in the difference. Use them to check the formula that you derive.",
+    rough=0.02,  # whatever the step, and whichever way it goes
 )
 def finite_differences(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    step = 1e-3 * torch.eye(logits.shape[-1], dtype=logits.dtype)
-    up, down = (
-        torch.stack(
-            [
-                reference.penalized_objective(logits + s, ref_logits, rewards, beta)
-                for s in sign * step
-            ],
-            dim=-1,
-        )
-        for sign in (1, -1)
-    )
-    return (up - down) / 2e-3
+    step = 1e-2  # one so long is off by more than by rounding
+    here = reference.penalized_objective(logits, ref_logits, rewards, beta)
+    there = [
+        reference.penalized_objective(logits + step * one, ref_logits, rewards, beta)
+        for one in torch.eye(logits.shape[-1], dtype=logits.dtype)
+    ]
+    return (torch.stack(there, dim=-1) - here[..., None]) / step
 
 
 @penalized_gradient.wrong(
@@ -1671,7 +1668,10 @@ def reciprocal(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
     return 1 / reference.beta_for_kl(ref_logits, rewards, target_kl)
 
 
-@beta_for_kl.wrong("This is log beta: take exp of what the bisection found.")
+@beta_for_kl.wrong(
+    "This is log beta: take exp of what the bisection found.",
+    rough={"ref (1/2, 1/2), rewards (log 3, 0): beta 1": 1e-6},  # there it is 0
+)
 def logarithm(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
     return math.log(reference.beta_for_kl(ref_logits, rewards, target_kl))
 
@@ -1710,7 +1710,7 @@ def radius_as_beta(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> flo
 def wrong_way(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
     _refuse_target(ref_logits, rewards, target_kl)
     log_ref, rewards = _ready(ref_logits, rewards)
-    low, high = 1e-6, 1e6
+    low, high = 1e-6, 1e5  # no middle of it is a beta that is asked for
     for _step in range(100):
         middle = math.sqrt(low * high)
         if _spent(_tilted(log_ref, rewards, middle), log_ref) > target_kl:
@@ -1724,7 +1724,7 @@ def wrong_way(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
     "The search stopped too early: the KL is off by more than 1e-4 of itself. Bisect some 60 times."
 )
 def stopped_early(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
-    return _solved(ref_logits, rewards, target_kl, low=-14.0, high=14.0, steps=10)
+    return _solved(ref_logits, rewards, target_kl, low=-14.0, high=15.0, steps=10)
 
 
 @beta_for_kl.wrong(

@@ -58,15 +58,21 @@ def clipped_surrogate(
     logp: log-probability of each token under the policy, in nats; differentiable.
     old_logp, advantage: held constant, so detach them. epsilon: how far the ratio may carry
     the promise.
-    Returns min(ratio · advantage, clip(ratio, 1 − epsilon, 1 + epsilon) · advantage) per token.
+    Returns min(ratio · advantage, clip(ratio, 1 − epsilon, 1 + epsilon) · advantage) per token:
+    ratio · advantage, or where the ratio is past the bound on the side that the advantage asks
+    for, the bound times the advantage, with no gradient, however far the token is.
     Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: PPO (arXiv 1707.06347), equation 7.
     Example: advantage −1, epsilon 0.2: ratio 3 gives −3, ratio 1/2 gives −0.8.
     """
-    advantage = advantage.detach()
-    ratio = (logp - old_logp.detach()).exp()
-    clipped = ratio.clamp(1 - epsilon, 1 + epsilon)
-    return torch.minimum(ratio * advantage, clipped * advantage)
+    advantage, log_ratio = advantage.detach(), logp - old_logp.detach()
+    ratio = log_ratio.detach().exp()
+    low, high = ratio.clamp(min=1 - epsilon), ratio.clamp(max=1 + epsilon)
+    bounded = torch.where(advantage < 0, low, high)
+    held = bounded != ratio
+    # A token that the clip holds leaves before exp: after it, a gradient of 0 · inf would be nan.
+    free = torch.where(held, 0.0, log_ratio).exp()
+    return torch.where(held, bounded, free) * advantage
 
 
 @shaped

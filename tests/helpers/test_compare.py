@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from helpers.cases import GRADIENT, RULES, VALUES, Case
-from helpers.compare import FORM, NUMBER, Verdict, WrongAnswer, describe, judge
+from helpers.compare import FORM, NUMBER, Verdict, WrongAnswer, agree, describe, judge
 from helpers.probe import ask
 
 PARTS = {VALUES: 2, GRADIENT: 1, RULES: 1}
@@ -268,3 +268,55 @@ def test_a_python_number_keeps_its_digits_and_lacks_the_form():
     got, right = ask(lambda x: x.item() / 3, [case]), ask(lambda x: x / 3, [case])
     verdict = judge("e", {VALUES: 1, RULES: 1}, [case], got, right)
     assert verdict.passed == {VALUES: True, RULES: False}
+
+
+def rough_verdict(function, rough):
+    """Of three cases, x = 1, 2 and 3, where x² + 1 is the mistake and the third is its noise."""
+    cases = [Case(f"x = {x}", {"x": torch.tensor(float(x))}) for x in (1, 2, 3)]
+    mistake = WrongAnswer("one_more", "", ask(lambda x: x**2 + 1, cases), rough)
+    kept = WrongAnswer.of(mistake.plain())  # as a bundle has it
+    both = []
+    for named in (mistake, kept):
+        got, right = ask(function, cases), ask(square, cases)
+        both.append(list(judge("square", {VALUES: 1}, cases, got, right, [named]).diagnoses))
+    assert both[0] == both[1]
+    return both[0] == ["one_more"]
+
+
+def test_a_mistakes_own_rounding_does_not_hide_it():
+    def off_by_rounding(x):
+        return x**2 + 1 + (0.3 if x == 3 else 0.0)
+
+    assert not rough_verdict(off_by_rounding, {})
+    assert rough_verdict(off_by_rounding, {2: 0.5})
+    assert not rough_verdict(off_by_rounding, {2: 0.1})
+    assert not rough_verdict(off_by_rounding, {1: 0.5})
+    assert not rough_verdict(lambda x: x**2 + 1.3, {2: 0.5})
+
+
+def test_of_noise_only_its_form_is_compared_and_nothing_is_stored():
+    def noise(value):
+        def answer(x):
+            if x < 3:
+                return x**2 + 1
+            if isinstance(value, Exception):
+                raise value
+            return value
+
+        return answer
+
+    for value in (torch.tensor(-7.0), float("nan"), 1e30, torch.linalg.LinAlgError("singular")):
+        assert rough_verdict(noise(value), {2: float("inf")})
+    for value in (None, "9", torch.ones(2), IndexError("no")):
+        assert not rough_verdict(noise(value), {2: float("inf")})
+    mistake = WrongAnswer("m", "", [{"value": 1.0}, {"value": 2.0}], {1: float("inf")})
+    assert mistake.plain()["answers"] == [{"value": 1.0}, {}]
+
+
+def test_a_number_made_of_float32_has_no_more_digits_than_float32():
+    case = Case("", {"x": torch.tensor([0.1, 0.7])})
+    double = Case("", {"x": torch.tensor([0.1, 0.7], dtype=torch.float64)})
+    for asked, alike in ((case, True), (double, False)):
+        (here,) = ask(lambda x: x.exp().sum().item(), [asked])
+        there = here | {"value": here["value"] * (1 + 1e-7)}
+        assert agree(asked, there, here, "value") is alike

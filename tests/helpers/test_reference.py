@@ -71,3 +71,109 @@ def test_an_update_on_nothing_is_refused_and_changes_nothing():
 def test_a_whole_number_will_do_for_a_weight():
     found = reference.penalized_objective(torch.zeros(2), torch.zeros(2), torch.ones(2), 1)
     assert found.item() == 1.0
+
+
+# Every pair of these is within 80 nats, and float32 holds them exactly.
+TOKENS = [(-0.25, -0.5, -0.75), (-120.0, -120.5, -119.0), (-0.5, -80.5, -40.0),
+          (-120.0, -40.0, -80.0), (-41.0, -120.0, -80.5), (-80.5, -0.5, -40.0)]  # fmt: skip
+SIGNS = torch.tensor([1.0, -1.0, 0.5])
+OF_TOKENS = {
+    "log_ratio": lambda f, new, old, ref: f(new.exp(), old.exp()),
+    "importance_ratio": lambda f, new, old, ref: f(new, old),
+    "surrogate_objective": lambda f, new, old, ref: f(new, old, SIGNS.to(new) + 0 * old, old < 0),
+    "sequence_log_ratio": lambda f, new, old, ref: f(new, ref, ref < 0),
+    "k1": lambda f, new, old, ref: f(new, ref),
+    "k2": lambda f, new, old, ref: f(new, ref),
+    "k3": lambda f, new, old, ref: f(new, ref),
+    "on_policy_kl_loss": lambda f, new, old, ref: f(new, ref),
+    "off_policy_kl_loss": lambda f, new, old, ref: f(new, old, ref),
+    "penalized_loss": lambda f, new, old, ref: f(
+        new, old, SIGNS.to(new) + 0 * old, reference.k3(new, ref), ref < 0, 0.5
+    ),
+    "clipped_surrogate": lambda f, new, old, ref: f(new, old, SIGNS.to(new) + 0 * old, 0.2),
+    "kl_shaped_rewards": lambda f, new, old, ref: f(SIGNS[:1].to(new), new, ref, ref < 0, 0.5),
+    "grpo_loss": lambda f, new, old, ref: f(new, old, ref, SIGNS[:1].to(new), ref < 0, 0.2, 0.5),
+}
+
+
+def answered(name, ask, dtype, *numbers):
+    """The value and the gradient with respect to the first numbers, in float64."""
+    first, *others = (torch.tensor(x, dtype=dtype) for x in numbers)
+    first.requires_grad_(True)
+    value = ask(getattr(reference, name), first, *others)
+    assert value.dtype == dtype
+    if not value.requires_grad:
+        return value.double(), torch.zeros(())
+    return value.detach().double(), torch.autograd.grad(value.sum(), first)[0].double()
+
+
+@pytest.mark.parametrize("name", OF_TOKENS)
+@pytest.mark.parametrize("token", TOKENS)
+def test_far_tokens_and_rare_ones_have_their_values_and_gradients(name, token):
+    if name == "log_ratio" and min(token) < -80:
+        pytest.skip("a probability below what float32 holds is no probability")
+    asked = [[[x] * 3] for x in token]
+    small, large = (
+        answered(name, OF_TOKENS[name], dtype, *asked) for dtype in (torch.float32, torch.float64)
+    )
+    for found, right in zip(small, large, strict=True):
+        assert right.isfinite().all()
+        torch.testing.assert_close(found, right, rtol=1e-4, atol=1e-5)
+
+
+OF_LOGITS = {
+    "categorical_kl": lambda f, new, ref: f(new, ref),
+    "penalized_objective": lambda f, new, ref: f(new, ref, SIGNS.to(new), 0.5),
+    "penalized_gradient": lambda f, new, ref: f(new, ref, SIGNS.to(new), 0.5),
+    "optimal_policy": lambda f, new, ref: f(new, SIGNS.to(new) * 5, 0.25),
+    "expected_gradient": lambda f, new, ref: f(new, ref, ref, lambda a, b: (a - b) ** 2),
+    "token_log_probs": lambda f, new, ref: f(new.expand(1, 4, 3), torch.tensor([[0, 0, 1, 2]])),
+}
+
+
+@pytest.mark.parametrize("name", OF_LOGITS)
+@pytest.mark.parametrize("logits", [(0.0, -120.0, -60.0), (-120.0, 0.0, 0.5), (0.0, 0.0, -80.0)])
+@pytest.mark.parametrize("ref_logits", [(0.0, -80.0, -120.0), (-40.0, 0.0, -40.0)])
+def test_outcomes_that_hardly_occur_have_their_values_and_gradients(name, logits, ref_logits):
+    asked = OF_LOGITS[name], logits, ref_logits
+    small, large = (
+        answered(name, asked[0], dtype, *asked[1:]) for dtype in (torch.float32, torch.float64)
+    )
+    for found, right in zip(small, large, strict=True):
+        assert right.isfinite().all()
+        torch.testing.assert_close(found, right, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("nats", [80.0, 100.0, 800.0, 1e5])
+@pytest.mark.parametrize(
+    ("advantage", "way", "bound"), [(2.0, 1, 2.4), (-2.0, -1, -1.6), (0.0, 1, 0.0)]
+)
+def test_a_token_that_the_clip_holds_is_at_the_bound_however_far(
+    dtype, nats, advantage, way, bound
+):
+    """Its gradient is 0, where 0 · inf would be nan; so it is in the loss, beside a near token."""
+    old = torch.full((1, 2), -1.5, dtype=dtype)
+    logp = (old + torch.tensor([[way * nats, 0.0]], dtype=dtype)).requires_grad_(True)
+    gain = torch.full_like(old, advantage)
+    promise = reference.clipped_surrogate(logp, old, gain, 0.2)
+    loss = reference.grpo_loss(logp, old, logp.detach(), gain[:, 0], old < 0, 0.2, 0.5)
+    torch.testing.assert_close(promise, torch.tensor([[bound, advantage]], dtype=dtype))
+    torch.testing.assert_close(loss, -torch.tensor((bound + advantage) / 2, dtype=dtype))
+    for value, share in ((promise.sum(), 1.0), (loss, -0.5)):
+        (gradient,) = torch.autograd.grad(value, logp, retain_graph=True)
+        near = torch.tensor([[0.0, share * advantage]], dtype=dtype)
+        torch.testing.assert_close(gradient, near)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_clip_is_the_minimum_of_both_promises_and_keeps_its_gradient(dtype):
+    made = torch.Generator().manual_seed(0)
+    new, old, gain = (torch.randn(40, 50, generator=made, dtype=dtype) for _ in range(3))
+    logp = new.requires_grad_(True)
+    ratio = (logp - old).exp()
+    right = torch.minimum(ratio * gain, ratio.clamp(0.8, 1.2) * gain)
+    found = reference.clipped_surrogate(logp, old, gain, 0.2)
+    torch.testing.assert_close(found, right)
+    pair = (torch.autograd.grad(one.sum(), logp)[0] for one in (found, right))
+    torch.testing.assert_close(*pair)
