@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
-from functools import lru_cache, partial
+from functools import lru_cache, partial, wraps
 from typing import Any, SupportsFloat
 from unittest import mock
 
@@ -62,21 +62,51 @@ def _call(function: Callable[..., Any], case: Case) -> Answer:
     # As from a network: a tensor in the middle of a graph, which may be changed in place, alas.
     inputs = {name: v.clone() if name in case.grad else v for name, v in leaves.items()}
     before = {name: value.detach().clone() for name, value in _tensors(inputs)}
+    settings = _settings(inputs)
     value = function(**inputs) if _takes(function, inputs) else function(*inputs.values())
     changed = [
         name
         for name, now in _tensors(inputs)
         if not _same_bytes(before[name], now)
         or now.requires_grad != (name in case.grad)  # detach_() cuts the caller's graph
-        or (now.is_leaf and now.requires_grad)
+        or (now.is_leaf and (now.requires_grad or now.grad is not None))
     ]
     answer = dict(_observe("value", value))
-    answer["changed inputs"] = changed
+    answer["changed inputs"] = [*changed, *_different(settings, _settings(inputs))]
     for name, gradient in _gradients(value, {name: leaves[name] for name in case.grad}).items():
         answer[f"gradient of {name}"] = gradient
     for name, module in inputs.items():
         if isinstance(module, nn.Module):
             answer |= {f"{name} after: {k}": v.clone() for k, v in module.state_dict().items()}
+    return answer
+
+
+def _settings(inputs: dict[str, Any]) -> dict[str, Any]:
+    """All of networks and optimisers that training does not change, by name."""
+    found = {}
+    for name, value in inputs.items():
+        if isinstance(value, nn.Module):
+            found |= {f"{what} of {name}": one for what, one in _make_up(value).items()}
+        elif isinstance(value, torch.optim.Optimizer):
+            groups = enumerate(value.param_groups)
+            pairs = ((f"{k} of {name}", v) for _, group in groups for k, v in group.items())
+            found |= {key: list(v) if isinstance(v, list) else v for key, v in pairs}
+    return found
+
+
+def _update(function: Callable[..., Any], case: Case) -> Answer:
+    """Call once, as `_call`; see too whether a list that came back holds plain numbers."""
+    kept: list[Any] = []
+
+    @wraps(function)
+    def keeping(*given: Any, **named: Any) -> Any:
+        kept.append(function(*given, **named))
+        return kept[0]
+
+    answer = _call(keeping, case)
+    if isinstance(kept[0], list):
+        tensors = [f"number {i}" for i, one in enumerate(kept[0]) if isinstance(one, Tensor)]
+        answer["tensors in place of numbers"] = tensors
     return answer
 
 
@@ -103,7 +133,8 @@ def _per_token(function: Callable[..., Any], case: Case, alone: bool = False) ->
     alone: of one token after the other, so that nothing can be made of several.
     Observed are the gradients; the value only where old drew, as it is free on-policy.
     """
-    inputs = build_inputs(case.inputs, case.grad)
+    # The policy is differentiable whatever is asked: an answer may hook into its graph.
+    inputs = build_inputs(case.inputs, (*case.grad, "logits"))
     logs = {name: logits.log_softmax(dim=-1) for name, logits in inputs.items()}
     order = [name for name in ("logits", "old_logits", "ref_logits") if name in logs]
     drawn = logs["old_logits" if "old_logits" in logs else "logits"].detach().exp()
@@ -129,36 +160,61 @@ def _frozen_copy(function: Callable[..., Any], case: Case) -> Answer:
     """
     inputs = build_inputs(case.inputs, ())
     policy, tokens = inputs["policy"], inputs["tokens"]
-    before = _standing(policy)
+    before, numbers = _standing(policy), _state(policy)
     copy = function(policy)
     if not isinstance(copy, nn.Module):
         return dict(_observe("value", copy))
-    trained = [name for name, p in copy.named_parameters() if p.requires_grad]
     answer: Answer = {
         "value 'policy as it was': what has changed": _changes(before, policy),
         "value 'eval mode': modules in training mode": _training(copy),
-        "value 'no gradients': parameters that require one": trained,
     }
+    scores = copy.eval()(tokens)
+    trained = [name for name, p in copy.named_parameters() if p.requires_grad]
+    # A module need not tell of all that it holds; its scores do.
+    trained += ["some that it does not name"] if scores.requires_grad and not trained else []
+    answer["value 'no gradients': parameters that require one"] = trained
+    answer["value"] = _plain_tensor(scores.clone())
+    moved = _moves_with(numbers, copy)
     with torch.no_grad():
-        answer["value"] = _plain_tensor(copy.eval()(tokens).clone())
-    answer["value 'independent': what moves with the policy"] = _moves_with(policy, copy)
-    answer["value 'independent': what the policy moves with it"] = _moves_with(copy, policy)
+        same = _same_bytes(scores, copy(tokens))
+    moved += [] if moved or same else ["what it scores"]
+    answer["value 'independent': what moves with the policy"] = moved
+    answer["value 'independent': what the policy moves with it"] = _moves_with(_state(copy), policy)
     return answer
 
 
 def _standing(network: nn.Module) -> dict[str, Any]:
     """All that a caller may care for in a network, by name."""
-    found: dict[str, Any] = {f"mode of {_named(n)}": m.training for n, m in network.named_modules()}
+    found = _make_up(network)
     for name, parameter in network.named_parameters():
-        found[f"requires_grad of {name}"] = parameter.requires_grad
         grad = parameter.grad
         found[f"gradient of {name}"] = None if grad is None else grad.clone()
     return found | {name: value.detach().clone() for name, value in _state(network).items()}
 
 
+def _make_up(network: nn.Module) -> dict[str, Any]:
+    """What a network is made of besides its numbers: modes, attributes, hooks, its very parts."""
+    found: dict[str, Any] = {}
+    for name, module in network.named_modules():
+        found[f"mode of {_named(name)}"] = module.training
+        found[f"class of {_named(name)}"] = type(module)
+        for key, value in vars(module).items():
+            held = value.items() if isinstance(value, dict) else [("", value)]
+            found |= {f"{key} {of} of {_named(name)}".replace("  ", " "): v for of, v in held}
+    for name, value in _state(network).items():
+        found[f"requires_grad of {name}"] = value.requires_grad
+        found[f"hooks of {name}"] = list(value._backward_hooks or ())
+    return found
+
+
 def _changes(before: dict[str, Any], network: nn.Module) -> list[str]:
-    after = _standing(network)
-    return [what for what, was in before.items() if not _equal(was, after.get(what))]
+    return _different(before, _standing(network))
+
+
+def _different(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
+    """Names whose values are no longer the same, gone or new."""
+    names = dict.fromkeys([*before, *after])
+    return [n for n in names if not _equal(before.get(n, KIND), after.get(n, KIND))]
 
 
 def _named(module: str) -> str:
@@ -175,16 +231,18 @@ def _state(network: nn.Module) -> dict[str, Tensor]:
 
 
 def _equal(one: Any, other: Any) -> bool:
+    if one is other:
+        return True
     if isinstance(one, Tensor) and isinstance(other, Tensor):
         return _same_bytes(one, other)
-    return type(one) is type(other) and one == other
+    return type(one) is type(other) and not isinstance(one, nn.Module) and one == other
 
 
-def _moves_with(moved: nn.Module, watched: nn.Module) -> list[str]:
-    """What changes in `watched` when every number in `moved` does."""
+def _moves_with(moved: dict[str, Tensor], watched: nn.Module) -> list[str]:
+    """What changes in `watched` when all the numbers `moved` do."""
     before = {name: value.detach().clone() for name, value in _state(watched).items()}
     with torch.inference_mode():  # a copy made in that mode can be changed there only
-        for value in _state(moved).values():
+        for value in moved.values():
             value.add_(1)
     return [name for name, now in _state(watched).items() if not _same_bytes(before[name], now)]
 
@@ -220,6 +278,7 @@ PROBES: dict[str, Callable[[Any, Case], Answer]] = {
     "train": partial(_train, steps=1),
     "train_thrice": partial(_train, steps=3),
     "call": _call,
+    "update": _update,
     "quiz": _quiz,
     "without_autograd": _without_autograd,
     "per_token": _per_token,

@@ -60,10 +60,13 @@ def _() -> Iterator[Case]:
     yield Case("k1, drawn from the policy (3/4, 1/4) itself", _asked(much, half, much, K1))
     yield Case("k2, drawn from the policy (1/2, 1/2) itself", _asked(half, little, half, K2))
     yield Case("only one token", _asked(one, one - 3.0, one + 1.0, CUBIC))
+    apart, even = tensor(12.0, -12.0, 0.0), tensor(0.0, 0.0, 0.0)
+    yield Case("policy logits (12, −12, 0), k2", _asked(apart, even, even, K2))
+    yield Case("reference logits (12, −12, 0), k2", _asked(even, apart, even, K2))
     yield Case("k1 detached", _asked(half, little, much, HELD), NO_GRADIENT)
-    far = tensor(0.0, -200.0)
-    yield Case("policy logits (0, −200), k1", _asked(far, half, much, K1), LARGE)
-    yield Case("reference logits (0, −200), k2", _asked(half, far, much, K2), LARGE)
+    far, less = tensor(0.0, -120.0), tensor(0.0, -60.0)
+    yield Case("logits (0, −120) and (0, −60), k1", _asked(far, less, much, K1), LARGE)
+    yield Case("logits (0, −60) and (0, −120), k2", _asked(less, far, much, K2), LARGE)
     yield Case(
         "sample logits (1000, 999), k2", _asked(half, much, tensor(1000.0, 999.0), K2), LARGE
     )
@@ -82,8 +85,8 @@ def _(draw: Draw) -> Iterator[Case]:
     own["sample_logits"] = own["logits"].clone()
     yield Case("k2, 5 tokens, drawn from the policy itself", own)
     yield Case("a cubic, detached", inputs(4, HELD_CUBIC), NO_GRADIENT)
-    large = inputs(5, K2)
-    large |= {name: large[name] * 100.0 + 300.0 for name in ("logits", "ref_logits")}
+    large, apart = inputs(5, K2), draw.normal(5, scale=100.0) + 300.0
+    large |= {name: large[name] * 5.0 + apart for name in ("logits", "ref_logits")}
     yield Case("logits of several hundred, k2", large, LARGE, rtol=1e-3, atol=1e-3)
     double = inputs(4, CUBIC, torch.float64)
     yield Case("float64", double, RULES, ("ref_logits", "sample_logits"))
@@ -381,6 +384,71 @@ def sampler_moves(
     return sample_logits.softmax(-1) @ torch.func.jacrev(estimates)(logits.detach())
 
 
+@expected_gradient.wrong(
+    "None came back: a `return` is missing, or it is the .grad of a tensor that was computed. "
+    "backward() fills .grad of leaves alone: of what you made with requires_grad_()."
+)
+def nothing_returned(
+    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
+) -> None:
+    return None
+
+
+@expected_gradient.wrong(
+    "These are the estimates, each times its probability. Asked is their gradient with respect to "
+    "the logits: the sum of these products is what is differentiated."
+)
+def weighted_values(
+    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
+) -> Tensor:
+    values = estimator(logits.detach().log_softmax(-1), ref_logits.detach().log_softmax(-1))
+    return _drawn(sample_logits) * values
+
+
+@expected_gradient.wrong(
+    "The policy's logits went into the estimator as they are. It takes log-probabilities: "
+    "log_softmax of them comes first, and its derivative belongs to the gradient."
+)
+def policy_not_normalised(
+    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
+) -> Tensor:
+    weights, ref_logp = _drawn(sample_logits), ref_logits.detach().log_softmax(-1)
+    return _weighed(logits, ref_logp, estimator, lambda logp: weights, lambda x, dim: x)
+
+
+@expected_gradient.wrong(
+    "The reference's logits went into the estimator as they are. It takes log-probabilities, of "
+    "both: log_softmax first."
+)
+def reference_not_normalised(
+    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
+) -> Tensor:
+    weights, ref = _drawn(sample_logits), ref_logits.detach()
+    return _weighed(logits, ref, lambda logp, _: estimator(logp, ref), lambda logp: weights)
+
+
+@expected_gradient.wrong(
+    "The estimator was given probabilities. It takes their logarithms: log_softmax, not softmax."
+)
+def probabilities_in_place_of_logp(
+    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
+) -> Tensor:
+    weights = _drawn(sample_logits)
+    return _weighed(logits, ref_logits, estimator, lambda logp: weights, torch.softmax)
+
+
+@expected_gradient.wrong(
+    "The caller's logits require a gradient now: requires_grad_() changed them in place. Make a "
+    "leaf of your own, logits.detach().clone(), and switch that one."
+)
+def leaf_made_of_the_input(
+    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
+) -> Tensor:
+    found = reference.expected_gradient(logits, ref_logits, sample_logits, estimator)
+    logits.requires_grad_()
+    return found
+
+
 @expected_gradient.right
 def row_of_the_jacobian(
     logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
@@ -437,12 +505,13 @@ def _case(
     old_logits: Tensor | None,
     part: str = VALUES,
     probe: str = "per_token",
+    **tolerances: float,
 ) -> Case:
     """One per-token question: what is differentiated is the policy, or under CONSTANTS the rest."""
     old = {} if old_logits is None else {"old_logits": old_logits}
     inputs = {"logits": logits, **old, "ref_logits": ref_logits}
     grad = tuple(inputs)[1:] if part == CONSTANTS else ("logits",)
-    return Case(title, inputs, part, grad, probe=probe)
+    return Case(title, inputs, part, grad, probe=probe, **tolerances)
 
 
 def _cases_by_hand(off_policy: bool) -> Iterator[Case]:
@@ -456,13 +525,34 @@ def _cases_by_hand(off_policy: bool) -> Iterator[Case]:
     yield _case(title, half, little, old, probe="token_alone")
     one = tensor(0.0)
     yield _case("only one token in the vocabulary", one, one, one if off_policy else None)
-    far = tensor(0.0, -200.0)
-    yield _case(f"policy (1/2, 1/2){said}, ref logits (0, −200)", half, far, old, RARE)
+    yield _far_apart(off_policy)
+    far, near = tensor(0.0, -70.0), tensor(0.0, -1.0)
+    yield _case(f"policy (1/2, 1/2){said}, ref logits (0, −70)", half, far, old, RARE)
+    # Probabilities round to 0 here: of ref alone, and of all. No log-ratio is beyond 80.
+    who = "policy and old" if off_policy else "policy"
+    for logit, ref_logit in ((-40, -115), (-120, -110)):
+        rare, ref = tensor(0.0, logit), tensor(0.0, ref_logit)
+        title = f"{who} logits (0, {logit}), ref logits (0, {ref_logit})".replace("-", "−")
+        yield _case(title, rare, ref, rare if off_policy else None, RARE)
     if off_policy:
-        never = tensor(0.0, -25.0)
-        yield _case(
-            "policy (1/2, 1/2), old logits (0, −25), ref (1/4, 3/4)", half, little, never, RARE
-        )
+        yield _case("old logits (0, −70), ref (1/4, 3/4)", half, little, far, RARE)
+        yield _case("policy logits (0, −70), ref the same", far, far, near, RARE)
+
+
+def _far_apart(off_policy: bool) -> Case:
+    """Log-ratios of some 12 nats, of both signs: no bound is seen by luck alone.
+
+    In float64, so that what is rare counts, and judged as float32: the dtype is another part.
+    """
+    named = {
+        "policy": (0.0, -1.0, -13.0, -1.0, -1.0, -13.0),
+        "ref": (0.0, -13.0, -1.0, 0.0, -2.0, -14.0),
+        "old": (0.0, -1.0, -13.0, -13.0, -13.0, -1.0),
+    }
+    policy, ref, old = (tensor(*logits, dtype=torch.float64) for logits in named.values())
+    drew = old if off_policy else None
+    title = f"policy/ref{' and policy/old' if off_policy else ''} from e⁻¹² to e¹²"
+    return _case(title, policy, ref, drew, rtol=1e-4, atol=1e-8)
 
 
 def _drawn_cases(off_policy: bool, draw: Draw) -> Iterator[Case]:
@@ -478,9 +568,9 @@ def _drawn_cases(off_policy: bool, draw: Draw) -> Iterator[Case]:
     yield case("one row of one position, a vocabulary of 3", 1, 1, 3, part=SHAPES)
     yield case("float64", 2, 4, part=RULES, dtype=torch.float64)
     logits, ref_logits = draw.normal(4), draw.normal(4)
-    ref_logits[1] -= 200.0
+    ref_logits[1] -= 65.0
     old = draw.normal(4) if off_policy else None
-    yield _case("a token 200 nats down under the reference", logits, ref_logits, old, RARE)
+    yield _case("a token 65 nats down under the reference", logits, ref_logits, old, RARE)
 
 
 on_policy_kl_loss = Exercise(
@@ -1019,6 +1109,47 @@ def log_ratio_turned_round(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> 
     return (logp - old_logp.detach()).exp() * (1 - gap)
 
 
+@off_policy_kl_loss.wrong(
+    "exp(logp) / exp(old_logp) is 0/0 = nan for a token that both hold for very rare: each "
+    "probability rounds to 0. Subtract first: exp(logp − old_logp)."
+)
+def quotient_of_probabilities(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return logp.exp() / old_logp.detach().exp() * (logp - ref_logp.detach())
+
+
+@off_policy_kl_loss.wrong(
+    "The ratio is logp / old_logp here, a quotient of logarithms. That of the probabilities is "
+    "exp(logp − old_logp)."
+)
+def quotient_of_logarithms(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return logp / old_logp.detach() * (logp - ref_logp.detach())
+
+
+@off_policy_kl_loss.wrong(
+    "Ratios above 2 were cut off (truncated weights). That bounds the noise of a batch and biases "
+    "value and gradient: the exact correction has no bound."
+)
+def ratio_truncated(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).exp().clamp(max=2.0) * (logp - ref_logp.detach())
+
+
+@off_policy_kl_loss.wrong(
+    "k3 was cut off at 10. Tokens that far from ref are few and count the most: with a bound the "
+    "mean is no KL any more."
+)
+def k3_cut_off(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return (logp - old_logp.detach()).exp() * (torch.expm1(delta) - delta).clamp(max=10.0)
+
+
+@off_policy_kl_loss.wrong(
+    "The log-ratio to ref was clamped to ±20. A token that far away is the one that costs most: "
+    "the loss has no bound."
+)
+def log_ratio_clamped(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).exp() * (logp - ref_logp.detach()).clamp(-20.0, 20.0)
+
+
 @off_policy_kl_loss.right
 def ratio_times_k3(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
     delta = ref_logp.detach() - logp
@@ -1039,9 +1170,10 @@ def value_and_gradient_apart(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -
 
 
 @off_policy_kl_loss.right
-def ratio_of_probabilities(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    ratio = logp.exp() / old_logp.detach().exp()
-    return torch.einsum("...,...->...", ratio, logp - ref_logp.detach())
+def value_beside_a_score(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
+    constant = (ref_logp - old_logp).detach().exp()  # in the mean 1: it is a control variate
+    ratio = torch.exp(logp.sub(old_logp.detach()))
+    return torch.einsum("...,...->...", ratio, logp - ref_logp.detach() - 1) + constant
 
 
 @off_policy_kl_loss.right

@@ -65,6 +65,16 @@ def _() -> Iterator[Case]:
         return Case(title, inputs | changed | {"mask": shape, "beta": beta}, part, BOTH)
 
     yield case("ratio 2, advantage 3, kl 1/2, beta 4: −(6 − 2) = −4", [[True]])
+    # Each thing at a size that the drawn cases never reach: no bound is seen by luck alone.
+    away = {"logp": tensor([5.0]), "old_logp": tensor([0.0])}
+    yield case("ratio e⁵: −(3e⁵ − 2)", [[True]], **away)
+    yield case("ratio e⁵, advantage −3: 3e⁵ + 2", [[True]], advantage=tensor([-3.0]), **away)
+    back = {"logp": tensor([-5.0]), "old_logp": tensor([0.0]), "advantage": tensor([12.0])}
+    yield case("ratio e⁻⁵, advantage 12, kl 1/2: −(12e⁻⁵ − 2)", [[True]], **back)
+    dear = {"advantage": tensor([-12.0]), "kl": tensor([12.0])}
+    yield case("ratio 2, advantage −12, kl 12: 24 + 48", [[True]], **dear)
+    title = "a second token of advantage 0, kl 1/4: −(6 − 2 − 1)/2 = −1.5"
+    yield case(title, [[True, True]], UNEQUAL, advantage=tensor([3.0, 0.0]))
     yield case(
         "and a token of ratio 1/2, advantage −2, kl 1/4: −(4 − 2)/2 = −1", [[True, True]], UNEQUAL
     )
@@ -88,8 +98,16 @@ def _() -> Iterator[Case]:
     )
     below = {"kl": tensor([-0.5])}
     yield case("kl −1/2, as an estimate may be: −(6 + 2) = −8", [[True]], RULES, **below)
-    far = {"logp": tensor([-1.0]), "old_logp": tensor([-26.0]), "advantage": tensor([-1.0])}
-    yield case("25 nats from old, advantage −1", [[True]], GRADIENT, **far)
+    far = {"logp": tensor([-1.0]), "old_logp": tensor([-66.0]), "advantage": tensor([-1.0])}
+    yield case("65 nats from old, advantage −1", [[True]], GRADIENT, **far)
+    lost = {"logp": tensor([-21.0]), "old_logp": tensor([-1.0]), "advantage": tensor([1e12])}
+    yield case("ratio e⁻²⁰, advantage 10¹²: −(10¹² e⁻²⁰ − 2)", [[True]], GRADIENT, **lost)
+    large = {"advantage": tensor([4000.0, -6000.0]), "kl": tensor([3000.0, 0.0])}
+    title = "advantages 4000 and −6000, kl 3000 and 0: −(8000 − 12,000 − 3000)/2"
+    yield case(title, [[True, True]], RULES, **large)
+    rare = {"logp": tensor([-120.0]), "old_logp": tensor([-120.0])}
+    title = "a token of probability e⁻¹²⁰ under both: −(3 − 2)"
+    yield case(title, [[True]], RULES, **rare)
 
 
 @penalized_loss.drawn
@@ -282,8 +300,8 @@ def mean_of_means(logp, old_logp, advantage, kl, mask, beta):
 
 
 @penalized_loss.wrong(
-    "The mask was multiplied in. What stands in the padding may be inf or nan, and 0 · inf is nan: "
-    "choose with torch.where."
+    "The mask was multiplied in, into the inputs or the gain. What stands in the padding may be "
+    "inf or nan, and 0 · inf is nan: choose with torch.where."
 )
 def mask_multiplied(logp, old_logp, advantage, kl, mask, beta):
     gain = (logp - old_logp.detach()).exp() * advantage.detach() - beta * kl
@@ -389,11 +407,55 @@ def negative_kl_cut_off(logp, old_logp, advantage, kl, mask, beta):
     return reference.penalized_loss(logp, old_logp, advantage, kl.clamp(min=0), mask, beta)
 
 
+@penalized_loss.wrong(
+    "exp(logp) / exp(old_logp) is 0/0 = nan for a token that both hold for very rare: each "
+    "probability rounds to 0. Subtract first: exp(logp − old_logp)."
+)
+def quotient_of_probabilities(logp, old_logp, advantage, kl, mask, beta):
+    logp, old_logp = (values.masked_fill(~mask, 0.0) for values in (logp, old_logp.detach()))
+    return -_mean(logp.exp() / old_logp.exp() * advantage.detach() - beta * kl, mask)
+
+
+@penalized_loss.wrong(
+    "beta · kl was charged twice: taken from the advantage, where the ratio weighs it, and once "
+    "more beside it. Charge it once, beside the gain."
+)
+def penalty_in_both_places(logp, old_logp, advantage, kl, mask, beta):
+    gains = advantage - beta * kl.detach()
+    return reference.penalized_loss(logp, old_logp, gains, kl, mask, beta)
+
+
+@penalized_loss.wrong(
+    "Ratios above 2 were cut off (truncated weights). Nothing bounds the ratio here: the penalty "
+    "alone holds back."
+)
+def ratio_truncated(logp, old_logp, advantage, kl, mask, beta):
+    ratio = _ratio(logp, old_logp.detach(), mask).clamp(max=2.0)
+    return -_mean(ratio * advantage.detach() - beta * kl, mask)
+
+
+@penalized_loss.wrong(
+    "The log-ratio was clamped to ±20 before exp. Nothing is to be clamped here: a token that far "
+    "from old then has no gradient to bring it back."
+)
+def log_ratio_clamped(logp, old_logp, advantage, kl, mask, beta):
+    gap = (logp - old_logp.detach()).masked_fill(~mask, 0.0).clamp(-20.0, 20.0)
+    return -_mean(gap.exp() * advantage.detach() - beta * kl, mask)
+
+
+@penalized_loss.wrong(
+    "Tokens of advantage 0 were left out. They pay their penalty, and they count."
+)
+def worthless_tokens_masked(logp, old_logp, advantage, kl, mask, beta):
+    counted = mask & (advantage.detach() != 0)
+    return reference.penalized_loss(logp, old_logp, advantage, kl, counted, beta)
+
+
 @penalized_loss.right
 def chosen_tokens_only(logp, old_logp, advantage, kl, mask, beta):
     if not mask.any():
         return (logp[mask].sum() + kl[mask].sum()) * 0
-    ratio = logp[mask].exp() / old_logp[mask].detach().exp()
+    ratio = math.e ** (logp[mask] - old_logp[mask].detach())
     return beta * kl[mask].mean() - (ratio * advantage[mask].detach()).mean()
 
 
@@ -459,10 +521,27 @@ def _() -> Iterator[Case]:
         inputs = _clip_inputs(ratio, torch.full_like(ratio, advantage), 0.2)
         title = f"ratios 4, 1/2, 1.1 with {name}, epsilon 0.2: {answer}"
         yield Case(title, inputs, part, ("logp",))
-    for nats, says in ((5.0, "e⁵"), (25.0, "e²⁵")):
+    for nats, says, part in ((5.0, "e⁵", NEGATIVE), (25.0, "e²⁵", FAR), (65.0, "e⁶⁵", FAR)):
         far = _clip_inputs(tensor([nats]).exp(), tensor([-1.0]), 0.2)
         far["logp"] = far["old_logp"] + nats
-        yield Case(f"ratio {says} with advantage −1: −{says}", far, FAR, ("logp",), rtol=1e-3)
+        yield Case(f"ratio {says} with advantage −1: −{says}", far, part, ("logp",), rtol=1e-3)
+    # Sizes that the drawn cases never reach: no bound is seen by luck alone.
+    ratio = tensor([1.1, 3.0, math.exp(-3)])
+    for advantage, says, part in (
+        (10.0, "11, 12, 10e⁻³", VALUES),
+        (-10.0, "−11, −30, −8", NEGATIVE),
+        (5000.0, "5500, 6000, 5000e⁻³", RULES),
+        (-5000.0, "−5500, −15000, −4000", RULES),
+    ):
+        inputs = _clip_inputs(ratio, torch.full_like(ratio, advantage), 0.2)
+        title = f"ratios 1.1, 3, e⁻³ with advantage {advantage:g}: {says}".replace("-", "−")
+        yield Case(title, inputs, part, ("logp",))
+    lost = _clip_inputs(torch.ones(1, 1), tensor([1e12]), 0.2)
+    lost["logp"] = lost["old_logp"] - 20.0
+    yield Case("ratio e⁻²⁰ with advantage 10¹²: 10¹² e⁻²⁰", lost, FAR, ("logp",), rtol=1e-3)
+    rare = _clip_inputs(torch.ones(1, 1), tensor([2.0]), 0.2)
+    rare |= dict.fromkeys(("logp", "old_logp"), tensor([-120.0]))
+    yield Case("a token of probability e⁻¹²⁰ under both: 2", rare, RULES, ("logp",))
     still = _clip_inputs(torch.ones(1, 1), tensor([2.0]), 0.2)
     yield Case("the policy has not moved: the advantage itself", still, grad=("logp",))
 
@@ -734,6 +813,62 @@ def clipped_twice(logp, old_logp, advantage, epsilon):
     return torch.where(advantage < 0, torch.maximum(once, bound.detach()), once)
 
 
+@clipped_surrogate.wrong(
+    "The upper bound is 1.28 (clip-higher, DAPO's 0.28 in place of epsilon). Here both bounds are "
+    "epsilon away from 1."
+)
+def clipped_higher(logp, old_logp, advantage, epsilon):
+    ratio, advantage = (logp - old_logp.detach()).exp(), advantage.detach()
+    return torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1.28) * advantage)
+
+
+@clipped_surrogate.wrong(
+    "A constant clipped ratio weighs logp · advantage: that is CISPO. It keeps the gradient of "
+    "every token; PPO's minimum takes it away beyond the bound."
+)
+def constant_ratio_times_logp(logp, old_logp, advantage, epsilon):
+    ratio = (logp - old_logp.detach()).exp().clamp(max=1 + epsilon)
+    return ratio.detach() * advantage.detach() * logp
+
+
+@clipped_surrogate.wrong(
+    "The ratio is logp / old_logp here, a quotient of logarithms. That of the probabilities is "
+    "exp(logp − old_logp)."
+)
+def quotient_of_logarithms(logp, old_logp, advantage, epsilon):
+    ratio, advantage = logp / old_logp.detach(), advantage.detach()
+    return torch.minimum(ratio * advantage, _bounded(ratio, epsilon) * advantage)
+
+
+@clipped_surrogate.wrong(
+    "exp(logp) / exp(old_logp) is 0/0 = nan for a token that both hold for very rare: each "
+    "probability rounds to 0. Subtract first: exp(logp − old_logp)."
+)
+def clip_quotient_of_probabilities(logp, old_logp, advantage, epsilon):
+    ratio, advantage = logp.exp() / old_logp.detach().exp(), advantage.detach()
+    return torch.minimum(ratio * advantage, _bounded(ratio, epsilon) * advantage)
+
+
+@clipped_surrogate.wrong(
+    "The values are right, but every token whose ratio is outside the bounds has lost its "
+    "gradient. Only where the clipped promise is the smaller one is it 0: a token that went the "
+    "wrong way keeps its pull back."
+)
+def gradient_lost_on_both_sides(logp, old_logp, advantage, epsilon):
+    ratio = (logp - old_logp.detach()).exp().detach()
+    right = reference.clipped_surrogate(logp, old_logp, advantage, epsilon)
+    return torch.where((ratio - 1).abs() > epsilon, right.detach(), right)
+
+
+@clipped_surrogate.wrong(
+    "The log-ratio was clamped to ±20 before exp. A bad token that far above old then costs less "
+    "than ratio · advantage, and has no gradient to bring it back."
+)
+def clip_log_ratio_clamped(logp, old_logp, advantage, epsilon):
+    ratio, advantage = (logp - old_logp.detach()).clamp(-20.0, 20.0).exp(), advantage.detach()
+    return torch.minimum(ratio * advantage, _bounded(ratio, epsilon) * advantage)
+
+
 @clipped_surrogate.right
 def by_sign(logp, old_logp, advantage, epsilon):
     advantage = advantage.detach()
@@ -746,7 +881,7 @@ def by_sign(logp, old_logp, advantage, epsilon):
 
 @clipped_surrogate.right
 def as_a_negative_maximum(logp, old_logp, advantage, epsilon):
-    ratio = logp.exp() / old_logp.detach().exp()
+    ratio = torch.pow(math.e, logp - old_logp.detach())
     loss = -advantage.detach() * ratio
     clipped_loss = -advantage.detach() * torch.clip(ratio, 1 - epsilon, 1 + epsilon)
     return -torch.max(loss, clipped_loss)
@@ -847,10 +982,12 @@ def _() -> Iterator[Case]:
     yield case("the same with beta 2: the first step has nothing to hold back", 2.0, 1, VALUES)
     yield case("two steps, beta 0", 0.0, 2, SEVERAL)
     yield case("two steps, beta 0.5: the second is held back", 0.5, 2, PENALTY)
-    dear = batch | {"advantage": tensor(50.0, dtype=torch.float64)}
-    inputs = {"policy": make("mlp", state=zero), "optimizer": _sgd(0.02), **dear}
-    title = "advantage 50 at learning rate 0.02: the same step as with 1 and 1"
-    yield Case(title, {**inputs, "beta": 0.0, "n_epochs": 1}, SEVERAL)
+    # One step each: a gradient that was clipped, or an advantage, is seen here and not by luck.
+    for advantage, rate in ((5e3, 2e-4), (-5e3, 2e-4)):
+        dear = batch | {"advantage": tensor(advantage, dtype=torch.float64)}
+        inputs = {"policy": make("mlp", state=zero), "optimizer": _sgd(rate), **dear}
+        title = f"advantage {advantage:g} at learning rate {rate:g}: as far as with 1 and 1"
+        yield Case(title.replace("-", "−"), {**inputs, "beta": 0.0, "n_epochs": 1}, VALUES)
     rare = {"0.weight": zero["0.weight"], "0.bias": tensor(-4.0, 0.0, dtype=torch.float64)}
     inputs = {"policy": make("mlp", state=rare), "optimizer": _sgd(2.0), **batch}
     title = "two steps towards a rare action, whose ratio is 53 after the first"
@@ -863,7 +1000,57 @@ def _() -> Iterator[Case]:
     }
     inputs = {"policy": make("mlp", state=never), "optimizer": _sgd(1.0), **batch}
     title = "two steps, beta 0.5, and a third action of probability exp(−800)"
-    yield Case(title, {**inputs, "beta": 0.5, "n_epochs": 2}, RULES)
+    yield Case(title, {**inputs, "beta": 0.5, "n_epochs": 2}, RULES, probe="update")
+    for part, beta in (
+        (SEVERAL, 0.0),
+        (PENALTY, 0.5),
+        (LEFT_OVER, 0.5),
+        (NETWORKS, 0.5),
+        (RULES, 0.5),
+    ):
+        yield _far_steps(part, beta, 200.0 if part == RULES else 17.0)
+        yield _rare_action(part, beta)
+
+
+def _far_steps(part: str, beta: float, rate: float) -> Case:
+    """Three steps, the first so long that whoever stops early, by whatever measure, stops there."""
+    title = f"three steps at learning rate {rate:g}, beta {beta:g}: nothing stops them"
+    return _three_steps(title, part, torch.zeros(2, 1), [[1.0]], [-1.0], _sgd(rate), beta)
+
+
+def _rare_action(part: str, beta: float) -> Case:
+    """Three steps; the bias, moved by the last observation, takes a rare action's ratio to e²³.
+
+    It is good at the first observation and bad at the second, and its advantages are so small
+    that the next step is of ordinary length: no bound on a ratio is seen by luck alone.
+    """
+    weights = torch.tensor([[-24.0, -24.0], [0.0, 0.0]])
+    seen = [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]
+    title = f"three steps towards an action of probability e⁻²⁴, beta {beta:g}"
+    return _three_steps(title, part, weights, seen, [2e-11, -1e-11, 3.0], _sgd(24.5), beta)
+
+
+def _three_steps(
+    title: str,
+    part: str,
+    weights: Tensor,
+    seen: list,
+    advantage: list,
+    optimizer: dict,
+    beta: float,
+) -> Case:
+    """Three steps of a linear policy in float64; every action taken is the first."""
+    state = {"0.weight": weights.double(), "0.bias": torch.zeros(2, dtype=torch.float64)}
+    inputs = {
+        "policy": make("mlp", state=state),
+        "optimizer": optimizer,
+        "observations": torch.tensor(seen, dtype=torch.float64),
+        "actions": torch.zeros(len(seen), dtype=torch.int64),
+        "advantage": torch.tensor(advantage, dtype=torch.float64),
+        "beta": beta,
+        "n_epochs": 3,
+    }
+    return Case(title, inputs, part, probe="update")
 
 
 @policy_update.drawn
@@ -1411,6 +1598,122 @@ def all_under_no_grad(policy, optimizer, observations, actions, advantage, beta,
         return _steps(*given)
 
 
+@policy_update.wrong(
+    "The advantages were normalised with the sample standard deviation, which is nan for one "
+    "observation. They come as they are meant: use them as they are."
+)
+def advantage_normalised_by_samples(
+    policy, optimizer, observations, actions, advantage, beta, n_epochs
+):
+    scaled = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
+    return reference.policy_update(policy, optimizer, observations, actions, scaled, beta, n_epochs)
+
+
+@policy_update.wrong(
+    "Logits were used throughout as if they were log-probabilities, in the divergence too, which "
+    "then is none. Take log_softmax first."
+)
+def raw_logits(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    return _steps(*given, logs=lambda policy, observations: policy(observations))
+
+
+@policy_update.wrong(
+    "The gradients were clipped to a norm of 0.5 before each step. That is a brake of its own; "
+    "this update takes the gradient as it is."
+)
+def gradients_clipped_to_a_half(
+    policy, optimizer, observations, actions, advantage, beta, n_epochs
+):
+    return _with_norm(policy, optimizer, observations, actions, advantage, beta, n_epochs, 0.5)
+
+
+@policy_update.wrong(
+    "The gradients were clipped to a norm of 1 before each step. That is a brake of its own; this "
+    "update takes the gradient as it is."
+)
+def gradients_clipped_to_one(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    return _with_norm(policy, optimizer, observations, actions, advantage, beta, n_epochs, 1.0)
+
+
+def _with_norm(policy, optimizer, observations, actions, advantage, beta, n_epochs, norm):
+    old, found = _logs(policy, observations).detach(), []
+    for _step in range(n_epochs):
+        new = _logs(policy, observations)
+        optimizer.zero_grad()
+        (beta * _mean_kl(old, new) - _promise(old, new, actions, advantage)).backward()
+        nn.utils.clip_grad_norm_(policy.parameters(), norm)
+        optimizer.step()
+        found.append(_mean_kl(old, _logs(policy, observations)).item())
+    return found
+
+
+@policy_update.wrong("The list holds the last divergence alone: return one for each step.")
+def list_of_the_last(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    return reference.policy_update(*given)[-1:]
+
+
+@policy_update.wrong(
+    "zero_grad was called once, before the loop: from the second step on, each backward adds to "
+    "the gradients of the steps before. Call it in every epoch."
+)
+def cleared_once(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    optimizer.zero_grad()
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    return gradients_accumulated(*given)
+
+
+@policy_update.wrong(
+    "An entropy bonus of 0.01 was added. The objective is ratio · advantage − β · KL, no more."
+)
+def entropy_paid(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+
+    def gain(old: Tensor, new: Tensor, actions: Tensor, advantage: Tensor) -> Tensor:
+        entropy = -(new.exp() * new).sum(-1).mean()
+        return _promise(old, new, actions, advantage) + 0.01 * entropy
+
+    return _steps(*given, gain=gain)
+
+
+@policy_update.wrong(
+    "The list holds tensors. Return plain numbers, with .item(): a tensor may keep all that it "
+    "was computed from in memory."
+)
+def tensors_in_the_list(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    return [torch.tensor(nats) for nats in reference.policy_update(*given)]
+
+
+@policy_update.wrong(
+    "The policy was left in eval mode. It is the caller's network: leave it in the mode in which "
+    "it came."
+)
+def left_in_eval_mode(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    found = reference.policy_update(*given)
+    policy.eval()
+    return found
+
+
+@policy_update.wrong(
+    "The loop stopped early, at a divergence of its own choice. The penalty holds back here, and "
+    "n_epochs steps are wanted, however far the policy moves."
+)
+def stopped_early(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    old, found = _logs(policy, observations).detach(), []
+    for _step in range(n_epochs):
+        new = _logs(policy, observations)
+        optimizer.zero_grad()
+        (beta * _mean_kl(old, new) - _promise(old, new, actions, advantage)).backward()
+        optimizer.step()
+        found.append(_mean_kl(old, _logs(policy, observations)).item())
+        if found[-1] > 10:
+            break
+    return found
+
+
 @policy_update.right
 def with_categorical(policy, optimizer, observations, actions, advantage, beta, n_epochs):
     with torch.no_grad():
@@ -1434,7 +1737,7 @@ def with_a_frozen_copy(policy, optimizer, observations, actions, advantage, beta
     for epoch in range(n_epochs + 1):
         old, new = _logs(frozen, observations), _logs(policy, observations)
         kl = F.kl_div(new, old, reduction="batchmean", log_target=True)
-        found.append(kl.detach())
+        found.append(kl.item())
         if epoch < n_epochs:
             policy.zero_grad()
             (beta * kl - _promise(old, new, actions, advantage)).backward()
@@ -1542,7 +1845,8 @@ def _() -> Iterator[Case]:
 
 @adapt_beta.drawn
 def _(draw: Draw) -> Iterator[Case]:
-    for name, low, high in (("below", 0.1, 0.6), ("near", 0.7, 1.4), ("above", 1.6, 9.0)):
+    # Farther from the bounds than the cases by hand: a bound a little off is seen there, always.
+    for name, low, high in (("below", 0.1, 0.45), ("near", 0.85, 1.15), ("above", 2.1, 9.0)):
         target = draw.uniform(low=0.005, high=0.1).item()
         kl = target * draw.uniform(low=low, high=high).item()
         inputs = {"beta": draw.uniform(low=0.1, high=4.0).item(), "kl": kl, "target": target}
@@ -1652,6 +1956,22 @@ def reset_to_one(beta, kl, target):
 @adapt_beta.wrong("The factor came back in place of the new beta: multiply beta by it.")
 def factor_returned(beta, kl, target):
     return 2.0 if kl > 1.5 * target else 0.5 if kl < target / 1.5 else 1.0
+
+
+@adapt_beta.wrong(
+    "The bounds are target − 1.5 and target + 1.5. They are multiples: target / 1.5 and "
+    "1.5 · target."
+)
+def tolerance_added(beta, kl, target):
+    return beta / 2 if kl < target - 1.5 else beta * 2 if kl > target + 1.5 else beta
+
+
+@adapt_beta.wrong(
+    "This is the rule of a library: half beta below half the target, 1.5 times beta above twice "
+    "the target. PPO's paper has the bounds target / 1.5 and 1.5 · target, and doubles."
+)
+def rule_of_a_library(beta, kl, target):
+    return beta / 2 if kl < 0.5 * target else beta * 1.5 if kl > 2 * target else beta
 
 
 @adapt_beta.right
@@ -1851,6 +2171,22 @@ def clipped_at_a_tenth(beta, kl, target, n_steps, horizon):
 )
 def exponential_change(beta, kl, target, n_steps, horizon):
     return beta * math.exp(_clip(kl / target - 1) * n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong(
+    "n_steps / horizon stands outside the bracket: beta · (1 + error) · n_steps / horizon scales "
+    "beta itself. It belongs to the error alone."
+)
+def share_outside_the_bracket(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip(kl / target - 1)) * n_steps / horizon
+
+
+@adapt_beta_proportional.wrong(
+    "The whole bracket was divided by horizon: beta · (1 + error · n_steps) / horizon. Only the "
+    "error is scaled, by n_steps / horizon."
+)
+def bracket_divided(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip(kl / target - 1) * n_steps) / horizon
 
 
 @adapt_beta_proportional.right
