@@ -3,13 +3,18 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 
-.PHONY: help setup sandbox postgresql browser lab demo pictures build test test-gpu test-browser hostile coverage experiments pretrain sweep bench bench-grading same-scores lint clean
+.PHONY: help setup sandbox postgresql browser lab demo pictures build test test-gpu test-browser hostile coverage steadiness experiments pretrain sweep bench bench-grading same-scores lint clean
 
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
 	@echo "make demo      grade a sample class from start to end; about 1 minute"
 	@echo "make test      the tests; about 15 minutes"
+<<<<<<< HEAD
 	@echo "make coverage  what grading refuses and accepts, by exercise; about 5 minutes"
+=======
+	@echo "make coverage  what grading refuses and accepts, by exercise; about 1 minute"
+	@echo "make steadiness  ask every answer again as another machine would compute it; about 10 minutes"
+>>>>>>> wt-a
 	@echo "make experiments  record again the runs that lesson 05 plots; about 1 minute"
 	@echo "make pretrain  make lesson 06's language model and scorers again; about 20 minutes"
 	@echo "make sweep     record again the runs that lessons 06 and 07 plot; about 25 minutes"
@@ -85,6 +90,9 @@ hostile: setup sandbox
 
 coverage: setup
 	@$(BIN)/python -m autograde.coverage
+
+steadiness: setup
+	@OMP_NUM_THREADS=1 $(BIN)/python -m autograde.steadiness
 
 experiments: setup
 	@echo "== recording lesson 05's runs: about 1 minute =="
