@@ -9,12 +9,8 @@ help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
 	@echo "make demo      grade a sample class from start to end; about 1 minute"
 	@echo "make test      the tests; about 15 minutes"
-<<<<<<< HEAD
 	@echo "make coverage  what grading refuses and accepts, by exercise; about 5 minutes"
-=======
-	@echo "make coverage  what grading refuses and accepts, by exercise; about 1 minute"
 	@echo "make steadiness  ask every answer again as another machine would compute it; about 10 minutes"
->>>>>>> wt-a
 	@echo "make experiments  record again the runs that lesson 05 plots; about 1 minute"
 	@echo "make pretrain  make lesson 06's language model and scorers again; about 20 minutes"
 	@echo "make sweep     record again the runs that lessons 06 and 07 plot; about 25 minutes"
