@@ -308,6 +308,34 @@ def reference_cast_to_float32(policy):
     return copy.deepcopy(policy).float().requires_grad_(False).eval()
 
 
+@freeze_reference.wrong(
+    "The policy's own dropout was set to 0, and stays so: it will never train with dropout again. "
+    "eval() on the copy is all that is needed."
+)
+def dropout_of_the_policy_removed(policy):
+    for part in policy.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+    return copy.deepcopy(policy).requires_grad_(False).eval()
+
+
+@freeze_reference.wrong(
+    "The policy itself is hidden inside what came back: it shows no parameters, and scores as the "
+    "policy does after every step. Copy it first."
+)
+def policy_behind_a_wrapper(policy):
+    class Wrapper(nn.Module):
+        def forward(self, tokens):
+            modes = [(part, part.training) for part in policy.modules()]
+            policy.eval()
+            scores = policy(tokens).detach()
+            for part, training in modes:
+                part.training = training
+            return scores
+
+    return Wrapper().eval()
+
+
 @freeze_reference.right
 def parameter_by_parameter(policy):
     ref = copy.deepcopy(policy)
@@ -387,6 +415,11 @@ def _() -> Iterator[Case]:
 
     yield case("log-ratios 2, −1, 0.5, score 1, beta 0.1: −0.2, 0.1, 0.95", [True, True, True])
     yield case("the same without a price: 0, 0, 1", [True, True, True], beta=0.0)
+    # Sizes that the drawn cases never reach: no bound is seen by luck alone.
+    wide = {"logp": tensor([-1.0, -8.0, -3.0]), "ref_logp": tensor([-7.0, -2.0, -3.0])}
+    for score in (8.0, -8.0):
+        title = f"log-ratios 6, −6, 0, score {score:g}: −0.6, 0.6, {score:g}".replace("-", "−")
+        yield case(title, [True, True, True], **wide, score=tensor(score))
     yield case("the third is padding: −0.2, 1.1, 0", [True, True, False], LAST)
     yield case("the first is the prompt: 0, 0.1, 0.95", [False, True, True], LAST)
     yield case("one real token in the middle: 0, 1.1, 0", [False, True, False], LAST)
@@ -400,6 +433,10 @@ def _() -> Iterator[Case]:
     far |= {"score": tensor(-40.0)}
     title = "log-ratios 15, −25, 0, score −40: −1.5, 2.5, −40"
     yield case(title, [True, True, True], RULES, **far)
+    far = {"logp": tensor([-1.0, -71.0, -3.0]), "ref_logp": tensor([-71.0, -1.0, -3.0])}
+    for score in (5000.0, -5000.0):
+        title = f"log-ratios 70, −70, 0, score {score:g}: −7, 7, {score:g}".replace("-", "−")
+        yield case(title, [True, True, True], RULES, **far, score=tensor(score))
 
 
 @kl_shaped_rewards.drawn
@@ -760,6 +797,14 @@ def price_shared_out(score, logp, ref_logp, mask, beta):
     return reference.kl_shaped_rewards(score, shared.expand_as(logp), nothing, mask, beta)
 
 
+@kl_shaped_rewards.wrong(
+    "The score was paid one token early: at the place before the last True. The last real token "
+    "gets it."
+)
+def score_one_early(*given):
+    return _shaped(given, last=lambda mask: F.pad(_last(mask), (0, 1))[:, 1:])
+
+
 @kl_shaped_rewards.right
 def token_by_token(score, logp, ref_logp, mask, beta):
     rewards = torch.zeros_like(logp)
@@ -830,8 +875,14 @@ def _() -> Iterator[Case]:
     yield case("eps 4, more than the deviation", [[1.0, 3.0]], eps=4.0)
     yield case("0.001 and 0.003: here eps counts", [[0.001, 0.003]])
     yield case("0 and 0.0005, far below the deviations so far", [[0.0, 0.0005]])
-    yield case("one of eight: 2.474 for it", [[0.0] * 7 + [1.0]])
-    yield case("one of 120: 10.85 for it", [[0.0] * 119 + [1.0]], RULES)
+    yield case("means of exactly 0 and 1", [[-1.0, 1.0], [0.0, 2.0]])
+    yield case("all below 0, and all above 1", [[-3.0, -1.0], [5.0, 2.0]])
+    yield case("0 and 0.00001: apart, if only just", [[0.0, 0.00001]])
+    alone = [[0.0] * 7 + [1.0], [1.0] * 7 + [0.0]]
+    yield case("one of eight right, one of eight wrong: ±2.474 for it", alone)
+    alone = [[0.0] * 119 + [1.0], [1.0] * 119 + [0.0]]
+    yield case("one of 120: ±10.85 for it", alone, RULES)
+    yield case("rewards of thousands", [[500.0, 0.0, 3000.0], [-500.0, 0.0, -3000.0]], RULES)
     yield case("all alike: 0", [[0.5, 0.5, 0.5, 0.5]], TIES)
     yield case("all 0: 0", [[0.0, 0.0, 0.0]], TIES)
     yield case("a tied group beside another one", [[2.0, 2.0], [1.0, 3.0]], TIES)
@@ -1089,6 +1140,25 @@ def cut_off_at_one(rewards: Tensor, eps: float = 1e-4) -> Tensor:
     return reference.group_advantage(rewards, eps).clamp(-1, 1)
 
 
+@group_advantage.wrong(
+    "A group whose mean is 0 or 1 got 0, as if all of it were wrong or all right. Rewards need not "
+    "be 0 or 1: a group is tied where all its rewards are alike."
+)
+def nothing_where_the_mean_is_0_or_1(rewards: Tensor, eps: float = 1e-4) -> Tensor:
+    mean = rewards.mean(1, keepdim=True)
+    found = reference.group_advantage(rewards, eps)
+    return found.masked_fill((mean == 0) | (mean == 1), 0.0)
+
+
+@group_advantage.wrong(
+    "Groups whose deviation is small got 0. Only a tied group has nothing to teach: eps takes care "
+    "of the small deviations."
+)
+def small_spreads_dropped(rewards: Tensor, eps: float = 1e-4) -> Tensor:
+    found = reference.group_advantage(rewards, eps)
+    return found.masked_fill(_deviation(rewards) < 1e-4, 0.0)
+
+
 @group_advantage.right
 def with_torch_std(rewards, eps=1e-4):
     if rewards.shape[1] < 2:
@@ -1172,19 +1242,42 @@ def _() -> Iterator[Case]:
     rows = [[True, True, True], [True, False, False]]
     title = "3 tokens of advantage 1, one of −2: −(3 − 2)/4 = −0.25"
     yield case(title, UNEQUAL, rows, advantage=[1.0, -2.0])
+    yield case("3 tokens of advantage 1, one of 0: −3/4", UNEQUAL, rows, advantage=[1.0, 0.0])
     for poison in (INF, NAN):
         poisoned = dict.fromkeys(("logp", "old_logp", "ref_logp"), [[-1.5, poison]])
         title = f"{poison} in the padding: −1"
         yield case(title, PADDING, [[True, False]], 0.5, **poisoned)
     yield case("no real token at all: 0", EMPTY, [[False, False]], 0.5)
-    up, down = [[23.5]], [[-26.5]]  # 25 nats from old
-    title = "25 nats above old, advantage −1: −(−e²⁵)"
-    yield case(title, CLIP, one, logp=up, ref_logp=up, advantage=[-1.0])
-    title = "25 nats rarer than under ref, beta 0.001, advantage 0"
-    yield case(title, PENALTY, one, 0.001, logp=down, old_logp=down, advantage=[0.0])
-    yield case("nothing has moved, advantage 40: −40", CLIP, one, advantage=[40.0])
+    yield from _far_grpo_cases(case)
     extreme = {"logp": [[-1.5, -1e4]], "old_logp": [[-1.5, -2e4]], "ref_logp": [[-1.5, 0.0]]}
     yield case("±10,000 in the padding: −1", PADDING, [[True, False]], 0.5, **extreme)
+
+
+def _far_grpo_cases(case: Callable[..., Case]) -> Iterator[Case]:
+    """Sizes that the drawn cases never reach: no bound is seen by luck alone."""
+    one, rare = [[True]], [[-66.5]]  # 65 nats below the others
+    title = "65 nats above old, advantage −1: −(−e⁶⁵)"
+    yield case(title, CLIP, one, old_logp=rare, advantage=[-1.0])
+    back = dict.fromkeys(("logp", "ref_logp"), [[-26.5]])
+    title = "25 nats below old, advantage 10¹²: −10¹² e⁻²⁵"
+    yield case(title, CLIP, one, **back, advantage=[1e12])
+    down = dict.fromkeys(("logp", "old_logp"), rare)
+    title = "65 nats rarer than under ref, beta 10⁻²⁰, advantage 0"
+    yield case(title, PENALTY, one, 1e-20, **down, advantage=[0.0])
+    title = "65 nats likelier than under ref, beta 1, advantage 0: 64"
+    yield case(title, PENALTY, one, 1.0, ref_logp=rare, advantage=[0.0])
+    never = dict.fromkeys(("logp", "old_logp", "ref_logp"), [[-120.0]])
+    title = "a token of probability e⁻¹²⁰ under all three, beta 1/2: −1"
+    yield case(title, RULES, one, 0.5, **never)
+    for advantage, part in (
+        (-3.0, VALUES),
+        (40.0, CLIP),
+        (-40.0, CLIP),
+        (4e3, RULES),
+        (-4e3, RULES),
+    ):
+        title = f"nothing has moved, advantage {advantage:g}: {-advantage:g}".replace("-", "−")
+        yield case(title, part, one, advantage=[advantage])
 
 
 @grpo_loss.drawn
@@ -1194,10 +1287,16 @@ def _(draw: Draw) -> Iterator[Case]:
     ) -> dict[str, Any]:
         old_logp = draw.logp(*mask.shape, dtype=dtype)
         sign = torch.tensor([1.0, -1.0], dtype=dtype).repeat(len(mask))[: len(mask)]
+        moved = draw.uniform(*mask.shape, low=-2.0, high=2.0, dtype=dtype)
+        drift = draw.uniform(*mask.shape, low=-2.0, high=2.0, dtype=dtype)
+        # The farthest are always there, for both signs of the advantage: no bound is seen by luck.
+        moved[:, 0], moved[:, 1] = 2.0, -2.0
+        drift[0, -1], drift[0, -2] = 3.2, -3.2
+        logp = old_logp + spread * moved
         return {
-            "logp": old_logp + spread * draw.uniform(*mask.shape, low=-2.0, high=2.0, dtype=dtype),
+            "logp": logp,
             "old_logp": old_logp,
-            "ref_logp": old_logp + draw.normal(*mask.shape, scale=0.6, dtype=dtype),
+            "ref_logp": logp - drift,
             "advantage": sign * draw.uniform(len(mask), low=0.3, high=2.0, dtype=dtype),
             "mask": mask,
             "epsilon": 0.2,
@@ -1205,6 +1304,7 @@ def _(draw: Draw) -> Iterator[Case]:
         }
 
     whole, lengths = torch.ones(4, 4, dtype=torch.bool), draw.lengths_mask(4, 7)
+    lengths[:, :2] = True
     yield Case("4 responses of 4 tokens, near old, beta 0", inputs(whole), grad=ALL_FOUR)
     yield Case("4 responses of 3 tokens, no gradient asked for", inputs(whole[:, :3]))
     far = inputs(torch.ones(4, 6, dtype=torch.bool), spread=0.6)
@@ -1630,6 +1730,131 @@ def epsilon_of_a_fifth(*given):
     return reference.grpo_loss(*given[:-2], 0.2, given[-1])
 
 
+@grpo_loss.wrong(
+    "The upper bound is 1.28 (clip-higher, DAPO's 0.28 in place of epsilon). Here both bounds are "
+    "epsilon away from 1."
+)
+def loss_clipped_higher(*given):
+    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
+        ratio = (logp - old).exp()
+        return torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1.28) * advantage)
+
+    return _grpo(given, promise)
+
+
+@grpo_loss.wrong(
+    "A second clip bounds what a negative advantage may cost, at 3 times the advantage: that is "
+    "dual-clip PPO. Here a bad token whose ratio has grown keeps its whole gradient."
+)
+def loss_clipped_twice(*given):
+    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
+        once = _clipped(logp, old, advantage, epsilon)
+        return torch.where(advantage < 0, torch.maximum(once, 3 * advantage), once)
+
+    return _grpo(given, promise)
+
+
+@grpo_loss.wrong(
+    "A constant clipped ratio weighs logp · advantage: that is CISPO. It keeps the gradient of "
+    "every token; PPO's minimum takes it away beyond the bound."
+)
+def constant_ratio_times_logp(*given):
+    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
+        return (logp - old).exp().clamp(max=1 + epsilon).detach() * advantage * logp
+
+    return _grpo(given, promise)
+
+
+@grpo_loss.wrong(
+    "Ratios above 2 were cut off (truncated weights) before the clip. For a negative advantage the "
+    "minimum takes the ratio as it is, however large."
+)
+def loss_ratio_truncated(*given):
+    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
+        ratio = (logp - old).exp().clamp(max=2.0)
+        return torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)
+
+    return _grpo(given, promise)
+
+
+@grpo_loss.wrong(
+    "k3 was cut off at 10. A token that far from ref then has no gradient to bring it back: the "
+    "penalty has no bound."
+)
+def k3_cut_off(*given):
+    return _grpo(given, penalty=lambda logp, ref_logp: _k3(logp, ref_logp).clamp(max=10.0))
+
+
+@grpo_loss.wrong(
+    "The log-ratio to ref was clamped to ±20 before k3. A token that far away then has no gradient "
+    "to bring it back: the penalty has no bound."
+)
+def k3_of_clamped_ratios(*given):
+    def penalty(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        delta = (ref_logp - logp).clamp(-20.0, 20.0)
+        return torch.expm1(delta) - delta
+
+    return _grpo(given, penalty=penalty)
+
+
+@grpo_loss.wrong(
+    "k3 was weighted by the ratio policy/old. That is the unbiased form, an exercise of its own; "
+    "here each token's k3 counts as it is."
+)
+def k3_weighted_by_the_ratio(*given):
+    old_logp = torch.where(given[4], given[1].detach(), 0.0)
+
+    def penalty(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return (logp - old_logp).exp() * _k3(logp, ref_logp)
+
+    return _grpo(given, penalty=penalty)
+
+
+@grpo_loss.wrong(
+    "The drift was charged twice: taken from the advantage, as in the reward, and once more in the "
+    "loss. Here it is charged in the loss alone."
+)
+def penalty_in_both_places(*given):
+    logp, old_logp, ref_logp, advantage, mask, epsilon, beta = given
+    drift = torch.where(mask, _k3(logp, ref_logp).detach(), 0.0).sum(1)
+    return reference.grpo_loss(
+        logp, old_logp, ref_logp, advantage - beta * drift, mask, epsilon, beta
+    )
+
+
+@grpo_loss.wrong(
+    "Responses of advantage 0 were left out. They pay for their drift, and their tokens count."
+)
+def tied_groups_masked(*given):
+    counted = given[4] & (given[3].detach() != 0)[:, None]
+    return reference.grpo_loss(*given[:4], counted, *given[5:])
+
+
+@grpo_loss.wrong(
+    "This is the mean of the means of two halves of the batch: a token of the half with fewer of "
+    "them counts more. Take one sum and one count for the whole batch."
+)
+def mean_of_two_halves(*given):
+    def average(gain: Tensor, mask: Tensor) -> Tensor:
+        size = max((len(gain) + 1) // 2, 1)
+        halves = [_averaged(*half) for half in zip(gain.split(size), mask.split(size), strict=True)]
+        return torch.stack(halves).mean()
+
+    return _grpo(given, average=average)
+
+
+@grpo_loss.wrong(
+    "exp(logp) / exp(old_logp) is 0/0 = nan for a token that both hold for very rare: each "
+    "probability rounds to 0. Subtract first: exp(logp − old_logp)."
+)
+def loss_of_quotients(*given):
+    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
+        ratio = logp.exp() / old.exp()
+        return torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)
+
+    return _grpo(given, promise)
+
+
 @grpo_loss.right
 def grpo_of_chosen_tokens(logp, old_logp, ref_logp, advantage, mask, epsilon, beta):
     if not mask.any():
@@ -1662,7 +1887,7 @@ def grpo_with_relu(logp, old_logp, ref_logp, advantage, mask, epsilon, beta):
     clean = (v.masked_fill(~mask, 0.0) for v in (logp, old_logp.detach(), ref_logp.detach()))
     logp, old_logp, ref_logp = clean
     gains = advantage.detach().unsqueeze(1)
-    ratio = torch.exp(logp) / torch.exp(old_logp)
+    ratio = torch.exp(logp - old_logp)
     promise = ratio * gains - F.relu((ratio - 1) * gains.sign() - epsilon) * gains.abs()
     k3 = (ref_logp - logp).exp() - 1 + logp - ref_logp
     weight = mask.to(logp.dtype) / max(int(mask.sum()), 1)
@@ -1731,10 +1956,12 @@ def _() -> Iterator[Case]:
         beta: float = 0.0,
         epsilon: float = 0.2,
         lr: float = 1.0,
+        policy: float = 0.0,
+        ref: float = math.log(3),
     ) -> Case:
         inputs = {
-            "policy": make("language_model", state=_unigram(0.0, 0.0)),
-            "ref": _frozen_lm(_unigram(math.log(3), 0.0)),
+            "policy": make("language_model", state=_unigram(policy, 0.0)),
+            "ref": _frozen_lm(_unigram(ref, 0.0)),
             "optimizer": _descent(lr),
             "tokens": torch.tensor([[1, 0]]),
             "response_mask": torch.tensor([[True]]),
@@ -1751,8 +1978,21 @@ def _() -> Iterator[Case]:
     yield case("old gave it 1/4: ratio 2, loss −1.2, no step", VALUES, math.log(0.25))
     yield case("and advantage −1: loss 2", VALUES, math.log(0.25), -1.0)
     yield case("ratio 2, epsilon 0.5: loss −1.5", VALUES, math.log(0.25), epsilon=0.5)
-    title = "advantage 1e6 at learning rate 1e-6: as far as with 1 and 1"
-    yield case(title, VALUES, advantage=1e6, lr=1e-6)
+    title = "advantage 0, beta 2: loss 0.1891, and the penalty alone makes a step"
+    yield case(title, VALUES, advantage=0.0, beta=2.0)
+    # Sizes that the drawn cases never reach: no bound is seen by luck alone.
+    for size, says in ((1e6, "1e6"), (-1e6, "−1e6")):
+        title = f"advantage {says} at learning rate 1e-6: as far as with 1 and 1"
+        yield case(title, VALUES, advantage=size, lr=1e-6)
+    for nats, part in ((12, VALUES), (65, RULES)):
+        short = math.exp(-nats)
+        title = f"{nats} nats above old, advantage −1"
+        yield case(title, part, half - nats, -1.0, lr=short)
+        title = f"{nats} nats below old"
+        yield case(title, part, half + nats, 1 / short)
+        title = f"{nats} nats rarer than under ref, advantage 0"
+        yield case(title, part, -nats, 0.0, short, policy=-nats, ref=0.0)
+        yield case(f"{nats} nats likelier than under ref", part, beta=2.0, ref=-nats)
 
 
 @train_step.drawn
@@ -1797,6 +2037,10 @@ def _(draw: Draw) -> Iterator[Case]:
     yield case("4 sequences of 5 tokens, beta 0", VALUES, whole, 0.0)
     yield case("beta 0.7, 6 tokens", VALUES, torch.ones(3, 5, dtype=torch.bool), 0.7)
     yield case("large advantages", VALUES, whole, 0.7, _descent(0.02), size=30.0)
+    for value in (0.8, 0.0):
+        alike = case(f"every advantage {value:g}", VALUES, whole, 0.7)
+        alike.inputs["advantage"].fill_(value)
+        yield alike
     place, lengths = torch.arange(6), draw.lengths_mask(4, 6)
     prompted = lengths & (place >= torch.tensor([0, 0, 0, 2])[:, None])
     prompted[1], prompted[2] = place < 3, (place > 0) & (place < 5)
@@ -2422,6 +2666,79 @@ def gradients_clipped(*given):
 def old_logp_cleaned_in_place(*given):
     given[5].masked_fill_(~given[4], 0.0)
     return reference.train_step(*given)
+
+
+@train_step.wrong(
+    "No step was taken where every advantage is 0. There is nothing to promise then, but the "
+    "penalty still pulls towards ref."
+)
+def no_step_without_advantage(*given):
+    if given[6].any():
+        return reference.train_step(*given)
+    given[0].eval()
+    loss, kl = _loss_and_kl(given)
+    return {"loss": loss.item(), "kl": kl.item()}
+
+
+@train_step.wrong(
+    "Responses of advantage 0 were left out. They pay for their drift, and their tokens count."
+)
+def worthless_responses_masked(*given):
+    def loss(*pieces: Any) -> Tensor:
+        counted = pieces[4] & (pieces[3] != 0)[:, None]
+        return reference.grpo_loss(*pieces[:4], counted, *pieces[5:])
+
+    return _trained(given, loss)
+
+
+@train_step.wrong(
+    "Token 0 was taken for padding. Which tokens count is said by response_mask alone: 0 is a "
+    "token like the others."
+)
+def token_0_taken_for_padding(*given):
+    counted = given[4] & (given[3][:, 1:] != 0)
+    return reference.train_step(*given[:4], counted, *given[5:])
+
+
+@train_step.wrong(
+    "The kl returned is a sum over real tokens divided by all places, prompt and padding too. "
+    "Divide by the number of real tokens."
+)
+def kl_divided_by_all_places(*given):
+    mask, found = given[4], reference.train_step(*given)
+    return found | {"kl": found["kl"] * mask.sum().item() / mask.numel()}
+
+
+@train_step.wrong(
+    "The loss is the mean of the means of two halves of the batch: a token of the half with fewer "
+    "of them counts more. One sum and one count, however many pieces the batch is scored in."
+)
+def means_of_two_halves(*given):
+    return _trained(given, mean_of_two_halves)
+
+
+@train_step.wrong(
+    "In the loss k3 was cut off at 10: a token that far from ref has no gradient to bring it back. "
+    "The penalty has no bound."
+)
+def step_with_k3_cut_off(*given):
+    return _trained(given, k3_cut_off)
+
+
+@train_step.wrong(
+    "A second clip bounds what a negative advantage may cost, at 3 times the advantage: that is "
+    "dual-clip PPO. Here a bad token whose ratio has grown keeps its whole gradient."
+)
+def step_clipped_twice(*given):
+    return _trained(given, loss_clipped_twice)
+
+
+@train_step.wrong(
+    "The upper bound is 1.28 (clip-higher, DAPO's 0.28 in place of epsilon). Here both bounds are "
+    "epsilon away from 1."
+)
+def step_clipped_higher(*given):
+    return _trained(given, loss_clipped_higher)
 
 
 @train_step.right
