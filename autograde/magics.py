@@ -7,10 +7,11 @@ from IPython.core.inputtransformer2 import TransformerManager
 
 # IPython's own reading takes time by the square or the cube of a text, and a hostile one minutes.
 MOST_CHARACTERS, MOST_LINES = 4000, 200
+DEEPEST = 5  # cell magics within one another
 BOUND = {"time", "capture", "prun"}  # cell magics under which names are bound
 _CELL = re.compile(r"\s*%%(\w+)[^\n]*(?:\n|$)")
-_LINE = re.compile(r"^([ \t]*)(?:([\w.,\[\]'\" \t]+=)[ \t]*)?(%%?|!!?)[ \t]*([^\n]*)$")
-_HELP = re.compile(r"^([ \t]*)(?:\?\??[\w.*%]+|%{0,2}[\w.*]+\?\??)[ \t]*$")
+_LINE = re.compile(r"^([ \t]*+)(?:([\w.,\[\]'\" \t]++=)[ \t]*+)?(%%?|!!?)[ \t]*+([^\n]*)$")
+_HELP = re.compile(r"^([ \t]*+)(?:\?\??[\w.*%]++|%{0,2}[\w.*]++\?\??)[ \t]*$")
 
 
 def plain_python(source: str) -> str:
@@ -20,8 +21,12 @@ def plain_python(source: str) -> str:
     """
     if is_python(source):
         return source
-    if cell := _CELL.match(source):
-        return plain_python(source[cell.end() :]) if cell[1] in BOUND else ""
+    for _ in range(DEEPEST):
+        if not (cell := _CELL.match(source)):
+            break
+        source = source[cell.end() :] if cell[1] in BOUND else ""
+    if is_python(source):
+        return source
     by_line = "\n".join(_plain_line(line) for line in source.split("\n"))
     if is_python(by_line):
         return by_line
