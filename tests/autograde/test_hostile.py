@@ -29,7 +29,8 @@ from tests.hostile import ENVIRONMENT, FULL, IMAGE, LESSON, MARK, SCRIPT, Hostil
 
 ESSAY_LESSON, ESSAYIST = "05_stable_updates", "essayist"
 SCRIPTED = ("script-value", "quiz-script", "raised-script", "markdown", "html", "javascript")
-LIVE = ("<script>hostile", r"<img[^>]*onerror", "javascript:hostile")  # in a page
+# In a page; a link that is refused stands there as text, as it was written.
+LIVE = ("<script>hostile", r"<img[^>]*onerror", r"(?i)<[^>]*=\s*['\"]?\s*javascript:")
 GRACE = 30  # seconds in which what was told to end must have ended
 
 
