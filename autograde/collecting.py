@@ -23,6 +23,8 @@ from .unpacking import BAD_ZIP, JUNK, LOST, TIMESTAMP, Found, Left, Search
 
 CLOCKS = timedelta(hours=1)  # by how much clocks may differ
 UNKNOWN = datetime(1, 1, 1, tzinfo=UTC)
+MOST_ASKED = 500  # lines that ask whom somebody may be
+Apart = tuple[Found, str, datetime | None, str]
 WITHOUT_ZONE = ("Brightspace", "Blackboard")
 
 
@@ -112,7 +114,7 @@ def collect(
         store.keep_persons(
             {_person(one): one.owner.who for one in tries if one.owner.who and one.owner.claim}
         )
-    _keep_apart(term, sorting, result)
+    _keep_apart(term, sorting.apart, roster, result)
     _clear(term, tries, downloads, result)
     sorting.account_for(search.left, tries)
     _say_of_times(tries, result)
@@ -130,7 +132,7 @@ class Sorting:
     def __init__(
         self, roster: Roster, search: Search, everything: list[Found], result: Collected
     ) -> None:
-        self.apart: list[tuple[Found, str, datetime | None, str]] = []
+        self.apart: list[Apart] = []
         self._roster, self._everything, self._result = roster, everything, result
         paths: dict[str, list[PurePosixPath]] = {}
         for one in (*everything, *search.left):
@@ -452,9 +454,10 @@ def _apart_folder(term: Term, found: Found, data: bytes) -> Path:
     return term.root / UNMATCHED / f"{said[:60]}-{mark.hexdigest()[:8]}"
 
 
-def _keep_apart(term: Term, sorting: Sorting, result: Collected) -> None:
-    """Write what is nobody's into unmatched/, each by itself, and say what to do."""
-    for found, lesson, time, why in sorting.apart:
+def _keep_apart(term: Term, apart: list[Apart], roster: Roster, result: Collected) -> None:
+    """Write what is nobody's into unmatched/, each by itself, and say whose it may be."""
+    for number, (found, lesson, time, why) in enumerate(apart):
+        near = roster.near(found.path) if number < MOST_ASKED else ""
         try:
             data = found.read()
         except BAD_ZIP as error:
@@ -467,15 +470,16 @@ def _keep_apart(term: Term, sorting: Sorting, result: Collected) -> None:
             _write(folder / TIMESTAMP, f"{time:%Y-%m-%d %H:%M:%S.%f} UTC".encode())
         place = folder.relative_to(term.root)
         result.unplaced.append(
-            f"{why}; kept in {place}: autograde collect {place} --as ID, or say whose it is with "
-            "--people FILE.csv"
+            f"{why}{near}; kept in {place}: autograde collect {place} --as ID, or say whose it is "
+            "with --people FILE.csv"
         )
 
 
 def _clear(term: Term, tries: Iterable[Try], downloads: Path, result: Collected) -> None:
     """Take out of unmatched/ what now has an owner."""
+    placed = set(result.placed) if (term.root / UNMATCHED).is_dir() else set()
     for one in tries:
-        if f"{one.student}/{one.lesson}" not in result.placed:
+        if f"{one.student}/{one.lesson}" not in placed:
             continue
         if _is_kept_apart(downloads, term):
             path = downloads if downloads.is_file() else downloads / one.found.path

@@ -16,13 +16,15 @@ from .exercises import LESSONS
 from .platforms import Batch, Claim, claims_of
 from .platforms.mail import ADDRESS
 from .rosters import is_student_id
+from .unpacking import MOST_NAME, MOST_PARTS
 
 # Letters that no accent makes, as ASCII file names have them.
 PLAIN = str.maketrans({
     "ø": "o", "ł": "l", "đ": "d", "ð": "d", "ħ": "h", "ı": "i", "æ": "ae", "œ": "oe", "þ": "th",
 })  # fmt: skip
 MOST_WORDS = 40  # of a name that are looked at
-MOST_COMPARED = 20_000  # rows of a roster that are looked through for a name like another
+MOST_LETTERS = 80  # of a part of a path, in which a name like one of the roster's is looked for
+MOST_COMPARED = 2_000  # names that are looked through for it
 COPY = re.compile(
     r"^(copy of |copie de |kopie von |copia de )+|[ _]*\(\d+\)$|[ _-]copy\d*$", re.IGNORECASE
 )
@@ -106,6 +108,8 @@ class Roster:
         a full name of the roster beside words that are none.
         Raises UsageError when it cannot be told, or is two people's.
         """
+        if len(path.parts) > MOST_PARTS or any(len(part) > MOST_NAME for part in path.parts):
+            raise _unknown(path)
         claims = claims_of(path, batch)
         for at, part in enumerate(path.parts):
             label = part if at < len(path.parts) - 1 else _label(path, lesson)
@@ -119,7 +123,7 @@ class Roster:
             written = any(not made[0].loose for made in here)
             if not written and (found := self._worded(path, label)):
                 return [self._plain(path, at, found, label, lesson)]
-        raise self.unknown(path)
+        raise _unknown(path)
 
     def _mapped(
         self, path: PurePosixPath, at: int, label: str, here: list[list[Claim]]
@@ -163,7 +167,7 @@ class Roster:
         for text in (*claim.logins[:1], numbered, claim.email):
             if is_student_id(text) and text.casefold() not in self._by_id:
                 return text
-        raise self.unknown(path)
+        raise _unknown(path)
 
     def _plain(
         self, path: PurePosixPath, at: int, found: tuple[str, bool], label: str, lesson: str
@@ -249,20 +253,18 @@ class Roster:
     def _named(self, text: str) -> set[str]:
         return set(self._by_name.get(_letters(text), ()))
 
-    def unknown(self, path: PurePosixPath) -> UsageError:
-        """That it cannot be told whose a file is, and whose it may be."""
-        return UsageError(f"{shown(path)}: whose it is cannot be told{self.near(path)}")
-
     def near(self, path: PurePosixPath) -> str:
         """In brackets, the student whose id or name is closest to what stands in a path."""
-        for part in reversed(path.parts):
-            for text, _, _ in _runs(part):
+        for part in path.parts[:-4:-1]:
+            label = part[:MOST_LETTERS]
+            for text, _, _ in _runs(label):
                 if found := self._with_id(text):
-                    return self._ask(found.pop())
-            close = get_close_matches(_letters(" ".join(self._residue(part))), self._names, 1, 0.75)
-            if close:
+                    return self._ask(min(found))
+            words = self._residue(label)
+            name = _letters("".join(words))
+            if close := get_close_matches(name, self._names.get(name[:1], ()), 1, 0.75):
                 return self._ask(min(self._by_name[close[0]]))
-            for word in self._residue(part):
+            for word in words:
                 if len(found := self._by_word.get(word, set())) == 1:
                     return self._ask(min(found))
         return ""
@@ -273,8 +275,12 @@ class Roster:
         return f" (did you mean {student}{f', {shown(name)}' if name else ''}?)"
 
     @cached_property
-    def _names(self) -> list[str]:
-        return list(self._by_name)[:MOST_COMPARED]
+    def _names(self) -> dict[str, list[str]]:
+        """Names by their first letter, as many as can be compared with every unknown one."""
+        found: dict[str, list[str]] = {}
+        for name in self._by_name:
+            found.setdefault(name[0], []).append(name)
+        return {letter: names[:MOST_COMPARED] for letter, names in found.items()}
 
     @cached_property
     def _by_word(self) -> dict[str, set[str]]:
@@ -293,13 +299,17 @@ class Roster:
         folders = [part for part in path.parts[:-1] if part not in LESSONS]
         word = _label(path, lesson).strip(" _-.") if crowded or not folders else folders[-1]
         if not is_student_id(word):
-            raise UsageError(f"{shown(path)}: whose it is cannot be told")
+            raise _unknown(path)
         return Owner(word, str(path.parent) if crowded else "", f"folder {lesson}")
 
 
 def _is_mixed(text: str) -> bool:
     """Whether it has letters and digits, as no name and no number has."""
     return bool(re.search(r"\d", text)) and bool(re.search(r"[^\W\d_]", text))
+
+
+def _unknown(path: PurePosixPath) -> UsageError:
+    return UsageError(f"{shown(path)}: whose it is cannot be told")
 
 
 def _ambiguous(path: PurePosixPath, ids: Iterable[str]) -> UsageError:

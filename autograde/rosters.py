@@ -25,6 +25,7 @@ IDS = (
     "matriculation", "idnummer", "anmeldename", "benutzername", "id", "identifier",
     "emailaddress", "email", "mail", "emailadresse",
 )  # fmt: skip
+WHOSE = ("id", "rosterid", "student", "studentid", "identifier", "idnumber", "matrikelnummer")
 FIRST = ("firstname", "givenname", "forename", "vorname", "prenom", "nombre", "nome")
 LAST = ("lastname", "surname", "familyname", "nachname", "nom", "apellidos", "cognome")
 FULL = ("fullname", "student", "studentname", "displayname", "name")
@@ -239,7 +240,7 @@ def read_mapping(path: Path, known: Iterable[dict[str, str]]) -> dict[str, str]:
     """
     table = read_table(path)
     titles = [plain(title) for title in table.header]
-    ids = [name for name in ("id", "rosterid", "student", *IDS) if name in titles]
+    ids = [name for name in WHOSE if name in titles]
     if not ids or len(titles) < 2:
         raise UsageError(
             f"{path}: its first line must name a column id and others, such as folder,id, "

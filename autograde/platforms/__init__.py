@@ -4,9 +4,11 @@ A platform's module has `claims(parts, batch)`: who handed in the file at a path
 the platform wrote it into one of them. What a student chose, below or behind that, never counts.
 """
 
+import os.path
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from pathlib import PurePosixPath
 
 
@@ -46,17 +48,22 @@ class Batch:
 
     paths: Iterable[PurePosixPath] = ()
     notes: Mapping[PurePosixPath, bytes] = field(default_factory=dict)
-    _siblings: dict[PurePosixPath, set[str]] | None = None
 
-    def siblings(self, folder: PurePosixPath) -> set[str]:
-        """The folders in a folder, by name."""
-        if self._siblings is None:
-            self._siblings = {}
-            for path in self.paths:
-                for inner in path.parents:
-                    if inner.name:
-                        self._siblings.setdefault(inner.parent, set()).add(inner.name)
-        return self._siblings.get(folder, set())
+    @cached_property
+    def beginnings(self) -> dict[PurePosixPath, str]:
+        """With what, up to a hyphen, all folders begin that have one and lie in a folder; of each
+        folder that holds two or more such."""
+        inside: dict[PurePosixPath, set[str]] = {}
+        for path in set(self.paths):
+            for folder in path.parents:
+                if "-" in folder.name:
+                    inside.setdefault(folder.parent, set()).add(folder.name)
+        shared = {
+            folder: os.path.commonprefix(sorted(names)).rpartition("-")[0]
+            for folder, names in inside.items()
+            if len(names) > 1
+        }
+        return {folder: begin for folder, begin in shared.items() if begin}
 
 
 def claims_of(path: PurePosixPath, batch: Batch) -> list[list[Claim]]:

@@ -5,7 +5,6 @@ hold hyphens: what all folders side by side begin with is the assignment. A sing
 any other name is.
 """
 
-import os.path
 from pathlib import PurePosixPath
 
 from . import Batch, Claim
@@ -14,11 +13,10 @@ from . import Batch, Claim
 def claims(parts: tuple[str, ...], batch: Batch) -> list[Claim]:
     """In the outermost folder that begins as those beside it do, up to a hyphen."""
     for at, part in enumerate(parts[:-1]):
-        beside = [name for name in batch.siblings(PurePosixPath(*parts[:at])) if "-" in name]
-        words = os.path.commonprefix(beside).rpartition("-")[0].split("-")
-        if len(beside) > 1 and words != [""] and part in beside:
-            handle = part.split("-")[len(words) :]
+        begin = batch.beginnings.get(PurePosixPath(*parts[:at]), "")
+        if begin and part.startswith(f"{begin}-"):
+            words, handle = begin.split("-"), part[len(begin) + 1 :]
             # Handles may begin alike too; a shorter one than this would be somebody else's.
-            longer = ["-".join(words[i:] + handle) for i in range(len(words))]
-            return [Claim("GitHub Classroom", at, logins=("-".join(handle), *longer), sure=False)]
+            longer = ["-".join((*words[i:], handle)) for i in range(len(words))]
+            return [Claim("GitHub Classroom", at, logins=(handle, *longer), sure=False)]
     return []

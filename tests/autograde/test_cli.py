@@ -67,6 +67,25 @@ def test_a_roster_that_is_wrong(tmp_path, capsys, text, says):
     assert not (tmp_path / "term").exists()
 
 
+def test_init_says_which_column_of_an_export_is_the_id(tmp_path, capsys):
+    roster = tmp_path / "grades.csv"
+    roster.write_text("Nachname;Vorname;Matrikelnummer\nL;Ana;ana1\n", encoding="utf-16")
+    code, printed, _ = run(capsys, "init", tmp_path / "term", "--roster", roster)
+    assert (code, "under 'Matrikelnummer'" in printed) == (0, True)
+    assert Term.open(tmp_path / "term").roster()[0]["id"] == "ana1"
+
+
+def test_junk_is_no_failure_and_somebody_lost_is_one(tmp_path, term_folder, capsys):
+    (tmp_path / "d").mkdir()
+    for name in (".DS_Store", "index.html", "Thumbs.db"):
+        (tmp_path / "d" / name).write_text("x")
+    code, printed, errors = run(capsys, "collect", tmp_path / "d", "--course", term_folder)
+    assert (code, errors) == (0, [])
+    assert "0 placed, 0 not placed; 3 other files left out" in printed
+    (tmp_path / "d" / "ana.pdf").write_text("x")
+    assert run(capsys, "collect", tmp_path / "d", "--course", term_folder)[0] == 1
+
+
 def test_a_folder_that_holds_something_else(tmp_path, capsys):
     (tmp_path / "gradebook.db").write_bytes(b"from elsewhere")
     code, _, errors = run(capsys, "init", tmp_path)
@@ -101,6 +120,10 @@ BAD = [
     ("collect {x}/full --course {x}/none", NO_TERM),
     ("collect {x}/full --course {x}/file", NO_TERM),
     ("collect {x}/none --course {term}", "none: no such file or folder"),
+    ("collect {x}/full --as -rf --course {term}", "expected one argument"),
+    ("collect {x}/full --as a/b --course {term}", "--as a/b: no id"),
+    ("collect {x}/full --people {x}/other.csv --course {term}", "must name a column id"),
+    ("collect {x}/full --people {x}/none.csv --course {term}", "cannot be read as CSV (No such"),
     ("feedback --course {x}/none", NO_TERM),
     ("feedback --course {x}/file", NO_TERM),
     ("feedback --course {term}", "nothing is graded yet; run: autograde grade"),

@@ -446,3 +446,19 @@ def test_an_id_or_a_name_among_other_words(tmp_path, term, text, name, student):
 )  # fmt: skip
 def test_a_part_of_another_is_no_id(tmp_path, term, text, name):
     assert collect(pack(tmp_path / "c.zip", [(name, text)]), term).placed == []
+
+
+def test_names_made_to_take_time_take_none(tmp_path, term, text):
+    """And one that no file system could hold is refused by itself."""
+    names = [("a_1_" * 60 + f"{i}-{i}")[:240] + ".ipynb" for i in range(50)]
+    names += [
+        "x" * 60_000 + ".ipynb",
+        "/".join("a" * 1_000) + "/b.ipynb",
+        "copy of " * 28 + ".ipynb",
+    ]
+    names += ["copy of " * 28 + ".ipynb", "(1)" * 80 + ".ipynb", "ana/" + "1-" * 120 + ".ipynb"]
+    result = collect(pack(tmp_path / "c.zip", [(name, text) for name in names]), term)
+    assert result.placed == [f"ana/{LESSON}"]
+    assert len(result.unplaced) == len(names) - 1
+    assert sum("too long" in line for line in result.unplaced) == 2
+    assert all(line.isprintable() and len(line) < 1_000 for line in result.unplaced)
