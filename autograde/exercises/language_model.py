@@ -2058,7 +2058,7 @@ def _(draw: Draw) -> Iterator[Case]:
         evaluating=("body",),
     )
     yield case("gradients from elsewhere at entry", LEFT_OVER, whole, 0.7, left_over=0.5)
-    adam, momentum = make("adam", of="policy", lr=0.05), _descent(0.3, momentum=0.8)
+    adam, momentum = make("adam", of="policy", lr=0.05), _descent(0.1, momentum=0.8)
     thrice = "train_thrice"
     yield case("three calls, momentum", SEVERAL, whole[:, :3], 0.7, momentum, thrice)
     yield case("three calls, Adam, tied weights", SEVERAL, whole, 0.4, adam, thrice, tied=True)

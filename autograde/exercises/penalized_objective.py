@@ -1580,6 +1580,10 @@ def _extremes(pair: Callable, share: Callable) -> Iterator[Case]:
     yield _reachable("99 % of the greatest KL", *near, 0.99 * _greatest_kl(*near), EXTREMES)
 
 
+# What is left of beta where float32 measured so small a KL: of 100, of 300 and of 1,000.
+FLOAT32_BETA = {"target 1e-04": 2.0, "target 1e-05": 25.0, "target 1e-06": 300.0}
+
+
 def _tilted(log_ref: Tensor, rewards: Tensor, beta: float) -> Tensor:
     """log π* from logarithms and rewards in float64."""
     return (log_ref + (rewards - rewards.max()) / beta).log_softmax(-1)
@@ -1799,12 +1803,13 @@ def weights_overflow(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> f
         best = weights / weights.sum()
         return (best * (best.log() - log_ref)).sum().item()
 
-    return _bisect(spent, target_kl, low=math.log(1e-6), high=math.log(1e6))
+    return _bisect(spent, target_kl, low=math.log(1e-6), high=math.log(1e5))
 
 
 @beta_for_kl.wrong(
     "The whole search ran in float32, where a small KL is a difference of numbers near 1 and has "
-    "few digits left. Turn both inputs to float64 first."
+    "few digits left. Turn both inputs to float64 first.",
+    rough=FLOAT32_BETA | {"target 1e-6, float64": 300.0},
 )
 def in_float32(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
     _refuse_target(ref_logits, rewards, target_kl)
@@ -1814,7 +1819,8 @@ def in_float32(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
 
 @beta_for_kl.wrong(
     "The search ran in the dtype that came in. In float32 a small KL, a sum of numbers that nearly "
-    "cancel, has few digits left: turn both inputs to float64 first, whatever they are."
+    "cancel, has few digits left: turn both inputs to float64 first, whatever they are.",
+    rough=FLOAT32_BETA,
 )
 def in_the_dtype_that_came(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
     _refuse_target(ref_logits, rewards, target_kl)
@@ -1835,7 +1841,8 @@ def bound_not_checked(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> 
 
 @beta_for_kl.wrong(
     "A target of 0 or less was let through. KL 0 is reached at no finite beta, so inf is no answer "
-    "either, and less than 0 never: raise ValueError."
+    "either, and less than 0 never: raise ValueError.",
+    rough={"target 0": math.inf},
 )
 def low_targets_not_checked(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
     if target_kl > 0:
@@ -1846,7 +1853,8 @@ def low_targets_not_checked(ref_logits: Tensor, rewards: Tensor, target_kl: floa
 
 @beta_for_kl.wrong(
     "Nothing is refused. A target of 0 or less, and one beyond the greatest reachable KL, have no "
-    "answer: raise ValueError for each."
+    "answer: raise ValueError for each.",
+    rough={"target 0": math.inf},
 )
 def nothing_checked(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
     log_ref, rewards = _ready(ref_logits, rewards)
