@@ -152,11 +152,11 @@ if ready("token_log_probs"):
 # %% demo
 if ready("token_log_probs"):
     logp = token_log_probs(old[every.tokens], every.tokens)
-    probability = logp.masked_fill(~every.mask, 0.0).sum(-1).exp()
-    mean_score = probability @ every.score
-    print(f"sum of all probabilities: {probability.sum():.12f}")
+    probability_here = logp.masked_fill(~every.mask, 0.0).sum(-1).exp()
+    mean_score = probability_here @ every.score
+    print(f"sum of all probabilities: {probability_here.sum():.12f}")
     print(f"mean score {mean_score:.12f}, true return {true_return(old):.12f}")
-    assert torch.isclose(probability.sum(), torch.tensor(1.0, dtype=torch.float64))
+    assert torch.isclose(probability_here.sum(), torch.tensor(1.0, dtype=torch.float64))
     assert torch.isclose(mean_score, true_return(old))
 
 # %% [markdown]
@@ -263,12 +263,12 @@ if ready("importance_ratio"):
     generator = torch.Generator().manual_seed(0)
     other = old + torch.randn(4, 4, generator=generator, dtype=torch.float64)
     f = torch.tensor([0.0, 1.0, -2.0, 5.0], dtype=torch.float64)
-    ratio = importance_ratio(other.log_softmax(-1), old.log_softmax(-1))
-    reweighted = (old.softmax(-1) * ratio * f).sum(-1)
+    ratio_here = importance_ratio(other.log_softmax(-1), old.log_softmax(-1))
+    reweighted = (old.softmax(-1) * ratio_here * f).sum(-1)
     directly = (other.softmax(-1) * f).sum(-1)
     print("old's words, reweighted:", reweighted.numpy().round(6))
     print("the other's own words:  ", directly.numpy().round(6))
-    print("the ratio's mean:       ", (old.softmax(-1) * ratio).sum(-1).numpy().round(6))
+    print("the ratio's mean:       ", (old.softmax(-1) * ratio_here).sum(-1).numpy().round(6))
     assert torch.allclose(reweighted, directly)
 
 # %% [markdown]
@@ -354,14 +354,14 @@ weighted_advantage = expectation_weight(old, every) * exact_advantage(old, every
 if ready("token_log_probs", "surrogate_objective"):
     old_logp = token_log_probs(old[every.tokens], every.tokens)
 
-    def surrogate(table):
+    def surrogate_here(table):
         logp = token_log_probs(table[every.tokens], every.tokens)
         return surrogate_objective(logp, old_logp, weighted_advantage, every.mask)
 
-    slope, true_slope = gradient_at(old, surrogate), gradient_at(old, true_return)
-    print(f"length of the gradient {slope.norm():.6f}")
-    print(f"largest difference from the return's {(slope - true_slope).abs().max():.1e}")
-    assert torch.allclose(slope, true_slope, atol=1e-10)
+    slope_here, true_slope = gradient_at(old, surrogate_here), gradient_at(old, true_return)
+    print(f"length of the gradient {slope_here.norm():.6f}")
+    print(f"largest difference from the return's {(slope_here - true_slope).abs().max():.1e}")
+    assert torch.allclose(slope_here, true_slope, atol=1e-10)
 
 # %% [markdown]
 # **Takeaway**: at the old policy, the gradient of J *is* the policy gradient, so the first
@@ -376,14 +376,14 @@ if ready("token_log_probs", "surrogate_objective"):
 
 # %% demo
 if ready("token_log_probs", "surrogate_objective"):
-    up = slope / slope.norm()
+    up = slope_here / slope_here.norm()
     print("step     return gained         J    gap / step²")
     for step in (1.0, 0.1, 0.01, 0.001):
         gained = true_return(old + step * up) - true_return(old)
-        promise = surrogate(old + step * up)
-        gap = promise - gained
-        print(f"{step:5.3f} {gained:16.8f} {promise:12.8f} {gap / step**2:10.4f}")
-        assert abs(gap) < 0.05 * step**2
+        promise = surrogate_here(old + step * up)
+        gap_here = promise - gained
+        print(f"{step:5.3f} {gained:16.8f} {promise:12.8f} {gap_here / step**2:10.4f}")
+        assert abs(gap_here) < 0.05 * step**2
 
 # %% [markdown]
 # Your functions run unchanged where the large models are:
@@ -412,14 +412,14 @@ steps = torch.logspace(-1, 2, 31, dtype=torch.float64)
 
 if ready("token_log_probs", "surrogate_objective"):
     policies = old + steps[:, None, None] * up
-    promises = torch.stack([surrogate(table) for table in policies])
+    promises = torch.stack([surrogate_here(table) for table in policies])
     assert (promises.diff() > 0).all()
     returns = true_return(policies)
     before = true_return(old).item()
     plot_step_sizes(steps, before + promises, returns, before)
     for step in (2, 10, 100, 10_000):
         far = old + step * up
-        print(f"step {step:6}: J {surrogate(far):.4f}, return {true_return(far):8.4f}")
+        print(f"step {step:6}: J {surrogate_here(far):.4f}, return {true_return(far):8.4f}")
 
 # %% [markdown]
 # No data were missing here and no advantage was off. J rises ever more slowly, towards 2.64, but
@@ -459,14 +459,14 @@ def one_update(seed):
     old_logp = token_log_probs(old[tokens], tokens)
     advantage = (score - score.mean())[:, None].expand_as(old_logp)
 
-    def surrogate(table):
+    def surrogate_here(table):
         return surrogate_objective(
             token_log_probs(table[tokens], tokens), old_logp, advantage, mask
         )
 
-    up = gradient_at(old, surrogate)
+    up = gradient_at(old, surrogate_here)
     policies = old + steps[:, None, None] * up / up.norm()
-    return torch.stack([surrogate(table) for table in policies]), true_return(policies)
+    return torch.stack([surrogate_here(table) for table in policies]), true_return(policies)
 
 
 # %% demo
@@ -505,12 +505,12 @@ if ready("token_log_probs", "importance_ratio", "masked_mean", "surrogate_object
     print("step  gained by the return  with the product           J  largest r  largest product")
     for step in (0.1, 1.0, best, 10.0):
         table = old + step * up
-        ratio = importance_ratio(token_log_probs(table[every.tokens], every.tokens), old_logp)
-        product = ratio.cumprod(dim=-1)
+        ratio_here = importance_ratio(token_log_probs(table[every.tokens], every.tokens), old_logp)
+        product = ratio_here.cumprod(dim=-1)
         gained = true_return(table) - true_return(old)
         exact = masked_mean(product * weighted_advantage, every.mask)
-        print(f"{step:4.1f} {gained:21.8f} {exact:17.8f} {surrogate(table):11.8f}", end="")
-        print(f"{ratio[every.mask].max():11.1f} {product[every.mask].max():16.1f}")
+        print(f"{step:4.1f} {gained:21.8f} {exact:17.8f} {surrogate_here(table):11.8f}", end="")
+        print(f"{ratio_here[every.mask].max():11.1f} {product[every.mask].max():16.1f}")
         assert torch.isclose(gained, exact)
 
 # %% [markdown]
@@ -554,8 +554,8 @@ print(f"own logits for every prefix, all the way: {return_of_best_words(old):.3f
 
 # %% demo
 if ready("token_log_probs", "surrogate_objective"):
-    divergence = divergence_from_old(old, policies)
-    objectives = {beta: promises - beta * divergence for beta in (0.0, 0.1, 0.5, 2.0)}
+    divergence_here = divergence_from_old(old, policies)
+    objectives = {beta: promises - beta * divergence_here for beta in (0.0, 0.1, 0.5, 2.0)}
     plot_penalties(steps, objectives, returns, before)
 
 # %% [markdown]

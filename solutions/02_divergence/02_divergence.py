@@ -152,8 +152,8 @@ for i in (0, 100, 647):
 print(f"all {len(short)}: greatest gap {(complete - short).abs().max():.0e} nats")
 assert torch.allclose(complete, short, rtol=0, atol=1e-12)
 _, led_elsewhere = trajectory_log_probs(elsewhere, ref)
-gap = (led - led_elsewhere).abs().max()
-print(f"all {len(short)}, had ref met another world: greatest gap {gap:.2f} nats")
+gap_here = (led - led_elsewhere).abs().max()
+print(f"all {len(short)}, had ref met another world: greatest gap {gap_here:.2f} nats")
 
 # %% [markdown]
 # **Question.** Xiao & Zhu ([section 4.3.3](https://arxiv.org/abs/2501.09223)) keep only the
@@ -344,13 +344,13 @@ plot_tangent()
 
 # %% demo
 print("    δ           k3    subtracted in float32    subtracted in float64")
-for delta in (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8):
-    series = delta**2 / 2 + delta**3 / 6 + delta**4 / 24 + delta**5 / 120
+for delta_here in (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8):
+    series = delta_here**2 / 2 + delta_here**3 / 6 + delta_here**4 / 24 + delta_here**5 / 120
     plain = []
     for dtype in (torch.float32, torch.float64):
-        d = torch.tensor(delta, dtype=dtype)
+        d = torch.tensor(delta_here, dtype=dtype)
         plain.append((torch.exp(d) - d - 1).item())
-    print(f"{delta:.0e}   {series:.4e}    {plain[0]:21.4e}    {plain[1]:21.4e}")
+    print(f"{delta_here:.0e}   {series:.4e}    {plain[0]:21.4e}    {plain[1]:21.4e}")
 steps = [torch.finfo(dtype).eps for dtype in (torch.float32, torch.float64)]
 print(f"step between numbers just above 1:    {steps[0]:.1e}    {steps[1]:21.1e}")
 
@@ -366,13 +366,13 @@ print(f"step between numbers just above 1:    {steps[0]:.1e}    {steps[1]:21.1e}
 
 # %% demo
 print("        error of it, relative: δ subtracted    log of the rounded ratio    expm1")
-for delta in (1e-2, 1e-4, 1e-6):
-    d = torch.tensor(delta, dtype=torch.float64)
-    exact = sum(delta**n / math.factorial(n) for n in range(2, 9))
-    ratio = d.exp()
-    ways = ((ratio - 1) - d, (ratio - 1) - ratio.log(), torch.expm1(d) - d)
+for delta_here in (1e-2, 1e-4, 1e-6):
+    d = torch.tensor(delta_here, dtype=torch.float64)
+    exact = sum(delta_here**n / math.factorial(n) for n in range(2, 9))
+    ratio_here = d.exp()
+    ways = ((ratio_here - 1) - d, (ratio_here - 1) - ratio_here.log(), torch.expm1(d) - d)
     off = [abs(way.item() / exact - 1) for way in ways]
-    print(f"δ = {delta:.0e} {off[0]:29.0e} {off[1]:27.0e} {off[2]:8.0e}")
+    print(f"δ = {delta_here:.0e} {off[0]:29.0e} {off[1]:27.0e} {off[2]:8.0e}")
     assert max(off[1:]) < 1e-9
 
 # %% [markdown]
@@ -407,21 +407,23 @@ check("k3", k3)
 
 # %% demo
 if ready("k3"):
-    delta = torch.logspace(-7, -1, 13, dtype=torch.float64)
-    exact = sum(delta**n / torch.arange(1, n + 1).prod() for n in range(2, 10))
+    delta_here = torch.logspace(-7, -1, 13, dtype=torch.float64)
+    exact = sum(delta_here**n / torch.arange(1, n + 1).prod() for n in range(2, 10))
     errors = {}
     for dtype in (torch.float32, torch.float64):
-        d, name = delta.to(dtype), str(dtype).removeprefix("torch.")
+        d, name = delta_here.to(dtype), str(dtype).removeprefix("torch.")
         errors[f"plain, {name}"] = ((torch.exp(d) - d - 1) / exact - 1).abs()
         errors[f"yours, {name}"] = (k3(torch.zeros_like(d), d) / exact - 1).abs()
-    plot_rounding(delta, errors)
+    plot_rounding(delta_here, errors)
 
 # %% demo
 if ready("k1", "k2", "k3"):
-    log_ratio = torch.linspace(-2.0, 2.0, 201)
-    zero = torch.zeros_like(log_ratio)
+    log_ratio_here = torch.linspace(-2.0, 2.0, 201)
+    zero = torch.zeros_like(log_ratio_here)
     estimators = {"k1": k1, "k2": k2, "k3": k3}
-    plot_estimators(log_ratio, {name: k(log_ratio, zero) for name, k in estimators.items()})
+    plot_estimators(
+        log_ratio_here, {name: k(log_ratio_here, zero) for name, k in estimators.items()}
+    )
 
 # %% [markdown]
 # Rounding first: one subtraction is left, of δ, so your error grows as well, by a power of δ
@@ -458,11 +460,11 @@ if ready("k1", "k2", "k3"):
         logp, ref_logp, true = unit_normal_logp(x, m), unit_normal_logp(x, 0.0), m**2 / 2
         for name, k in {"k1": k1, "k2": k2, "k3": k3}.items():
             values = k(logp, ref_logp) / true
-            mean = torch.trapezoid(logp.exp() * values, x)
-            spread = torch.trapezoid(logp.exp() * (values - mean) ** 2, x).sqrt()
-            print(f"m = {m}   {name}   bias {mean - 1:7.4f}   spread {spread:7.4f}")
+            mean_here = torch.trapezoid(logp.exp() * values, x)
+            spread_here = torch.trapezoid(logp.exp() * (values - mean_here) ** 2, x).sqrt()
+            print(f"m = {m}   {name}   bias {mean_here - 1:7.4f}   spread {spread_here:7.4f}")
             bias, closed = estimator_closed_forms(m)[name]
-            assert max(abs(mean - 1 - bias), abs(spread - closed)) < 1e-8
+            assert max(abs(mean_here - 1 - bias), abs(spread_here - closed)) < 1e-8
 
 # %% [markdown]
 # Now draws, as in training: 10 seeds of 100,000 each.
@@ -486,16 +488,16 @@ if ready("k1", "k2", "k3"):
 if ready("k1", "k2", "k3"):
     print("              draws for a     spread of one draw / true KL")
     print("              10 % error      closed    10 seeds, least to greatest")
-    for m, moments in measured.items():
-        for name, seeds in moments.items():
+    for m, moments_here in measured.items():
+        for name, seeds in moments_here.items():
             (bias, closed), (low, high) = estimator_closed_forms(m)[name], seeds[:, 1].aminmax()
             draws = f"{(closed / 0.1) ** 2:,.0f}" if bias < 0.1 else "never"
             print(f"m = {m}   {name}   {draws:>10}   {closed:9.3f}    {low:.3f} to {high:.3f}")
     x = torch.linspace(-13, 15, 20_001, dtype=torch.float64)  # m = 1, where k3's mean is 1/2
     logp, ref_logp = unit_normal_logp(x, 1.0), unit_normal_logp(x, 0.0)
-    parts, rare = logp.exp() * (k3(logp, ref_logp) - 0.5) ** 2, x < 1.0 - 3.09
+    parts_here, rare = logp.exp() * (k3(logp, ref_logp) - 0.5) ** 2, x < 1.0 - 3.09
     print(f"at m = 1, {logp.exp()[rare].sum() / logp.exp().sum():.1%} of draws", end=" ")
-    print(f"carry {parts[rare].sum() / parts.sum():.0%} of k3's variance")
+    print(f"carry {parts_here[rare].sum() / parts_here.sum():.0%} of k3's variance")
 
 # %% [markdown]
 # While the policy is near, $k_3$ needs a small fraction of $k_1$'s draws, and $k_2$'s bias is

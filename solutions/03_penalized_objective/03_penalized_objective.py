@@ -96,10 +96,10 @@ if ready("penalized_objective"):
     ref_logits = replies.ref_logits.expand_as(mixtures)
     rewards = replies.rewards.expand_as(mixtures)
     reward = penalized_objective(mixtures, ref_logits, rewards, 0.0)
-    objective = penalized_objective(mixtures, ref_logits, rewards, 0.8)
+    objective_here = penalized_objective(mixtures, ref_logits, rewards, 0.8)
     nats = kl_divergence(Categorical(logits=mixtures), Categorical(logits=ref_logits))
-    assert torch.allclose(reward - objective, 0.8 * nats, rtol=0, atol=1e-12)
-    plot_two_terms(share, reward, objective, beta=0.8)
+    assert torch.allclose(reward - objective_here, 0.8 * nats, rtol=0, atol=1e-12)
+    plot_two_terms(share, reward, objective_here, beta=0.8)
 
 # %% [markdown]
 # At ref itself? Take one step of a ten-thousandth from there, at three prices.
@@ -219,8 +219,8 @@ if ready("penalized_objective", "penalized_gradient"):
             penalized_objective(z + s * h * torch.eye(5).double(), ref_logits, rewards, 0.7)
             for s in (1, -1)
         )
-        error = (by_hand - (up - down) / (2 * h)).abs().max()
-        print(f"against differences, h = {h:.0e}: {error:.0e}")
+        error_here = (by_hand - (up - down) / (2 * h)).abs().max()
+        print(f"against differences, h = {h:.0e}: {error_here:.0e}")
 
 # %% [markdown]
 # Three ways, one gradient. Differences err by $h^2$ while h is large and by rounding, divided
@@ -249,8 +249,8 @@ if ready("penalized_gradient"):
 if ready("penalized_gradient"):
     start, end = replies.ref_logits, paths[0.5][-1].log()
     print("worth of each reply at β = 0.5")
-    for place, log_probs in (("at ref", start), ("where the climb ends", end)):
-        worths = replies.rewards - 0.5 * (log_probs - replies.ref_logits)
+    for place, log_probs_here in (("at ref", start), ("where the climb ends", end)):
+        worths = replies.rewards - 0.5 * (log_probs_here - replies.ref_logits)
         print(f"{place:21}", "  ".join(f"{w:8.5f}" for w in worths))
     assert worths.max() - worths.min() < 1e-6
 
@@ -273,11 +273,11 @@ free = torch.tensor([0.5, 0.3, 0.4], dtype=torch.float64, requires_grad=True)  #
 ref = replies.ref_logits.exp()
 lagrangian = (free * replies.rewards).sum() - beta * (free * (free / ref).log()).sum()
 lagrangian = lagrangian - lam * (free.sum() - 1)
-(slope,) = torch.autograd.grad(lagrangian, free)
-formula = replies.rewards - beta * ((free / ref).log() + 1) - lam
-print("by autograd:", [f"{x:.6f}" for x in slope])
-print("by formula: ", [f"{x:.6f}" for x in formula])
-assert torch.allclose(slope, formula, rtol=0, atol=1e-12)
+(slope_here,) = torch.autograd.grad(lagrangian, free)
+formula_here = replies.rewards - beta * ((free / ref).log() + 1) - lam
+print("by autograd:", [f"{x:.6f}" for x in slope_here])
+print("by formula: ", [f"{x:.6f}" for x in formula_here])
+assert torch.allclose(slope_here, formula_here, rtol=0, atol=1e-12)
 
 # %% [markdown]
 # What you find is ref, reweighted by the exponential of the reward:
@@ -340,14 +340,14 @@ if ready("penalized_gradient", "optimal_policy"):
     print("  β   π*                        climb from it        slope there")
     for beta in (0.5, 2.0):
         best = optimal_policy(replies.ref_logits, replies.rewards, beta)
-        slope = penalized_gradient(best, replies.ref_logits, replies.rewards, beta)
+        slope_here = penalized_gradient(best, replies.ref_logits, replies.rewards, beta)
         z = replies.ref_logits
         for _ in range(1500):
             z = z + penalized_gradient(z, replies.ref_logits, replies.rewards, beta)
         apart = (z.softmax(dim=-1) - best.exp()).abs().max()
         chances = ", ".join(f"{p:.4f}" for p in best.exp())
-        print(f"{beta:3}   ({chances})   {apart:.0e} apart at most   {slope.abs().max():.0e}")
-        assert slope.abs().max() < 1e-12
+        print(f"{beta:3}   ({chances})   {apart:.0e} apart at most   {slope_here.abs().max():.0e}")
+        assert slope_here.abs().max() < 1e-12
         assert apart < 1e-6
 
 # %% [markdown]
@@ -377,11 +377,11 @@ if ready("penalized_objective", "optimal_policy"):
         best = optimal_policy(replies.ref_logits, replies.rewards, beta)
         top = penalized_objective(best, replies.ref_logits, replies.rewards, beta)
         log_z = (replies.ref_logits.exp() * (replies.rewards / beta).exp()).sum().log()
-        gap = top - penalized_objective(policies, ref_logits, rewards, beta)
+        gap_here = top - penalized_objective(policies, ref_logits, rewards, beta)
         nats = kl_divergence(Categorical(logits=policies), Categorical(logits=best.expand(400, 3)))
         assert torch.allclose(top, beta * log_z, rtol=0, atol=1e-12)
-        assert torch.allclose(gap, beta * nats, rtol=0, atol=1e-12)
-        found[beta] = (nats, gap)
+        assert torch.allclose(gap_here, beta * nats, rtol=0, atol=1e-12)
+        found[beta] = (nats, gap_here)
     plot_gaps(found)
 
 # %% [markdown]
@@ -426,11 +426,13 @@ if ready("optimal_policy"):
             Categorical(logits=optimal_policy(replies.ref_logits, replies.rewards, b))
             for b in (beta - h, beta, beta + h)
         )
-        slope = (kl_divergence(above, ref) - kl_divergence(below, ref)) / (2 * h)
-        variance = (at.probs * (replies.rewards - (at.probs * replies.rewards).sum()) ** 2).sum()
-        formula, nats = -variance / beta**3, kl_divergence(at, ref)
-        print(f"{beta:5}   {nats:12.4f}   {slope:14.6f}   {formula:10.6f}")
-        assert torch.isclose(slope, formula, rtol=1e-5)
+        slope_here = (kl_divergence(above, ref) - kl_divergence(below, ref)) / (2 * h)
+        variance_here = (
+            at.probs * (replies.rewards - (at.probs * replies.rewards).sum()) ** 2
+        ).sum()
+        formula_here, nats = -variance_here / beta**3, kl_divergence(at, ref)
+        print(f"{beta:5}   {nats:12.4f}   {slope_here:14.6f}   {formula_here:10.6f}")
+        assert torch.isclose(slope_here, formula_here, rtol=1e-5)
 
 # %% [markdown]
 # A variance is never below 0, so the divergence only falls as β grows, and one β belongs to
@@ -516,11 +518,13 @@ if ready("optimal_policy", "beta_for_kl"):
     bests = torch.stack(
         [optimal_policy(replies.ref_logits, replies.rewards, beta) for beta in betas.tolist()]
     )
-    divergence = kl_divergence(Categorical(logits=bests), Categorical(logits=replies.ref_logits))
+    divergence_here = kl_divergence(
+        Categorical(logits=bests), Categorical(logits=replies.ref_logits)
+    )
     reward = bests.exp() @ replies.rewards
-    rate = (reward[2:] - reward[:-2]) / (divergence[2:] - divergence[:-2])
+    rate = (reward[2:] - reward[:-2]) / (divergence_here[2:] - divergence_here[:-2])
     assert torch.allclose(rate, betas[1:-1], rtol=1e-2)
-    plot_knob(betas, divergence, reward, greatest=-math.log(0.08))
+    plot_knob(betas, divergence_here, reward, greatest=-math.log(0.08))
 
 # %% [markdown]
 # On the right, the first nats buy a lot and the later ones less and less. The slope of the
@@ -534,11 +538,11 @@ if ready("optimal_policy", "beta_for_kl"):
 # the greatest advantage (no clip range here). **Predict** $C$ for γ = 0.99 and ε = 1.
 
 # %% demo
-gamma, epsilon = 0.99, 1.0
-bound = 4 * epsilon * gamma / (1 - gamma) ** 2
-print(f"C = {bound:,.0f}")
+gamma, epsilon_here = 0.99, 1.0
+bound_here = 4 * epsilon_here * gamma / (1 - gamma) ** 2
+print(f"C = {bound_here:,.0f}")
 if ready("optimal_policy"):
-    best = Categorical(logits=optimal_policy(replies.ref_logits, replies.rewards, bound))
+    best = Categorical(logits=optimal_policy(replies.ref_logits, replies.rewards, bound_here))
     nats = kl_divergence(best, Categorical(logits=replies.ref_logits))
     print(f"KL(π* ‖ ref) of the replies above at β = C: {nats:.0e} nats")
 

@@ -136,14 +136,15 @@ check("expected_gradient", expected_gradient)
 if ready("expected_gradient"):
     known = known_gradients(policy, old, ref)
     print("greatest gap to     " + "".join(f"{name:>20}" for name in known))
-    gaps = {}
+    gaps_here = {}
     for drawn_by, sampler in (("policy", policy.clone()), ("old", old)):
         for name, estimator in estimators.items():
             found = expected_gradient(policy, ref, sampler, estimator)
-            row = [(found - gradient).abs().max().item() for gradient in known.values()]
-            gaps[name, drawn_by] = dict(zip(known, row, strict=True))
+            row = [(found - gradient_here).abs().max().item() for gradient_here in known.values()]
+            gaps_here[name, drawn_by] = dict(zip(known, row, strict=True))
             said = "".join(
-                f"{f'{gap:.0e} <--' if gap < 1e-10 else f'{gap:.0e}    ':>20}" for gap in row
+                f"{f'{gap_here:.0e} <--' if gap_here < 1e-10 else f'{gap_here:.0e}    ':>20}"
+                for gap_here in row
             )
             print(f"{name} drawn by {drawn_by:8}{said}")
 
@@ -156,9 +157,9 @@ if ready("expected_gradient"):
         ("k1", "old"): "−∇KL(old ‖ policy)",
     }
     for row, name in claimed.items():
-        assert gaps[row][name] < 1e-10
+        assert gaps_here[row][name] < 1e-10
     for row in (("k2", "old"), ("k3", "old")):
-        assert min(gaps[row].values()) > 1e-3
+        assert min(gaps_here[row].values()) > 1e-3
     print("Four rows agree with their candidate to 1e-10, two with none of the four.")
 
 # %% [markdown]
@@ -217,11 +218,11 @@ if ready("expected_gradient"):
     paths = {}
     for name, drawn_by in (("k1", "ref"), ("k1", "policy"), ("k2", "policy"), ("k3", "policy")):
 
-        def gradient(logits, name=name, drawn_by=drawn_by):
+        def gradient_here(logits, name=name, drawn_by=drawn_by):
             sampler = goal if drawn_by == "ref" else logits
             return expected_gradient(logits, goal, sampler.clone(), estimators[name])
 
-        paths[f"{name}, drawn by {drawn_by}"] = descend(gradient, start)
+        paths[f"{name}, drawn by {drawn_by}"] = descend(gradient_here, start)
     plot_descents(paths, goal)
 
 # %% [markdown]
@@ -273,10 +274,10 @@ plot_runs(drift)
 # sum, then check.
 
 # %% demo
-probability = policy.softmax(-1)
-log_ratio = policy.log_softmax(-1) - ref.log_softmax(-1)
-score = torch.eye(5) - probability  # token logit: the gradient of each token's log-probability
-first, second = (probability * log_ratio) @ score, probability @ score
+probability_here = policy.softmax(-1)
+log_ratio_here = policy.log_softmax(-1) - ref.log_softmax(-1)
+score_here = torch.eye(5) - probability_here  # token logit: ∇ of each log-probability
+first, second = (probability_here * log_ratio_here) @ score_here, probability_here @ score_here
 whole = known_gradients(policy, old, ref)["∇KL(policy ‖ ref)"]
 print("draws move     ", [f"{g:+.6f}" for g in first.tolist()])
 print("log-ratio moves", [f"{g:+.6f}" for g in second.tolist()])
@@ -325,13 +326,13 @@ check("on_policy_kl_loss", on_policy_kl_loss)
 # %% demo
 if ready("expected_gradient", "on_policy_kl_loss"):
     found = expected_gradient(policy, ref, policy.clone(), on_policy_kl_loss)
-    mean = (
+    mean_here = (
         policy.softmax(-1) * on_policy_kl_loss(policy.log_softmax(-1), ref.log_softmax(-1))
     ).sum()
-    print(f"mean of your loss {mean:+.4f}, KL(policy ‖ ref) {exact_kl(policy, ref):.4f}")
-    gap = (found - known_gradients(policy, old, ref)["∇KL(policy ‖ ref)"]).abs().max()
-    print(f"its mean gradient is ∇KL(policy ‖ ref) to {gap:.0e}")
-    assert gap < 1e-10
+    print(f"mean of your loss {mean_here:+.4f}, KL(policy ‖ ref) {exact_kl(policy, ref):.4f}")
+    gap_here = (found - known_gradients(policy, old, ref)["∇KL(policy ‖ ref)"]).abs().max()
+    print(f"its mean gradient is ∇KL(policy ‖ ref) to {gap_here:.0e}")
+    assert gap_here < 1e-10
     start, goal = start_and_ref()
     path = descend(lambda x: expected_gradient(x, goal, x.clone(), on_policy_kl_loss), start)
     print(f"a run with it: {exact_kl(start, goal):.4f} → {exact_kl(path[-1], goal):.1e} nats")
@@ -405,11 +406,11 @@ if ready("expected_gradient", "off_policy_kl_loss"):
         rows[f"constant ρ · {name}"] = with_ratio(estimator, old, constant=True)
     print("tokens of old       value off by   gradient off by")
     off = {}
-    for name, loss in rows.items():
-        values = loss(policy.log_softmax(-1), ref.log_softmax(-1))
+    for name, loss_here in rows.items():
+        values = loss_here(policy.log_softmax(-1), ref.log_softmax(-1))
         value = ((old.softmax(-1) * values).sum() - exact_kl(policy, ref)).abs().item()
-        gradient = expected_gradient(policy, ref, old, loss)
-        off[name] = value, (gradient - whole).abs().max().item()
+        gradient_here = expected_gradient(policy, ref, old, loss_here)
+        off[name] = value, (gradient_here - whole).abs().max().item()
         print(f"{name:18}{off[name][0]:14.0e}{off[name][1]:18.0e}")
 
 # %% demo
@@ -441,9 +442,9 @@ if ready("expected_gradient", "off_policy_kl_loss"):
         for moved in drawer + sizes[:, None] * direction:
             steps.append(exact_kl(moved, drawer))
             wanted = expected_gradient(moved, anchor, moved.clone(), estimators["k2"])
-            for name, loss in candidates.items():
-                gap = expected_gradient(moved, anchor, drawer, loss) - wanted
-                errors.setdefault(name, []).append(gap.norm() / wanted.norm())
+            for name, loss_here in candidates.items():
+                gap_here = expected_gradient(moved, anchor, drawer, loss_here) - wanted
+                errors.setdefault(name, []).append(gap_here.norm() / wanted.norm())
     plot_reuse(steps, errors, problems=20)
 
 # %% [markdown]
@@ -468,22 +469,22 @@ if ready("expected_gradient", "off_policy_kl_loss"):
 if ready("on_policy_kl_loss"):
     responses = all_responses(seed=1, time=3)
     logp, ref_logp = responses.logp(), responses.ref_logp()
-    chance, gap = logp.sum(1).exp(), logp - ref_logp
-    wanted = responses.gradient((chance * gap.sum(1)).sum())
-    losses = {
+    chance, gap_here = logp.sum(1).exp(), logp - ref_logp
+    wanted = responses.gradient((chance * gap_here.sum(1)).sum())
+    losses_here = {
         "k2 of the whole response": estimators["k2"](logp.sum(1), ref_logp.sum(1)),
-        "k1 in the reward, return-to-go": responses.return_to_go_loss(gap),
+        "k1 in the reward, return-to-go": responses.return_to_go_loss(gap_here),
         "your loss, token by token": on_policy_kl_loss(logp, ref_logp).sum(1),
         "exact KL at each position": responses.next_token_kl().sum(1),
     }
-    for name, loss in losses.items():
-        error = responses.gradient((chance.detach() * loss).sum()) - wanted
-        print(f"{name:32} relative error {(error.norm() / wanted.norm()).item():.2g}")
+    for name, loss_here in losses_here.items():
+        error_here = responses.gradient((chance.detach() * loss_here).sum()) - wanted
+        print(f"{name:32} relative error {(error_here.norm() / wanted.norm()).item():.2g}")
 
 # %% demo
 if ready("on_policy_kl_loss"):
-    found = {n: responses.gradient((chance.detach() * x).sum()) for n, x in losses.items()}
-    names = list(losses)
+    found = {n: responses.gradient((chance.detach() * x).sum()) for n, x in losses_here.items()}
+    names = list(losses_here)
     for name in names[:2]:
         assert torch.allclose(found[name], wanted, rtol=0, atol=1e-10)
     assert torch.allclose(found[names[2]], found[names[3]], rtol=0, atol=1e-10)
@@ -512,11 +513,11 @@ if ready("on_policy_kl_loss"):
             logp, ref_logp = responses.logp(), responses.ref_logp()
             chance = logp.sum(1).exp()
             wanted = responses.gradient((chance * (logp - ref_logp).sum(1)).sum())
-            parts = on_policy_kl_loss(logp, ref_logp).sum(1)
+            parts_here = on_policy_kl_loss(logp, ref_logp).sum(1)
             whole_loss = on_policy_kl_loss(logp.sum(1), ref_logp.sum(1))
-            for name, loss in zip(errors, (parts, whole_loss), strict=True):
-                gap = responses.gradient((chance.detach() * loss).sum()) - wanted
-                errors[name].append(gap.norm() / wanted.norm())
+            for name, loss_here in zip(errors, (parts_here, whole_loss), strict=True):
+                gap_here = responses.gradient((chance.detach() * loss_here).sum()) - wanted
+                errors[name].append(gap_here.norm() / wanted.norm())
     plot_length(list(lengths), {n: torch.stack(e).reshape(20, -1) for n, e in errors.items()})
 
 # %% [markdown]
@@ -576,10 +577,10 @@ assert torch.allclose(told, exact_kl(one, other).sum(), rtol=1e-4)
 
 # %% demo
 print("log policy − log ref   exponent      k3")
-for log_ratio in (-1.0, -0.3, 0.3, 1.0):
-    d = torch.tensor(log_ratio)
-    k3 = estimators["k3"](d, torch.zeros(()))
-    print(f"{d:20.1f} {torch.exp(d) - 1 + d:10.3f} {k3:7.3f}")
+for log_ratio_here in (-1.0, -0.3, 0.3, 1.0):
+    d = torch.tensor(log_ratio_here)
+    k3_here = estimators["k3"](d, torch.zeros(()))
+    print(f"{d:20.1f} {torch.exp(d) - 1 + d:10.3f} {k3_here:7.3f}")
 
 # %% [markdown]
 # **Exhibit `padding`** (prime-rl
@@ -589,9 +590,9 @@ for log_ratio in (-1.0, -0.3, 0.3, 1.0):
 
 # %% demo
 for last, counts in ((0.4, True), (0.4, False), (-torch.inf, False)):
-    log_ratios, mask = torch.tensor([0.2, -0.1, last]), torch.tensor([True, True, counts])
-    shown = [f"{value:.1f}" for value in log_ratios.tolist()]
-    print(f"{', '.join(shown)} where {mask.tolist()}: {(log_ratios * mask).sum():.2f}")
+    log_ratios_here, mask = torch.tensor([0.2, -0.1, last]), torch.tensor([True, True, counts])
+    shown = [f"{value:.1f}" for value in log_ratios_here.tolist()]
+    print(f"{', '.join(shown)} where {mask.tolist()}: {(log_ratios_here * mask).sum():.2f}")
 
 # %% [markdown]
 # **Exhibit `train_mode`** (trl [#454](https://github.com/huggingface/trl/issues/454),
@@ -607,8 +608,8 @@ for mode in (True, False):
     network.train(mode)
     with torch.no_grad():
         twice = [network(observations).log_softmax(-1)[:, 0] for _ in range(2)]
-    ratios = (twice[0] - twice[1]).exp()
-    print(f"train_mode {mode!s:5}: policy/old", [f"{ratio:.3f}" for ratio in ratios.tolist()])
+    ratios_here = (twice[0] - twice[1]).exp()
+    print(f"train_mode {mode!s:5}: policy/old", [f"{ratio:.3f}" for ratio in ratios_here.tolist()])
 
 # %% [markdown]
 # **Exhibit `temperature`** (trl [#235](https://github.com/huggingface/trl/issues/235),
@@ -621,10 +622,10 @@ for mode in (True, False):
 # %% demo
 ref_scores = torch.tensor([2.0, 1.0, 0.0, -1.0], dtype=torch.float64)
 policy_scores = 0.7 * ref_scores
-log_ratio = policy_scores.log_softmax(-1) - ref_scores.log_softmax(-1)
+log_ratio_here = policy_scores.log_softmax(-1) - ref_scores.log_softmax(-1)
 for temperature in (1.0, 0.5):
-    mean = ((policy_scores / temperature).softmax(-1) * log_ratio).sum()
-    print(f"drawn at temperature {temperature}: mean of k1 {mean:+.4f}")
+    mean_here = ((policy_scores / temperature).softmax(-1) * log_ratio_here).sum()
+    print(f"drawn at temperature {temperature}: mean of k1 {mean_here:+.4f}")
 print(f"KL(policy ‖ ref)                     {exact_kl(policy_scores, ref_scores):+.4f}")
 
 # %% [markdown]
@@ -634,11 +635,11 @@ print(f"KL(policy ‖ ref)                     {exact_kl(policy_scores, ref_scor
 # %% demo
 leaf = policy_scores.clone().requires_grad_(True)
 with torch.no_grad():
-    price = exact_kl(leaf, ref_scores)
+    price_here = exact_kl(leaf, ref_scores)
 for beta in (0.0, 1.0, 100.0):
-    loss = -leaf.softmax(-1)[0] + beta * price
-    (step,) = torch.autograd.grad(loss, leaf)
-    print(f"β = {beta:5.1f}, KL {price:.4f}, gradient", [f"{g:+.4f}" for g in step.tolist()])
+    loss_here = -leaf.softmax(-1)[0] + beta * price_here
+    (step,) = torch.autograd.grad(loss_here, leaf)
+    print(f"β = {beta:5.1f}, KL {price_here:.4f}, gradient", [f"{g:+.4f}" for g in step.tolist()])
 
 # %% [markdown]
 # **Quiz.** Which complaint belongs to which exhibit? One letter is left over.

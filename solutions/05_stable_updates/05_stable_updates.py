@@ -126,11 +126,13 @@ if ready("penalized_loss"):
         assert torch.allclose(slopes[beta], slopes[0.0], rtol=0, atol=1e-12)
     print("the same gradient at old for every β:", slopes[0.0])
     downhill = -slopes[0.0] / slopes[0.0].norm()
-    distance = torch.linspace(0, 4, 81, dtype=torch.float64)
+    distance_here = torch.linspace(0, 4, 81, dtype=torch.float64)
     curves = {}
     for beta in slopes:
-        curves[beta] = torch.stack([loss_at(old.logits + d * downhill, beta) for d in distance])
-    plot_losses(distance, curves)
+        curves[beta] = torch.stack(
+            [loss_at(old.logits + d * downhill, beta) for d in distance_here]
+        )
+    plot_losses(distance_here, curves)
 
 # %% [markdown]
 # A divergence is lowest at old, so its gradient is 0 there: **at the first step on a batch the
@@ -188,13 +190,13 @@ check("clipped_surrogate", clipped_surrogate)
 
 # %% demo
 if ready("clipped_surrogate"):
-    ratio = torch.linspace(0.02, 3.0, 299)
-    logp = ratio.log()[None]
+    ratio_here = torch.linspace(0.02, 3.0, 299)
+    logp = ratio_here.log()[None]
     promises = {}
     for sign in (1.0, -1.0):
         advantages = torch.full_like(logp, sign)
         promises[sign] = clipped_surrogate(logp, torch.zeros_like(logp), advantages, 0.2)[0]
-    plot_clip(ratio, promises, 0.2)
+    plot_clip(ratio_here, promises, 0.2)
 
 # %% [markdown]
 # Flat means: no gradient, nothing to gain by going on. The promise is flat on the side that
@@ -377,8 +379,8 @@ if ready("policy_update"):
         return policy_update(*batch, beta=0.5, n_epochs=20)
 
     courier, runs = Courier(device), {}
-    for label, update in (("β = 0", plain), ("β = 0.5", held_back)):
-        runs[label] = [train_courier(update, seed, courier) for seed in range(3)]
+    for label, update_here in (("β = 0", plain), ("β = 0.5", held_back)):
+        runs[label] = [train_courier(update_here, seed, courier) for seed in range(3)]
     plot_runs(runs)
 
 # %% demo evidence="essay_erratic"
@@ -392,9 +394,9 @@ if ready("policy_update"):
             largest = f"{run.kl[top]:12.2f} {top + 1:11} {change[top]:+14.2f}"
             print(f"{label:8} seed {seed} {worst}  {largest}")
     for label, group in runs.items():
-        means = ", ".join(f"{sum(run.returns[1:]) / len(run.kl):.2f}" for run in group)
+        means_here = ", ".join(f"{sum(run.returns[1:]) / len(run.kl):.2f}" for run in group)
         ends = ", ".join(f"{sum(run.returns[-10:]) / 10:.2f}" for run in group)
-        print(f"{label:8} mean return over the run: {means}; over the last 10 updates: {ends}")
+        print(f"{label:8} mean return over the run: {means_here}; over the last 10 updates: {ends}")
 
 # %% [markdown]
 # The penalised runs are not slower, as the mean returns over the whole run say: the run that
@@ -411,8 +413,8 @@ if ready("policy_update"):
         there = falls[(sizes >= low) & (sizes < high)]
         large = there[there > 1]
         share = len(large) / max(len(there), 1)
-        mean = f"{large.mean():.1f}" if len(large) else "none"
-        print(f"{low:5} to {high:5}   {len(there):10}   {share:27.0%}   {mean:>18}")
+        mean_here = f"{large.mean():.1f}" if len(large) else "none"
+        print(f"{low:5} to {high:5}   {len(there):10}   {share:27.0%}   {mean_here:>18}")
 
 # %% [markdown]
 # The deep plunges come with large updates, of a quarter of a nat and more here; a large update
@@ -529,19 +531,19 @@ if ready("adapt_beta", "adapt_beta_proportional"):
 
 # %% demo evidence="essay_erratic"
 if ready("policy_update", "adapt_beta"):
-    weights = []
+    weights_here = []
 
     def adaptive(*batch):
-        nats = policy_update(*batch, beta=weights[-1], n_epochs=20)
-        weights.append(adapt_beta(weights[-1], nats[-1], 0.01))
+        nats = policy_update(*batch, beta=weights_here[-1], n_epochs=20)
+        weights_here.append(adapt_beta(weights_here[-1], nats[-1], 0.01))
         return nats
 
     courier, group = Courier(device), []
     for seed in range(2):
-        weights.append(0.5)
+        weights_here.append(0.5)
         group.append(train_courier(adaptive, seed, courier))
     plot_runs({"β adapted": group})
-    print(f"β moved between {min(weights):.3g} and {max(weights):.3g}")
+    print(f"β moved between {min(weights_here):.3g} and {max(weights_here):.3g}")
 
 # %% [markdown]
 # It is not: the titles give the worst drop and the largest update, and the curves the rest. The
@@ -575,15 +577,16 @@ print(f"greatest gap between Hessian and Fisher matrix: {(hessian - fisher).abs(
 assert torch.allclose(hessian, fisher, rtol=0, atol=1e-12)
 
 # %% demo
-gradient = scores_of_old.T @ (old.probs * reward)  # of the mean reward, at old
-natural = torch.linalg.pinv(fisher) @ gradient
+gradient_here = scores_of_old.T @ (old.probs * reward)  # of the mean reward, at old
+natural = torch.linalg.pinv(fisher) @ gradient_here
 print("      β   angle to the natural gradient   length · β / its length")
 for beta in (1.0, 10.0, 100.0, 1000.0):
     v = z.clone()
     for _ in range(60):  # Newton's method; pinv, as a constant added to all logits is idle
-        probs = v.softmax(0)
-        slope = beta * (probs - old.probs) - probs * (reward - probs @ reward)
-        v = v - torch.linalg.pinv(beta * (probs.diag() - probs.outer(probs))) @ slope
+        probs_here = v.softmax(0)
+        slope_here = beta * (probs_here - old.probs) - probs_here * (reward - probs_here @ reward)
+        curvature_here = beta * (probs_here.diag() - probs_here.outer(probs_here))
+        v = v - torch.linalg.pinv(curvature_here) @ slope_here
     step = (v - z) - (v - z).mean()
     cosine = torch.cosine_similarity(step, natural, dim=0).clamp(max=1.0)
     size = (step.norm() * beta / natural.norm()).item()
@@ -607,10 +610,10 @@ rate = 0.5
 limit = 2 / (rate * curvature)
 print(f"λ = {curvature:.3f}: β may be at most 2 / (rate · λ) = {limit:.2f}")
 for beta in (1.0, 0.9 * limit, 1.1 * limit):
-    distance = 1e-3
+    distance_here = 1e-3
     for _ in range(20):
-        distance = (1 - rate * beta * curvature) * distance
-    print(f"β = {beta:5.2f}: after 20 steps {distance:+.1e}, from 1e-03")
+        distance_here = (1 - rate * beta * curvature) * distance_here
+    print(f"β = {beta:5.2f}: after 20 steps {distance_here:+.1e}, from 1e-03")
 
 # %% [markdown]
 # A penalty is a spring, and a stiff spring with long steps is itself unstable: β and the
@@ -774,8 +777,8 @@ explore_grid(recorded_runs())
 grid = recorded_runs()["grid"]
 for rate in (0.1, 0.25, 0.5, 1.0):
     finals = torch.tensor([r["final"] for r in grid if (r["rate"], r["epochs"]) == (rate, 1)])
-    spread = (finals - finals[0]).abs().amax()
-    print(f"1 epoch, rate {rate:4}: greatest effect of β on a final return {spread:.2g}")
+    spread_here = (finals - finals[0]).abs().amax()
+    print(f"1 epoch, rate {rate:4}: greatest effect of β on a final return {spread_here:.2g}")
 
 # %% demo
 print("median final return [worst seed], greatest drop of any seed")

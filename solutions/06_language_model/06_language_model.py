@@ -127,8 +127,8 @@ print(f"the proxy learned from {len(few)} sentences; the mean of their ratings i
 print("token         weight   in how many of them   their mean rating")
 for token in world.proxy.weight.argsort(descending=True)[:14].tolist():
     seen = [rating for tokens, rating in taught if token in tokens]
-    word, weight = piece(world.vocabulary, token), world.proxy.weight[token].item()
-    print(f"{word:12} {weight:7.2f}   {len(seen):19}   {sum(seen) / max(len(seen), 1):17.2f}")
+    word, weight_here = piece(world.vocabulary, token), world.proxy.weight[token].item()
+    print(f"{word:12} {weight_here:7.2f}   {len(seen):19}   {sum(seen) / max(len(seen), 1):17.2f}")
 
 # %% [markdown]
 # (A hyphen: the token continues a word.) How many of them say that a film is good? Others
@@ -234,11 +234,11 @@ with torch.no_grad():
 # %% demo
 print("the policy has not moved               ratio: least  greatest      beyond the clip")
 for name, (samples, logp) in scored.items():
-    ratio = (logp - samples.logp).exp()[samples.response_mask]
-    beyond = ((ratio - 1).abs() > 0.2).float().mean()
-    print(f"{name:38} {ratio.min():12.3f} {ratio.max():9.3f} {beyond:20.0%}")
+    ratio_here = (logp - samples.logp).exp()[samples.response_mask]
+    beyond = ((ratio_here - 1).abs() > 0.2).float().mean()
+    print(f"{name:38} {ratio_here.min():12.3f} {ratio_here.max():9.3f} {beyond:20.0%}")
     if name in ("as it was drawn", "drawn and scored at 1.3"):
-        assert torch.allclose(ratio, torch.ones_like(ratio), atol=1e-3)
+        assert torch.allclose(ratio_here, torch.ones_like(ratio_here), atol=1e-3)
 
 # %% [markdown]
 # Right scoring gives 1 to rounding. The two defects raise no error, and they put tokens beyond
@@ -303,15 +303,15 @@ check("kl_shaped_rewards", kl_shaped_rewards)
 if ready("kl_shaped_rewards"):
     generator = torch.Generator().manual_seed(0)
     sure = sample(world.model, world.prompts(1), 16, generator, temperature=0.5)
-    real, score = sure.response_mask, world.proxy(sure.tokens).detach()
+    real, score_here = sure.response_mask, world.proxy(sure.tokens).detach()
     ref_logp = response_log_probs(world.model, sure.tokens).detach()
-    rewards = kl_shaped_rewards(score, sure.logp, ref_logp, real, beta=0.1)
-    log_ratio = torch.where(real, sure.logp - ref_logp, 0.0).sum(dim=1)
-    assert torch.allclose(rewards.sum(dim=1), score - 0.1 * log_ratio, atol=1e-4)
+    rewards = kl_shaped_rewards(score_here, sure.logp, ref_logp, real, beta=0.1)
+    log_ratio_here = torch.where(real, sure.logp - ref_logp, 0.0).sum(dim=1)
+    assert torch.allclose(rewards.sum(dim=1), score_here - 0.1 * log_ratio_here, atol=1e-4)
     longest = int(sure.lengths.argmax())
     written = sure.tokens[longest, 1:][real[longest]]
     words = [piece(world.vocabulary, token) for token in written]
-    plot_rewards(words, rewards[longest][real[longest]], score[longest].item())
+    plot_rewards(words, rewards[longest][real[longest]], score_here[longest].item())
 
 # %% [markdown]
 # A sharper policy pays for most of its words. A word that it makes *rarer* than ref does is paid
@@ -443,13 +443,13 @@ check("grpo_loss", grpo_loss)
 if ready("grpo_loss"):
     step = torch.linspace(-1.0, 1.0, 201, dtype=torch.float64)
     one, zero = torch.ones(1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
-    token, losses = torch.ones(1, 1, dtype=torch.bool), {}
+    token, losses_here = torch.ones(1, 1, dtype=torch.bool), {}
     for name, drift in (("old = ref", 0.0), ("old is 1 nat above ref", 1.0)):
-        losses[name] = {}
+        losses_here[name] = {}
         for beta in (0.0, 0.5, 1.0, 2.0):
             found = [grpo_loss(zero + x, zero, zero - drift, one, token, 0.2, beta) for x in step]
-            losses[name][beta] = torch.stack(found)
-    plot_token_loss(step, losses, epsilon=0.2)
+            losses_here[name][beta] = torch.stack(found)
+    plot_token_loss(step, losses_here, epsilon=0.2)
 
 # %% [markdown]
 # At ref the divergence has its minimum, so its gradient is 0: the first step is the same for
@@ -522,13 +522,13 @@ if ready("group_advantage", "grpo_loss", "train_step"):
     optimizer = torch.optim.AdamW(policy.parameters(), lr=3e-4)
     batch = sample(policy, world.prompts(8), 16, torch.Generator().manual_seed(0))
     scores = world.proxy(batch.tokens).detach().view(len(PROMPTS), -1)
-    parts = (batch.tokens, batch.response_mask, batch.logp, group_advantage(scores).flatten())
-    tokens, real, old_logp, advantage = (part.to(device) for part in parts)
+    parts_here = (batch.tokens, batch.response_mask, batch.logp, group_advantage(scores).flatten())
+    tokens, real, old_logp, advantage = (part.to(device) for part in parts_here)
     for i in range(4):
         said = train_step(policy, ref, optimizer, tokens, real, old_logp, advantage, 0.2, 0.1)
         with torch.no_grad():
-            ratio = (response_log_probs(policy.eval(), tokens) - old_logp).exp()[real]
-        beyond = ((ratio - 1).abs() > 0.2).float().mean()
+            ratio_here = (response_log_probs(policy.eval(), tokens) - old_logp).exp()[real]
+        beyond = ((ratio_here - 1).abs() > 0.2).float().mean()
         print(f"step {i + 1}: loss {said['loss']:+.3f}, kl {said['kl']:.4f} before it;", end=" ")
         print(f"after it {beyond:.0%} of the ratios are beyond the clip")
 
@@ -574,8 +574,8 @@ if ready("kl_shaped_rewards", "grpo_loss"):
         "∇KL(policy ‖ ref), whole responses": (chance * (logp - ref_logp).sum(dim=1)).sum(),
         "∇KL(ref ‖ policy), token by token": (chance.detach() * forward).sum(),
     }
-    for claim, total in candidates.items():
-        wanted = responses.gradient(total)
+    for claim, total_here in candidates.items():
+        wanted = responses.gradient(total_here)
         errors = {n: ((x - wanted).norm() / wanted.norm()).item() for n, x in push.items()}
         print(claim, *(f"  in the {name}: relative error {e:.1g}" for name, e in errors.items()))
         candidates[claim] = wanted

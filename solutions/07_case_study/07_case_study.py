@@ -67,10 +67,10 @@ from helpers.problems.case_study import (
 c = 0.2
 print("    β      KL      d    proxy    gold")
 for beta in (5.0, 2.0, 1.0, 0.5, 0.4, 0.3, 0.2):
-    kl, proxy, gold = tuned_by_proxy(c, beta)
-    d = kl**0.5
-    print(f"{beta:5}  {kl:6.2f}  {d:5.2f}  {proxy:7.2f}  {gold:6.2f}")
-    assert abs(kl - 1 / (2 * beta**2)) < 1e-9
+    kl_here, proxy, gold = tuned_by_proxy(c, beta)
+    d = kl_here**0.5
+    print(f"{beta:5}  {kl_here:6.2f}  {d:5.2f}  {proxy:7.2f}  {gold:6.2f}")
+    assert abs(kl_here - 1 / (2 * beta**2)) < 1e-9
     assert abs(proxy - 2**0.5 * d) < 1e-9
     assert abs(gold - (2**0.5 * d - 2 * c * d**2 - c)) < 1e-9
 
@@ -201,11 +201,11 @@ check("fit_overoptimization", fit_overoptimization)
 
 # %% demo
 if ready("fit_overoptimization"):
-    kl, gain = points(sweep, ref_gold)
-    d, gain = kl[kl > 0].double().sqrt(), gain[kl > 0].double()
+    kl_here, gain = points(sweep, ref_gold)
+    d, gain = kl_here[kl_here > 0].double().sqrt(), gain[kl_here > 0].double()
     x, y = d.log(), gain / d
-    slope = ((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()
-    lines = {"the line": ((y.mean() - slope * x.mean()).item(), -slope.item())}
+    slope_here = ((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()
+    lines = {"the line": ((y.mean() - slope_here * x.mean()).item(), -slope_here.item())}
     lines["yours"] = fit_overoptimization(d**2, gain)
     print("            alpha       b   squared errors of gold   of gold/d")
     for name, (alpha, b) in lines.items():
@@ -420,10 +420,10 @@ table = gains_by_distance(sweep, ref_gold, edges)
 for beta, row in table.items():
     cells = [f"{mean:5.2f} ({count})" if count > 2 else "·" for mean, count in row]
     print(f"{beta:5g}", *(f"{cell:>11}" for cell in cells))
-means = [
+means_here = [
     [mean for mean, count in column if count > 2] for column in zip(*table.values(), strict=True)
 ]
-apart = [f"{max(known) - min(known):.2f}     " if len(known) > 1 else "·" for known in means]
+apart = [f"{max(known) - min(known):.2f}     " if len(known) > 1 else "·" for known in means_here]
 print("apart", *(f"{cell:>11}" for cell in apart))
 
 # %% [markdown]
@@ -444,7 +444,7 @@ plot_frontier(sweep, ref_gold, pairs)
 free = {run.seed: run for run in sweep if run.beta == 0}
 print("    β   KL of the ends   β = 0 there at   gold, penalised − stopped: mean, least, most")
 for beta in betas[1:]:
-    gaps = torch.tensor([pair.gain - pair.stopped for pair in pairs if pair.beta == beta])
+    gaps_here = torch.tensor([pair.gain - pair.stopped for pair in pairs if pair.beta == beta])
     ends = [pair.kl for pair in pairs if pair.beta == beta]
     runs = [free[pair.seed] for pair in pairs if pair.beta == beta]
     if ends:
@@ -453,7 +453,7 @@ for beta in betas[1:]:
             for run, end in zip(runs, ends, strict=True)
         ]
         between = f"{min(ends):.1f} to {max(ends):.1f}"
-        row = f"{gaps.mean():+.2f}, {gaps.min():+.2f}, {gaps.max():+.2f}"
+        row = f"{gaps_here.mean():+.2f}, {gaps_here.min():+.2f}, {gaps_here.max():+.2f}"
         when = f"step {min(passed)} to {max(passed)}"
         print(f"{beta:5g}   {between:>14}   {when:>14}   {row}")
 

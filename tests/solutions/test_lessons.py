@@ -1,5 +1,6 @@
 """The lessons run: solved without an error, and untouched without a traceback."""
 
+import ast
 import copy
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +14,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError
 from nbformat import NotebookNode
 
-from autograde.exercises import LESSONS
+from autograde.exercises import LESSONS, exercises
 from autograde.lessons import NOTEBOOKS, SOLUTIONS, lesson_path, read_source
+from autograde.slicing import facts
 from tests.pages import as_html, descriptions, in_widgets, moving
 
 
@@ -85,6 +87,25 @@ def test_the_house_style_of_a_lesson(lesson):
             assert cell.source.count("$$") <= 2, cell.source
         for word in ("sys.path", "wget", "pip install", "cuda", "/home"):
             assert word not in cell.source
+
+
+# What a student may call a helper or a constant: a demo that bound it would take it away.
+THEIRS = {
+    "bound", "bounds", "parts", "gap", "gaps", "ratio", "ratios", "log_ratio", "log_ratios", "kl",
+    "kls", "mean", "means", "total", "probs", "weights", "weight", "loss", "losses", "delta",
+    "divergence", "objective", "surrogate", "variance", "epsilon", "eps", "price", "gradient",
+    "formula", "log_probs", "entropy", "error", "probability", "distance", "update", "spread",
+    "score", "moments", "slope", "softmax", "clip", "clamp", "normalize", "masked_sum", "kl_div",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_no_demo_takes_a_name_away_that_a_student_may_use(lesson):
+    names = THEIRS | {name for known in LESSONS for name in exercises(known)}
+    for cell in read_source(lesson):
+        if cell.kind == "demo":
+            taken = {name for node in ast.parse(cell.source).body for name in facts(node).binds}
+            assert not taken & names, cell.source
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
