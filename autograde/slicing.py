@@ -102,6 +102,7 @@ class _Slicer:
             ]
             for place, body in enumerate(picked):
                 self._require(_united(map(facts, body)).reads, place)
+                self.need |= set(map(_binder, body)) - {""}
             if len(self.need) == before:
                 return picked
 
@@ -159,6 +160,12 @@ class _Slicer:
         if any(self._open(name, place) for name in binds):
             return True
         return bool((found.stores | found.calls) & self.need)
+
+
+def _binder(node: ast.stmt) -> str:
+    """The name of a function that binds a name of the notebook's: it does so when it is called."""
+    binds = any(isinstance(inner, ast.Global) for inner in ast.walk(node))
+    return node.name if binds and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else ""
 
 
 def _is_block(node: ast.stmt) -> bool:
