@@ -219,6 +219,7 @@ def _assemble(
         if place in edited:
             cells.append(_as_tagged(edited[place], EDITED))
         cells += [new for anchor, new in made if anchor in names]
+        made = [(anchor, new) for anchor, new in made if anchor not in names]  # each once
     replaced = {id(rebuilt.cells[place]) for place in edited}
     rebuilt.cells = _with_slices(_setup_first(cells), base, replaced)
     for number, cell in enumerate(rebuilt.cells):

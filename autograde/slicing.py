@@ -17,6 +17,7 @@ from .magics import plain_python
 
 LONGEST = 200_000  # characters of a cell that is looked into
 SHORT = 10_000  # characters of one that is kept in memory
+DEEPEST = 150  # levels of a statement; Python's own functions take several calls for each
 # Calls that only show; they change nothing that an answer could need.
 SHOWS = re.compile(r"(p?print|display|check|hint|progress|ready|submit|show|plot|with_sliders)")
 # Calls by which a student sets something for all that follows.
@@ -304,9 +305,19 @@ def _body(source: str) -> list[ast.stmt]:
 
 def _parsed(source: str) -> list[ast.stmt]:
     try:
-        return ast.parse(plain_python(source)).body
+        body = ast.parse(plain_python(source)).body
+        return [node for node in body if _is_shallow(node)]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return []
+
+
+def _is_shallow(node: ast.AST) -> bool:
+    """Whether a statement nests no deeper than what walks through it can follow."""
+    level, depth = [node], 0
+    while level and depth <= DEEPEST:
+        level = [child for one in level for child in ast.iter_child_nodes(one)]
+        depth += 1
+    return not level
 
 
 _parsed_before = lru_cache(maxsize=1000)(_parsed)

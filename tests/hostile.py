@@ -413,7 +413,7 @@ def escaping() -> Iterator[Hostile]:
         ("program", "runs a program", "subprocess.run(['/usr/bin/id'])"),
         ("spawn", "spawns a program", "os.posix_spawn('/usr/bin/id', ['id'], {})"),
         ("exec", "becomes another program", "os.execv('/bin/sh', ['sh', '-c', 'sleep 9'])"),
-        ("line-magic", "runs a command by a magic", "get_ipython().getoutput('ls /')"),
+        ("line-magic", "runs a command by a magic", "'usr' in get_ipython().getoutput('ls /')"),
         ("root", "becomes root", "os.setuid(0)"),
         ("limits", "raises its limits", "resource.setrlimit(resource.RLIMIT_AS, (-1, -1))"),
         ("device", "opens the machine's memory", "open('/dev/mem', 'rb')"),
@@ -1043,13 +1043,13 @@ def breaking() -> Iterator[Hostile]:
     """Files that are no notebooks, or not their own."""
     text, broken = _solved_text(), "its JSON is broken or cut short"
     yield raw("cut-short", "is a download that was cut short", text[: len(text) // 2], broken)
-    yield raw("not-json", "is no JSON", "import torch", broken)
-    yield raw("empty", "is an empty file", b"", broken)
+    yield raw("not-json", "is no JSON", "import torch", "not a notebook but Python")
+    yield raw("empty", "is an empty file", b"", "an empty file")
     yield raw("deep", "nests lists 100,000 deep", "[" * 10**5, broken)
     yield raw("deep-metadata", "nests metadata 100,000 deep",
               '{"cells": [], "metadata": ' + '{"a":' * 10**5 + "1" + "}" * 10**5 + "}",
               broken)  # fmt: skip
-    yield raw("utf-16", "is written in UTF-16", text.encode("utf-16"), "not UTF-8 text")
+    yield raw("utf-16", "is written in UTF-16", text.encode("utf-16"), "", earns=FULL)
     for name, held in (("list", "[]"), ("null", "null"), ("number", "3"), ("text", '"x"'),
                        ("no-cells", '{"nbformat": 4}'), ("cells", '{"nbformat": 4, "cells": 3}'),
                        ("cell", '{"nbformat": 4, "metadata": {}, "cells": [3]}'),
@@ -1063,7 +1063,7 @@ def breaking() -> Iterator[Hostile]:
               '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}', "",
               earns=NOTHING)  # fmt: skip
     yield raw("other-lesson", "is another lesson's notebook", _solved_text("01_policy_updates"),
-              "", earns=NOTHING)  # fmt: skip
+              "this is lesson 01_policy_updates under the name of 02_divergence")  # fmt: skip
     yield file("long-file", "is 300 MB long", _long, unreadable="larger than 64 MiB")
     yield file("folder", "is a folder", Path.mkdir, unreadable="cannot be read")
     for name, tries, target in (

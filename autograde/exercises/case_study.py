@@ -62,6 +62,10 @@ def _() -> Iterator[Case]:
     yield _runs("a run at kl 0 whose gold is far off", tensor(0, e**2, 1), far, LEFT_OUT)
     below = tensor(1, -0.5, e**2, -3)
     yield _runs("estimates of kl below 0", below, tensor(2, 0.7, e, -1.2), LEFT_OUT)
+    # Close together the two columns are nearly parallel, and the digits of float64 are needed.
+    d = 3.0 * torch.linspace(0.998, 1.002, 9, dtype=torch.float64)
+    gold = d * (1.2 - 0.5 * d.log()) + 0.5 * torch.linspace(1, -1, 9, dtype=torch.float64).pow(2)
+    yield _runs("float64, nine runs with d near 3", d * d, gold, RULES)
     yield from _nothing_to_fit()
 
 

@@ -1237,6 +1237,8 @@ def _() -> Iterator[Case]:
     yield case("nothing has moved, advantage 3: −3", VALUES, one, advantage=[3.0])
     yield case("ratio 2, advantage 1: −1.2", CLIP, one, logp=up, ref_logp=up)
     yield case("ratio 2, advantage −1: 2", CLIP, one, logp=up, ref_logp=up, advantage=[-1.0])
+    near = dict.fromkeys(("logp", "ref_logp"), [[math.log(1.25) - 1.5]])
+    yield case("ratio 1.25, advantage 1: −1.2", RULES, one, **near)
     title = "advantage 3, twice as likely under ref, beta 1/2: −(3 − (1 − log 2)/2) = −2.8466"
     yield case(title, PENALTY, one, 0.5, ref_logp=up, advantage=[3.0])
     rows = [[True, True, True], [True, False, False]]
@@ -1290,7 +1292,7 @@ def _(draw: Draw) -> Iterator[Case]:
         moved = draw.uniform(*mask.shape, low=-2.0, high=2.0, dtype=dtype)
         drift = draw.uniform(*mask.shape, low=-2.0, high=2.0, dtype=dtype)
         # The farthest are always there, for both signs of the advantage: no bound is seen by luck.
-        moved[:, 0], moved[:, 1] = 2.0, -2.0
+        moved[:, 0], moved[:, 1] = 2.1, -2.1  # times a spread it is on no bound
         drift[0, -1], drift[0, -2] = 3.2, -3.2
         logp = old_logp + spread * moved
         return {
@@ -1766,12 +1768,12 @@ def constant_ratio_times_logp(*given):
 
 
 @grpo_loss.wrong(
-    "Ratios above 2 were cut off (truncated weights) before the clip. For a negative advantage the "
+    "Ratios above 5 were cut off (truncated weights) before the clip. For a negative advantage the "
     "minimum takes the ratio as it is, however large."
 )
 def loss_ratio_truncated(*given):
     def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
-        ratio = (logp - old).exp().clamp(max=2.0)
+        ratio = (logp - old).exp().clamp(max=5.0)
         return torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)
 
     return _grpo(given, promise)

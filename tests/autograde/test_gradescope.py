@@ -128,9 +128,9 @@ def test_a_wrong_notebook_is_told_its_mistakes(host):
         ({"01_policy_updates.ipynb": None}, "is 01_policy_updates: hand in 02_divergence.ipynb"),
     ],
 )
-def test_what_is_no_notebook_gets_nothing_and_a_sentence(host, base, capsys, files, says):
+def test_what_is_no_notebook_gets_nothing_and_a_sentence(host, capsys, files, says):
     for name, text in files.items():
-        host.hand_in(base if text is None else text, name)
+        host.hand_in(checkout_base("01_policy_updates") if text is None else text, name)
     assert main([str(host.root), LESSON, "fork"]) == 0
     shown = host.shown()
     assert shown["score"] == 0
