@@ -9,6 +9,7 @@ import inspect
 import linecache
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
 from functools import lru_cache, partial, wraps
@@ -30,7 +31,12 @@ def ask(target: Any, cases: Sequence[Case]) -> list[Answer]:
     """Put each case to `target` and return the answers, in order. Exceptions are answers."""
     target = getattr(target, "__shaped__", target)  # a wrong shape is looked at, not only refused
     # What the function writes to stderr goes to stdout: nbgrader takes stderr for a failure.
-    with torch.random.fork_rng(devices=[]), redirect_stderr(sys.stdout):
+    with (
+        torch.random.fork_rng(devices=[]),
+        redirect_stderr(sys.stdout),
+        warnings.catch_warnings(),  # of cases at the edge, such as a deviation of one number
+    ):
+        warnings.simplefilter("ignore")
         return [_ask_one(target, case) for case in cases]
 
 
