@@ -192,14 +192,16 @@ def test_nobody_else_is_taken_for_them(tmp_path, term, text, form, stranger):
         assert len(strangers) == 1
 
 
-@pytest.mark.parametrize("form", FORMS)
+# Elsewhere the path says nothing that tells two of one name apart.
+TELLS = [f for f in FORMS if f("Ada", "Lovelace", "a", 1) != f("Ada", "Lovelace", "b", 2)]
+
+
+@pytest.mark.parametrize("form", TELLS)
 def test_two_of_one_name_never_share_a_row(tmp_path, term, text, form):
     """Two platform users whose names are one on the roster, by their numbers: both are kept apart;
     where the platform says an id, only its owner has the row. In one download and in two."""
     mine = form("Ada", "Lovelace", "ada1", 100)
     other = form("Ada", "Lovelace", "love7", 999)
-    if mine == other:
-        pytest.skip("the platform says nothing that tells them apart")
     collect(pack(tmp_path / "c.zip", [(mine, text), (other, text + " ")]), term)
     path = term.submission("ada1", LESSON)
     held = {p.read_text("utf-8") for p in term.root.rglob("*.ipynb")}

@@ -107,11 +107,12 @@ def answered(name, ask, dtype, *numbers):
     return value.detach().double(), torch.autograd.grad(value.sum(), first)[0].double()
 
 
-@pytest.mark.parametrize("name", OF_TOKENS)
-@pytest.mark.parametrize("token", TOKENS)
+# log_ratio takes probabilities: one below what float32 holds is none.
+ASKED = [(n, t) for n in OF_TOKENS for t in TOKENS if n != "log_ratio" or min(t) >= -80]
+
+
+@pytest.mark.parametrize(("name", "token"), ASKED)
 def test_far_tokens_and_rare_ones_have_their_values_and_gradients(name, token):
-    if name == "log_ratio" and min(token) < -80:
-        pytest.skip("a probability below what float32 holds is no probability")
     asked = [[[x] * 3] for x in token]
     small, large = (
         answered(name, OF_TOKENS[name], dtype, *asked) for dtype in (torch.float32, torch.float64)
