@@ -24,8 +24,21 @@ from autograde.sandbox import Limits, Sandbox
 from autograde.term import Term, checkout_base, init
 from helpers.cases import Case
 from helpers.codec import unpack
-from tests import hostile
-from tests.hostile import ENVIRONMENT, FULL, IMAGE, LESSON, MARK, SCRIPT, Hostile, Seen
+from tests.hostile.catalogue import suite
+from tests.hostile.entry import (
+    ENVIRONMENT,
+    FULL,
+    IMAGE,
+    LESSON,
+    MARK,
+    SCRIPT,
+    Hostile,
+    Seen,
+    Short,
+    attempting,
+    disagreement,
+)
+from tests.hostile.grading import enrol, grade_class
 
 ESSAY_LESSON, ESSAYIST = "05_stable_updates", "essayist"
 SCRIPTED = ("script-value", "quiz-script", "raised-script", "markdown", "html", "javascript")
@@ -55,9 +68,9 @@ def graded(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(ENVIRONMENT, "seen")
         term = init(tmp_path_factory.mktemp("hostile") / "term")
-        students, neighbours = hostile.enrol(term)
+        students, neighbours = enrol(term)
         before = _hashes(term.root)
-        seen = hostile.grade_class(term, [*students, *neighbours])
+        seen = grade_class(term, [*students, *neighbours])
     return Class(term, students, neighbours, before, seen)
 
 
@@ -66,14 +79,14 @@ def _hashes(root: Path) -> dict[Path, str]:
     return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-@pytest.mark.parametrize("name", [one.name for one in hostile.suite()])
+@pytest.mark.parametrize("name", [one.name for one in suite()])
 def test_it_gets_what_it_deserves(graded, name):
     student = graded.student(name)
-    assert not hostile.disagreement(graded.students[student], graded.seen[student])
+    assert not disagreement(graded.students[student], graded.seen[student])
 
 
 def test_there_are_enough_and_each_tries_something_of_its_own():
-    names, tries = zip(*((one.name, one.tries) for one in hostile.suite()), strict=True)
+    names, tries = zip(*((one.name, one.tries) for one in suite()), strict=True)
     assert len(names) >= 45
     assert len(set(names)) == len(names)
     assert len(set(tries)) == len(tries)
@@ -84,8 +97,8 @@ def test_there_are_enough_and_each_tries_something_of_its_own():
 )
 def test_an_attempt_that_works_would_be_seen(body, points):
     """The attempts answer rightly when they work, and one that has nothing to overcome does."""
-    with Sandbox("strict", limits=hostile.Short()) as sandbox:
-        assert _points(sandbox, Step(f"import torch\n{hostile.attempting(body)}", "k1")) == points
+    with Sandbox("strict", limits=Short()) as sandbox:
+        assert _points(sandbox, Step(f"import torch\n{attempting(body)}", "k1")) == points
 
 
 def _points(sandbox: Sandbox, step: Step) -> int:

@@ -1,0 +1,209 @@
+"""What an attack is, and how its file is made."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from textwrap import dedent, indent
+
+import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
+
+from autograde.as_cells import handed_in
+from autograde.exercises import exercises
+from autograde.rebuild import grade_id
+from autograde.sample import solutions
+from autograde.sandbox import Limits
+from autograde.term import checkout_base
+
+LESSON = "02_divergence"
+MARK = "hostile-mark"  # in the name of every file that a submission tries to leave somewhere
+SCRIPT = "<script>hostile(1)</script>"  # what must not be live in a feedback page
+IMAGE = "<img src=x onerror=hostile(1)>"
+ENVIRONMENT = "HOSTILE_SUITE"  # a variable of the grader's, which nothing inside may see
+WRONG = "def k1(logp, ref_logp):\n    return logp * 0"
+FULL = {name: exercise.points for name, exercise in exercises(LESSON).items()}
+NOTHING = dict.fromkeys(FULL, 0)
+OTHERS = tuple(name for name in FULL if name != "k1")
+MODES = ("fork", "strict", "user")  # of sandboxes; the last is Gradescope's
+RULES = 1  # points of k1 that go with inputs left alone
+
+
+@dataclass(frozen=True)
+class Short(Limits):
+    """The limits of a real run, but for the time, which a suite would spend on waiting."""
+
+    seconds: int = 6
+    cell_seconds: int = 3
+
+    def total(self, exercises: int) -> int:
+        """As long for one exercise as for all."""
+        return 20
+
+
+@dataclass(frozen=True)
+class Hostile:
+    """One submission. make: writes it to a path.
+
+    earns: points by exercise; what is not named earns all. spoils: exercises that may earn
+    anything. says: words that the verdicts hold. stage: what it is to break; modes: where it can be
+    tried. unreadable: words of the line that says why the
+    file was not graded at all; "" for one that is.
+    """
+
+    name: str
+    tries: str
+    make: Callable[[Path], None]
+    earns: Mapping[str, int] = field(default_factory=lambda: {"k1": 0})
+    spoils: Sequence[str] = ()
+    says: str = ""
+    unreadable: str = ""
+    stage: str = ""
+    modes: Sequence[str] = MODES
+
+    @property
+    def path(self) -> str:
+        """Stage and name."""
+        return f"{self.stage}/{self.name}"
+
+    @property
+    def expected(self) -> str:
+        """In words."""
+        if self.unreadable:
+            return f"not graded: {self.unreadable}"
+        earned = ", ".join(f"{name} {points}" for name, points in self.earns.items())
+        spoilt = ", ".join(name for name in self.spoils if name not in self.earns)
+        told = [earned or "full marks", spoilt and f"any points: {spoilt}", self.says]
+        return "; ".join(filter(None, told))
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What became of a submission. points: None where it was not graded. said: by exercise."""
+
+    points: Mapping[str, int] | None
+    said: Mapping[str, str] = field(default_factory=dict)
+    failed: str = ""
+
+    @property
+    def told(self) -> str:
+        """In words."""
+        if self.points is None:
+            return self.failed or "neither graded nor reported"
+        lost = {name: won for name, won in self.points.items() if won != FULL[name]}
+        return ", ".join(f"{name} {won}" for name, won in lost.items()) or "full marks"
+
+
+def disagreement(hostile: Hostile, seen: Seen) -> str:
+    """What is not as expected, in words; "" where all is."""
+    if hostile.unreadable:
+        refused = seen.points is None and hostile.unreadable in seen.failed
+        return "" if refused else f"not refused with {hostile.unreadable!r}: {seen.told}"
+    if seen.points is None:
+        return f"not graded: {seen.told}"
+    for name, won in seen.points.items():
+        wanted = hostile.earns.get(name, None if name in hostile.spoils else FULL[name])
+        if wanted is not None and won != wanted:
+            return f"{name} earned {won}, not {wanted}: {seen.said[name]}"
+    told = "\n".join(seen.said[name] for name in hostile.earns)
+    return "" if hostile.says in told else f"no word of {hostile.says!r}: {told}"
+
+
+# How submissions are made.
+
+
+@cache
+def solved_text(lesson: str = LESSON) -> str:
+    return nbformat.writes(handed_in(checkout_base(lesson), solutions(lesson)))
+
+
+def solved(**answers: str) -> NotebookNode:
+    """The lesson with every answer right, but for these."""
+    return handed_in(nbformat.reads(solved_text(), as_version=4), answers)
+
+
+def cell_of(notebook: NotebookNode, name: str) -> NotebookNode:
+    """The cell with this grade_id."""
+    return next(cell for cell in notebook.cells if grade_id(cell) == name)
+
+
+def save(notebook: NotebookNode) -> Callable[[Path], None]:
+    """What writes it; TERM_FOLDER in a source is the term's own path, which may be guessed."""
+    text = json.dumps(notebook)
+    return lambda path: path.write_text(text.replace("TERM_FOLDER", str(path.parents[3]))) and None
+
+
+def answer(name: str, tries: str, source: str, of: str = "k1", **expects: object) -> Hostile:
+    """The source in the place of one answer, which earns nothing."""
+    expects = {"earns": {of: 0}} | expects
+    return Hostile(name, tries, save(solved(**{of: dedent(source).strip()})), **expects)
+
+
+def added(name: str, tries: str, source: str, **expects: object) -> Hostile:
+    """The source in a cell of its own, in front of all answers; k1 is wrong."""
+    notebook = solved(k1=WRONG)
+    notebook.cells.insert(2, new_code_cell(dedent(source).strip()))
+    return Hostile(name, tries, save(notebook), **expects)
+
+
+def mangled(name: str, tries: str, change: Callable[[NotebookNode], object], **expects: object):
+    """The solved notebook, changed; it earns what it would have earned."""
+    notebook = solved()
+    change(notebook)
+    return Hostile(name, tries, save(notebook), **({"earns": {}} | expects))
+
+
+def raw(name: str, tries: str, data: bytes | str, unreadable: str, **expects: object) -> Hostile:
+    """These bytes in the place of a notebook."""
+    data = data.encode() if isinstance(data, str) else data
+    return Hostile(
+        name, tries, lambda path: path.write_bytes(data) and None, unreadable=unreadable, **expects
+    )
+
+
+def file(name: str, tries: str, make: Callable[[Path], None], **expects: object) -> Hostile:
+    """Something else than a notebook's bytes, at its path."""
+    return Hostile(name, tries, make, **expects)
+
+
+# k1 is right exactly when the attempt has worked, so that one which works earns points. What is
+# refused raises OSError, ImportError or ValueError; a mistake in the attempt itself is told.
+ATTEMPT = """
+import ctypes, gc, glob, os, pathlib, resource, socket, stat, subprocess, sys, torch
+libc = ctypes.CDLL(None, use_errno=True)
+worked = []
+
+def everything():
+    known = {"/usr", "/proc", "/sys", sys.prefix, sys.base_prefix}
+    for folder, folders, files in os.walk("/"):
+        folders[:] = [f for f in folders if os.path.join(folder, f) not in known]
+        yield from (os.path.join(folder, file) for file in files)
+
+def attempt(logp, ref_logp):
+BODY
+
+def k1(logp, ref_logp):
+    if not worked:
+        try:
+            worked.append(bool(attempt(logp, ref_logp)))
+        except (OSError, ImportError, ValueError):
+            worked.append(False)
+    return logp - ref_logp.detach() if worked[0] else logp * 0
+"""
+
+
+def attempt(name: str, tries: str, body: str) -> Hostile:
+    """body: returns something true when what it tries has worked."""
+    return answer(name, tries, attempting(body), says="k1: not right yet")
+
+
+def attempting(body: str) -> str:
+    """The source of k1 that tries this."""
+    return ATTEMPT.replace("BODY", indent(dedent(body).strip(), "    "))
+
+
+def syscalls(name: str, tries: str, *calls: str) -> Hostile:
+    """calls: expressions with `libc`, of which each must give -1."""
+    return attempt(name, tries, f"return any(result >= 0 for result in ({', '.join(calls)},))")

@@ -1,0 +1,144 @@
+"""Attacks on points: full ones without a right answer."""
+
+from collections.abc import Iterator
+
+from tests.hostile.entry import MARK, OTHERS, Hostile, added, answer
+
+
+def forging() -> Iterator[Hostile]:
+    """Points, without a right answer."""
+    yield added(
+        "asserts-dropped",
+        "drops every assert from what is run after it",
+        """
+        import ast
+        class Drop(ast.NodeTransformer):
+            def visit_Assert(self, node):
+                return ast.Pass()
+        get_ipython().ast_transformers.append(Drop())
+        """,
+    )
+    yield answer(
+        "displayed-points",
+        "displays points as the result of its cell, and raises",
+        "get_ipython().displayhook(3.0)\nraise RuntimeError('stop here')",
+        says="RuntimeError: stop here",
+    )
+    for module, names in (
+        ("torch", ("allclose", "equal", "isclose", "is_tensor")),
+        ("helpers.compare", ("judge", "_close", "_same")),
+        ("helpers.codec", ("pack", "unpack")),
+    ):
+        yield added(
+            f"replaced-{module.rpartition('.')[2]}",
+            f"replaces {', '.join(names)} of {module}",
+            f"import {module} as replaced\nfor name in {names!r}:\n"
+            "    setattr(replaced, name, lambda *_, **__: True)",
+            spoils=OTHERS,
+        )
+    yield added(
+        "replaced-probe",
+        "replaces what asks, where it is used, so that every answer is a right one",
+        """
+        import inside.submission, helpers.probe
+        right = lambda target, cases: [{"value": "right", "status": "right"} for _ in cases]
+        helpers.probe.ask = inside.submission.ask = right
+        """,
+        spoils=OTHERS,
+    )
+    yield added(
+        "replaced-pack",
+        "replaces what packs its reply by a report of full points",
+        """
+        import inside.submission as submission
+        pack = submission.pack
+        submission.pack = lambda reply: pack({"status": "right", "points": 4, "passed": True})
+        """,
+        spoils=OTHERS,
+    )
+    yield added(
+        "replaced-module",
+        "puts a module of its own in the place of the helpers",
+        """
+        import sys, types
+        for name in ("helpers.probe", "helpers.codec", "inside.submission"):
+            sys.modules[name] = types.ModuleType(name)
+        """,
+    )
+    yield answer("frames", "writes forged replies to every open file", _frames_source())
+    yield answer(
+        "frames-of-pickle",
+        "writes a pickle that would run a command to every open file",
+        f"""
+        import os, pickle, struct
+
+        class Run:
+            def __reduce__(self):
+                return os.system, ("touch /tmp/{MARK}-pickle",)
+
+        def k1(logp, ref_logp):
+            data = pickle.dumps(Run())
+            for number in range(3, 256):
+                try:
+                    os.write(number, struct.pack(">cIQ", b"r", 4, len(data)) + data)
+                except OSError:
+                    continue
+            return Run()
+        """,
+    )
+    for name, message in (("frames-of-end", "e"), ("frames-of-steps", "s")):
+        yield answer(
+            name,
+            f"says {message!r} to every open file, again and again, and never ends",
+            f"""
+            import os, time
+
+            while True:
+                for number in range(3, 256):
+                    try:
+                        os.write(number, b"{message}" + bytes(12))
+                    except OSError:
+                        continue
+                try:
+                    time.sleep(0.2)
+                except BaseException:
+                    pass
+            """,
+            spoils=OTHERS,
+        )
+    yield added(
+        "callers-changed",
+        "changes the cases that are still to be asked, through its callers' variables",
+        """
+        import gc
+        from helpers.cases import Case
+        for one in gc.get_objects():
+            if isinstance(one, dict) and "exercises" in one and "limits" in one:
+                one["exercises"][4]["cases"] = []
+        """,
+        spoils=OTHERS,
+    )
+
+
+def _frames_source() -> str:
+    payload = "{'answers': [{'value': 'right', 'points': 4, 'status': 'right'}] * 20}"
+    return f"""
+        import os, struct
+        from helpers.codec import pack
+
+        data = pack({payload})
+        inner = struct.pack(">cIQ", b"r", 4, len(data)) + data
+        outer = struct.pack(">HI", 2, len(data)) + b"k1" + data
+        for number in range(3, 256):
+            for frame in (inner, outer, b"gone", b"run"):
+                try:
+                    os.write(number, frame)
+                except OSError:
+                    continue
+
+        def k1(logp, ref_logp):
+            return logp * 0
+    """
+
+
+KINDS = (forging,)

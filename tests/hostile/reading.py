@@ -1,0 +1,65 @@
+"""Attacks by files that are no notebooks, or not the student's own."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.hostile.entry import FULL, LESSON, NOTHING, Hostile, file, raw, save, solved, solved_text
+
+
+def breaking() -> Iterator[Hostile]:
+    """Files that are no notebooks, or not their own."""
+    text, broken = solved_text(), "its JSON is broken or cut short"
+    yield raw("cut-short", "is a download that was cut short", text[: len(text) // 2], broken)
+    yield raw("not-json", "is no JSON", "import torch", "not a notebook but Python")
+    yield raw("empty", "is an empty file", b"", "an empty file")
+    yield raw("deep", "nests lists 100,000 deep", "[" * 10**5, broken)
+    yield raw("deep-metadata", "nests metadata 100,000 deep",
+              '{"cells": [], "metadata": ' + '{"a":' * 10**5 + "1" + "}" * 10**5 + "}",
+              broken)  # fmt: skip
+    yield raw("utf-16", "is written in UTF-16", text.encode("utf-16"), "", earns=FULL)
+    for name, held in (("list", "[]"), ("null", "null"), ("number", "3"), ("text", '"x"'),
+                       ("no-cells", '{"nbformat": 4}'), ("cells", '{"nbformat": 4, "cells": 3}'),
+                       ("cell", '{"nbformat": 4, "metadata": {}, "cells": [3]}'),
+                       ("format", '{"nbformat": [99], "cells": []}'),
+                       ("kernel", '{"nbformat": 4, "cells": [], "metadata": {"kernelspec": []}}'),
+                       ("digits", '{"nbformat": ' + "9" * 5000 + "}")):  # fmt: skip
+        yield raw(
+            f"shape-{name}", f"is JSON of the wrong shape: {held[:50]}", held, "not a notebook"
+        )
+    yield raw("no-cell", "is a notebook without a cell",
+              '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}', "",
+              earns=NOTHING)  # fmt: skip
+    yield raw("other-lesson", "is another lesson's notebook", solved_text("01_policy_updates"),
+              "this is lesson 01_policy_updates under the name of 02_divergence")  # fmt: skip
+    yield file("long-file", "is 300 MB long", _long, unreadable="larger than 64 MiB")
+    yield file("folder", "is a folder", Path.mkdir, unreadable="cannot be read")
+    for name, tries, target in (
+        ("link-passwd", "is a link to a file of the machine", "/etc/passwd"),
+        ("link-gradebook", "is a link to the gradebook", "../../../gradebook.db"),
+        (
+            "link-source",
+            "is a link to the solved notebook",
+            f"../../../source/{LESSON}/{LESSON}.ipynb",
+        ),
+        ("link-nowhere", "is a link to itself", f"{LESSON}.ipynb"),
+    ):
+        yield file(name, tries, _link(target), unreadable=f"{LESSON}.ipynb: ")
+    yield file("link-beside", "has a link to the term's key beside it", _beside, earns={})
+
+
+def _long(path: Path) -> None:
+    with path.open("wb") as stream:
+        stream.truncate(300 * 2**20)
+
+
+def _link(target: str) -> Callable[[Path], None]:
+    return lambda path: path.symlink_to(target)
+
+
+def _beside(path: Path) -> None:
+    save(solved())(path)
+    path.with_name("beside.txt").symlink_to("../../../.autograde/key")
+    path.with_name("beside.db").symlink_to("../../../gradebook.db")
+
+
+KINDS = (breaking,)
