@@ -3,14 +3,18 @@
 import argparse
 import json
 import os
+import secrets
 import sys
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from .errors import UsageError, is_disk_full
 from .interrupts import kept
+
+if TYPE_CHECKING:
+    from .cluster import Remote
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -92,6 +96,11 @@ def _parser() -> argparse.ArgumentParser:
     grade.add_argument("--student", metavar="ID", help="only this one")
     grade.add_argument("--workers", metavar="N", type=_positive, default=os.cpu_count() or 1)
     grade.add_argument("--scheduler", metavar="ADDR", help="of Dask, in place of own workers")
+    for name, what in (("ca-file", "whom to trust"), ("cert", "a certificate"), ("key", "its key")):
+        grade.add_argument(
+            f"--tls-{name}", metavar="FILE.pem", default="",
+            help=f"with --scheduler tls://ADDR: {what}; else what Dask's configuration says",
+        )  # fmt: skip
     grade.add_argument(
         "--regrade", action="store_true",
         help="judge and record again what is graded too; student code runs again only where the "
@@ -209,10 +218,10 @@ def _grade(options: argparse.Namespace) -> int:
     from .grading import grade
     from .term import Term
 
-    term = Term.open(options.course)
+    term, remote = Term.open(options.course), _remote(options)
     outcome = grade(
         term, options.lessons, options.student, options.workers, options.regrade,
-        options.sandbox, _bar, options.scheduler, options.device,
+        options.sandbox, _bar, remote, options.device,
     )  # fmt: skip
     if options.sandbox == "fork" and "strict" in outcome.modes and options.device == "cpu":
         print(
@@ -229,6 +238,25 @@ def _grade(options: argparse.Namespace) -> int:
         f"{len(outcome.failed)} could not be graded"
     )
     return 1 if outcome.failed else 0
+
+
+def _remote(options: argparse.Namespace) -> "Remote | None":
+    """The scheduler that was asked for. Raises UsageError where it cannot be used as it was."""
+    tls = options.tls_ca_file, options.tls_cert, options.tls_key
+    if options.scheduler is None:
+        if any(tls):
+            raise UsageError("--tls-…: only with --scheduler; give it, or leave them out")
+        return None
+    from .cluster import Remote
+
+    remote = Remote(options.scheduler, *tls)
+    remote.security()
+    if remote.is_open:
+        print(
+            f"autograde: {remote.url}: open: whoever can reach it becomes the grader, and runs "
+            "code with your rights; README says how to close it", file=sys.stderr,
+        )  # fmt: skip
+    return remote
 
 
 def _feedback(options: argparse.Namespace) -> int:
@@ -267,7 +295,8 @@ def _check(options: argparse.Namespace) -> int:
 
     from .grading import grade_file, named_lesson, other_lesson
 
-    graded = grade_file(options.file, options.sandbox)
+    # Fresh cases each time: what one check tells of them is worth nothing in the next.
+    graded = grade_file(options.file, options.sandbox, secrets.token_bytes(32))
     found = graded.plain()
     named = named_lesson(options.file)
     if named not in ("", graded.lesson):

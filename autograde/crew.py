@@ -1,18 +1,18 @@
 """Have work done: here, or by workers of Dask, one here for each core or wherever they are."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .errors import UsageError
-from .interrupts import put_off
 from .working import Done, Work, do
+
+if TYPE_CHECKING:  # Dask takes half a second to import, and few submissions need none
+    from .cluster import Remote
 
 FEW = 6  # with less than this to run, starting workers takes longer than the work
 AHEAD = 3  # submissions given out for each worker: it never waits, and memory stays flat
-CONNECT_SECONDS = 15
 
 
 @dataclass
@@ -30,10 +30,10 @@ class Item:
     held: dict[str, Any] = field(default_factory=dict)
 
 
-def finished(items: Iterable[Item], workers: int, scheduler: str | None) -> Iterator[Item]:
+def finished(items: Iterable[Item], workers: int, scheduler: "Remote | None") -> Iterator[Item]:
     """The items as their work ends, not in order; those without work pass at once.
 
-    scheduler: the address of a Dask scheduler; None for workers of our own.
+    scheduler: a Dask scheduler elsewhere; None for workers of our own.
     Raises UsageError when there are no workers to be had, or when none of them can work.
     """
     items = iter(items)
@@ -47,7 +47,9 @@ def finished(items: Iterable[Item], workers: int, scheduler: str | None) -> Iter
         first.append(item)
         if waiting < FEW and item.work is None:
             yield first.pop()
-    with _client(workers, scheduler) as client:
+    from .cluster import client_of
+
+    with client_of(workers, scheduler) as client:
         yield from _done_by(client, chain(first, items))
 
 
@@ -60,48 +62,6 @@ def _done_here(item: Item) -> Item:
         except Exception as error:
             item.problem = f"could not be judged ({type(error).__name__}: {error})"
     return item
-
-
-@contextmanager
-def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
-    """A client of the scheduler at that address, or of a cluster of this machine, ended after."""
-    import logging
-
-    import dask
-    from distributed import Client, LocalCluster
-
-    # What Dask would tell of the last thousand steps holds the submissions that they were about.
-    dask.config.set({"distributed.admin.low-level-log-length": 100})
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # our own lines say what matters
-    if scheduler is None:
-        with ExitStack() as ending:
-            with put_off():
-                cluster = LocalCluster(
-                    n_workers=workers, threads_per_worker=1, processes=True, memory_limit=0,
-                    dashboard_address="127.0.0.1:0", silence_logs=logging.CRITICAL,
-                )  # fmt: skip
-                client = ending.enter_context(Client(ending.enter_context(cluster)))
-            try:
-                yield client
-            finally:
-                with put_off():
-                    ending.close()
-        return
-    try:
-        client = Client(scheduler, timeout=CONNECT_SECONDS)
-    except (OSError, ValueError) as error:
-        raise UsageError(
-            f"{scheduler}: no Dask scheduler answers ({type(error).__name__}); start one with "
-            "`dask scheduler`, or leave --scheduler out"
-        ) from None
-    with client:
-        try:
-            client.wait_for_workers(1, timeout=CONNECT_SECONDS)
-        except TimeoutError:
-            raise UsageError(
-                f"{scheduler}: has no workers; start some: dask worker {scheduler}"
-            ) from None
-        yield client
 
 
 def _done_by(client: Any, items: Iterable[Item]) -> Iterator[Item]:

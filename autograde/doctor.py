@@ -14,6 +14,10 @@ from .lessons import NOTEBOOKS, SOLUTIONS, lesson_path
 from .settings import find_alembic
 
 NEEDED_SPACE = 2**30
+PACKAGES = (
+    "torch", "nbgrader", "jupyterlab", "jupytext", "ipywidgets", "distributed",
+    "cryptography",  # closes workers to other users
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ def findings() -> Iterator[Finding]:
     version = ".".join(map(str, sys.version_info[:3]))
     old = "" if sys.version_info >= (3, 11) else "install Python 3.11 or later"
     yield Finding("Python", version, old)
-    for package in ("torch", "nbgrader", "jupyterlab", "jupytext", "ipywidgets", "distributed"):
+    for package in PACKAGES:
         there = importlib.util.find_spec(package) is not None
         mend = "" if there else f'pip install -c requirements.lock -e "{ROOT}[instructor]"'
         yield Finding(package, "installed" if there else "missing", mend)

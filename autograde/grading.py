@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbformat import NotebookNode, from_dict
 
@@ -23,6 +23,9 @@ from .sandbox import Limits
 from .store import Store
 from .term import Term, checkout_base
 from .working import How, Work, do, seed_of
+
+if TYPE_CHECKING:
+    from .cluster import Remote
 
 # A definition or an assignment at the beginning of a line; no parser, which hostile text can stall.
 BINDS = re.compile(r"^(?:def[ \t]+(\w+)|(\w+)[ \t]*(?::[^=\n]+)?=(?!=))", re.MULTILINE)
@@ -80,12 +83,15 @@ def verdict_of(term: Term, lesson: str, rebuilt: NotebookNode, mode: str = "fork
     return graded
 
 
-def grade_file(path: Path, mode: str = "fork") -> Graded:
-    """Grade one notebook with no term and no gradebook. Raises UsageError if it is no notebook."""
+def grade_file(path: Path, mode: str = "fork", secret: bytes = b"") -> Graded:
+    """Grade one notebook with no term and no gradebook. Raises UsageError if it is no notebook.
+
+    secret: chooses the hidden cases, with the program; without one, anybody can compute them.
+    """
     submitted = read_notebook(path)
     lesson = recognise(path, submitted)
     one = Program(lesson, rebuild(checkout_base(lesson), submitted), mode)
-    return Graded.of(do(one.work(b"", how_of([lesson], mode))).graded)
+    return Graded.of(do(one.work(secret, how_of([lesson], mode))).graded)
 
 
 def how_of(lessons: Iterable[str], mode: str, device: str = "cpu") -> How:
@@ -151,14 +157,14 @@ def grade(
     regrade: bool = False,
     mode: str = "fork",
     progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
-    scheduler: str | None = None,
+    scheduler: "Remote | None" = None,
     device: str = "cpu",
     record: bool = True,
 ) -> Outcome:
     """Grade what is in submitted/ and not graded yet from the same file.
 
-    lessons, student: only these. workers: processes of ours; scheduler: workers of a Dask
-    scheduler at that address instead. regrade: what is graded too, from stored answers wherever
+    lessons, student: only these. workers: processes of ours; scheduler: workers of that Dask
+    scheduler instead. regrade: what is graded too, from stored answers wherever
     the questions are the same. mode: see `sandbox.Sandbox`. device: what questions are asked on.
     record: False judges and stores, and leaves gradebook and folders alone.
     Raises UsageError for a lesson or a student that is not there, and when nothing can run.

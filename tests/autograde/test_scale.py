@@ -189,12 +189,13 @@ def test_workers_reached_by_address_give_the_same(term, undisturbed, cluster):
 
 
 def test_a_scheduler_that_is_not_there_is_named(term, capsys, monkeypatch):
-    monkeypatch.setattr("autograde.crew.CONNECT_SECONDS", 2)
+    monkeypatch.setattr("autograde.cluster.CONNECT_SECONDS", 2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     address = f"tcp://127.0.0.1:{port}"
     assert main(["grade", "02", "--course", str(term.root), "--scheduler", address]) == 2
-    (line,) = capsys.readouterr().err.strip().splitlines()
+    warning, line = capsys.readouterr().err.strip().splitlines()
+    assert f"{address}: open: whoever can reach it becomes the grader" in warning
     assert f"{address}: no Dask scheduler answers" in line
     assert term.recorded() == {}
 
