@@ -1,5 +1,6 @@
 """Workers, other databases, and whatever may end a run in its middle: the gradebook is the same."""
 
+import json
 import os
 import pwd
 import shutil
@@ -13,6 +14,7 @@ from signal import SIGINT, SIGKILL
 
 import psutil
 import pytest
+from distributed.security import Security
 
 from autograde import sample
 from autograde.cli import main
@@ -160,31 +162,42 @@ def test_a_second_interrupted_run_takes_up_what_is_stored(term, undisturbed, mon
     assert rows(term.url) == undisturbed
 
 
-@pytest.fixture
-def cluster(tmp_path):
-    """The address of a scheduler with two workers in processes of their own."""
+@pytest.fixture(params=["tcp", "tls"])
+def cluster(tmp_path, request):
+    """What to type for a scheduler with two workers in processes of their own."""
     address = tmp_path / "scheduler.json"
     dask = [sys.executable, "-m", "dask"]
     silent = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": tmp_path}
-    where = ["--host", "127.0.0.1", "--no-dashboard"]
-    quiet = ["--nthreads", "1", "--no-dashboard", "--scheduler-file", str(address)]
+    where = ["--host", "127.0.0.1", "--protocol", request.param, "--port", "0"]
+    named = certificate(tmp_path) if request.param == "tls" else []
+    quiet = ["--no-dashboard", "--scheduler-file", str(address), *named]
     running = [
-        subprocess.Popen([*dask, "scheduler", *where, "--port", "0", *quiet[3:]], **silent),
-        *(subprocess.Popen([*dask, "worker", *quiet], **silent) for _ in range(2)),
+        subprocess.Popen([*dask, "scheduler", *where, *quiet], **silent),
+        *(subprocess.Popen([*dask, "worker", "--nthreads", "1", *quiet], **silent) for _ in "12"),
     ]
     wait_for(address.exists, "the scheduler")
-    import json
-
-    yield json.loads(address.read_text())["address"]
+    yield ["--scheduler", json.loads(address.read_text())["address"], *named]
     for process in running[::-1]:
         process.terminate()
     for process in running:
         process.wait()
 
 
+def certificate(folder):
+    """A certificate and its key, and the options that name them, Dask's and ours."""
+    found = Security.temporary()
+    paths = {"ca-file": found.tls_ca_file, "cert": found.tls_client_cert}
+    options = []
+    for name, text in (paths | {"key": found.tls_client_key}).items():
+        (folder / f"{name}.pem").write_text(text)
+        options += [f"--tls-{name}", str(folder / f"{name}.pem")]
+    return options
+
+
 def test_workers_reached_by_address_give_the_same(term, undisturbed, cluster):
-    _, printed, errors = run(term, "--scheduler", cluster)
+    _, printed, errors = run(term, *cluster)
     assert "20 graded" in printed, errors
+    assert ("becomes the grader" in errors) == cluster[1].startswith("tcp")
     assert rows(term.url) == undisturbed
 
 
