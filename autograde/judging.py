@@ -5,6 +5,7 @@ import inspect
 import json
 import re
 import signal
+import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +17,7 @@ from nbformat import NotebookNode
 from helpers import cases as asked_cases
 from helpers import codec, compare, probe, reference, relations
 from helpers.cases import Case
-from helpers.codec import BadDataError, pack, unpack
+from helpers.codec import pack, unpack
 from helpers.compare import Failure, Verdict
 from helpers.probe import Answer
 
@@ -25,6 +26,7 @@ from . import exercise as exercise_module
 from .beneath import forgive
 from .exercise import Exercise, Sheet
 from .exercises import LESSONS, exercises
+from .inside.witness import opened
 from .rebuild import Step, program
 from .sandbox import INSIDE, Limits
 
@@ -137,16 +139,26 @@ def _calls(source: str, name: str) -> bool:
 def _answers(packed: bytes) -> list[Answer]:
     """What a reply answers, once it has been judged; nothing where it holds no answer."""
     try:
-        return [_valid(answer) for answer in unpack(packed)["answers"]]
-    except (BadDataError, KeyError, TypeError):
+        return _seen_answers(packed, unpack(opened(packed)[1]))
+    except (ValueError, struct.error, KeyError, TypeError, IndexError):
         return []
+
+
+def _seen_answers(packed: bytes, reply: dict[str, Any]) -> list[Answer]:
+    """The answers; of inputs, that those have changed too which were seen to from outside."""
+    answers = [_valid(answer) for answer in reply["answers"]]
+    for number, name in opened(packed)[0]:
+        told = answers[number].get("changed inputs")
+        if isinstance(told, list) and name not in told:
+            told.append(name)
+    return answers
 
 
 def is_answered(reply: bytes) -> bool:
     """Whether a packed reply holds answers, and not the reason why there are none."""
     try:
-        return "answers" in unpack(reply)
-    except (BadDataError, TypeError):
+        return "answers" in unpack(opened(reply)[1])
+    except (ValueError, struct.error, TypeError):
         return False
 
 
@@ -159,13 +171,13 @@ def judge_reply(
 ) -> Verdict:
     """The verdict on one exercise's untrusted reply; never an exception, whatever it holds."""
     try:
-        reply = unpack(packed)
+        reply = unpack(opened(packed)[1])
         if "problem" in reply:
             says, line = _problem(reply, limits or Limits(), len(cases))
             return _nothing(exercise, "not answered", says, line)
         if reply["answers"] is None:
             return _undefined(exercise, reply.get("error"), written, limits or Limits())
-        answers = [_valid(answer) for answer in reply["answers"]]
+        answers = _seen_answers(packed, reply)
         return Sheet(exercise, cases).judge(answers)
     except Exception:  # hostile data may break a comparison anywhere: it earns nothing
         return _nothing(exercise, "not answered", NONSENSE)

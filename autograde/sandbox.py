@@ -130,7 +130,7 @@ class Sandbox:
         raise SandboxDiedError("the sandbox was killed while this ran; run it again")
 
     def _job(self, steps: Sequence[Step], cases: Mapping[str, Sequence[Case]]) -> dict[str, Any]:
-        asked = [{"name": n, "cases": [case.plain() for case in c]} for n, c in cases.items()]
+        asked = [{"name": n, "cases": [case.question() for case in c]} for n, c in cases.items()]
         return {
             "steps": [asdict(step) for step in steps],
             "exercises": asked,

@@ -26,6 +26,8 @@ class Case:
     grad: inputs to differentiate with respect to; naming a constant checks that it is one.
     rtol, atol: tolerances, where those of the dtype do not suit.
     probe: how to ask; see `helpers.probe`.
+    given: hand over the tensors themselves and not copies, for one call: who else holds their
+    memory sees what becomes of them.
     """
 
     title: str
@@ -35,14 +37,20 @@ class Case:
     rtol: float | None = None
     atol: float | None = None
     probe: str = "call"
+    given: bool = False
 
     def plain(self) -> dict[str, Any]:
         """As a dict that `codec.pack` takes; the tensors in it are the case's own."""
-        return dict(vars(self))
+        return {name: value for name, value in vars(self).items() if name != "given"}
+
+    def question(self) -> dict[str, Any]:
+        """As `plain`, but only what has to be known to ask it: nothing of how it is judged."""
+        return {"inputs": self.inputs, "grad": self.grad, "probe": self.probe}
 
     @classmethod
     def of(cls, plain: dict[str, Any]) -> "Case":
-        """Back from `plain`."""
+        """Back from `plain`; from a `question`, without what is for the judge."""
+        plain = {"title": "", **plain}
         return cls(**{**plain, "grad": tuple(plain["grad"])})
 
 
@@ -55,12 +63,17 @@ def make(kind: str, **arguments: Any) -> dict[str, Any]:
     return {MADE: kind, "arguments": arguments}
 
 
-def build_inputs(inputs: dict[str, Any], grad: tuple[str, ...]) -> dict[str, Any]:
-    """Fresh arguments for one call; floating tensors named in `grad` are leaves of a graph."""
+def build_inputs(
+    inputs: dict[str, Any], grad: tuple[str, ...], given: bool = False
+) -> dict[str, Any]:
+    """Fresh arguments for one call; floating tensors named in `grad` are leaves of a graph.
+
+    given: the tensors that are not in `grad` are not copied; see Case.
+    """
     built: dict[str, Any] = {}
     for name, value in inputs.items():
         if isinstance(value, Tensor):
-            value = value.clone()
+            value = value if given and name not in grad else value.clone()
             if name in grad:
                 value.requires_grad_(True)
         elif isinstance(value, dict) and MADE in value:

@@ -20,7 +20,7 @@ import torch
 import torch.autograd.forward_ad
 from torch import Tensor, nn
 
-from .cases import RULES, Case, build_inputs
+from .cases import Case, build_inputs
 
 Answer = dict[str, Any]
 WEIGHTS = (0.5, 1.5)  # of the first and the last of several outputs, where they are differentiated
@@ -64,9 +64,8 @@ def _quiz(target: Any, case: Case) -> Answer:
 
 def _call(function: Callable[..., Any], case: Case) -> Answer:
     """Call once; observe the value, its gradients, and what became of the inputs."""
-    leaves = build_inputs(case.inputs, case.grad)
-    # As from a network: a tensor in the middle of a graph, which may be changed in place, alas.
-    inputs = {name: v.clone() if name in case.grad else v for name, v in leaves.items()}
+    leaves = build_inputs(case.inputs, case.grad, case.given)
+    inputs = {name: _inside(case, name, v) for name, v in leaves.items()}
     before = {name: value.detach().clone() for name, value in _tensors(inputs)}
     settings = _settings(inputs)
     value = function(**inputs) if _takes(function, inputs) else function(*inputs.values())
@@ -85,6 +84,13 @@ def _call(function: Callable[..., Any], case: Case) -> Answer:
         if isinstance(module, nn.Module):
             answer |= {f"{name} after: {k}": v.clone() for k, v in module.state_dict().items()}
     return answer
+
+
+def _inside(case: Case, name: str, leaf: Any) -> Any:
+    """As from a network: a tensor in the middle of a graph, which may be changed in place, alas."""
+    if name not in case.grad:
+        return leaf
+    return case.inputs[name].copy_(leaf) if case.given else leaf.clone()
 
 
 def _settings(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -253,12 +259,12 @@ def _moves_with(moved: dict[str, Tensor], watched: nn.Module) -> list[str]:
     return [name for name, now in _state(watched).items() if not _same_bytes(before[name], now)]
 
 
-def _train(function: Callable[..., Any], case: Case, steps: int) -> Answer:
+def _train(function: Callable[..., Any], case: Case, steps: int, plain: bool = False) -> Answer:
     """Call `steps` times with the same inputs; observe each answer, the policy, and `ref`.
 
-    Whether the numbers are plain ones is seen in cases of the rules alone.
+    plain: see too whether the numbers are plain ones.
     """
-    inputs = build_inputs(case.inputs, ())
+    inputs = build_inputs(case.inputs, (), case.given)
     before = {name: value.clone() for name, value in _tensors(inputs)}
     ref_before = _standing(inputs["ref"])
     answer: Answer = {}
@@ -266,7 +272,7 @@ def _train(function: Callable[..., Any], case: Case, steps: int) -> Answer:
         value = function(**inputs) if _takes(function, inputs) else function(*inputs.values())
         when = f" at step {step + 1}" if steps > 1 else ""
         answer |= {what + when: found for what, found in _observe("value", value)}
-        if case.part == RULES and isinstance(value, dict):
+        if plain and isinstance(value, dict):
             tensors = [k for k in ("loss", "kl") if isinstance(value.get(k), Tensor)]
             answer["tensors in place of numbers"] = tensors
     answer["changed inputs"] = [
@@ -282,6 +288,7 @@ def _train(function: Callable[..., Any], case: Case, steps: int) -> Answer:
 PROBES: dict[str, Callable[[Any, Case], Answer]] = {
     "frozen_copy": _frozen_copy,
     "train": partial(_train, steps=1),
+    "train_plain": partial(_train, steps=1, plain=True),
     "train_thrice": partial(_train, steps=3),
     "call": _call,
     "update": _update,

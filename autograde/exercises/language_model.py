@@ -1942,6 +1942,11 @@ def _frozen_lm(state: dict[str, Tensor], **options: Any) -> dict[str, Any]:
     return make("language_model", state=state, evaluating=("",), frozen=names, **options)
 
 
+def _train_probe(part: str) -> str:
+    """Whether the numbers that come back are plain ones is asked among the rules."""
+    return "train_plain" if part == RULES else "train"
+
+
 def _descent(lr: float = 0.5, **options: Any) -> dict[str, Any]:
     return make("sgd", of="policy", lr=lr, **options)
 
@@ -1972,7 +1977,7 @@ def _() -> Iterator[Case]:
             "epsilon": epsilon,
             "beta": beta,
         }
-        return Case(title, inputs, part, probe="train")
+        return Case(title, inputs, part, probe=_train_probe(part))
 
     title = "one token of probability 1/2, 3/4 under ref"
     yield case(f"{title}, beta 0: loss −1, kl 1/2 − log 3/2 = 0.0945", VALUES)
@@ -2005,7 +2010,7 @@ def _(draw: Draw) -> Iterator[Case]:
         mask: Tensor,
         beta: float,
         optimizer: dict | None = None,
-        probe: str = "train",
+        probe: str = "",
         dtype: torch.dtype = torch.float64,
         ref: Callable[..., dict] = _frozen_lm,
         size: float = 1.0,
@@ -2033,7 +2038,7 @@ def _(draw: Draw) -> Iterator[Case]:
             "beta": beta,
         }
         tolerances = {"rtol": 1e-3, "atol": 2e-5} if dtype == torch.float32 else {}
-        return Case(title, inputs, part, probe=probe, **tolerances)
+        return Case(title, inputs, part, probe=probe or _train_probe(part), **tolerances)
 
     whole = torch.ones(4, 4, dtype=torch.bool)
     yield case("4 sequences of 5 tokens, beta 0", VALUES, whole, 0.0)

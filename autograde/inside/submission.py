@@ -25,6 +25,7 @@ from helpers.probe import ask, describe_error
 
 from . import confine
 from .shell import NotebookShell, make_shell
+from .witness import Witness, sealed
 
 MISSING = object()
 HOME = "/home/student"
@@ -93,12 +94,14 @@ class Submission:
         Raises NoDeviceError.
         """
         waiting = list(range(len(self.asked["exercises"])))
+        witness = Witness(self.asked["exercises"])
         while waiting:
             spoken = Spoken()
             for number, reply in self._in_child(waiting, spoken):
                 if number in waiting:
                     waiting.remove(number)
-                    yield number, reply
+                    yield number, sealed(witness.changed(number), reply)
+            witness.restore()
             if spoken.problem == "device":
                 raise NoDeviceError(spoken.line)
             blamed = self._blamed(waiting, spoken)
@@ -308,7 +311,7 @@ def _restrict(limits: dict[str, Any], program: Any) -> None:
 
 
 def _placed(case: Case, device: str) -> Case:
-    """The case with its tensors on the device that it is asked on."""
+    """The case with its tensors on the device that it is asked on: on the CPU, where they lie."""
 
     def move(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
@@ -317,7 +320,7 @@ def _placed(case: Case, device: str) -> Case:
             return {name: move(item) for name, item in value.items()}
         return value
 
-    return case if device == "cpu" else replace(case, inputs=move(case.inputs))
+    return replace(case, inputs=case.inputs if device == "cpu" else move(case.inputs), given=True)
 
 
 def _run_cell(shell: NotebookShell, source: str, seconds: int) -> BaseException | None:
