@@ -168,7 +168,8 @@ def _frozen_copy(function: Callable[..., Any], case: Case) -> Answer:
     """Call with `policy`: is what comes back a frozen, independent copy, and policy as it was?
 
     The case's `tokens` are for the copy. What was found is listed by name, under the part of
-    the exercise that it belongs to; a right answer has empty lists.
+    the exercise that it belongs to; a right answer has empty lists. What both networks score is
+    observed beside: whatever a network tells of itself, its scores are compared outside.
     """
     inputs = build_inputs(case.inputs, ())
     policy, tokens = inputs["policy"], inputs["tokens"]
@@ -180,6 +181,8 @@ def _frozen_copy(function: Callable[..., Any], case: Case) -> Answer:
         "value 'policy as it was': what has changed": _changes(before, policy),
         "value 'eval mode': modules in training mode": _training(copy),
     }
+    as_it_came = copy(tokens)
+    answer["value 'eval mode': what it scores as it came"] = _plain_tensor(as_it_came)
     scores = copy.eval()(tokens)
     trained = [name for name, p in copy.named_parameters() if p.requires_grad]
     # A module need not tell of all that it holds; its scores do.
@@ -192,7 +195,38 @@ def _frozen_copy(function: Callable[..., Any], case: Case) -> Answer:
     moved += [] if moved or same else ["what it scores"]
     answer["value 'independent': what moves with the policy"] = moved
     answer["value 'independent': what the policy moves with it"] = _moves_with(_state(copy), policy)
-    return answer
+    return answer | _moved_apart(function, case)
+
+
+def _moved_apart(function: Callable[..., Any], case: Case) -> Answer:
+    """What both networks score once the policy has moved by the case's `moves`.
+
+    The copy is asked for the first time after that: what reads the policy, or copies it late,
+    scores as the policy does by then. The policy is asked last: it may not have been moved back.
+    """
+    inputs = build_inputs(case.inputs, ())
+    policy, tokens = inputs["policy"], inputs["tokens"]
+    copy = function(policy)
+    before, slopes = _trained(policy, tokens)
+    with torch.inference_mode():
+        for name, value in _state(policy).items():
+            value.add_(inputs["moves"][name])
+    scores = copy.eval()(tokens)
+    return {
+        "value 'policy as it was': what it scores": before,
+        "value 'policy as it was': its gradients, in a row": slopes,
+        "value 'independent': what it scores when the policy has moved": _plain_tensor(scores),
+        "value 'policy as it was': what it scores when it has moved": _plain_tensor(policy(tokens)),
+    }
+
+
+def _trained(network: nn.Module, tokens: Tensor) -> tuple[Any, Tensor]:
+    """Its scores, and its parameters' gradients once those of the scores have come on top."""
+    scores = network(tokens)
+    if scores.requires_grad:
+        scores.backward(torch.linspace(*WEIGHTS, scores.numel()).to(scores).reshape(scores.shape))
+    slopes = [torch.zeros_like(p) if p.grad is None else p.grad for p in network.parameters()]
+    return _plain_tensor(scores), torch.cat([slope.flatten() for slope in slopes])
 
 
 def _standing(network: nn.Module) -> dict[str, Any]:

@@ -89,7 +89,7 @@ def _unigram(*bias: float) -> dict[str, Tensor]:
 @freeze_reference.by_hand
 def _() -> Iterator[Case]:
     policy = make("language_model", state=_unigram(math.log(3), 0.0), dropout=0.5)
-    inputs = {"policy": policy, "tokens": torch.tensor([[0, 1]])}
+    inputs = {"policy": policy, "tokens": torch.tensor([[0, 1]]), "moves": _unigram(-1.0, 1.0)}
     yield Case("two tokens, the first three times likelier", inputs, probe="frozen_copy")
 
 
@@ -98,7 +98,8 @@ def _(draw: Draw) -> Iterator[Case]:
     def case(title: str, dtype: torch.dtype = torch.float32, **options: Any) -> Case:
         policy = make("language_model", state=_lm_state(draw, 6, 4, dtype), **options)
         inputs = {"policy": policy, "tokens": draw.integers(2, 5, below=6)}
-        return Case(title, inputs, probe="frozen_copy")
+        moves = _lm_state(draw, 6, 4, dtype)  # by which the policy's numbers then change
+        return Case(title, inputs | {"moves": moves}, probe="frozen_copy")
 
     yield case("a policy in training, dropout on", dropout=0.5)
     yield case("gradients of the last step in place", dropout=0.5, left_over=0.25)
@@ -336,6 +337,93 @@ def policy_behind_a_wrapper(policy):
     return Wrapper().eval()
 
 
+@freeze_reference.wrong(
+    "The copy is made when it is first asked: by then the policy may have been trained. Copy it "
+    "where the function is called."
+)
+def copied_at_the_first_call(policy):
+    class Late(nn.Module):
+        made = None
+
+        def forward(self, tokens):
+            if self.made is None:
+                object.__setattr__(self, "made", [copy.deepcopy(policy).eval()])
+            with torch.no_grad():
+                return self.made[0](tokens)
+
+    return Late().eval()
+
+
+@freeze_reference.wrong(
+    "Each time that the reference is asked, the policy is set back to what it was: nothing that "
+    "it learns stays. Give the reference numbers of its own."
+)
+def policy_set_back_at_each_call(policy):
+    kept = {name: value.clone() for name, value in policy.state_dict().items()}
+
+    class Back(nn.Module):
+        def forward(self, tokens):
+            policy.load_state_dict(kept)
+            modes = [(part, part.training) for part in policy.modules()]
+            scores = policy.eval()(tokens).detach()
+            for part, training in modes:
+                part.training = training
+            return scores
+
+    return Back().eval()
+
+
+@freeze_reference.wrong(
+    "The reference moves a part of the way to the policy each time that it is asked, as a running "
+    "average does. It has to stay what the policy was."
+)
+def follows_the_policy(policy):
+    class Average(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.model = copy.deepcopy(policy)
+
+        def forward(self, tokens):
+            with torch.inference_mode():
+                for mine, theirs in zip(self.model.parameters(), policy.parameters(), strict=True):
+                    mine.lerp_(theirs, 0.25)
+            return self.model(tokens)
+
+    return Average().eval().requires_grad_(False)
+
+
+@freeze_reference.wrong(
+    "The parameters were copied, the buffer `decay` was not: it is the policy's own. A network's "
+    "state is parameters and buffers; copy both."
+)
+def buffer_shared(policy):
+    ref = copy.deepcopy(policy)
+    ref.decay = policy.decay
+    return ref.requires_grad_(False).eval()
+
+
+@freeze_reference.wrong(
+    "The embedding's numbers are the policy's own, seen through a detached tensor: detach() cuts "
+    "the graph and shares the memory. Copy the numbers: clone() or copy_()."
+)
+def embedding_detached_only(policy):
+    ref = copy.deepcopy(policy).requires_grad_(False)
+    ref.embedding.weight = nn.Parameter(policy.embedding.weight.detach(), requires_grad=False)
+    return ref.eval()
+
+
+@freeze_reference.wrong(
+    "The policy's parameters themselves came along, their gradients switched off: two networks "
+    "with one set of numbers, and the policy can no longer be trained. Copy the numbers."
+)
+def parameters_handed_on(policy):
+    ref = copy.deepcopy(policy)
+    for name, module in ref.named_modules():
+        for key in list(module._parameters):
+            setattr(module, key, policy.get_submodule(name)._parameters[key])
+    return ref.requires_grad_(False).eval()
+
+
 @freeze_reference.right
 def parameter_by_parameter(policy):
     ref = copy.deepcopy(policy)
@@ -375,6 +463,33 @@ def from_the_state(policy):
 def in_inference_mode(policy):
     with torch.inference_mode():
         return copy.deepcopy(policy).requires_grad_(False).eval()
+
+
+@freeze_reference.right
+def called_with_numbers_of_its_own(policy):
+    class Frozen(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.kept = {name: v.detach().clone() for name, v in policy.state_dict().items()}
+            self.shell = copy.deepcopy(policy).requires_grad_(False)
+
+        def forward(self, tokens):
+            return torch.func.functional_call(self.shell, self.kept, (tokens,))
+
+    return Frozen().eval()
+
+
+@freeze_reference.right
+def as_a_vector(policy):
+    ref = copy.deepcopy(policy).requires_grad_(False)
+    numbers = nn.utils.parameters_to_vector(policy.parameters()).detach().clone()
+    nn.utils.vector_to_parameters(numbers, ref.parameters())
+    return ref.eval()
+
+
+@freeze_reference.right
+def as_an_average_of_one(policy):
+    return torch.optim.swa_utils.AveragedModel(policy).requires_grad_(False).eval()
 
 
 @freeze_reference.right
