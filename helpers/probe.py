@@ -24,6 +24,7 @@ from .cases import Case, build_inputs
 
 Answer = dict[str, Any]
 WEIGHTS = (0.5, 1.5)  # of the first and the last of several outputs, where they are differentiated
+BY_HAND = "autograd was called: write the gradient out by hand"
 KIND = "$kind"  # stands for a value that is neither a tensor, a number nor a string
 
 
@@ -123,18 +124,34 @@ def _update(function: Callable[..., Any], case: Case) -> Answer:
 
 
 def _without_autograd(function: Callable[..., Any], case: Case) -> Answer:
-    """Call where no graph is kept and none can be walked: for gradients written out by hand."""
+    """Call where no graph is kept and none can be walked: for gradients written out by hand.
+
+    By whatever name a function of torch's is called, its engine is refused beneath it, and so is
+    a graph: it would have to save tensors. Student code that looks for it finds a way: advisory.
+    """
 
     def refusing() -> Callable[..., None]:  # each its own: torch keeps a table of its functions
         def refuse(*_: Any, **__: Any) -> None:
-            raise RuntimeError("autograd was called: write the gradient out by hand")
+            raise RuntimeError(BY_HAND)
 
         return refuse
 
-    backward = mock.patch.multiple(torch.autograd, grad=refusing(), backward=refusing())
-    forward = mock.patch.object(torch.autograd.forward_ad, "make_dual", refusing())
-    with backward, forward, torch.no_grad():
-        return _call(function, case)
+    forward_ad = torch.autograd.forward_ad
+    with (
+        mock.patch.multiple(torch.autograd, grad=refusing(), backward=refusing()),
+        # What both call, and nothing that is public: another version of torch may lack it.
+        mock.patch.object(torch.autograd, "_engine_run_backward", refusing(), create=True),
+        mock.patch.object(forward_ad, "make_dual", refusing()),
+        torch.autograd.graph.saved_tensors_hooks(refusing(), refusing()),
+        forward_ad._set_fwd_grad_enabled(False),
+        torch.no_grad(),
+    ):
+        try:
+            return _call(function, case)
+        except RuntimeError as error:
+            if "saved tensor hooks" not in str(error):  # torch.func is refused by torch itself
+                raise
+            raise RuntimeError(BY_HAND).with_traceback(error.__traceback__) from None
 
 
 def _per_token(function: Callable[..., Any], case: Case, alone: bool = False) -> Answer:

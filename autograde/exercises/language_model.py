@@ -474,7 +474,7 @@ def called_with_numbers_of_its_own(policy):
             self.shell = copy.deepcopy(policy).requires_grad_(False)
 
         def forward(self, tokens):
-            return torch.func.functional_call(self.shell, self.kept, (tokens,))
+            return torch.func.functional_call(self.shell, self.kept, (tokens,), tie_weights=False)
 
     return Frozen().eval()
 

@@ -6,9 +6,12 @@ import sys
 
 import numpy as np
 import torch
+from torch.autograd import forward_ad
+from torch.autograd import grad as derive
+from torch.autograd.forward_ad import make_dual, unpack_dual
 
 from helpers.cases import Case, build_inputs, make
-from helpers.probe import ask
+from helpers.probe import BY_HAND, ask
 from helpers.shapes import shaped
 
 
@@ -157,6 +160,11 @@ def test_random_numbers_of_the_caller_are_left_alone():
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def forward_under_another_name(x):
+    with forward_ad.dual_level():
+        return unpack_dual((make_dual(x, torch.ones_like(x))) ** 2).tangent
+
+
 def test_autograd_is_refused_where_the_gradient_is_to_be_written_out():
     def by_autograd(x):
         with torch.enable_grad():
@@ -166,9 +174,33 @@ def test_autograd_is_refused_where_the_gradient_is_to_be_written_out():
     def forward(x):
         return torch.func.jacfwd(lambda y: y**2)(x).diagonal()
 
+    def under_another_name(x):
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            return derive((x * 2).sum(), x)[0]
+
+    def by_backward(x):
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            (x * 2).sum().backward()
+        return x.grad
+
+    def by_func(x):
+        return torch.func.grad(lambda y: (y**2).sum())(x)
+
+    def by_the_engine(x):
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            total = x.exp().sum()
+        engine = torch.autograd.Variable._execution_engine
+        return engine.run_backward((total,), (torch.ones(()),), False, False, (x,))[0]
+
     given = torch.ones(2)
-    assert "error" in one(by_autograd, probe="without_autograd", x=given)
-    assert "error" in one(forward, probe="without_autograd", x=given)
+    ways = (by_autograd, forward, under_another_name, by_backward, by_func, by_the_engine)
+    for way in ways:
+        error = one(way, probe="without_autograd", x=given)["error"]
+        assert error["message"] == BY_HAND, way
+    assert one(forward_under_another_name, probe="without_autograd", x=given)["value"]["$kind"]
     answer = one(lambda x: 2 * x, probe="without_autograd", x=given)
     assert torch.equal(answer["value"], torch.full((2,), 2.0))
 
@@ -201,6 +233,14 @@ def language_model(**options):
     return make("language_model", state=state, **options)
 
 
+MOVES = {
+    "embedding.weight": torch.ones(3, 4),
+    "body.1.weight": torch.eye(4),
+    "body.1.bias": torch.ones(4),
+    "head.weight": torch.ones(3, 4),
+    "head.bias": torch.arange(3.0),
+    "decay": torch.tensor(0.25),
+}
 TOKENS = torch.tensor([[0, 1, 2, 1]])
 
 
@@ -227,7 +267,8 @@ def test_what_a_frozen_copy_shares_and_what_was_done_to_the_policy_is_listed():
         ref.body.train()
         return ref
 
-    answer = one(halfway, probe="frozen_copy", policy=language_model(), tokens=TOKENS)
+    inputs = {"policy": language_model(), "tokens": TOKENS, "moves": MOVES}
+    answer = one(halfway, probe="frozen_copy", **inputs)
     moved = answer["value 'independent': what moves with the policy"]
     assert moved == ["head.weight"]
     modes = answer["value 'eval mode': modules in training mode"]
