@@ -19,7 +19,7 @@ IN_PLACE = {
     "in place": "return logp.sub_(ref_logp)",
     "of the reference": "out = logp - ref_logp\n    ref_logp.mul_(2)\n    return out",
     "beneath the graph": "out = logp - ref_logp\n    logp.data.zero_()\n    return out",
-    "through numpy": "out = logp - 1 * ref_logp\n    ref_logp.detach().numpy()[...] = 0\n    return out",
+    "through numpy": "out = logp - 1 * ref_logp\n    ref_logp.data.numpy()[:] = 0\n    return out",
 }
 UNCHANGED = {
     "the answer": "return logp - ref_logp.detach()",
