@@ -47,11 +47,14 @@ class Exercise:
     """name: of the student's function, and of the reference.
     parts: points by property; "values" is the one without which the others are worth nothing.
     hints: three, of rising explicitness; the last is one step short of the answer.
+    advisory: by part, what is observed in the student's own process alone: nobody outside can tell
+    whether it is so. CONTRIBUTING.md lists it.
     """
 
     name: str
     parts: Mapping[str, int]
     hints: Sequence[str]
+    advisory: Mapping[str, str] = field(default_factory=dict)
     mistakes: list[Mistake] = field(default_factory=list)
     alternatives: dict[str, Any] = field(default_factory=dict)
     _makers: dict[str, CaseMaker] = field(default_factory=dict)

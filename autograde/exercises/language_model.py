@@ -56,6 +56,11 @@ freeze_reference = Exercise(
         "network has methods to switch requires_grad of all its parameters, and the mode of all "
         "its parts: call both on the copy.",
     ),
+    advisory={
+        EVAL: "the modes of parts without dropout",
+        FROZEN: "which parameters require a gradient",
+        KEPT: "modes, hooks and attributes, beyond scores and gradients",
+    },
 )
 
 
@@ -512,6 +517,7 @@ kl_shaped_rewards = Exercise(
         "that count is 1. torch.where(last, score[:, None], 0.0) puts the score there; choose the "
         "price with torch.where too, and detach the sum.",
     ),
+    advisory={CONSTANT: "that no gradient arrives"},
 )
 THREE = ("score", "logp", "ref_logp")
 
@@ -2048,6 +2054,10 @@ train_step = Exercise(
         "and the mask to grpo_loss; take the mean of k3 from the same log-probabilities; then "
         "zero_grad, backward, step, and both numbers with .item().",
     ),
+    advisory={
+        REF: "that nothing of ref has changed",
+        RULES: "that the numbers are plain ones",
+    },
 )
 
 

@@ -596,6 +596,7 @@ penalized_gradient = Exercise(
         "The first part is π(b) · worth(b), the second π(b) times the mean worth under the "
         "policy. keepdim=True keeps that mean's axis, so that it lines up with the actions.",
     ),
+    advisory={VALUES: "that it is written by hand, without autograd"},
 )
 
 

@@ -573,6 +573,11 @@ def _drawn_cases(off_policy: bool, draw: Draw) -> Iterator[Case]:
     yield _case("a token 65 nats down under the reference", logits, ref_logits, old, RARE)
 
 
+_SEEN_INSIDE = {
+    VALUES: "that it is asked one token at a time",
+    CONSTANTS: "that no gradient arrives",
+}
+
 on_policy_kl_loss = Exercise(
     "on_policy_kl_loss",
     parts={VALUES: 3, CONSTANTS: 1, SHAPES: 1, RARE: 1, RULES: 1},
@@ -585,6 +590,7 @@ on_policy_kl_loss = Exercise(
         "A product of two factors, both made of what came in. One carries the gradient and is "
         "logp; the other is the log-ratio, taken out of the graph.",
     ),
+    advisory=_SEEN_INSIDE,
 )
 
 
@@ -609,6 +615,7 @@ off_policy_kl_loss = Exercise(
         "The ratio is exp(logp − old_logp) with old_logp detached and logp not: through it "
         "autograd sees that the policy's own draws change. Multiply it by an unbiased estimate.",
     ),
+    advisory=_SEEN_INSIDE,
 )
 
 

@@ -935,6 +935,9 @@ policy_update = Exercise(
         "KL(old ‖ policy) of an observation is the sum over actions of old's probability times "
         "(log old − log policy). gather picks the action taken; the batch is averaged.",
     ),
+    advisory={
+        RULES: "that the numbers are plain ones; modes, hooks and options of policy and optimizer",
+    },
 )
 
 

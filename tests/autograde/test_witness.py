@@ -1,11 +1,13 @@
-"""What is seen of an answer from outside of the process that runs student code."""
+"""What is seen of an answer from outside of the process that runs student code, and what is not."""
 
+import re
+from pathlib import Path
 from textwrap import indent
 
 import pytest
 import torch
 
-from autograde.exercises import exercises
+from autograde.exercises import LESSONS, exercises
 from autograde.inside.witness import SEAL, Witness, opened, sealed
 from autograde.judging import judge_reply
 from autograde.rebuild import Step
@@ -187,3 +189,25 @@ def test_what_a_seal_tells_counts_against_an_answer_that_says_otherwise():
     found = judge_reply(described, cases, sealed([(0, "logp")], reply))
     assert not found.passed["inputs and dtype"]
     assert found.passed["values"]
+
+
+def test_what_is_advisory_is_listed_as_the_exercises_say_it():
+    text = Path(__file__).parents[2].joinpath("CONTRIBUTING.md").read_text()
+    told = re.search(r"\| exercise \| part \| advisory \|\n\|[-|]+\n((?:\|.*\n)+)", text)
+    rows = [
+        f"| `{one.name}` | {part} | {what} |"
+        for lesson in LESSONS
+        for one in exercises(lesson).values()
+        for part, what in one.advisory.items()
+    ]
+    assert told[1].splitlines() == rows
+
+
+def test_every_probe_that_looks_inside_is_called_advisory():
+    """By the probe: a case that is asked so belongs to an exercise that says what is not proven."""
+    inside = {"frozen_copy", "without_autograd", "token_alone", "train_plain", "update"}
+    for lesson in LESSONS:
+        for one in exercises(lesson).values():
+            assert one.advisory.keys() <= one.parts.keys()
+            if inside & {case.probe for case in one.hidden_cases(b"seed")}:
+                assert one.advisory, one.name
