@@ -11,6 +11,20 @@ class UsageError(Exception):
     """One line: the file or the argument, what is wrong with it, and what to do."""
 
 
+class LimitError(Exception):
+    """Work on something that was handed in met a limit; says what it is, with no subject.
+
+    kind: "time", "memory", "size" or "crash".
+    """
+
+    def __init__(self, says: str, kind: str) -> None:
+        super().__init__(says, kind)
+        self.says, self.kind = says, kind
+
+    def __str__(self) -> str:
+        return self.says
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """In brackets, what is closest to `name`; nothing where nothing is."""
     known = list(known)

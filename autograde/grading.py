@@ -4,17 +4,20 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
+import nbformat
 from nbformat import NotebookNode, from_dict
 
 from helpers.compare import Verdict
 from helpers.report import Report
 
 from .crew import Item, finished
-from .errors import UsageError, did_you_mean, is_disk_full
+from .errors import LimitError, UsageError, did_you_mean, is_disk_full
 from .exercises import LESSONS, exercises
+from .guard import guarded
 from .interrupts import look
 from .judging import Graded, edition, fingerprint
 from .lessons import known_lesson, lesson_path, setup_modules
@@ -27,6 +30,7 @@ from .working import How, Work, do, seed_of
 if TYPE_CHECKING:
     from .cluster import Remote
 
+ASK_ANEW = "clear its outputs, remove what is no part of the lesson, and hand it in again"
 # A definition or an assignment at the beginning of a line; no parser, which hostile text can stall.
 BINDS = re.compile(r"^(?:def[ \t]+(\w+)|(\w+)[ \t]*(?::[^=\n]+)?=(?!=))", re.MULTILINE)
 
@@ -88,10 +92,57 @@ def grade_file(path: Path, mode: str = "fork", secret: bytes = b"") -> Graded:
 
     secret: chooses the hidden cases, with the program; without one, anybody can compute them.
     """
+    lesson, rebuilt = read_and_rebuild(path)
+    one = Program(lesson, rebuilt, mode)
+    return Graded.of(do(one.work(secret, how_of([lesson], mode))).graded)
+
+
+def lesson_in(path: Path) -> str:
+    """The lesson of a notebook that was handed in. Raises UsageError: what is wrong with it."""
+    return _guarded(path, _lesson_in)
+
+
+def read_and_rebuild(
+    path: Path, base_path: Path | None = None, base_mark: str = ""
+) -> tuple[str, NotebookNode]:
+    """A notebook's lesson, and what the student wrote in it on the instructor's copy.
+
+    base_path: of that copy, with a hash of its bytes; None for the checkout's. It must be of the
+    lesson that is named in the path. Raises UsageError: what is wrong with the file, and what to
+    do, a limit that it met included.
+    """
+    return _guarded(path, _read_and_rebuild, base_path, base_mark)
+
+
+def _guarded(path: Path, function: Callable, *arguments: Any) -> Any:
+    try:
+        return guarded(function, path, *arguments)
+    except LimitError as met:
+        raise UsageError(f"{path}: {met}; {ASK_ANEW}") from None
+
+
+def _lesson_in(path: Path) -> str:
+    return recognise(path, read_notebook(path))
+
+
+def _read_and_rebuild(
+    path: Path, base_path: Path | None, base_mark: str
+) -> tuple[str, NotebookNode]:
     submitted = read_notebook(path)
     lesson = recognise(path, submitted)
-    one = Program(lesson, rebuild(checkout_base(lesson), submitted), mode)
-    return Graded.of(do(one.work(secret, how_of([lesson], mode))).graded)
+    if base_path is None:
+        return lesson, rebuild(checkout_base(lesson), submitted)
+    if lesson != base_path.stem:
+        raise UsageError(
+            f"{path}: {other_lesson(base_path.stem, lesson)}; ask for {base_path.name}"
+        )
+    return lesson, rebuild(_base(base_path, base_mark), submitted)
+
+
+@lru_cache(maxsize=len(LESSONS))
+def _base(path: Path, mark: str) -> NotebookNode:
+    """mark: of its bytes; what has been read with another is out of date."""
+    return nbformat.read(path, as_version=4)
 
 
 def how_of(lessons: Iterable[str], mode: str, device: str = "cpu") -> How:
@@ -221,15 +272,12 @@ def _items(
 
     late: what there is to say of its lateness. Where that has changed, it is recorded again.
     """
-    bases: dict[str, tuple[NotebookNode, str]] = {}
+    marks: dict[str, str] = {}
     for student, lesson in wanted:
         item = Item(f"{student}/{lesson}")
         try:
-            if lesson not in bases:
-                bases[lesson] = term.base(lesson), _mark_of(term.base_path(lesson))
-            base, mark = bases[lesson]
-            told = f"{mark}-{how.mode}{late(student, lesson)}"
-            _prepare(term, store, item, base, told, how, regrade)
+            mark = marks.get(lesson) or marks.setdefault(lesson, _mark_of(term.base_path(lesson)))
+            _prepare(term, store, item, mark, late(student, lesson), how, regrade)
         except UsageError as error:
             item.problem = str(error)
         except Exception as error:  # hostile, or not foreseen: it is this submission's alone
@@ -243,8 +291,8 @@ def _prepare(
     term: Term,
     store: Store,
     item: Item,
-    base: NotebookNode,
     base_mark: str,
+    late: str,
     how: How,
     regrade: bool,
 ) -> None:
@@ -252,15 +300,13 @@ def _prepare(
     student, lesson = item.name.split("/")
     path = term.submission(student, lesson)
     _require_plain_file(path, term.root)
-    source = f"{_mark_of(path)}-{base_mark}-{edition(lesson)}"
+    source = f"{_mark_of(path)}-{base_mark}-{how.mode}{late}-{edition(lesson)}"
     there = lesson_path(term.root / "autograded" / student, lesson).exists()
     if not regrade and there and store.recorded_source(item.name) == source:
         item.held["state"] = "skipped"
         return
-    submitted = read_notebook(path)
-    if (found := recognise(path, submitted)) != lesson:
-        raise UsageError(f"{path}: {other_lesson(lesson, found)}; ask for {lesson}.ipynb")
-    one = Program(lesson, rebuild(base, submitted), how.mode)
+    _, rebuilt = read_and_rebuild(path, term.base_path(lesson), base_mark)
+    one = Program(lesson, rebuilt, how.mode)
     item.key = one.key
     item.held |= {"rebuilt": one.rebuilt, "mark": one.mark, "source": source}
     if regrade or store.verdict(one.key) is None:

@@ -6,7 +6,7 @@ import json
 import re
 import signal
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,8 +24,10 @@ from helpers.probe import Answer
 from . import beneath
 from . import exercise as exercise_module
 from .beneath import forgive
+from .errors import LimitError
 from .exercise import Exercise, Sheet
 from .exercises import LESSONS, exercises
+from .guard import guarded
 from .inside.witness import opened
 from .rebuild import Step, program
 from .sandbox import INSIDE, Limits
@@ -36,8 +38,13 @@ PROBLEMS = {
     "size": "your code answered more than {megabytes} MB and was stopped.",
     "lost": "your notebook ran longer than {total} seconds in all, or ended the process that ran "
     "it.",
+    "judge": "what your code answered is too large, or takes too long, to be judged: return what "
+    "the exercise asks for, and nothing beside it.",
 }
+MOST_TREE = 2 * 2**20  # bytes of a reply beside its tensors: honest ones have 9,000 at most
+MOST_OBSERVED = 10_000  # of one case
 NONSENSE = "what your code answered could not be read."
+TOO_MUCH = pack({"problem": "judge", "status": 0})
 EXITED = "your code ended the Python process: it called exit or os._exit, or closed all files."
 ENDS = {
     signal.SIGKILL: "your code's process was killed: it needed more memory than there is for it.",
@@ -105,17 +112,75 @@ def question(cases: Sequence[Case]) -> str:
     return hashlib.sha256(packed + asking_edition().encode()).hexdigest()[:32]
 
 
-def judge_all(
+def judge_guarded(
     lesson: str,
     steps: Sequence[Step],
-    cases: dict[str, list[Case]],
-    replies: dict[str, bytes],
+    cases: Mapping[str, Sequence[Case]],
+    replies: Mapping[str, bytes],
     sandbox: str,
     limits: Limits,
 ) -> Graded:
-    """The verdicts on the packed, untrusted replies to the cases, by exercise."""
+    """As `judge_all`, in a process with limits. A reply that meets one is worth nothing."""
+    drawn = _drawn(lesson, cases)
+    known = (lesson, tuple(steps), drawn, sandbox, limits)
+    try:
+        return guarded(_judge_drawn, dict(replies), *known)
+    except LimitError:
+        blamed = {name: _or_blame(name, reply, known) for name, reply in replies.items()}
+    try:
+        return guarded(_judge_drawn, blamed, *known)
+    except LimitError:  # each alone can be judged: it is what they call that takes so long
+        return guarded(_judge_drawn, blamed, *known, False)
+
+
+def _or_blame(name: str, reply: bytes, known: tuple) -> bytes:
+    """The reply, or in its place, where it cannot be judged even alone, that it cannot."""
+    try:
+        guarded(_judge_drawn, {name: reply}, *known)
+    except LimitError:
+        return TOO_MUCH
+    return reply
+
+
+def _judge_drawn(
+    replies: Mapping[str, bytes],
+    lesson: str,
+    steps: Sequence[Step],
+    drawn: bytes,
+    sandbox: str,
+    limits: Limits,
+    forgiving: bool = True,
+) -> Graded:
+    """As `judge_all`, of the exercises with a reply; their cases are what `_drawn` packed."""
+    cases = {name: _all_cases(lesson, name, drew) for name, drew in unpack(drawn).items()}
+    return judge_all(lesson, steps, cases, replies, sandbox, limits, forgiving)
+
+
+def _drawn(lesson: str, cases: Mapping[str, Sequence[Case]]) -> bytes:
+    """The cases, packed, but for those by hand: what is answered to these is kept by identity."""
+    by_hand = {name: len(exercise.hand_cases) for name, exercise in exercises(lesson).items()}
+    return pack({n: [case.plain() for case in c[by_hand[n] :]] for n, c in cases.items()})
+
+
+def _all_cases(lesson: str, name: str, drawn: Sequence[dict[str, Any]]) -> list[Case]:
+    return [*exercises(lesson)[name].hand_cases, *map(Case.of, drawn)]
+
+
+def judge_all(
+    lesson: str,
+    steps: Sequence[Step],
+    cases: Mapping[str, Sequence[Case]],
+    replies: Mapping[str, bytes],
+    sandbox: str,
+    limits: Limits,
+    forgiving: bool = True,
+) -> Graded:
+    """The verdicts on the packed, untrusted replies to the cases, by exercise.
+
+    forgiving: whether one slip costs once, see `beneath`.
+    """
     written = {step.of for step in steps if step.source.strip()}
-    described = exercises(lesson)
+    described = {n: exercise for n, exercise in exercises(lesson).items() if n in replies}
     verdicts = {
         name: judge_reply(exercise, cases[name], replies[name], limits, name in written)
         for name, exercise in described.items()
@@ -126,8 +191,10 @@ def judge_all(
         verdicts[name].calls += [
             other for other in verdicts if other in wrong - {name} and _calls(own, other)
         ]
-    answers = {n: found for n in wrong if verdicts[n].calls and (found := _answers(replies[n]))}
-    verdicts |= forgive(described, verdicts, cases, answers)
+    if forgiving:
+        calling = {name for name in wrong if verdicts[name].calls}
+        answers = {name: found for name in calling if (found := _answers(replies[name]))}
+        verdicts |= forgive(described, verdicts, cases, answers)
     return Graded(lesson, verdicts, sandbox)
 
 
@@ -139,7 +206,7 @@ def _calls(source: str, name: str) -> bool:
 def _answers(packed: bytes) -> list[Answer]:
     """What a reply answers, once it has been judged; nothing where it holds no answer."""
     try:
-        return _seen_answers(packed, unpack(opened(packed)[1]))
+        return _seen_answers(packed, unpack(opened(packed)[1], MOST_TREE))
     except (ValueError, struct.error, KeyError, TypeError, IndexError):
         return []
 
@@ -154,10 +221,14 @@ def _seen_answers(packed: bytes, reply: dict[str, Any]) -> list[Answer]:
     return answers
 
 
-def is_answered(reply: bytes) -> bool:
-    """Whether a packed reply holds answers, and not the reason why there are none."""
+def answered(replies: Mapping[str, bytes]) -> set[str]:
+    """Those whose packed replies hold answers, and not the reason why there are none."""
+    return {name for name, reply in replies.items() if _is_answered(reply)}
+
+
+def _is_answered(reply: bytes) -> bool:
     try:
-        return "answers" in unpack(opened(reply)[1])
+        return "answers" in unpack(opened(reply)[1], MOST_TREE)
     except (ValueError, struct.error, TypeError):
         return False
 
@@ -171,7 +242,7 @@ def judge_reply(
 ) -> Verdict:
     """The verdict on one exercise's untrusted reply; never an exception, whatever it holds."""
     try:
-        reply = unpack(opened(packed)[1])
+        reply = unpack(opened(packed)[1], MOST_TREE)
         if "problem" in reply:
             says, line = _problem(reply, limits or Limits(), len(cases))
             return _nothing(exercise, "not answered", says, line)
@@ -179,6 +250,8 @@ def judge_reply(
             return _undefined(exercise, reply.get("error"), written, limits or Limits())
         answers = _seen_answers(packed, reply)
         return Sheet(exercise, cases).judge(answers)
+    except MemoryError:
+        return _nothing(exercise, "not answered", PROBLEMS["judge"])
     except Exception:  # hostile data may break a comparison anywhere: it earns nothing
         return _nothing(exercise, "not answered", NONSENSE)
 
@@ -196,6 +269,8 @@ def _problem(reply: dict[str, Any], limits: Limits, exercises: int) -> tuple[str
 def _valid(answer: Any) -> Answer:
     if not isinstance(answer, dict) or not all(isinstance(key, str) for key in answer):
         raise TypeError("an answer is a dict from names")
+    if len(answer) > MOST_OBSERVED:
+        raise TypeError(f"an answer has at most {MOST_OBSERVED} observations")
     return answer
 
 

@@ -8,6 +8,7 @@ from nbgrader.preprocessors import ClearSolutions, NbGraderPreprocessor
 from traitlets import Unicode
 
 from .grading import fill, verdict_of
+from .guard import guarded
 from .rebuild import rebuild, tidy_notebook
 from .term import Term
 
@@ -39,7 +40,11 @@ class Rebuild(NbGraderPreprocessor):
         self, nb: NotebookNode, resources: dict[str, Any]
     ) -> tuple[NotebookNode, dict[str, Any]]:
         base = Term.open(self.root).base(resources["nbgrader"]["assignment"])
-        return rebuild(base, tidy_notebook(nb)), resources
+        return guarded(_rebuilt, base, nb), resources
+
+
+def _rebuilt(base: NotebookNode, submitted: NotebookNode) -> NotebookNode:
+    return rebuild(base, tidy_notebook(submitted))
 
 
 class Replay(NbGraderPreprocessor):

@@ -14,7 +14,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from .errors import UsageError, shown
+from .errors import LimitError, UsageError, shown
 from .essays import write_in
 from .lesson_frame import frame_sources, without_address
 from .lessons import defined_names
@@ -26,6 +26,7 @@ ADDED = "added"
 EDITED = "edited"  # a cell of the lesson, as the student left it; only while it is rebuilt
 ELSEWHERE = "# written in another cell of this notebook"
 MOST_BYTES = 64 * 2**20
+MOST_CELLS, MOST_CODE = 5_000, 1_000_000  # the lessons have 90; characters
 LOCKED = ("setup", "demo", "check")
 
 
@@ -95,7 +96,8 @@ def _tidy(cell: NotebookNode) -> NotebookNode:
 
 def rebuild(base: NotebookNode, submitted: NotebookNode) -> NotebookNode:
     """The instructor's student notebook `base` with the student's answers and added cells in it,
-    and all that they wrote as text."""
+    and all that they wrote as text. Raises LimitError for more than anybody writes."""
+    _require_writable_by_hand(submitted)
     slots = {
         grade_id(cell): Slot(cell)
         for cell in base.cells
@@ -127,6 +129,13 @@ def rebuild(base: NotebookNode, submitted: NotebookNode) -> NotebookNode:
     rebuilt = _assemble(base, slots, added, edited)
     write_in(rebuilt, base, submitted)
     return rebuilt
+
+
+def _require_writable_by_hand(submitted: NotebookNode) -> None:
+    if len(submitted.cells) > MOST_CELLS:
+        raise LimitError(f"has more than {MOST_CELLS:,} cells", "size")
+    if sum(len(cell.source) for cell in submitted.cells if cell.cell_type == "code") > MOST_CODE:
+        raise LimitError(f"has more than {MOST_CODE:,} characters of code", "size")
 
 
 def _unedited(base: NotebookNode, submitted: NotebookNode) -> set[int]:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from .judging import Graded
 
+MOST_ANSWERS = 2**20  # bytes of a submission's answers, compressed: honest ones have 15,000 at most
+
 TABLES = """
 create table if not exists verdict (key text primary key, graded text not null);
 create table if not exists answers (program text primary key, packed blob not null);
@@ -59,14 +61,17 @@ class Store:
         return zlib.decompress(found[0]) if found else None
 
     def keep(self, key: str, graded: Graded, program: str, packed: bytes) -> None:
-        """Store a verdict and what it was made from, both or neither."""
+        """Store a verdict and what it was made from, both or neither; no answers beyond
+        MOST_ANSWERS, which are asked for again when they are needed."""
+        compressed = zlib.compress(packed, 1)
         with self._database:
             self._database.execute(
                 "insert or replace into verdict values (?, ?)", (key, json.dumps(graded.plain()))
             )
-            self._database.execute(
-                "insert or replace into answers values (?, ?)", (program, zlib.compress(packed, 1))
-            )
+            if len(compressed) <= MOST_ANSWERS:
+                self._database.execute(
+                    "insert or replace into answers values (?, ?)", (program, compressed)
+                )
 
     def recorded(self) -> dict[str, str]:
         """ "student/lesson": key of the verdict, of all that stands in the gradebook."""

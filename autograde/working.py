@@ -18,7 +18,8 @@ from helpers.codec import BadDataError, pack, unpack
 
 from .errors import UsageError
 from .exercises import exercises
-from .judging import edition, is_answered, judge_all, question
+from .guard import guarded
+from .judging import answered, edition, judge_guarded, question
 from .rebuild import Step
 from .sandbox import Limits, Sandbox, SandboxDiedError
 
@@ -85,7 +86,7 @@ def do(work: Work) -> Done:
         mode = sandbox.mode
         replies |= _ask(sandbox, work.steps, missing)
     ran = time.perf_counter()
-    graded = judge_all(work.lesson, work.steps, cases, replies, mode, work.how.limits)
+    graded = judge_guarded(work.lesson, work.steps, cases, replies, mode, work.how.limits)
     judged = time.perf_counter()
     answers = _packed(questions, replies)
     return Done(graded.plain(), answers, tuple(missing), ran - started, judged - ran)
@@ -115,7 +116,8 @@ def _still_good(stored: bytes | None, questions: Mapping[str, str]) -> dict[str,
         for name, held in kept.items()
         if held["question"] == questions.get(name)
     }
-    return {name: reply for name, reply in replies.items() if is_answered(reply)}
+    whole = guarded(answered, replies) if replies else ()
+    return {name: reply for name, reply in replies.items() if name in whole}
 
 
 def _packed(questions: Mapping[str, str], replies: Mapping[str, bytes]) -> bytes:

@@ -5,7 +5,6 @@ untrusted process runs none of its code (pickle would).
 """
 
 import json
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,6 +14,9 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 TENSOR = "$tensor"
+# Of bytes that come from an untrusted process: what the answers of a case hold is far below.
+MOST_DIMENSIONS = 64
+MOST_EMPTY = 2**20  # numbers along the axes of a tensor that holds none: comparing may walk them
 
 
 class BadDataError(ValueError):
@@ -32,10 +34,15 @@ def pack(tree: Any) -> bytes:
     return save(tensors)
 
 
-def unpack(data: bytes) -> Any:
-    """Read what `pack` wrote. Raises BadDataError on anything else."""
+def unpack(data: bytes, most: int | None = None) -> Any:
+    """Read what `pack` wrote. Raises BadDataError on anything else.
+
+    most: bytes of its tree, which take a hundred times that when read; None for any number.
+    """
     try:
         tensors = load(data)
+        if most is not None and tensors["tree"].numel() > most:
+            raise BadDataError(f"its tree is larger than {most} bytes")
         tree = json.loads(tensors["tree"].numpy().tobytes().decode())
         return _restore(tree, tensors)
     except (SafetensorError, LookupError, ValueError, TypeError, RuntimeError) as error:
@@ -79,8 +86,22 @@ def _restore(tree: Any, tensors: dict[str, Tensor]) -> Any:
         if set(tree) == {TENSOR}:
             dtype, start, shape = tree[TENSOR]
             # A view: were it a copy, a few bytes could ask for many times what came.
-            return tensors[dtype][start : start + math.prod(shape)].view(shape)
+            return tensors[dtype][start : start + _numbers(shape)].view(shape)
         return {key: _restore(value, tensors) for key, value in tree.items()}
     if isinstance(tree, list):
         return [_restore(value, tensors) for value in tree]
     return tree
+
+
+def _numbers(shape: list[int]) -> int:
+    """How many numbers a tensor of this shape holds. Raises ValueError for what no answer needs."""
+    if len(shape) > MOST_DIMENSIONS:
+        raise ValueError(f"more than {MOST_DIMENSIONS} dimensions")
+    places = 1
+    for length in shape:
+        if not 0 <= length < 2**62 or places > 2**62:  # a product of long numbers takes long
+            raise ValueError("a length that no tensor has")
+        places *= max(length, 1)
+    if 0 in shape and places > MOST_EMPTY:
+        raise ValueError(f"an empty tensor with more than {MOST_EMPTY} places along its axes")
+    return 0 if 0 in shape else places

@@ -540,6 +540,8 @@ def _describe_tensor(value: Tensor, beside: Any, digits: int, rtol: float) -> st
     shape = tuple(value.shape)
     if isinstance(beside, Tensor) and beside.shape != value.shape:
         return f"shape {shape}"
+    if not value.numel() and value.ndim > 1:  # of any number of rows
+        return f"an empty tensor of shape {shape}"
     if value.numel() <= 6:
         return _numbers(value, digits)
     if isinstance(beside, Tensor):

@@ -8,10 +8,30 @@ import pytest
 from nbformat import NotebookNode
 
 from autograde.as_cells import handed_in
+from autograde.guard import fresh
 from autograde.sample import solutions
 from autograde.term import checkout_base
 
 LESSON = "02_divergence"
+
+
+class _PatchSeenByAll(pytest.MonkeyPatch):
+    """What is patched here holds too where untrusted data is worked on, see `autograde.guard`."""
+
+    def setattr(self, *arguments, **named):
+        super().setattr(*arguments, **named)
+        fresh()
+
+    def undo(self):
+        super().undo()
+        fresh()
+
+
+@pytest.fixture
+def monkeypatch():
+    patch = _PatchSeenByAll()
+    yield patch
+    patch.undo()
 
 
 def pytest_addoption(parser):
