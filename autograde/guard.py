@@ -8,6 +8,7 @@ is a new one at once, as clean as the first.
 """
 
 import atexit
+import faulthandler
 import gc
 import os
 import pickle
@@ -53,6 +54,9 @@ class Bounds:
         return LimitError(f"breaks the process that works on it (signal {ending})", "crash")
 
 
+BOUNDS = Bounds()
+
+
 def guarded(function: Callable, *arguments: Any, bounds: Bounds | None = None) -> Any:
     """Call a function of a module's with what can be pickled; what it returns, or raises.
 
@@ -64,7 +68,7 @@ def guarded(function: Callable, *arguments: Any, bounds: Bounds | None = None) -
     if guard is None or guard.owner != os.getpid():
         guard = _own.guard = Guard()
         atexit.register(guard.close)
-    return guard.call(function, arguments, bounds or Bounds())
+    return guard.call(function, arguments, bounds or BOUNDS)
 
 
 def fresh() -> None:
@@ -130,7 +134,7 @@ class Guard:
         if self._control is None:
             self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:
-                self._forker = _forked(lambda: self._fork_workers(theirs))
+                self._forker = _forked(lambda: self._fork_workers(theirs), theirs.fileno())
         ours, theirs = Pipe()
         with theirs:
             socket.send_fds(self._control, [b"fork"], [theirs.fileno()])
@@ -165,7 +169,7 @@ class Guard:
             _, files, _, _ = socket.recv_fds(control, 16, 1)
             if not files:
                 return
-            worker = _forked(lambda line=files[0]: self._work(line), group=False)
+            worker = _forked(lambda line=files[0]: self._work(line))
             os.close(files[0])
             _, status = os.waitpid(worker, 0)
             control.send(str(os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0).encode())
@@ -187,23 +191,24 @@ class Guard:
                 return
 
 
-def _forked(work: Callable[[], None], group: bool = True) -> int:
-    """The number of a process forked from this one, that does this and ends."""
+def _forked(work: Callable[[], None], line: int | None = None) -> int:
+    """The number of a process forked from this one, that does this and ends.
+
+    line: the one file that it keeps; None where it is as clean as this process.
+    """
     with warnings.catch_warnings():  # later Pythons warn of threads, which the child has not
         warnings.simplefilter("ignore")
         child = os.fork()
     if not child:
-        _be_a_child(work, group)
+        _be_a_child(work, line)
     return child
 
 
-def _be_a_child(work: Callable[[], None], group: bool) -> NoReturn:
-    """group: leave the terminal's, so that a Ctrl-C is heard by the one that acts on it."""
+def _be_a_child(work: Callable[[], None], line: int | None) -> NoReturn:
     status = 1
     try:
-        if group:
-            os.setpgid(0, 0)
-            _let_go()
+        if line is not None:
+            _let_go(line)
         work()
         status = 0
     except (EOFError, ConnectionError):  # nobody calls any more
@@ -212,8 +217,10 @@ def _be_a_child(work: Callable[[], None], group: bool) -> NoReturn:
         os._exit(status)
 
 
-def _let_go() -> None:
-    """Leave what is the other process's: its signals, its screen, its threads."""
+def _let_go(line: int) -> None:
+    """Leave what is the other process's: its signals, its screen, its files, its threads."""
+    os.setpgid(0, 0)  # a Ctrl-C in the terminal is heard by the one that acts on it
+    faulthandler.disable()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGPROF):
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
@@ -221,8 +228,10 @@ def _let_go() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
         os.dup2(nowhere, number)
+    gc.freeze()  # no file of a dropped object is closed later, under a number that is ours by then
+    os.closerange(3, line)
+    os.closerange(line + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
     torch.set_num_threads(1)  # those of OpenMP are not there in a forked process
-    gc.freeze()
 
 
 def _limit(bounds: Bounds | None) -> None:
