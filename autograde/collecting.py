@@ -10,9 +10,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
-from .errors import UsageError, shown
+from .errors import LimitError, UsageError, shown
 from .exercises import LESSONS
-from .grading import lesson_of, named_lesson, other_lesson
+from .grading import ASK_ANEW, lesson_of, named_lesson, other_lesson
+from .guard import guarded
 from .matching import Owner, Roster, attempt_of
 from .platforms import Batch
 from .platforms.times import local_zone, read_time
@@ -337,21 +338,29 @@ def _lesson(found: Found) -> tuple[str, str]:
     """The lesson by what is in it, and by its name, or its zip's. Raises UsageError if by none."""
     named = named_lesson(found.name) or named_lesson(found.path)
     try:
-        text = notebook_text(found.read(), found)
-        cells = quick_cells(text)
-        problem = f"{found}: {what_it_is(text)}" if cells is None else ""
-    except UsageError as error:
-        cells, problem = None, str(error)
+        lesson, problem = guarded(_lesson_told, found.read(), str(found), named)
+    except LimitError as met:
+        lesson, problem = named, f"{found}: {met}; {ASK_ANEW}"
     except BAD_ZIP as error:
-        cells, problem = None, f"{found}: cannot be unpacked ({shown(error)}); ask for it again"
-    if lesson := lesson_of(named, cells or ()):
+        lesson, problem = named, f"{found}: cannot be unpacked ({shown(error)}); ask for it again"
+    if lesson:
         return lesson, named
     # A broken file is still somebody's submission: grading will say what is wrong with it.
-    for lesson in LESSONS if cells is None else ():
+    for lesson in LESSONS if problem else ():
         if lesson in found.path.parts:
             return lesson, ""
     known = f"of no lesson that is known; name it like one of {', '.join(LESSONS)}"
     raise UsageError(problem or f"{found}: {known}")
+
+
+def _lesson_told(data: bytes, name: str, named: str) -> tuple[str, str]:
+    """The lesson that a notebook's cells are of, and what is wrong with it if it is none."""
+    try:
+        text = notebook_text(data, name)
+    except UsageError as error:
+        return lesson_of(named, ()), str(error)
+    cells = quick_cells(text)
+    return lesson_of(named, cells or ()), f"{name}: {what_it_is(text)}" if cells is None else ""
 
 
 def _latest(tries: Iterable[Try], result: Collected) -> list[Try]:

@@ -22,10 +22,9 @@ from helpers.report import Report
 from .errors import UsageError
 from .exercises import exercises
 from .files import require_target, write_whole
-from .grading import grade_file, how_of, recognise
+from .grading import grade_file, how_of, lesson_in
 from .judging import Graded
 from .lessons import ROOT, known_lesson
-from .rebuild import read_notebook
 from .term import checkout_base
 from .working import sandbox_of
 
@@ -148,7 +147,7 @@ def _notebook(submission: Path, lesson: str) -> Path:
         many = f"{len(found)} notebooks were handed in ({names})" if found else "no notebook came"
         raise UsageError(f"{many}: hand in one file, {lesson}.ipynb, saved")
     path = submission / found[0]
-    recognised = recognise(path, read_notebook(path))
+    recognised = lesson_in(path)
     if recognised != lesson:
         raise UsageError(f"{path}: is {recognised}: hand in {lesson}.ipynb here")
     return path

@@ -5,6 +5,7 @@ import pickle
 import pytest
 import torch
 
+from helpers import codec
 from helpers.codec import BadDataError, pack, unpack
 
 
@@ -56,6 +57,33 @@ def test_a_reference_to_a_tensor_that_is_not_there_is_refused():
         unpack(pack({"$tensor": ["a", "list"]}))
     with pytest.raises(BadDataError):
         unpack(pack({"a": torch.ones(2), "b": {"$tensor": ["float32", 1, [2]]}}))
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        [1] * (codec.MOST_DIMENSIONS + 1),
+        [2**40, 2**40],
+        [10**30, 0],
+        [-1],
+        [codec.MOST_EMPTY + 1, 0],
+        [2**15, 2**15, 0],
+    ],
+)
+def test_a_shape_that_no_answer_has_is_refused(shape):
+    with pytest.raises(BadDataError):
+        unpack(pack({"a": torch.ones(1), "b": {"$tensor": ["float32", 0, shape]}}))
+
+
+def test_an_empty_tensor_keeps_its_shape():
+    assert unpack(pack(torch.zeros(3, 0, 2))).shape == (3, 0, 2)
+
+
+def test_a_tree_beyond_what_is_asked_for_is_refused():
+    data = pack({"a": "b" * 100})
+    assert unpack(data, 200) == unpack(data)
+    with pytest.raises(BadDataError, match="larger than 100 bytes"):
+        unpack(data, 100)
 
 
 def test_many_references_to_one_tensor_take_no_more_memory():
