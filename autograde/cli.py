@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from .errors import UsageError, is_disk_full
 from .interrupts import kept
+from .saying import said, say, warn
 
 if TYPE_CHECKING:
     from .cluster import Remote
@@ -24,24 +25,21 @@ def main(argv: Sequence[str] | None = None) -> int:
         with kept():
             return options.run(options)
     except UsageError as error:
-        print(f"autograde: {error}", file=sys.stderr)
+        warn(error)
         return 2
     except KeyboardInterrupt:
-        print("autograde: stopped; what was graded is kept, run it again to go on", file=sys.stderr)
+        warn("stopped; what was graded is kept, run it again to go on")
         return 130
     except BrokenPipeError:  # the reader of our output, such as head, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:
         if is_disk_full(error):
-            print(
-                "autograde: the disk is full; free some space and run it again: what was done is "
-                "kept", file=sys.stderr,
-            )  # fmt: skip
+            warn("the disk is full; free some space and run it again: what was done is kept")
             return 1
         if isinstance(error, OSError) and error.filename is not None:
             what = f"{error.filename}: {error.strerror}; check the path, and whose it is"
-            print(f"autograde: {what}", file=sys.stderr)
+            warn(what)
             return 2
         raise
 
@@ -50,7 +48,7 @@ class _Parser(argparse.ArgumentParser):
     """One line for what was typed wrong, and where to look."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"autograde: {message}; see: {self.prog} --help\n")
+        self.exit(2, f"autograde: {said(message)}; see: {self.prog} --help\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -167,10 +165,10 @@ def _build(options: argparse.Namespace) -> int:
     if options.check:
         different = stale()
         for path in different:
-            print(f"autograde: {path}: stale; run: autograde build", file=sys.stderr)
+            warn(f"{path}: stale; run: autograde build")
         return 2 if different else 0
     for path in build(ROOT):
-        print(path.relative_to(ROOT))
+        say(path.relative_to(ROOT))
     return 0
 
 
@@ -179,17 +177,17 @@ def _init(options: argparse.Namespace) -> int:
     from .term import init
 
     term = init(options.folder, options.roster)
-    print(f"{term.root}: {len(term.roster())} students on the roster")
+    say(f"{term.root}: {len(term.roster())} students on the roster")
     column = read_people(options.roster).column if options.roster else "id"
     if column != "id":
-        print(f"their ids are what {options.roster} has under {column!r}")
+        say(f"their ids are what {options.roster} has under {column!r}")
     return 0
 
 
 def _release(options: argparse.Namespace) -> int:
     from .releasing import release
 
-    print(release(options.folder, options.colab))
+    say(release(options.folder, options.colab))
     return 0
 
 
@@ -200,14 +198,14 @@ def _collect(options: argparse.Namespace) -> int:
     term = Term.open(options.course)
     result = collect(options.downloads, term, options.student, options.people)
     for line in (*result.notes, *result.unplaced):
-        print(f"autograde: {line}", file=sys.stderr)
+        warn(line)
     left = f"; {result.left} other file{'s' * (result.left > 1)} left out" if result.left else ""
-    print(
+    say(
         f"{len(result.placed)} placed, {len(result.unplaced)} not placed{left}; "
         f"the hand-in time is known of {result.timed}"
     )
     if result.timed < len(result.placed):
-        print(
+        say(
             "nobody else counts as late; to say when one came, write the time, such as "
             "2026-10-02 12:00:00 UTC, to submitted/STUDENT/LESSON/timestamp.txt"
         )
@@ -224,16 +222,15 @@ def _grade(options: argparse.Namespace) -> int:
         options.sandbox, _bar, remote, options.device,
     )  # fmt: skip
     if options.sandbox == "fork" and "strict" in outcome.modes and options.device == "cpu":
-        print(
-            "autograde: this machine refuses sandboxes within a sandbox, so each submission got "
-            "one of its own, which takes seconds longer; autograde doctor says more",
-            file=sys.stderr,
+        warn(
+            "this machine refuses sandboxes within a sandbox, so each submission got "
+            "one of its own, which takes seconds longer; autograde doctor says more"
         )
     strangers = [f"{path}: of no lesson that is known; left out" for path in term.strangers()]
     for line in (*outcome.failed, *strangers):
-        print(f"autograde: {line}", file=sys.stderr)
+        warn(line)
     unprotected = ", WITHOUT A SANDBOX" if options.sandbox == "none" else ""
-    print(
+    say(
         f"{len(outcome.graded)} graded{unprotected}, {len(outcome.skipped)} graded before, "
         f"{len(outcome.failed)} could not be graded"
     )
@@ -265,8 +262,8 @@ def _feedback(options: argparse.Namespace) -> int:
 
     pages, failed = feedback(Term.open(options.course), _bar)
     for line in failed:
-        print(f"autograde: {line}", file=sys.stderr)
-    print(f"{len(pages)} pages in {Path(options.course) / 'feedback'}")
+        warn(line)
+    say(f"{len(pages)} pages in {Path(options.course) / 'feedback'}")
     return 1 if failed else 0
 
 
@@ -274,7 +271,7 @@ def _report(options: argparse.Namespace) -> int:
     from .reporting import report
     from .term import Term
 
-    print(report(Term.open(options.course), options.to))
+    say(report(Term.open(options.course), options.to))
     return 0
 
 
@@ -285,8 +282,8 @@ def _export(options: argparse.Namespace) -> int:
     term = Term.open(options.course)
     made = export(term, options.to, options.form, options.fill, options.partial)
     for line in (*made.notes, *made.unplaced):
-        print(f"autograde: {line}", file=sys.stderr)
-    print(made.path)
+        warn(line)
+    say(made.path)
     return 1 if made.unplaced else 0
 
 
@@ -301,20 +298,20 @@ def _check(options: argparse.Namespace) -> int:
     named = named_lesson(options.file)
     if named not in ("", graded.lesson):
         told = f"{other_lesson(named, graded.lesson)}; it is graded as what it is"
-        print(f"autograde: {options.file}: {told}", file=sys.stderr)
+        warn(f"{options.file}: {told}")
     if options.json:
-        print(json.dumps(found, indent=1, allow_nan=False))
+        say(json.dumps(found, indent=1, allow_nan=False), lines=True)
         return 0
     for verdict in graded.verdicts.values():
-        print(Report(verdict, hidden=True))
-    print(f"{options.file}: {found['score']} of {found['max_score']} points in {graded.lesson}")
+        say(Report(verdict, hidden=True), lines=True)
+    say(f"{options.file}: {found['score']} of {found['max_score']} points in {graded.lesson}")
     return 0
 
 
 def _gradescope(options: argparse.Namespace) -> int:
     from .gradescope import gradescope
 
-    print(gradescope(options.lesson, options.to, options.sandbox))
+    say(gradescope(options.lesson, options.to, options.sandbox))
     return 0
 
 
@@ -323,7 +320,7 @@ def _demo(options: argparse.Namespace) -> int:
 
     started = time.monotonic()
     demo(options.folder, _bar)
-    print(f"{time.monotonic() - started:.0f} s in all")
+    say(f"{time.monotonic() - started:.0f} s in all")
     return 0
 
 
@@ -333,7 +330,7 @@ def _doctor(options: argparse.Namespace) -> int:
     lacking = 0
     for finding in findings():
         lacking += bool(finding.mend)
-        print(f"{'✗' if finding.mend else '✓'} {finding.what}: {finding.found}")
+        say(f"{'✗' if finding.mend else '✓'} {finding.what}: {finding.found}")
         if finding.mend:
-            print(f"    {finding.mend}")
+            say(f"    {finding.mend}")
     return 2 if lacking else 0

@@ -9,6 +9,7 @@ from helpers.compare import Verdict
 from .exercise import Exercise, Mistake, Quiz, Sheet
 from .exercises import LESSONS, exercises
 from .exercises import exercise as exercise_named
+from .saying import say
 
 SEEDS = ("one", "two", "three")
 DRAWS = tuple(f"draw {number}" for number in range(20))
@@ -94,7 +95,7 @@ def row(lesson: str, exercise: Exercise) -> Row:
 
 def main() -> int:
     """Print the table; 1 when something in it is not as it should be."""
-    print(
+    say(
         f"{'lesson':20} {'exercise':26} points  wrong, each named  equal in {len(DRAWS)} draws  "
         "unusual right  visible agrees"
     )
@@ -105,22 +106,21 @@ def main() -> int:
             rows.append(made)
             wrong, right = len(exercise.mistakes), len(exercise.alternatives)
             asked = right + (0 if isinstance(exercise, Quiz) else wrong)
-            print(
+            say(
                 f"{lesson:20} {exercise.name:26} {exercise.points:6}  "
                 f"{f'{made.refused} of {wrong}':17}  {f'{made.steady} of {wrong}':17}  "
-                f"{f'{made.accepted} of {right}':13}  {made.agreed} of {asked}",
-                flush=True,
+                f"{f'{made.accepted} of {right}':13}  {made.agreed} of {asked}"
             )
     wrong = sum(len(one.exercise.mistakes) for one in rows)
     right = sum(len(one.exercise.alternatives) for one in rows)
-    print(
+    say(
         f"{wrong} wrong answers: {sum(r.refused for r in rows)} refused and named, "
         f"{sum(r.steady for r in rows)} with equal points in {len(DRAWS)} draws; {right} unusual "
         f"right ones: {sum(r.accepted for r in rows)} accepted; visible check and grading agree "
         f"on {sum(r.agreed for r in rows)}"
     )
     faults = [fault for one in rows for fault in one.faults]
-    print("\n".join(["", "not as they should be:", *faults]) if faults else "")
+    say("\n".join(["", "not as they should be:", *faults]) if faults else "", lines=True)
     return 1 if faults else 0
 
 

@@ -13,6 +13,7 @@ from .grading import grade
 from .releasing import release
 from .reporting import report
 from .returning import feedback
+from .saying import say
 from .term import init
 
 MARK = ".made-by-demo"
@@ -31,27 +32,31 @@ def demo(folder: Path, progress: Callable[[Iterable, int], Iterable]) -> None:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     (folder / MARK).touch()
-    print("A sample class: wrong answers by name, a perfect, an untouched and a broken notebook")
+    say("A sample class: wrong answers by name, a perfect, an untouched and a broken notebook")
     downloads = sample.write(folder / "class")
-    print("1 of 7  init: a term folder with its roster")
+    say("1 of 7  init: a term folder with its roster")
     term = init(folder / "term", folder / "class" / "roster.csv")
-    print("2 of 7  release: what students get")
+    say("2 of 7  release: what students get")
     bundle = release(folder / "bundle")
-    print("3 of 7  collect: what came back")
+    say("3 of 7  collect: what came back")
     collected = collect(downloads, term)
-    print(f"        {len(collected.placed)} notebooks placed, {len(collected.unplaced)} not")
-    print("4 of 7  grade: each in a sandbox of its own; about 0.3 s each")
+    say(f"        {len(collected.placed)} notebooks placed, {len(collected.unplaced)} not")
+    say("4 of 7  grade: each in a sandbox of its own; about 0.3 s each")
     outcome = grade(term, workers=2, progress=progress)
-    print("5 of 7  feedback: a page for each; about 0.2 s each")
+    say("5 of 7  feedback: a page for each; about 0.2 s each")
     pages, failed = feedback(term, progress)
-    print("6 of 7  export: the points as CSV")
+    say("6 of 7  export: the points as CSV")
     points = export(term, folder / "grades.csv").path
-    print("7 of 7  report: the class on one page, for you")
+    say("7 of 7  report: the class on one page, for you")
     overview = report(term, folder / "report.html")
-    print()
-    print(table(grades(term)))
-    print()
+    say()
+    say(table(grades(term)), lines=True)
+    say()
     for line in (*collected.unplaced, *outcome.failed, *failed):
-        print(f"not graded: {line.replace(str(term.root) + '/', '')}")
-    print(f"\nstudent bundle  {bundle}\nterm folder     {term.root}\npoints          {points}")
-    print(f"feedback        {len(pages)} pages, such as {pages[0]}\nreport          {overview}")
+        say(f"not graded: {line.replace(str(term.root) + '/', '')}")
+    say()
+    say(f"student bundle  {bundle}")
+    say(f"term folder     {term.root}")
+    say(f"points          {points}")
+    say(f"feedback        {len(pages)} pages, such as {pages[0]}")
+    say(f"report          {overview}")

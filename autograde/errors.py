@@ -4,6 +4,8 @@ import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from helpers.clean import clean
+
 SHOWN = 200  # characters of somebody else's text in a message
 
 
@@ -35,7 +37,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def shown(text: object) -> str:
     """What somebody else chose, a path say, as a message may hold it."""
-    return "".join(c if c.isprintable() else "?" for c in str(text))[-SHOWN:]
+    return clean(str(text)[-SHOWN:])
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -17,6 +17,7 @@ from helpers import pick_device, reference
 from helpers.problems.stable_updates import SHIFT, Courier, Steps, network
 
 from .lessons import DATA
+from .saying import say
 
 RECORD = DATA / "recorded_stable_updates.json"
 SEEDS, UPDATES, SHIFTS = 12, 60, 16
@@ -222,7 +223,7 @@ def main() -> None:
     record = {"settings": settings, "comparison": comparison(), "grid": grid()}
     text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
     RECORD.write_text(text.replace('],"', '],\n"') + "\n", encoding="utf-8")
-    print(f"{RECORD}: {RECORD.stat().st_size:,} bytes")
+    say(f"{RECORD}: {RECORD.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from .files import require_target, write_whole
 from .grading import grade_file, how_of, lesson_in
 from .judging import Graded
 from .lessons import ROOT, known_lesson
+from .saying import say
 from .term import checkout_base
 from .working import sandbox_of
 
@@ -118,7 +119,7 @@ def main(arguments: list[str]) -> int:
     try:
         code, found = 0, results(root, lesson, mode)
     except Exception as error:  # for the instructor: students do not see what is printed
-        print(error) if isinstance(error, UsageError) else traceback.print_exc(file=sys.stdout)
+        say(error if isinstance(error, UsageError) else traceback.format_exc(), lines=True)
         says = "The autograder failed, which is not your work's fault. Tell your instructor."
         code, found = 1, _nothing(lesson, says)
     write_whole(root / "results" / "results.json", json.dumps(found, indent=1).encode())
@@ -160,14 +161,14 @@ def _mode(lesson: str, asked: str) -> str:
     try:
         sandbox_of(how_of([lesson], asked))
     except UsageError as refused:
-        print(f"bubblewrap does not work here ({refused}): a user without rights is used instead")
+        say(f"bubblewrap does not work here ({refused}): a user without rights is used instead")
         return "user"
     return asked
 
 
 def _shown(graded: Graded) -> dict[str, Any]:
     plain = graded.plain()
-    print(f"{plain['score']} of {plain['max_score']} points; sandbox: {graded.sandbox}")
+    say(f"{plain['score']} of {plain['max_score']} points; sandbox: {graded.sandbox}")
     says = []
     if graded.sandbox == "none":
         says.append("This was graded without a sandbox.")
@@ -205,7 +206,7 @@ def _compare_points(root: Path, lesson: str) -> None:
         return
     here = sum(exercise.points for exercise in exercises(lesson).values())
     if there != here:
-        print(f"the assignment is worth {there:g} points here, what runs gives {here} at most")
+        say(f"the assignment is worth {there:g} points here, what runs gives {here} at most")
 
 
 if __name__ == "__main__":

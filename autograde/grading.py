@@ -371,12 +371,9 @@ def _outputs(verdict: Verdict, sandbox: str) -> list[NotebookNode]:
     """A report, and the points in the one form that nbgrader reads without a trap."""
     note = "This was graded without a sandbox." if sandbox == "none" else ""
     report = Report(verdict, hidden=True, note=note)
-    texts = {"text/plain": repr(report), "text/html": report._repr_html_()}
-    # What student code says may hold halves of characters, which no file can.
-    shown = {kind: text.encode("utf-8", "replace").decode() for kind, text in texts.items()}
+    shown = {"text/plain": repr(report), "text/html": report._repr_html_()}
     points = {"text/plain": repr(float(verdict.points))}
-    gist = [line.encode("utf-8", "replace").decode() for line in report.gist()]
-    metadata = {"status": verdict.status, "gist": gist}
+    metadata = {"status": verdict.status, "gist": report.gist()}
     # Plain dicts: nbformat's new_output validates each against its schema, which takes longer.
     return [
         from_dict(one)

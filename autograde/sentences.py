@@ -10,13 +10,14 @@ import argparse
 import ast
 import gzip
 import io
-import sys
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from helpers.language_model.checkpoint import DATA
 from helpers.language_model.ratings import SENTENCES
+
+from .saying import say, warn
 
 INNER = "additional_resources/hutto_ICWSM_2014.tar.gz"
 FILES = {
@@ -35,11 +36,11 @@ def main() -> int:
     try:
         lines = list(read(archive))
     except (OSError, tarfile.TarError, KeyError) as error:
-        print(f"{archive} is not vaderSentiment's source archive: {error}", file=sys.stderr)
+        warn(f"{archive} is not vaderSentiment's source archive: {error}")
         return 2
     packed = gzip.compress("\n".join(lines).encode(), compresslevel=9, mtime=0)
     (DATA / SENTENCES).write_bytes(packed)
-    print(f"{len(lines):,} sentences, {len(packed):,} bytes: {DATA / SENTENCES}")
+    say(f"{len(lines):,} sentences, {len(packed):,} bytes: {DATA / SENTENCES}")
     return 0
 
 

@@ -21,6 +21,8 @@ from helpers.language_model.checkpoint import CheckpointError, load_proxy, load_
 from helpers.language_model.sampling import Samples, sample
 from helpers.language_model.tuning import sequence_kl
 
+from .saying import say
+
 OPENINGS = ("The film is", "I think the acting")
 N_EACH, N_TOKENS, N_MEASURED = 4, 12, 16  # responses to each opening, their length, to measure
 STEPS, RATE, EPSILON = 3, 3e-5, 0.2
@@ -42,7 +44,7 @@ def main(arguments: list[str] | None = None) -> None:
     except (AdapterError, CheckpointError) as error:
         sys.exit(f"error: {error}")
     ref = reference.freeze_reference(policy)
-    print(f"{STEPS} steps, {N_EACH} responses to each of {len(OPENINGS)} openings")
+    say(f"{STEPS} steps, {N_EACH} responses to each of {len(OPENINGS)} openings")
     for beta in BETAS:
         policy.load_state_dict(ref.state_dict())
         tune(policy, ref, tokenizer, reward, beta)
@@ -85,8 +87,8 @@ def _report(title: str, policy: nn.Module, ref: nn.Module, tokenizer: Any, rewar
     rewards, kl = reward(samples), sequence_kl(policy, ref, samples).mean()
     error = rewards.std() / len(rewards) ** 0.5
     text = tokenizer.decode(samples.tokens[0], skip_special_tokens=True)
-    print(f"{title:12}  proxy {rewards.mean():5.2f} ± {error:.2f}  KL(policy ‖ ref) {kl:6.3f} nats")
-    print(f"              {' '.join(text.split())}", flush=True)
+    say(f"{title:12}  proxy {rewards.mean():5.2f} ± {error:.2f}  KL(policy ‖ ref) {kl:6.3f} nats")
+    say(f"              {' '.join(text.split())}")
 
 
 if __name__ == "__main__":

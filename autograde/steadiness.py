@@ -28,6 +28,7 @@ from helpers.probe import Answer, ask
 
 from .exercise import Exercise, Mistake, Quiz
 from .exercises import LESSONS, exercises
+from .saying import say
 
 SHARE = 0.5  # of the tolerance by which answers are compared: what rounding may use of it
 LARGE = 64.0  # in float32: above it a unit in the last place is itself more than rounding makes
@@ -268,9 +269,9 @@ def main(names: Sequence[str]) -> int:
                 exercise.hidden_cases("steady")[len(exercise.hand_cases) :],
             ):
                 for finding in findings(exercise, cases, (*STEPS[:2], *INPUTS, LAPACK, TURNED)):
-                    print(finding, flush=True)
+                    say(finding)
                     count += 1
-            print("--", exercise.name, flush=True)
+            say(f"-- {exercise.name}")
     return 1 if count else 0
 
 

@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 
+from helpers.clean import clean, clean_tree
+
 from .judging import Graded
 
 MOST_ANSWERS = 2**20  # bytes of a submission's answers, compressed: honest ones have 15,000 at most
@@ -66,7 +68,8 @@ class Store:
         compressed = zlib.compress(packed, 1)
         with self._database:
             self._database.execute(
-                "insert or replace into verdict values (?, ?)", (key, json.dumps(graded.plain()))
+                "insert or replace into verdict values (?, ?)",
+                (key, json.dumps(clean_tree(graded.plain()))),
             )
             if len(compressed) <= MOST_ANSWERS:
                 self._database.execute(
@@ -95,7 +98,7 @@ class Store:
         """Say what now stands in the gradebook for "student/lesson"."""
         with self._database:
             self._database.execute(
-                "insert or replace into recorded values (?, ?, ?)", (name, source, key)
+                "insert or replace into recorded values (?, ?, ?)", (clean(name), source, key)
             )
 
     def failed(self) -> dict[str, str]:
@@ -107,7 +110,7 @@ class Store:
         with self._database:
             if reason:
                 self._database.execute(
-                    "insert or replace into failed values (?, ?)", (name, reason)
+                    "insert or replace into failed values (?, ?)", (clean(name), clean(reason))
                 )
             else:
                 self._database.execute("delete from failed where name = ?", (name,))
@@ -119,7 +122,7 @@ class Store:
 
     def keep_placed(self, placed: Mapping[str, tuple[str, datetime]]) -> None:
         """Say what now lies in submitted/, all of it in one step."""
-        rows = [(name, mark, time.isoformat()) for name, (mark, time) in placed.items()]
+        rows = [(clean(name), mark, time.isoformat()) for name, (mark, time) in placed.items()]
         with self._database:
             self._database.executemany("insert or replace into placed values (?, ?, ?)", rows)
 
@@ -131,5 +134,6 @@ class Store:
         """Say who was taken for whom, by the name alone."""
         with self._database:
             self._database.executemany(
-                "insert or replace into person values (?, ?)", list(persons.items())
+                "insert or replace into person values (?, ?)",
+                [(clean(name), clean(who)) for name, who in persons.items()],
             )

@@ -21,6 +21,8 @@ from helpers.language_model.checkpoint import DATA
 from helpers.language_model.runs import RECORDED, Run
 from helpers.language_model.tuning import Settings, Steps, Tuning
 
+from .saying import say
+
 BETAS = (0.0, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0)
 SEEDS = (0, 1, 2)
 STEPS = 120
@@ -57,9 +59,9 @@ def main() -> None:
         sweep = [run.result() for run in tqdm(runs, desc="runs")]
         record = {"sweep": [_plain(run) for run in sweep], "failing": _plain(failing.result())}
     (DATA / RECORDED).write_text(json.dumps(record, ensure_ascii=False) + "\n", encoding="utf-8")
-    print(f"after {STEPS} steps, mean [least, greatest] over {len(SEEDS)} seeds")
+    say(f"after {STEPS} steps, mean [least, greatest] over {len(SEEDS)} seeds")
     for beta in BETAS:
-        print(f"β {beta:<5g}", *_ends([run for run in sweep if run.beta == beta]), sep="  ")
+        say("  ".join([f"β {beta:<5g}", *_ends([run for run in sweep if run.beta == beta])]))
 
 
 def _plain(run: Run) -> dict[str, Any]:

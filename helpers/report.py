@@ -4,6 +4,7 @@ import re
 from html import escape
 
 from .cases import VALUES
+from .clean import clean
 from .compare import Failure, Verdict
 
 STATUS = {
@@ -15,6 +16,7 @@ STATUS = {
 }
 COLOURS = {"right": "#1a7f37", "not written": "#57606a"}
 MOST = 4  # failures shown in full; the others repeat them
+MOST_SHOWN = 20_000  # characters of one thing that is told of an answer
 
 
 def is_quiz(name: str) -> bool:
@@ -75,7 +77,7 @@ class Report:
         verdict = self.verdict
         if verdict.diagnoses or verdict.status not in ("raised", "not answered"):
             return [*self._despite(), *verdict.diagnoses.values()]
-        return [failure.got for failure in verdict.failures[:1]]
+        return [_shown(failure.got) for failure in verdict.failures[:1]]
 
     def _says(self) -> list[str]:
         """What is beneath comes first: with that mended, the rest may be right."""
@@ -121,9 +123,15 @@ class Report:
 
     def _lines(self, failure: Failure) -> list[str]:
         if not failure.expected:
-            own = [f"in your line: {failure.line}"] if failure.line else []
-            return [f"{failure.case}:", failure.got, *own]
-        lines = [f"{failure.case}, {failure.what}:", f"got       {failure.got}"]
+            own = [f"in your line: {_shown(failure.line)}"] if failure.line else []
+            return [f"{_shown(failure.case)}:", _shown(failure.got), *own]
+        what = f"{_shown(failure.case)}, {_shown(failure.what)}:"
+        lines = [what, f"got       {_shown(failure.got)}"]
         if self.hidden and is_quiz(self.verdict.exercise):
             return lines
-        return [*lines, f"expected  {failure.expected}"]
+        return [*lines, f"expected  {_shown(failure.expected)}"]
+
+
+def _shown(text: object) -> str:
+    """What an answer says, whose further lines are indented, so that none stands as one of ours."""
+    return clean(text, lines=True, most=MOST_SHOWN).replace("\n", "\n    ")

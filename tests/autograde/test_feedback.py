@@ -169,7 +169,7 @@ def test_a_stopped_answer_is_told_in_words(term, student, says):
 def test_what_student_code_says_is_text(term):
     whole = page(term, "hostile")
     assert "<script>alert" not in whole
-    assert "ValueError: <script>alert('x')</script>?" in article(whole, "k1")
+    assert "ValueError: <script>alert('x')</script>\ufffd" in article(whole, "k1")
 
 
 def test_a_comment_and_a_score_by_hand_and_what_waits(term):
