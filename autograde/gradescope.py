@@ -3,12 +3,15 @@
 Gradescope unpacks the zip into /autograder/source, runs setup.sh once, and run_autograder for each
 submission, both as root (https://gradescope-autograders.readthedocs.io/en/latest/specs/). Student
 code is run under bubblewrap where the host lets it. Docker mostly does not: there it runs as a
-user without rights, who can read neither the answers nor the results, with the same filter on
-system calls: no network, no new processes.
+user without rights, to whom all of /autograder is closed, with the same filter on system calls: no
+network, no new processes. Hidden cases hang on a secret that each zip holds, and on a nonce of each
+try: no try tells the answers of another.
 """
 
 import io
 import json
+import os
+import secrets
 import sys
 import tomllib
 import traceback
@@ -17,6 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from helpers.clean import clean_tree
 from helpers.report import Report
 
 from .errors import UsageError
@@ -25,7 +29,7 @@ from .files import require_target, write_whole
 from .grading import grade_file, how_of, lesson_in
 from .judging import Graded
 from .lessons import ROOT, known_lesson
-from .saying import say
+from .saying import said, say
 from .term import checkout_base
 from .working import sandbox_of
 
@@ -34,7 +38,11 @@ FILES = ("pyproject.toml", "requirements.lock", "LICENSE")
 LEFT_OUT = {"__pycache__", ".ipynb_checkpoints"}
 # Of what an instructor installs, what grading imports.
 GRADERS_OWN = ("jupytext", "pyseccomp", "sqlalchemy", "markdown-it", "mdit-py", "bleach")
-EPOCH = (1980, 1, 1, 0, 0, 0)  # so that two zips of one version are the same bytes
+EPOCH = (1980, 1, 1, 0, 0, 0)  # so that two zips of one version differ in their secrets alone
+SECRET = "secret"  # the name of the file that holds it
+SECRET_BYTES = 32
+MOST_ENTRIES = 10_000  # files and folders of a submission that are looked at
+STOPPED = "The autograder did not come to its end. Hand in again, and tell your instructor."
 
 SETUP = """#!/usr/bin/env bash
 # Run once by Gradescope, as root, when the autograder is built.
@@ -53,16 +61,14 @@ done
 """
 RUN = """#!/usr/bin/env bash
 # Run by Gradescope, as root, for each submission.
+umask 077
 root="${{AUTOGRADER_ROOT:-/autograder}}"
-results="$root/results/results.json"
+# What is shown where this does not start, or is stopped, by whatever; else it is written over.
+printf '{{"score": 0, "output": "%s"}}\n' "{stopped}" >"$root/results/results.json"
 export PYTHONPATH="$root/source/course" PYTHONDONTWRITEBYTECODE=1 OMP_NUM_THREADS=1
-"${{AUTOGRADER_PYTHON:-/opt/course/bin/python}}" -m autograde.gradescope "$root" {lesson} {mode}
-code=$?
-if [ ! -s "$results" ]; then
-  says="The autograder could not start. Tell your instructor."
-  printf '{{"score": 0, "output": "%s"}}\n' "$says" >"$results"
-fi
-exit "$code"
+export AUTOGRADE_AS_ROOT=1  # which is who Gradescope runs this as
+exec "${{AUTOGRADER_PYTHON:-/opt/course/bin/python}}" -P -m autograde.gradescope \\
+  "$root" {lesson} {mode}
 """
 
 
@@ -78,7 +84,9 @@ def gradescope(lesson: str, target: Path, mode: str = "fork") -> Path:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         _add(archive, "setup.sh", SETUP.encode(), 0o755)
-        _add(archive, "run_autograder", RUN.format(lesson=lesson, mode=mode).encode(), 0o755)
+        run = RUN.format(lesson=lesson, mode=mode, stopped=STOPPED)
+        _add(archive, "run_autograder", run.encode(), 0o755)
+        _add(archive, SECRET, secrets.token_bytes(SECRET_BYTES), 0o600)
         _add(archive, "requirements.txt", "\n".join([*_requirements(), ""]).encode())
         for path in _course():
             _add(archive, f"course/{path.relative_to(ROOT)}", path.read_bytes())
@@ -114,16 +122,30 @@ def main(arguments: list[str]) -> int:
     arguments: ROOT, lesson, mode. 0, or 1 when it is the autograder that does not work.
     """
     root, lesson, mode = Path(arguments[0]).resolve(), *arguments[1:]
-    for folder in ("source", "results"):
-        (root / folder).chmod(0o700)  # root's alone: student code is another user's
     try:
+        _close(root)
         code, found = 0, results(root, lesson, mode)
     except Exception as error:  # for the instructor: students do not see what is printed
         say(error if isinstance(error, UsageError) else traceback.format_exc(), lines=True)
         says = "The autograder failed, which is not your work's fault. Tell your instructor."
         code, found = 1, _nothing(lesson, says)
-    write_whole(root / "results" / "results.json", json.dumps(found, indent=1).encode())
+    text = json.dumps(clean_tree(found), indent=1, allow_nan=False)
+    write_whole(root / "results" / "results.json", text.encode())
     return code
+
+
+def _close(root: Path) -> None:
+    """Leave nothing in there, what is known of the student included, to any user but this one.
+
+    Raises UsageError where the host does not let it.
+    """
+    for path in (root / "source", root / "results", root):
+        try:
+            path.chmod(0o700)
+        except OSError as error:
+            raise UsageError(f"{path}: cannot be closed to students ({error.strerror})") from None
+        if path.stat().st_mode & 0o077:
+            raise UsageError(f"{path}: stays open to students: this file system keeps no modes")
 
 
 def results(root: Path, lesson: str, mode: str) -> dict[str, Any]:
@@ -133,25 +155,55 @@ def results(root: Path, lesson: str, mode: str) -> dict[str, Any]:
         path = _notebook(root / "submission", lesson)
     except UsageError as error:
         return _nothing(lesson, str(error).replace(f"{root / 'submission'}/", ""))
-    return _shown(grade_file(path, _mode(lesson, mode)))
+    secret = _secret(root) + secrets.token_bytes(SECRET_BYTES)
+    return _shown(grade_file(path, _mode(lesson, mode), secret))
+
+
+def _secret(root: Path) -> bytes:
+    """What was drawn when the zip was made. Raises UsageError where it is not there."""
+    path = root / "source" / SECRET
+    try:
+        found = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be read ({error.strerror}); upload the zip anew"
+        ) from None
+    if len(found) != SECRET_BYTES:
+        raise UsageError(f"{path}: not {SECRET_BYTES} bytes long; upload the zip anew")
+    return found
 
 
 def _notebook(submission: Path, lesson: str) -> Path:
     """The one notebook that was handed in. Raises UsageError: what is wrong with it."""
-    found = [
-        path.relative_to(submission)
-        for path in sorted(submission.rglob("*.ipynb"))
-        if not path.is_symlink() and not {"__MACOSX", *LEFT_OUT} & set(path.parts)
-    ]
+    found = sorted(_notebooks(submission))
     if len(found) != 1:
-        names = ", ".join(map(str, found[:5]))
+        names = ", ".join(said(path.relative_to(submission)) for path in found[:5])
         many = f"{len(found)} notebooks were handed in ({names})" if found else "no notebook came"
         raise UsageError(f"{many}: hand in one file, {lesson}.ipynb, saved")
-    path = submission / found[0]
+    path = found[0]
     recognised = lesson_in(path)
     if recognised != lesson:
         raise UsageError(f"{path}: is {recognised}: hand in {lesson}.ipynb here")
     return path
+
+
+def _notebooks(submission: Path) -> Iterator[Path]:
+    """The notebooks in there: plain files, as links lead elsewhere and pipes have no end.
+
+    Raises UsageError where there are too many files to look at.
+    """
+    folders, seen = [submission], 0
+    while folders:
+        with os.scandir(folders.pop()) as entries:
+            for entry in entries:
+                seen += 1
+                if seen > MOST_ENTRIES:
+                    raise UsageError(f"more than {MOST_ENTRIES} files came: hand in one notebook")
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name not in {"__MACOSX", *LEFT_OUT}:
+                        folders.append(Path(entry.path))
+                elif entry.name.endswith(".ipynb") and entry.is_file(follow_symlinks=False):
+                    yield Path(entry.path)
 
 
 def _mode(lesson: str, asked: str) -> str:
@@ -187,7 +239,6 @@ def _nothing(lesson: str, says: str) -> dict[str, Any]:
 
 
 def _test(name: str, score: float, most: float, says: str) -> dict[str, Any]:
-    says = says.encode("utf-8", "replace").decode()  # may hold halves of characters
     shown = {"output": says, "output_format": "text", "visibility": "visible"}
     return {"name": name, "score": score, "max_score": most, **shown}
 

@@ -77,8 +77,136 @@ def test_the_zip_has_what_gradescope_asks_for(packed, tmp_path):
     assert "course" not in wanted.replace("stable-policy-updates", "course")  # never installed
     for text in scripts.values():
         assert subprocess.run(["bash", "-n"], input=text, check=False).returncode == 0
-    again = gradescope("02", tmp_path / "again.zip")
-    assert again.read_bytes() == packed.read_bytes()
+
+
+def test_two_zips_of_one_version_differ_in_their_secrets_alone(packed, tmp_path):
+    with (
+        zipfile.ZipFile(packed) as one,
+        zipfile.ZipFile(gradescope("02", tmp_path / "again.zip")) as other,
+    ):
+        assert [vars_of(e) for e in one.infolist()] == [vars_of(e) for e in other.infolist()]
+        different = [name for name in one.namelist() if one.read(name) != other.read(name)]
+        assert different == ["secret"]
+        assert len(one.read("secret")) == 32
+        assert one.getinfo("secret").external_attr >> 16 == 0o600
+
+
+def vars_of(entry):
+    """What a zip says of a file, but for its contents."""
+    return entry.filename, entry.date_time, entry.external_attr, entry.file_size
+
+
+def test_hidden_cases_hang_on_the_zips_secret_and_are_new_for_each_try(host, solved, monkeypatch):
+    """What feedback tells of one try is worth nothing in the next."""
+    host.hand_in(solved)
+    given = []
+
+    def grade_file(path, mode, secret):
+        given.append(secret)
+        raise UsageError("enough")
+
+    monkeypatch.setattr("autograde.gradescope.grade_file", grade_file)
+    for _ in range(2):
+        main([str(host.root), LESSON, "none"])
+    own = (host.root / "source" / "secret").read_bytes()
+    assert [secret[:32] for secret in given] == [own, own]
+    assert given[0][32:] != given[1][32:]
+    assert len(given[0]) == 64
+
+
+@pytest.mark.parametrize(("text", "says"), [(None, "cannot be read"), (b"", "not 32 bytes long")])
+def test_a_zip_without_its_secret_grades_nobody(host, solved, capsys, text, says):
+    host.hand_in(solved)
+    secret = host.root / "source" / "secret"
+    secret.unlink() if text is None else secret.write_bytes(text)
+    assert main([str(host.root), LESSON, "none"]) == 1
+    assert f"secret: {says}" in capsys.readouterr().out
+    assert "Tell your instructor" in host.shown()["output"]
+
+
+def test_nothing_there_is_left_to_other_users(host):
+    main([str(host.root), LESSON, "none"])
+    for path in (host.root, host.root / "source", host.root / "results"):
+        assert path.stat().st_mode & 0o077 == 0
+
+
+def test_where_it_cannot_be_closed_nothing_runs(host, solved, capsys, monkeypatch):
+    host.hand_in(solved)
+    monkeypatch.setattr("pathlib.Path.chmod", lambda path, mode: None)
+    host.root.chmod(0o755)
+    os.chmod(host.root / "source", 0o755)
+    assert main([str(host.root), LESSON, "none"]) == 1
+    assert "source: stays open to students" in capsys.readouterr().out
+
+
+def many(submission):
+    for number in range(30):
+        (submission / f"{number}.txt").touch()
+
+
+def links(submission):
+    (submission / "a.ipynb").symlink_to("/etc/passwd")
+    (submission / "b").symlink_to("/")
+    os.mkfifo(submission / "c.ipynb")
+
+
+def named(submission):
+    for name in ("\x1b[31mred.ipynb", "two\nlines\udcff.ipynb"):
+        (submission / name).write_text("{")
+
+
+@pytest.mark.parametrize(
+    ("lay", "says"),
+    [
+        (many, "more than 20 files came: hand in one notebook"),
+        (links, "no notebook came"),
+        (named, "2 notebooks were handed in (␛[31mred.ipynb, two␊lines�.ipynb)"),
+    ],
+)
+def test_a_hostile_folder_costs_nothing_and_is_told(host, capsys, monkeypatch, lay, says):
+    monkeypatch.setattr("autograde.gradescope.MOST_ENTRIES", 20)
+    lay(host.root / "submission")
+    assert main([str(host.root), LESSON, "none"]) == 0
+    assert says in host.shown()["output"]
+    assert "\x1b" not in capsys.readouterr().out
+
+
+def test_folders_deeper_than_python_may_recurse_are_looked_through(host):
+    top = place = os.open(host.root / "submission", os.O_RDONLY)
+    for _ in range(1200):
+        os.mkdir("a", dir_fd=place)
+        below = os.open("a", os.O_RDONLY, dir_fd=place)
+        if place != top:
+            os.close(place)
+        place = below
+    os.close(place)
+    os.close(top)
+    host.hand_in("{")
+    assert main([str(host.root), LESSON, "none"]) == 0
+    assert f"{LESSON}.ipynb: not a notebook" in host.shown()["output"]
+    subprocess.run(["rm", "-r", host.root / "submission"], check=True)  # pytest's own recurses
+
+
+def test_what_is_shown_is_text_that_every_reader_takes(host, solved, monkeypatch):
+    """Halves of characters, escapes and what else a student's message may hold."""
+    host.hand_in(solved)
+    hostile = {"score": 1, "output": "\ud800 \x1b[2J\x00", "tests": [{"output": "a\nb\u202e"}]}
+    monkeypatch.setattr("autograde.gradescope.results", lambda *_: hostile)
+    main([str(host.root), LESSON, "none"])
+    assert host.shown() == {
+        "score": 1,
+        "output": "\ufffd ␛[2J␀",
+        "tests": [{"output": "a\nb\ufffd"}],
+    }
+
+
+def test_a_run_that_is_stopped_leaves_a_sentence(host, tmp_path):
+    killed = tmp_path / "python"
+    killed.write_text("#!/bin/sh\nkill -9 $$\n")
+    killed.chmod(0o755)
+    code, _, shown = host.run(AUTOGRADER_PYTHON=str(killed))
+    assert (code, shown["score"]) == (-9, 0)
+    assert "did not come to its end" in shown["output"]
 
 
 def test_what_grading_imports_is_what_setup_installs(host):
@@ -144,7 +272,7 @@ def test_an_autograder_that_cannot_start_says_so(host, solved):
     host.hand_in(solved)
     code, _, shown = host.run(AUTOGRADER_PYTHON="/no/such/python")
     assert (code != 0, shown["score"]) == (True, 0)
-    assert "Tell your instructor" in shown["output"]
+    assert "tell your instructor" in shown["output"]
 
 
 ATTACK = """
@@ -203,7 +331,8 @@ def test_without_bubblewrap_it_is_a_user_who_can_reach_nothing(host, tmp_path):
     for folder in (host.root, *host.root.parents):  # only what the autograder does protects
         open_up(folder)
     course = host.root / "source" / "course" / "helpers"
-    paths = [str(course / "reference" / "divergence.py"), str(host.root / "results/results.json")]
+    closed = ("results/results.json", "submission_metadata.json", f"submission/{LESSON}.ipynb")
+    paths = [str(course / "reference" / "divergence.py"), *(str(host.root / p) for p in closed)]
     answers = solutions(LESSON) | {"categorical_kl": ATTACK.format(paths=paths)}
     host.hand_in(handed_in(checkout_base(LESSON), answers))
     keep = tmp_path / "keep"
@@ -215,7 +344,7 @@ def test_without_bubblewrap_it_is_a_user_who_can_reach_nothing(host, tmp_path):
     assert "bubblewrap does not work here" in printed
     assert "sandbox: user" in printed
     attacked = next(test for test in shown["tests"] if test["name"] == "categorical_kl")
-    assert "user 65534, 5 refused" in attacked["output"]
+    assert "user 65534, 9 refused" in attacked["output"]
     assert shown["score"] == MOST - attacked["max_score"]
 
 
