@@ -171,22 +171,6 @@ def test_a_hostile_folder_costs_nothing_and_is_told(host, capsys, monkeypatch, l
     assert "\x1b" not in capsys.readouterr().out
 
 
-def test_folders_deeper_than_python_may_recurse_are_looked_through(host):
-    top = place = os.open(host.root / "submission", os.O_RDONLY)
-    for _ in range(1200):
-        os.mkdir("a", dir_fd=place)
-        below = os.open("a", os.O_RDONLY, dir_fd=place)
-        if place != top:
-            os.close(place)
-        place = below
-    os.close(place)
-    os.close(top)
-    host.hand_in("{")
-    assert main([str(host.root), LESSON, "none"]) == 0
-    assert f"{LESSON}.ipynb: not a notebook" in host.shown()["output"]
-    subprocess.run(["rm", "-r", host.root / "submission"], check=True)  # pytest's own recurses
-
-
 def test_what_is_shown_is_text_that_every_reader_takes(host, solved, monkeypatch):
     """Halves of characters, escapes and what else a student's message may hold."""
     host.hand_in(solved)
