@@ -249,10 +249,10 @@ def _remote(options: argparse.Namespace) -> "Remote | None":
     remote = Remote(options.scheduler, *tls)
     remote.security()
     if remote.is_open:
-        print(
-            f"autograde: {remote.url}: open: whoever can reach it becomes the grader, and runs "
-            "code with your rights; README says how to close it", file=sys.stderr,
-        )  # fmt: skip
+        warn(
+            f"{remote.url}: open: whoever can reach it becomes the grader, and runs code with "
+            "your rights; README says how to close it"
+        )
     return remote
 
 

@@ -17,6 +17,7 @@ import tomllib
 import traceback
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -194,16 +195,21 @@ def _notebooks(submission: Path) -> Iterator[Path]:
     """
     folders, seen = [submission], 0
     while folders:
-        with os.scandir(folders.pop()) as entries:
-            for entry in entries:
-                seen += 1
-                if seen > MOST_ENTRIES:
-                    raise UsageError(f"more than {MOST_ENTRIES} files came: hand in one notebook")
-                if entry.is_dir(follow_symlinks=False):
-                    if entry.name not in {"__MACOSX", *LEFT_OUT}:
-                        folders.append(Path(entry.path))
-                elif entry.name.endswith(".ipynb") and entry.is_file(follow_symlinks=False):
-                    yield Path(entry.path)
+        for entry in _entries(folders.pop()):
+            seen += 1
+            if seen > MOST_ENTRIES:
+                raise UsageError(f"more than {MOST_ENTRIES} files came: hand in one notebook")
+            if entry.is_dir(follow_symlinks=False):
+                if entry.name not in {"__MACOSX", *LEFT_OUT}:
+                    folders.append(Path(entry.path))
+            elif entry.name.endswith(".ipynb") and entry.is_file(follow_symlinks=False):
+                yield Path(entry.path)
+
+
+def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """What is in a folder; nothing where its path is longer than the system's paths may be."""
+    with suppress(OSError), os.scandir(folder) as entries:
+        yield from entries
 
 
 def _mode(lesson: str, asked: str) -> str:

@@ -117,6 +117,13 @@ BAD = [
     ("grade divergence --course {term}", "(did you mean 02_divergence?)"),
     ("grade --student nobody --course {term}", "no submission of 'nobody'; check the id"),
     ("grade --course {term}", "nothing to grade; run: autograde collect"),
+    ("grade --scheduler tls://h:1 --course {term}", "tls://h:1: TLS needs --tls-ca-file; give"),
+    (
+        "grade --scheduler tls://h:1 --tls-ca-file {x}/none.pem --tls-cert {x}/c.pem "
+        "--course {term}",
+        "none.pem: cannot be read (No such file or directory); name a PEM file",
+    ),
+    ("grade --tls-key k.pem --course {term}", "--tls-…: only with --scheduler; give it, or leave"),
     ("collect {x}/full --course {x}/none", NO_TERM),
     ("collect {x}/full --course {x}/file", NO_TERM),
     ("collect {x}/none --course {term}", "none: no such file or folder"),

@@ -14,10 +14,8 @@ import pytest
 from distributed.comm import connect
 from distributed.security import Security
 
-from autograde.cli import main
 from autograde.cluster import Remote, client_of
 from autograde.errors import UsageError
-from autograde.term import init
 
 
 @pytest.fixture(scope="module")
@@ -136,10 +134,3 @@ def test_settings_come_from_dasks_configuration_too(pem):
     says = r"distributed.comm.tls.client.key \S*none.pem: cannot be read"
     with configured(cert, cert, str(pem / "none.pem")), pytest.raises(UsageError, match=says):
         Remote("tls://h:1").security()
-
-
-def test_what_is_typed_for_tls_alone_is_told(tmp_path, capsys):
-    init(tmp_path / "term")
-    assert main(["grade", "--course", str(tmp_path / "term"), "--tls-cert", "x.pem"]) == 2
-    (line,) = capsys.readouterr().err.splitlines()
-    assert line == "autograde: --tls-…: only with --scheduler; give it, or leave them out"
