@@ -144,6 +144,7 @@ def _parser() -> argparse.ArgumentParser:
     demo = command("demo", _demo, "the whole loop on a sample class")
     demo.add_argument("folder", metavar="DIR", type=Path, nargs="?", default=Path("demo"))
     command("doctor", _doctor, "what this machine lacks, and the line that mends it")
+    command("limits", _limits, "what bounds each stage of grading, and what happens there")
     return parser
 
 
@@ -321,6 +322,13 @@ def _demo(options: argparse.Namespace) -> int:
     started = time.monotonic()
     demo(options.folder, _bar)
     say(f"{time.monotonic() - started:.0f} s in all")
+    return 0
+
+
+def _limits(options: argparse.Namespace) -> int:
+    from .limits import table
+
+    say(table(), lines=True)
     return 0
 
 

@@ -162,6 +162,7 @@ BAD = [
     ("demo {x}/file/demo", "file: is a file; name a folder"),
     ("build notebooks", "unrecognized arguments: notebooks"),
     ("doctor now", "unrecognized arguments: now"),
+    ("limits now", "unrecognized arguments: now"),
     ("grade --workers 0 --course {term}", "'0' is not a number from 1 up"),
     ("grade --workers x --course {term}", "'x' is not a number from 1 up"),
     ("grade --sandbox open --course {term}", "'open' (choose from"),
