@@ -3,6 +3,8 @@
 import atexit
 import json
 import os
+import pwd
+import random
 import shutil
 import signal
 import socket
@@ -35,9 +37,15 @@ HOME = "/home/student"
 GRADER = "/grader"
 MODES = ("fork", "strict", "none")  # on any machine; "user" is for a container
 ALONE = ("strict", "user")  # a process for each submission
-USER = 65534  # nobody's: no file is this user's
+NOBODY = 65534  # what a user is within a sandbox, whoever it is outside
+# Of these, systemd gives to services that need a user for a while; nobody's files are theirs.
+# https://systemd.io/UIDS-GIDS/
+PASSING_USERS = range(61184, 65520)
+SCRATCH = 2**26  # bytes of a folder that may be written to
+CAP_SYS_ADMIN = 21
 START_SECONDS = 120
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # bubblewrap, or what ran in it
+KILLED_TWICE = {"problem": "died", "status": -signal.SIGKILL}
 SEND_BUFFER = 2**20
 
 
@@ -103,31 +111,45 @@ class Sandbox:
         """Ask a submission's functions their cases: a packed, untrusted reply for each exercise.
 
         Unpacked, a reply is {"answers": [...], "error": ...}, or {"problem": why, "status": n}.
-        Raises SandboxDiedError when the sandbox was killed under it, twice, and UsageError when
-        the device does not work in there.
+        Where the sandbox is killed under it, it is asked once more, afresh and in the same mode;
+        killed again, its reply says so. Raises UsageError when the device does not work in there.
         """
-        job = pack(self._job(steps, cases))
-        for _ in range(2):
+        job, replies = pack(self._job(steps, cases)), {}
+        for tries_left in (1, 0):
+            self._make_ready()
             try:
-                self.settle()
-                if self._process is None:
-                    self._start()
-                replies = dict(_frames(self._run(job, len(cases))))
-                if "" in replies:
-                    raise UsageError(
-                        f"{self.limits.device} does not work in the sandbox "
-                        f"({replies[''].decode(errors='replace').splitlines()[0]}); "
-                        "ask the questions on the CPU, with --device cpu"
-                    )
-                if replies.keys() < cases.keys():
-                    self._blame()
-                return {name: replies.get(name, pack({"problem": "lost"})) for name in cases}
+                replies |= self._replies(job, cases)
+                break
             except SandboxDiedError:
                 self.close()
+                if not tries_left:
+                    return {name: replies.get(name, pack(KILLED_TWICE)) for name in cases}
             finally:
                 if self.mode in ALONE:
                     self.close()
-        raise SandboxDiedError("the sandbox was killed while this ran; run it again")
+        return {name: replies.get(name, pack({"problem": "lost"})) for name in cases}
+
+    def _make_ready(self) -> None:
+        """Have a process wait; that the one before was killed is no submission's doing."""
+        try:
+            self.settle()
+        except SandboxDiedError:
+            self.close()
+        if self._process is None:
+            self._start()
+
+    def _replies(self, job: bytes, cases: Mapping[str, Sequence[Case]]) -> dict[str, bytes]:
+        """What was answered. Raises SandboxDiedError where it was cut short from outside."""
+        replies = dict(_frames(self._run(job, len(cases))))
+        if "" in replies:
+            raise UsageError(
+                f"{self.limits.device} does not work in the sandbox "
+                f"({replies[''].decode(errors='replace').splitlines()[0]}); "
+                "ask the questions on the CPU, with --device cpu"
+            )
+        if replies.keys() < cases.keys():
+            self._blame()
+        return replies
 
     def _job(self, steps: Sequence[Step], cases: Mapping[str, Sequence[Case]]) -> dict[str, Any]:
         asked = [{"name": n, "cases": [case.question() for case in c]} for n, c in cases.items()]
@@ -300,19 +322,58 @@ def _command(mode: str, device: str) -> list[str]:
             "bubblewrap is not installed, and student code is not run without it: "
             "install the package bubblewrap, or pass --sandbox none to run it unprotected"
         )
-    bubble = [bwrap, *_isolation(mode), *_files(), *_devices(device), *_sealed(), *_environment()]
-    return [*bubble, sys.executable, "-m", "inside"]
+    inner = [bwrap, *_isolation(mode), *_files(), *_devices(device), *_sealed(mode), *_environment()]
+    outer = _as_somebody(bwrap) if os.geteuid() == 0 else []
+    return [*outer, *inner, sys.executable, "-m", "inside"]
 
 
-def _as_nobody() -> list[str]:
-    """Run what follows as a user who owns nothing and can read no answer.
+def _as_somebody(bwrap: str) -> list[str]:
+    """For root: run what follows as a user without rights, who sees what is to be shown and no more.
 
-    Raises UsageError when this process is not root's, or when that user could read the answers.
+    Of the user who starts a sandbox, student code has the kernel's identity, whatever it is within;
+    root's own can do harm even without rights. Root's folders are closed to others, so the files
+    are shown in a root folder whose folders are open.
     """
+    if not _may_mount():  # as in some containers: it works where every user can read the files
+        return _user(_passing_user())
+    shown = [word for folder in _shown() for word in ("--ro-bind-try", folder, folder)]
+    above = dict.fromkeys(str(p) for f in _shown() for p in reversed(Path(f).parents[:-1]))
+    opened = [word for folder in above for word in ("--perms", "0755", "--dir", folder)]
+    inherited = ["--dev-bind", "/dev", "/dev", "--bind", "/proc", "/proc", "--dir", "/tmp"]
+    seen = [bwrap, "--die-with-parent", *opened, *shown, *_links(), *inherited, "--chdir", "/"]
+    return [*seen, *_user(_passing_user())]
+
+
+def _user(number: int) -> list[str]:
+    """Run what follows as this user, without rights. Raises UsageError where that cannot be."""
     setpriv = shutil.which("setpriv")
     if setpriv is None or os.geteuid() != 0:
         raise UsageError("another user's process needs root and setpriv (of util-linux)")
-    user = [setpriv, f"--reuid={USER}", f"--regid={USER}", "--clear-groups", "--no-new-privs"]
+    ids = [f"--reuid={number}", f"--regid={number}", "--clear-groups"]
+    return [setpriv, *ids, "--no-new-privs", "--pdeathsig", "KILL"]
+
+
+def _passing_user() -> int:
+    """The number of a user who owns nothing here; another for each sandbox, as far as they go."""
+    while True:
+        number = random.SystemRandom().choice(PASSING_USERS)
+        with suppress(KeyError):
+            pwd.getpwuid(number)
+            continue
+        return number
+
+
+def _may_mount() -> bool:
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    return bool(int(status["CapEff"], 16) >> CAP_SYS_ADMIN & 1)
+
+
+def _as_nobody() -> list[str]:
+    """Run what follows as a user who owns nothing and can read no answer, with no bubblewrap.
+
+    Raises UsageError when this process is not root's, or when that user could read the answers.
+    """
+    user = _user(_passing_user())
     answers = HELPERS / "reference" / "__init__.py"
     if subprocess.run([*user, "test", "-r", str(answers)], check=False).returncode == 0:
         folder = HELPERS.parent
@@ -329,6 +390,7 @@ def _readable_part() -> Path:
     ignore = shutil.ignore_patterns("reference", "__pycache__")
     for part in (HELPERS, INSIDE):
         shutil.copytree(part, folder / part.name, ignore=ignore)
+    (folder / HELPERS.name / "reference").mkdir()
     for path in (folder, *folder.rglob("*")):
         path.chmod(0o755 if path.is_dir() else 0o644)
     return folder
@@ -338,7 +400,7 @@ def _isolation(mode: str) -> list[str]:
     nested = [] if mode == "fork" else ["--disable-userns"]
     return [
         "--unshare-user", "--unshare-all", *nested, "--die-with-parent", "--as-pid-1",
-        "--new-session", "--cap-drop", "ALL", "--uid", "65534", "--gid", "65534",
+        "--new-session", "--cap-drop", "ALL", "--uid", str(NOBODY), "--gid", str(NOBODY),
         "--hostname", "sandbox",
     ]  # fmt: skip
 
@@ -347,18 +409,35 @@ def _files() -> list[str]:
     """The system's and Python's libraries, read-only, with this course's own answers masked."""
     arguments = ["--ro-bind", "/usr", "/usr", "--proc", "/proc", "--dev", "/dev"]
     for scratch in ("/tmp", HOME):  # first, as an environment may itself lie under /tmp
-        arguments += ["--size", str(2**28), "--tmpfs", scratch]
-    for link in ("bin", "lib", "lib64", "sbin"):
-        arguments += ["--symlink", f"usr/{link}", f"/{link}"]
+        arguments += ["--size", str(SCRATCH), "--tmpfs", scratch]
+    arguments += _links()
     for folder in _libraries():
         arguments += ["--ro-bind", folder, folder]
     arguments += ["--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache"]
     for package in _installed_packages():
         arguments += ["--tmpfs", package]
-    arguments += ["--ro-bind", str(HELPERS), f"{GRADER}/helpers"]
+    for part in _parts():
+        arguments += ["--ro-bind", str(part), f"{GRADER}/{part.name}"]
     arguments += ["--tmpfs", f"{GRADER}/helpers/reference"]
-    arguments += ["--ro-bind", str(INSIDE), f"{GRADER}/inside"]
     return [*arguments, "--chdir", HOME]
+
+
+def _links() -> list[str]:
+    """The system's folders by their old names."""
+    links = ("bin", "lib", "lib64", "sbin")
+    return [word for link in links for word in ("--symlink", f"usr/{link}", f"/{link}")]
+
+
+def _parts() -> list[Path]:
+    """What of this course is shown; for root a copy that the user without rights can read."""
+    if os.geteuid() != 0:
+        return [HELPERS, INSIDE]
+    return [_readable_part() / part.name for part in (HELPERS, INSIDE)]
+
+
+def _shown() -> list[str]:
+    """All that a sandbox is made of, beside /dev and /proc."""
+    return ["/usr", *_libraries(), "/etc/ld.so.cache", "/sys", *map(str, _parts())]
 
 
 def _libraries() -> list[str]:
@@ -382,10 +461,15 @@ def _devices(device: str) -> list[str]:
     return arguments + [word for node in nodes for word in ("--dev-bind", str(node), str(node))]
 
 
-def _sealed() -> list[str]:
-    """Nothing but the scratch folders can be written to, so nothing can be left behind."""
-    folders = ["/dev", f"{GRADER}/helpers/reference", *_installed_packages(), "/"]
-    return [word for folder in folders for word in ("--remount-ro", folder)]
+def _sealed(mode: str) -> list[str]:
+    """Nothing but the scratch folders can be written to, so nothing can be left behind.
+
+    Devices can: they are the host's own, whose mode and times are another user's to change, and
+    beyond the filter. Bubblewrap would mount them as no devices. In fork mode a submission's own
+    namespaces, which are made by writing to /proc, hold an empty one, and devices that are sealed.
+    """
+    folders = ["/dev/pts", "/dev", f"{GRADER}/helpers/reference", *["/proc"] * (mode != "fork")]
+    return [word for f in (*folders, *_installed_packages(), "/") for word in ("--remount-ro", f)]
 
 
 def _environment() -> list[str]:

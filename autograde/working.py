@@ -21,7 +21,7 @@ from .exercises import exercises
 from .guard import guarded
 from .judging import answered, edition, judge_guarded, question
 from .rebuild import Step
-from .sandbox import Limits, Sandbox, SandboxDiedError
+from .sandbox import Limits, Sandbox
 
 _own = threading.local()  # a sandbox for each thread that works
 
@@ -72,7 +72,7 @@ def seed_of(secret: bytes, mark: str) -> bytes:
 
 
 def do(work: Work) -> Done:
-    """Run and judge a submission. Raises UsageError when this machine cannot, SandboxDiedError."""
+    """Run and judge a submission. Raises UsageError when this machine cannot."""
     if work.edition != edition(work.lesson):
         raise UsageError("a worker has another version of the course; update it, and start it anew")
     started = time.perf_counter()
@@ -84,25 +84,12 @@ def do(work: Work) -> Done:
     if missing:
         sandbox = sandbox_of(work.how)
         mode = sandbox.mode
-        replies |= _ask(sandbox, work.steps, missing)
+        replies |= sandbox.ask(work.steps, missing)
     ran = time.perf_counter()
     graded = judge_guarded(work.lesson, work.steps, cases, replies, mode, work.how.limits)
     judged = time.perf_counter()
     answers = _packed(questions, replies)
     return Done(graded.plain(), answers, tuple(missing), ran - started, judged - ran)
-
-
-def _ask(
-    sandbox: Sandbox, steps: Sequence[Step], cases: Mapping[str, Sequence[Case]]
-) -> dict[str, bytes]:
-    """The replies; from a sandbox of the submission's own when the shared one does not hold."""
-    try:
-        return sandbox.ask(steps, cases)
-    except SandboxDiedError:
-        if sandbox.mode != "fork":
-            raise
-        with Sandbox("strict", limits=sandbox.limits) as own:
-            return own.ask(steps, cases)
 
 
 def _still_good(stored: bytes | None, questions: Mapping[str, str]) -> dict[str, bytes]:

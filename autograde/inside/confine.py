@@ -6,7 +6,11 @@ Python 3.11 has no `os.unshare`, and no version has mount, capset or seccomp.
 import ctypes
 import os
 import resource
+import struct
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 
 CLONE_NEW = {
     "mount": 0x00020000, "cgroup": 0x02000000, "uts": 0x04000000, "ipc": 0x08000000,
@@ -15,7 +19,15 @@ CLONE_NEW = {
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
 PR_CAPBSET_DROP, SECCOMP_MODE_FILTER, LAST_CAPABILITY = 24, 2, 63
 MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_BIND, MS_REC, MS_PRIVATE = 2, 4, 8, 0x1000, 0x4000, 0x40000
-SIGKILL = 9
+MS_RDONLY, SIGKILL = 1, 9
+MS_REMOUNT, MS_RELATIME = 32, 1 << 21
+ST_RELATIME = 4096  # as `statvfs` says MS_RELATIME; these it says as they are
+KEPT = MS_NOSUID | MS_NODEV | MS_NOEXEC | os.ST_NOATIME | os.ST_NODIRATIME
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")  # the host's own
+FILES = 8192  # in a folder that may be written to
+# Stands in a filter for the number of the process that takes it on.
+OWN_PROCESS = 0x7E57AB1E
+INSTRUCTION, JUMP_IF_EQUAL = struct.Struct("=HBBI"), 0x15  # of classic BPF
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -58,8 +70,10 @@ def own_namespaces() -> None:
         ("uid_map", f"{user} {user} 1"),
         ("gid_map", f"{group} {group} 1"),
     ):
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
-            file.write(text)
+        Path(f"/proc/self/{name}").write_text(text, "ascii")
+    # Where the host is short of memory, it is a submission that ends, and not what serves others.
+    with suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000", "ascii")
     undumpable()
 
 
@@ -72,14 +86,26 @@ def fresh_folders(folders: Mapping[str, int], kept: Sequence[str] = ()) -> None:
     _call("mount", b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None)
     held = {folder: os.open(folder, os.O_PATH) for folder in kept}
     for folder, size in folders.items():
-        _tmpfs(folder, MS_NOSUID | MS_NODEV, f"size={size},nr_inodes=8192,mode=700")
+        _tmpfs(folder, MS_NOSUID | MS_NODEV, f"size={size},nr_inodes={FILES},mode=700")
     for folder, number in held.items():
         os.makedirs(folder)
         source = f"/proc/self/fd/{number}".encode()
         _call("mount", source, folder.encode(), None, ctypes.c_ulong(MS_BIND | MS_REC), None)
         os.close(number)
-    _tmpfs("/proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4096,nr_inodes=1,mode=555")
+    closed = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
+    _tmpfs("/proc", closed, "size=4096,nr_inodes=1,mode=555")
+    for device in DEVICES:
+        with suppress(FileNotFoundError):
+            _read_only(f"/dev/{device}")
     os.chdir(os.getcwd())
+
+
+def _read_only(path: str) -> None:
+    """What is mounted there can still be read and written, but its inode is not to be changed."""
+    flags = os.statvfs(path).f_flag
+    kept = flags & KEPT | MS_RELATIME * bool(flags & ST_RELATIME)  # else a user may not remount it
+    how = ctypes.c_ulong(MS_REMOUNT | MS_BIND | MS_RDONLY | kept)
+    _call("mount", None, path.encode(), None, how, None)
 
 
 def _tmpfs(folder: str, flags: int, options: str) -> None:
@@ -109,12 +135,39 @@ def limit(resources: Mapping[str, int]) -> None:
         resource.setrlimit(what, (most, most))
 
 
+def limit_threads(most: int) -> None:
+    """Let this user have so many threads in this namespace.
+
+    Linux before 5.14 counts the user's in all namespaces: where there are too many of them already
+    for a thread to start, there is no such limit.
+    """
+    before = resource.getrlimit(resource.RLIMIT_NPROC)
+    resource.setrlimit(resource.RLIMIT_NPROC, (most, before[1]))
+    try:
+        tried = threading.Thread(target=int)
+        tried.start()
+        tried.join()
+    except RuntimeError:
+        resource.setrlimit(resource.RLIMIT_NPROC, before)
+    else:
+        limit({"NPROC": most})
+
+
 class _Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p)]
 
 
 def filter_calls(program: bytes) -> None:
-    """Let this process make only the system calls that the BPF program lets pass, for good."""
+    """Let this process make only the system calls that the BPF program lets pass, for good.
+
+    program: instructions (u16 code, u8, u8, u32 constant), with OWN_PROCESS in comparisons.
+    """
     _prctl(PR_SET_NO_NEW_PRIVS, 1)
-    held = _Program(len(program) // 8, program)
+    own = (JUMP_IF_EQUAL, OWN_PROCESS)
+    instructions = [
+        (code, yes, no, os.getpid() if (code, constant) == own else constant)
+        for code, yes, no, constant in INSTRUCTION.iter_unpack(program)
+    ]
+    packed = b"".join(INSTRUCTION.pack(*one) for one in instructions)
+    held = _Program(len(instructions), packed)
     _prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(held))

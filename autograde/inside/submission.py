@@ -31,6 +31,7 @@ MISSING = object()
 HOME = "/home/student"
 # What student code may write to, in bytes; fresh for each submission.
 SCRATCH = {"/tmp": 2**26, HOME: 2**26, "/dev/shm": 2**26}
+THREADS = 256
 LENGTH = struct.Struct(">Q")
 FRAME = struct.Struct(">HI")
 # What the process with student code says to its parent: a kind, a number, and so many bytes.
@@ -307,6 +308,7 @@ def _restrict(limits: dict[str, Any], program: Any) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     if program is not None:
+        confine.limit_threads(THREADS)
         confine.filter_calls(bytes(program.numpy()))
 
 
