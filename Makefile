@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
+# What is graded by these targets is this course's own; where root is the only user, it is root's.
+export AUTOGRADE_AS_ROOT := 1
 
 .PHONY: help setup sandbox postgresql browser lab demo pictures build test test-gpu test-browser hostile coverage steadiness experiments pretrain sweep bench bench-grading same-scores lint clean
 

@@ -22,6 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     options = _parser().parse_args(argv)
     try:
+        if hasattr(options, "as_root"):
+            _settle_root(options.as_root)
         with kept():
             return options.run(options)
     except UsageError as error:
@@ -143,9 +145,20 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     demo = command("demo", _demo, "the whole loop on a sample class")
     demo.add_argument("folder", metavar="DIR", type=Path, nargs="?", default=Path("demo"))
+    for made in (grade, check, demo):
+        made.add_argument("--as-root", action="store_true", help="work as root all the same")
     command("doctor", _doctor, "what this machine lacks, and the line that mends it")
     command("limits", _limits, "what bounds each stage of grading, and what happens there")
     return parser
+
+
+def _settle_root(asked: bool) -> None:
+    """Raise UsageError for root who did not ask for it; workers are told by the environment."""
+    from .sandbox import AS_ROOT, require_no_root
+
+    if asked:
+        os.environ[AS_ROOT] = "1"
+    require_no_root()
 
 
 def _positive(text: str) -> int:

@@ -1,11 +1,16 @@
 """What this machine lacks, and the line that mends it."""
 
 import importlib.util
+import os
+import platform
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 from .build import ROOT
 from .errors import UsageError
@@ -41,7 +46,9 @@ def findings() -> Iterator[Finding]:
     find_alembic()
     alembic = shutil.which("alembic")
     yield Finding("alembic", alembic or "missing", "" if alembic else "pip install alembic")
+    yield _user()
     yield _sandbox()
+    yield from _limits()
     yield _notebooks()
     free = shutil.disk_usage(".").free
     space = "" if free > NEEDED_SPACE else "free some space: feedback and copies need it"
@@ -74,6 +81,38 @@ def _sandbox() -> Finding:
         says = "works, but without sandboxes within it: grading takes seconds longer for each"
         return Finding("sandbox", f"{found.stdout.strip()}, {says}")
     return Finding("sandbox", f"{found.stdout.strip()}, works")
+
+
+def _user() -> Finding:
+    """Root grades only where that is asked for by name."""
+    if os.geteuid() != 0:
+        return Finding("user", "not root")
+    from .sandbox import AS_ROOT
+
+    if os.environ.get(AS_ROOT) == "1":
+        return Finding("user", "root, as asked: student code gets a user without rights")
+    return Finding("user", "root: grade, check and demo refuse", "work as an ordinary user")
+
+
+def _limits() -> Iterator[Finding]:
+    """What bounds a submission here, beside what the sandbox does anywhere, and what cannot."""
+    kernel = platform.release()
+    number = [int(part) for part in re.findall(r"\d+", kernel)[:2]]
+    threads = "threads are bounded for each submission"
+    if number < [5, 14]:
+        threads = (
+            "before 5.14 a user's threads count in all sandboxes together: one submission can take "
+            "them from another that is asked at the same time; --workers 1 asks one by one"
+        )
+    yield Finding("kernel", f"{kernel}; {threads}")
+    yield Finding(
+        "memory", "bounded for each process by its address space, and for files by their folder's "
+        "size; no cgroup is used, so leave 5 GB for each worker",
+    )  # fmt: skip
+    with suppress(OSError):
+        pattern = Path("/proc/sys/kernel/core_pattern").read_text("utf-8").strip()
+        where = "a program" if pattern.startswith("|") else "files"
+        yield Finding("core dumps", f"go to {where}; a submission's process makes none")
 
 
 def _notebooks() -> Finding:

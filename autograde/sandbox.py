@@ -35,6 +35,7 @@ HELPERS = Path(helpers.__file__).resolve().parent
 INSIDE = Path(__file__).resolve().parent / "inside"
 HOME = "/home/student"
 GRADER = "/grader"
+AS_ROOT = "AUTOGRADE_AS_ROOT"  # the environment's variable
 MODES = ("fork", "strict", "none")  # on any machine; "user" is for a container
 ALONE = ("strict", "user")  # a process for each submission
 NOBODY = 65534  # what a user is within a sandbox, whoever it is outside
@@ -47,6 +48,15 @@ START_SECONDS = 120
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # bubblewrap, or what ran in it
 KILLED_TWICE = {"problem": "died", "status": -signal.SIGKILL}
 SEND_BUFFER = 2**20
+
+
+def require_no_root() -> None:
+    """Raise UsageError when this is root, who was not asked for by name: `autograde --as-root`."""
+    if os.geteuid() == 0 and os.environ.get(AS_ROOT) != "1":
+        raise UsageError(
+            "student code is not run for root, whose one mistake is the machine's: work as an "
+            f"ordinary user, or say --as-root (with no command line: {AS_ROOT}=1)"
+        )
 
 
 class SandboxDiedError(RuntimeError):
@@ -322,13 +332,20 @@ def _command(mode: str, device: str) -> list[str]:
             "bubblewrap is not installed, and student code is not run without it: "
             "install the package bubblewrap, or pass --sandbox none to run it unprotected"
         )
-    inner = [bwrap, *_isolation(mode), *_files(), *_devices(device), *_sealed(mode), *_environment()]
+    inner = [
+        bwrap,
+        *_isolation(mode),
+        *_files(),
+        *_devices(device),
+        *_sealed(mode),
+        *_environment(),
+    ]
     outer = _as_somebody(bwrap) if os.geteuid() == 0 else []
     return [*outer, *inner, sys.executable, "-m", "inside"]
 
 
 def _as_somebody(bwrap: str) -> list[str]:
-    """For root: run what follows as a user without rights, who sees what is to be shown and no more.
+    """For root: run what follows as a user without rights, who sees what is shown and no more.
 
     Of the user who starts a sandbox, student code has the kernel's identity, whatever it is within;
     root's own can do harm even without rights. Root's folders are closed to others, so the files

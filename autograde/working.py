@@ -7,7 +7,7 @@ import atexit
 import hashlib
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from .exercises import exercises
 from .guard import guarded
 from .judging import answered, edition, judge_guarded, question
 from .rebuild import Step
-from .sandbox import Limits, Sandbox
+from .sandbox import Limits, Sandbox, require_no_root
 
 _own = threading.local()  # a sandbox for each thread that works
 
@@ -120,7 +120,8 @@ def _packed(questions: Mapping[str, str], replies: Mapping[str, bytes]) -> bytes
 
 
 def sandbox_of(how: How) -> Sandbox:
-    """This thread's sandbox, started when it is first needed."""
+    """This thread's sandbox, started when it is first needed. Raises UsageError for root."""
+    require_no_root()
     held: tuple[How, Sandbox] | None = getattr(_own, "sandbox", None)
     if held is not None and held[0] == how:
         return held[1]
