@@ -43,7 +43,6 @@ NOBODY = 65534  # what a user is within a sandbox, whoever it is outside
 # https://systemd.io/UIDS-GIDS/
 PASSING_USERS = range(61184, 65520)
 SCRATCH = 2**26  # bytes of a folder that may be written to
-CAP_SYS_ADMIN = 21
 START_SECONDS = 120
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # bubblewrap, or what ran in it
 KILLED_TWICE = {"problem": "died", "status": -signal.SIGKILL}
@@ -340,34 +339,16 @@ def _command(mode: str, device: str) -> list[str]:
         *_sealed(mode),
         *_environment(),
     ]
-    outer = _as_somebody(bwrap) if os.geteuid() == 0 else []
+    outer = _as_user() if os.geteuid() == 0 else []
     return [*outer, *inner, sys.executable, "-m", "inside"]
 
 
-def _as_somebody(bwrap: str) -> list[str]:
-    """For root: run what follows as a user without rights, who sees what is shown and no more.
-
-    Of the user who starts a sandbox, student code has the kernel's identity, whatever it is within;
-    root's own can do harm even without rights. Root's folders are closed to others, so the files
-    are shown in a root folder whose folders are open.
-    """
-    if not _may_mount():  # as in some containers: it works where every user can read the files
-        return _user(_passing_user())
-    shown = [word for folder in _shown() for word in ("--ro-bind-try", folder, folder)]
-    above = dict.fromkeys(str(p) for f in _shown() for p in reversed(Path(f).parents[:-1]))
-    opened = [word for folder in above for word in ("--perms", "0755", "--dir", folder)]
-    inherited = ["--dev-bind", "/dev", "/dev", "--bind", "/proc", "/proc", "--dir", "/tmp"]
-    seen = [bwrap, "--die-with-parent", *opened, *shown, *_links(), *inherited, "--chdir", "/"]
-    return [*seen, *_user(_passing_user())]
-
-
-def _user(number: int) -> list[str]:
-    """Run what follows as this user, without rights. Raises UsageError where that cannot be."""
-    setpriv = shutil.which("setpriv")
-    if setpriv is None or os.geteuid() != 0:
-        raise UsageError("another user's process needs root and setpriv (of util-linux)")
-    ids = [f"--reuid={number}", f"--regid={number}", "--clear-groups"]
-    return [setpriv, *ids, "--no-new-privs", "--pdeathsig", "KILL"]
+def _as_user() -> list[str]:
+    """For root: run what follows as a user without rights. Raises UsageError for anybody else."""
+    if os.geteuid() != 0:
+        raise UsageError("another user's process needs root")
+    how = {"user": _passing_user(), "folders": [*_libraries(), *map(str, _parts())]}
+    return [sys.executable, "-ESs", str(INSIDE / "as_user.py"), json.dumps(how)]
 
 
 def _passing_user() -> int:
@@ -380,23 +361,26 @@ def _passing_user() -> int:
         return number
 
 
-def _may_mount() -> bool:
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return bool(int(status["CapEff"], 16) >> CAP_SYS_ADMIN & 1)
-
-
 def _as_nobody() -> list[str]:
     """Run what follows as a user who owns nothing and can read no answer, with no bubblewrap.
 
     Raises UsageError when this process is not root's, or when that user could read the answers.
     """
-    user = _user(_passing_user())
+    user = _as_user()
     answers = HELPERS / "reference" / "__init__.py"
-    if subprocess.run([*user, "test", "-r", str(answers)], check=False).returncode == 0:
+    closed = [*user, "/usr/bin/test", "!", "-r", str(answers)]
+    if subprocess.run(closed, stderr=subprocess.DEVNULL, check=False).returncode != 0:
         folder = HELPERS.parent
         raise UsageError(f"{folder}: every user can read the answers; chmod -R go= {folder}")
     variables = _variables() | {"PYTHONPATH": str(_readable_part()), "HOME": "/tmp"}
-    return [*user, "env", "-i", "-C", "/tmp", *(f"{n}={value}" for n, value in variables.items())]
+    return [
+        *user,
+        "/usr/bin/env",
+        "-i",
+        "-C",
+        "/tmp",
+        *(f"{n}={value}" for n, value in variables.items()),
+    ]
 
 
 @cache
@@ -450,11 +434,6 @@ def _parts() -> list[Path]:
     if os.geteuid() != 0:
         return [HELPERS, INSIDE]
     return [_readable_part() / part.name for part in (HELPERS, INSIDE)]
-
-
-def _shown() -> list[str]:
-    """All that a sandbox is made of, beside /dev and /proc."""
-    return ["/usr", *_libraries(), "/etc/ld.so.cache", "/sys", *map(str, _parts())]
 
 
 def _libraries() -> list[str]:

@@ -83,17 +83,16 @@ def fresh_folders(folders: Mapping[str, int], kept: Sequence[str] = ()) -> None:
     The working directory is then the new one of that name: the old one is every submission's.
     kept: what is to be seen in those folders as before, such as Python's own environment.
     """
-    _call("mount", b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None)
+    _private()
     held = {folder: os.open(folder, os.O_PATH) for folder in kept}
     for folder, size in folders.items():
-        _tmpfs(folder, MS_NOSUID | MS_NODEV, f"size={size},nr_inodes={FILES},mode=700")
+        tmpfs(folder, MS_NOSUID | MS_NODEV, f"size={size},nr_inodes={FILES},mode=700")
     for folder, number in held.items():
         os.makedirs(folder)
-        source = f"/proc/self/fd/{number}".encode()
-        _call("mount", source, folder.encode(), None, ctypes.c_ulong(MS_BIND | MS_REC), None)
+        bind(number, folder)
         os.close(number)
     closed = MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC
-    _tmpfs("/proc", closed, "size=4096,nr_inodes=1,mode=555")
+    tmpfs("/proc", closed, "size=4096,nr_inodes=1,mode=555")
     for device in DEVICES:
         with suppress(FileNotFoundError):
             _read_only(f"/dev/{device}")
@@ -108,7 +107,24 @@ def _read_only(path: str) -> None:
     _call("mount", None, path.encode(), None, how, None)
 
 
-def _tmpfs(folder: str, flags: int, options: str) -> None:
+def own_mounts() -> None:
+    """A mount namespace of its own, from which no mount reaches another. Raises OSError."""
+    _call("unshare", CLONE_NEW["mount"])
+    _private()
+
+
+def _private() -> None:
+    _call("mount", b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None)
+
+
+def bind(held: int, folder: str) -> None:
+    """Show what an open file of this process is in this folder as well."""
+    source = f"/proc/self/fd/{held}".encode()
+    _call("mount", source, folder.encode(), None, ctypes.c_ulong(MS_BIND | MS_REC), None)
+
+
+def tmpfs(folder: str, flags: int, options: str) -> None:
+    """Mount an empty one."""
     arguments = (b"tmpfs", folder.encode(), b"tmpfs", ctypes.c_ulong(flags), options.encode())
     _call("mount", *arguments)
 
@@ -117,11 +133,16 @@ class _CapHeader(ctypes.Structure):
     _fields_ = [("version", ctypes.c_uint32), ("pid", ctypes.c_int)]
 
 
+def no_new_privileges() -> None:
+    """No program that this process starts gains any, whatever its file says."""
+    _prctl(PR_SET_NO_NEW_PRIVS, 1)
+
+
 def no_privileges() -> None:
     """Drop every capability for good, and let no program that is started gain any."""
     for capability in range(LAST_CAPABILITY + 1):
         libc.prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)  # past the kernel's last one it fails
-    _prctl(PR_SET_NO_NEW_PRIVS, 1)
+    no_new_privileges()
     header, nothing = _CapHeader(0x20080522, 0), (ctypes.c_uint32 * 6)()
     _call("capset", ctypes.byref(header), nothing)
 
@@ -162,7 +183,7 @@ def filter_calls(program: bytes) -> None:
 
     program: instructions (u16 code, u8, u8, u32 constant), with OWN_PROCESS in comparisons.
     """
-    _prctl(PR_SET_NO_NEW_PRIVS, 1)
+    no_new_privileges()
     own = (JUMP_IF_EQUAL, OWN_PROCESS)
     instructions = [
         (code, yes, no, os.getpid() if (code, constant) == own else constant)

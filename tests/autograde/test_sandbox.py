@@ -23,7 +23,6 @@ from helpers.codec import pack, unpack
 
 SHORT = sandbox.Limits(seconds=4, cell_seconds=2)
 CONFINED = ("fork", "strict")
-AROUND = int(os.geteuid() == 0)  # for root, a bubblewrap around the sandbox, by which it is a user
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +196,7 @@ def test_the_warm_parent_has_one_thread_and_survives(sandboxes):
     assert sandboxes["fork"].pid == before
     family = psutil.Process(before).children(recursive=True)
     assert [process.num_threads() for process in family] == [1] * len(family)
-    assert len(family) <= 4 + AROUND  # bubblewrap's own, the parent, and the two that wait for the next one
+    assert len(family) <= 4  # bubblewrap's own, the parent, and the two that wait for the next one
 
 
 # Without a sandbox, one that kills its parent kills the process that serves it.
@@ -261,7 +260,7 @@ def test_a_sandbox_that_is_killed_while_it_waits_is_started_again(sandboxes):
 
 # Of a sandbox's processes, the outermost first: bubblewrap, what it runs, and in fork mode the
 # submission's own outside and inside its namespaces.
-LEVELS = {"fork": 4 + AROUND, "strict": 2 + AROUND}
+LEVELS = {"fork": 4, "strict": 2}
 KILLED = [(mode, level) for mode, levels in LEVELS.items() for level in range(levels)]
 
 
