@@ -373,14 +373,8 @@ def _as_nobody() -> list[str]:
         folder = HELPERS.parent
         raise UsageError(f"{folder}: every user can read the answers; chmod -R go= {folder}")
     variables = _variables() | {"PYTHONPATH": str(_readable_part()), "HOME": "/tmp"}
-    return [
-        *user,
-        "/usr/bin/env",
-        "-i",
-        "-C",
-        "/tmp",
-        *(f"{n}={value}" for n, value in variables.items()),
-    ]
+    pairs = [f"{name}={value}" for name, value in variables.items()]
+    return [*user, "/usr/bin/env", "-i", "-C", "/tmp", *pairs]
 
 
 @cache
