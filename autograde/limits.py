@@ -6,6 +6,7 @@ from dataclasses import astuple, dataclass
 from helpers import clean, codec
 
 from . import (
+    beneath,
     collecting,
     essays,
     guard,
@@ -14,6 +15,7 @@ from . import (
     matching,
     prose,
     rebuild,
+    saying,
     slicing,
     store,
     unpacking,
@@ -47,6 +49,7 @@ def limits() -> Iterator[Limit]:
         ("judging", _judging()),
         ("the store", _storing()),
         ("pages", _showing()),
+        ("the terminal", _saying()),
     ):
         for row in rows:
             yield Limit(stage, *row)
@@ -67,11 +70,18 @@ def _unpacking() -> Iterator[tuple[str, str, str]]:
     yield "what unpacks to more than that", f"{often} in all", NAMED
     name = f"{unpacking.MOST_NAME} characters, {unpacking.MOST_PARTS} folders deep"
     yield "a path", name, NAMED
+    notes = (
+        f"{max(unpacking.MOST_NOTE.values()) >> 20} MiB, {unpacking.MOST_NOTES >> 20} MiB in all"
+    )
+    yield "what a platform notes beside", notes, "not read: it is said that no time is known"
+    manifest = f"{unpacking.MOST_MANIFEST >> 10} KiB"
+    yield "what a student's zip says of itself", manifest, "not read, and it is said"
 
 
 def _matching() -> Iterator[tuple[str, str, str]]:
     words = f"{matching.MOST_WORDS} words, {matching.MOST_LETTERS} letters of each part"
     yield "of a name", words, "the rest is not looked at"
+    yield "names compared for 'did you mean'", f"{matching.MOST_COMPARED:,}", "nothing is asked"
     yield "questions 'did you mean'", f"{collecting.MOST_ASKED:,}", "the others are asked nothing"
 
 
@@ -82,6 +92,7 @@ def _rebuilding() -> Iterator[tuple[str, str, str]]:
     yield "reading, or rebuilding, of one", _bounds(), REFUSED
     least = f"{magics.MOST_CHARACTERS:,} characters, {magics.MOST_LINES} lines"
     yield "a cell read by IPython's transformer", least, "it is read line by line"
+    yield "code in which text is looked for", f"{essays.MOST_CODE:,} characters", "no text is seen"
     yield "a cell looked into for what answers need", f"{slicing.LONGEST:,} characters", "not taken"
 
 
@@ -106,6 +117,8 @@ def _replies() -> Iterator[tuple[str, str, str]]:
 def _judging() -> Iterator[tuple[str, str, str]]:
     met = "each exercise is judged alone; the one that meets it has no points, and says why"
     yield "a submission's answers", _bounds(), met
+    lines = f"{beneath.MOST_LINES:,} lines of ours for a case"
+    yield "whether one slip costs twice", lines, "it is not asked: the points stay as they were"
 
 
 def _storing() -> Iterator[tuple[str, str, str]]:
@@ -123,6 +136,10 @@ def _showing() -> Iterator[tuple[str, str, str]]:
     yield "notes beside the essays", f"{essays.MOST_NOTES} cells", "the rest stands in one"
     outputs = f"{essays.MOST_OUTPUTS}, {essays.MOST_OUTPUT_TEXT:,} characters each"
     yield "outputs of a cell that a rubric asks about", outputs, LEFT_OUT
+
+
+def _saying() -> Iterator[tuple[str, str, str]]:
+    yield "a line on the terminal", f"{saying.MOST_SAID:,} characters", LEFT_OUT
 
 
 def _bounds() -> str:
