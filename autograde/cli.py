@@ -240,7 +240,8 @@ def _grade(options: argparse.Namespace) -> int:
             "this machine refuses sandboxes within a sandbox, so each submission got "
             "one of its own, which takes seconds longer; autograde doctor says more"
         )
-    strangers = [f"{path}: of no lesson that is known; left out" for path in term.strangers()]
+    unknown = "of no lesson, or of no id, that is known; left out"
+    strangers = [f"{path}: {unknown}" for path in term.strangers()]
     for line in (*outcome.failed, *strangers):
         warn(line)
     unprotected = ", WITHOUT A SANDBOX" if options.sandbox == "none" else ""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from helpers.clean import SIGN, clean
+
 from . import canvas
 from .errors import UsageError
 from .files import require_target, write_whole
@@ -21,9 +23,9 @@ COLUMNS = [
     "late_penalty", "needs_hand_grading",
 ]  # fmt: skip
 MOODLE = ["First name", "Last name", "ID number", "Email address"]
-# Ids and addresses are what an LMS finds its students by: they stay as they are. Of these
-# characters no formula can be made that calls, reads or sends anything.
-PLAIN = re.compile(r"[\w.+@-]*")
+NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+FIRST = re.compile(rf"[\s{SIGN}]*(.?)")
+SIGNS = ("=", "+", "-", "@", "|")  # with which formulas begin, and calls of other programs
 
 
 @dataclass
@@ -180,15 +182,20 @@ def written(lines: Iterable[Sequence[Any]]) -> str:
 
 
 def harmless(cell: Any) -> Any:
-    """The cell, with an apostrophe in front of what a spreadsheet would take for a formula.
+    """The cell, clean, with an apostrophe in front of what a spreadsheet would take for a formula.
 
-    A name such as `=HYPERLINK(...)` comes from students' own profiles. Ids and addresses are
-    left, see PLAIN.
+    A name such as `=HYPERLINK(...)` comes from students' own profiles. Where commas separate
+    decimals, `;` separates cells. Numbers are left, and ids, which begin with no such sign.
     """
-    if not isinstance(cell, str) or PLAIN.fullmatch(cell):
+    if not isinstance(cell, str) or NUMBER.fullmatch(cell):
         return cell
-    begins = unicodedata.normalize("NFKC", cell).lstrip()[:1]  # wide forms of the signs count too
-    return f"'{cell}" if begins in ("=", "+", "-", "@") else cell
+    return ";".join(f"'{part}" if _is_formula(part) else part for part in clean(cell).split(";"))
+
+
+def _is_formula(text: str) -> bool:
+    """Wide forms of the signs count too, and what spreadsheets skip in front of them."""
+    first = FIRST.match(text)[1]
+    return bool(first) and unicodedata.normalize("NFKC", first)[0] in SIGNS
 
 
 def table(rows: Iterable[dict[str, Any]]) -> str:

@@ -4,8 +4,6 @@ It holds what the student wrote, what was found and what to do next, and of grad
 outputs: their source, where a hidden test may stand, is never written.
 """
 
-from importlib import resources as package
-from pathlib import Path
 from typing import Any
 
 from nbconvert.exporters import HTMLExporter
@@ -14,14 +12,15 @@ from nbgrader import utils
 from nbgrader.preprocessors import GetGrades
 from traitlets.config import Config
 
+from helpers.clean import clean
 from helpers.report import is_quiz
 
 from .essays import NOTE, PROSE
 from .exercises import exercises
-from .prose import shown
+from .pages import TEMPLATES, mathjax, policy
+from .prose import Room, safe_html, shown
 from .rebuild import grade_id, is_added
 
-TEMPLATES = Path(str(package.files(__package__) / "templates"))
 WAITS = ("…", "waits for your instructor", "soft")
 # The mark, the words and the style, so that nothing is told by colour alone.
 FULL = ("✓", "full points", "full")
@@ -59,8 +58,10 @@ class Advise(GetGrades):
             "late": known["late_penalty"],
             "entries": items,
             "todo": [i for i in items if not i["waits"] and i["score"] < i["most"]],
-            "own": [c.source for c in nb.cells if is_added(c) and not _has_tag(c, PROSE)],
+            "own": [clean(c.source, lines=True) for c in nb.cells if _is_own(c)],
             "notes": [shown(cell.source) for cell in nb.cells if _has_tag(cell, NOTE)],
+            "policy": policy,
+            "mathjax": mathjax,
             "style": (TEMPLATES / "style.css").read_text(encoding="utf-8"),
         }
         return nb, resources
@@ -81,6 +82,10 @@ class Advise(GetGrades):
         cell.metadata.nbgrader["comment"] = comment.manual_comment or ""
 
 
+def _is_own(cell: NotebookNode) -> bool:
+    return is_added(cell) and not _has_tag(cell, PROSE)
+
+
 def _has_tag(cell: NotebookNode, tag: str) -> bool:
     return tag in cell.metadata.get("tags", ())
 
@@ -96,6 +101,7 @@ def _item(lesson: str, cell: NotebookNode, sources: dict[str, NotebookNode]) -> 
     symbol, says, shade = WAITS if waits else FULL if not lacks else PART if mark["score"] else NONE
     described = exercises(lesson).get(name)
     essay = answer is cell
+    comment = answer.metadata.nbgrader.get("comment") if answer else ""
     unwritten = essay and not waits and not mark["score"] and mark.get("unwritten")
     return {
         "name": name,
@@ -109,10 +115,10 @@ def _item(lesson: str, cell: NotebookNode, sources: dict[str, NotebookNode]) -> 
         "gist": found.get("gist", []),
         "hint": described.hints[0] if described and lacks else "",
         "reports": [o.data["text/html"] for o in outputs if "text/html" in o.data],
-        "comment": answer.metadata.nbgrader.get("comment") if answer else "",
+        "comment": comment and safe_html(comment, Room()),
         "source": ""
         if unwritten or not answer
         else shown(answer.source)
         if essay
-        else answer.source,
+        else clean(answer.source, lines=True),
     }

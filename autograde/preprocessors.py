@@ -12,7 +12,7 @@ from .guard import guarded
 from .rebuild import rebuild, tidy_notebook
 from .term import Term
 
-QUIZ = re.compile(r"q\d\d_\w+$")
+QUIZ = re.compile(r"q\d\d_\w+")
 
 
 class ClearAnswers(ClearSolutions):
@@ -23,7 +23,7 @@ class ClearAnswers(ClearSolutions):
     ) -> tuple[NotebookNode, dict[str, Any]]:
         name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
         stock = dict(self.code_stub)
-        if QUIZ.match(name):
+        if QUIZ.fullmatch(name):
             self.code_stub = {**stock, "python": f"{name} = ..."}
         try:
             return super().preprocess_cell(cell, resources, cell_index)

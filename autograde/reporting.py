@@ -3,10 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from .feedback import TEMPLATES
 from .files import require_target, write_whole
+from .pages import policy, templates
 from .tally import ENOUGH, LOW, Item, Lesson, Mistake, Tally, tally
 from .term import FORMGRADER, Term
 
@@ -25,21 +23,15 @@ def report(term: Term, target: Path) -> Path:
     """Write the page. Raises UsageError when it cannot be written there."""
     require_target(target, ".html")
     text = page(term.root.name, tally(term), datetime.now(UTC))
-    # What student code says may hold halves of characters, which no file can.
-    return write_whole(target, text.encode("utf-8", "replace"))
+    return write_whole(target, text.encode("utf-8"))
 
 
 def page(title: str, found: Tally, now: datetime) -> str:
     """The page as text: everything that people wrote is escaped."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates().overlay()
     environment.filters |= {"points": _points, "span": _span, "percent": _percent}
     return environment.get_template("report.html.j2").render(
+        policy=policy,
         title=title,
         now=now.strftime("%Y-%m-%d %H:%M UTC"),
         term=found,

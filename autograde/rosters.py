@@ -15,6 +15,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from helpers.clean import clean
+
 from .errors import UsageError, did_you_mean, shown
 
 ROSTER_COLUMNS = ["id", "first_name", "last_name", "email"]
@@ -31,13 +33,15 @@ LAST = ("lastname", "surname", "familyname", "nachname", "nom", "apellidos", "co
 FULL = ("fullname", "student", "studentname", "displayname", "name")
 EMAIL = ("emailaddress", "email", "mail", "emailadresse", "correo")
 NO_STUDENT = ("points possible", "student, test", "test student")
-STUDENT_ID = re.compile(r"(?![.-])[\w@.-]{1,200}")
+STUDENT_ID = re.compile(r"(?![@.-])[\w@.-]+")
+MOST_ID = 200  # bytes: it names folders
 MOST_BYTES = 64 * 2**20
 
 
 def is_student_id(text: str) -> bool:
     """Whether a text can name a student's folder, and stand in a command."""
-    return bool(STUDENT_ID.fullmatch(text))
+    whole = bool(STUDENT_ID.fullmatch(text[: MOST_ID + 1])) and clean(text) == text
+    return whole and len(text.encode()) <= MOST_ID
 
 
 @dataclass(frozen=True)
@@ -222,7 +226,7 @@ def _require_ids(path: Path, rows: list[tuple[int, dict[str, str]]], column: str
         if student in seen:
             wrong = f"is there twice, first in line {seen[student]}"
         elif not is_student_id(student):
-            wrong = "is not letters, digits and . _ - @, or begins with . or -"
+            wrong = "is not letters, digits and . _ - @, or begins with . - or @"
         else:
             seen[student] = line
             continue

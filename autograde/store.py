@@ -40,6 +40,7 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
+        path.touch(mode=0o600)  # answers and verdicts of everybody
         self._database = sqlite3.connect(path, timeout=60)
         self._database.executescript(TABLES)
 

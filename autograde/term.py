@@ -1,8 +1,10 @@
 """A term folder: an nbgrader course with this course's settings, its key and its verdicts."""
 
 import csv
+import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,7 +21,8 @@ from .errors import UsageError
 from .exercises import LESSONS
 from .files import require_place
 from .lessons import NOTEBOOKS, SOLUTIONS, lesson_path
-from .rosters import ROSTER_COLUMNS, read_people
+from .rosters import ROSTER_COLUMNS, is_student_id, read_people
+from .saying import warn
 from .store import Store
 
 CONFIG = """# This term's nbgrader settings; what you add below the call wins.
@@ -51,6 +54,8 @@ class Term:
         config = root / "nbgrader_config.py"
         if not config.is_file():
             raise UsageError(f"{config}: missing; make it again: autograde init {root}")
+        if _close(root):
+            warn(f"{root}: was open to other users of this machine, and is closed to them now")
         _require_own_gradebook(cls(root))
         return cls(root)
 
@@ -66,7 +71,8 @@ class Term:
     def submissions(self) -> Iterator[tuple[str, str]]:
         """(student, lesson) of every folder in submitted/ that is named like a lesson."""
         for folder in sorted((self.root / "submitted").glob("*/*")):
-            if folder.is_dir() and folder.name in LESSONS:
+            named = folder.name in LESSONS and is_student_id(folder.parent.name)
+            if named and folder.is_dir():
                 yield folder.parent.name, folder.name
 
     def strangers(self) -> list[Path]:
@@ -122,6 +128,17 @@ class Term:
             ) from None
         config.Application.log_level = 40  # our own lines say what matters
         return NbGraderAPI(config=config)
+
+
+def _close(root: Path) -> bool:
+    """Take the term from other users, and from the group unless it may write there, as a team's
+    may; whether it was open to them."""
+    mode = stat.S_IMODE(root.stat().st_mode)
+    closed = mode & ~(0o007 if mode & stat.S_IWGRP else 0o077)
+    if closed == mode or root.stat().st_uid != os.geteuid():
+        return False
+    root.chmod(closed)
+    return True
 
 
 def _is_file(url: URL) -> bool:
@@ -199,6 +216,7 @@ def _require_built() -> None:
 def _furnish(term: Term, students: list[dict[str, str]] | None) -> None:
     ours = term.root / ".autograde"
     ours.mkdir(parents=True, exist_ok=True)
+    _close(term.root)
     if not (ours / "key").exists():
         (ours / "key").touch(mode=0o600)
         (ours / "key").write_bytes(secrets.token_bytes(32))

@@ -9,6 +9,7 @@ import pytest
 from autograde.errors import UsageError
 from autograde.exporting import COLUMNS, MOODLE, export, harmless, number, written
 from autograde.term import Term
+from helpers.clean import clean
 
 NAMES = [
     ("ana", "Åsa", "O'Brien", "asa@x.org"),
@@ -172,19 +173,34 @@ def test_nothing_graded_is_no_gradebook(tmp_path, term, rows):
 
 @pytest.mark.parametrize(
     "text",
-    ["=1+1", "=cmd|' /C calc'!A0", "@SUM(A1:A9)", "+1+cmd()", "-2+3*A1", " =A1", "＝A1", "\t=A1"],
-)
+    ["=1+1", "=cmd|' /C calc'!A0", "@SUM(A1:A9)", "+1+cmd()", "-2+3*A1", " =A1", "＝A1", "＠A1",
+     "\u3000=A1", "-ana@x.org", "@ana", "|calc", "\ufffd=A1"],
+)  # fmt: skip
 def test_no_name_is_a_formula(text):
     assert harmless(text) == f"'{text}"
 
 
-@pytest.mark.parametrize("text", ["-7", "@ana", "a+b@x.org", "-ana@x.org", "O'Brien", "x=1", "", 3])
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("\t=A1", "␉=A1"),
+        ("Ana\r\n=A1", "Ana␍␊=A1"),
+        ("Ana;=A1;b; @x", "Ana;'=A1;b;' @x"),
+        ("\u200b=A1", "'\ufffd=A1"),
+    ],
+)
+def test_no_part_of_a_name_is_a_cell_of_its_own(text, cell):
+    assert harmless(text) == cell
+    assert harmless(cell) == cell
+
+
+@pytest.mark.parametrize("text", ["-7", "10.67", "a+b@x.org", "O'Brien", "x=1", "", 3])
 def test_ids_addresses_and_names_stay_as_they_are(text):
     assert harmless(text) == text
 
 
 def test_any_text_comes_back_but_for_one_apostrophe():
-    """A property: whatever the cells hold, they read back, and none of them begins a formula."""
+    """A property: whatever the cells hold, they read back clean, and no part begins a formula."""
     draw = random.Random(0)
     letters = "=+-@'\",;\n\r\t aÅ李1("
     lines = [["".join(draw.choices(letters, k=draw.randrange(9))) for _ in range(4)]
@@ -194,7 +210,8 @@ def test_any_text_comes_back_but_for_one_apostrophe():
     assert len(back) == len(lines)
     for line, got in zip(lines, back, strict=True):
         for text, cell in zip(line, got, strict=True):
-            assert cell in (text, f"'{text}")
+            assert cell.replace("'", "") == clean(text).replace("'", "")
+            assert not any(part.lstrip()[:1] in tuple("=+-@") for part in cell.split(";")[1:])
             assert harmless(cell) == cell
 
 
