@@ -36,6 +36,7 @@ PROBLEMS = {
     "time": "your code ran longer than {seconds} seconds and was stopped: is there a loop that "
     "never ends?",
     "size": "your code answered more than {megabytes} MB and was stopped.",
+    "files": "your code wrote more files than it may, and was stopped.",
     "lost": "your notebook ran longer than {total} seconds in all, or ended the process that ran "
     "it.",
     "judge": "what your code answered is too large, or takes too long, to be judged: return what "

@@ -32,6 +32,7 @@ HOME = "/home/student"
 # What student code may write to, in bytes; fresh for each submission.
 SCRATCH = {"/tmp": 2**26, HOME: 2**26, "/dev/shm": 2**26}
 THREADS = 256
+LOOK_SECONDS = 0.25  # how often it is looked at what has been written
 LENGTH = struct.Struct(">Q")
 FRAME = struct.Struct(">HI")
 # What the process with student code says to its parent: a kind, a number, and so many bytes.
@@ -88,6 +89,10 @@ class Submission:
     connection: socket.socket
     confined: bool
     skipped: set[int] = field(default_factory=set)
+    room: "Room | None" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.room = Room() if self.confined else None
 
     def replies(self) -> Iterator[tuple[int, bytes]]:
         """(exercise, packed reply) of all exercises, in the order in which they are answered.
@@ -97,7 +102,7 @@ class Submission:
         waiting = list(range(len(self.asked["exercises"])))
         witness = Witness(self.asked["exercises"])
         while waiting:
-            spoken = Spoken()
+            spoken = Spoken(room=self.room)
             for number, reply in self._in_child(waiting, spoken):
                 if number in waiting:
                     waiting.remove(number)
@@ -170,6 +175,7 @@ class Spoken:
     problem: str = "died"
     status: int = 0
     line: str = ""
+    room: "Room | None" = None
 
     def listen(self, reader: int, asked: dict[str, Any]) -> Iterator[tuple[int, bytes]]:
         """The child's replies, until it ends or must be stopped."""
@@ -212,14 +218,38 @@ class Spoken:
         chunks = io.BytesIO()
         while chunks.tell() < length:
             left = deadline - time.monotonic()
-            if left <= 0 or not select.select([reader], [], [], left)[0]:
-                self.problem = "time"
+            if left <= 0 or (self.room is not None and self.room.is_used_up()):
+                self.problem = "time" if left <= 0 else "files"
                 break
+            if not select.select([reader], [], [], min(left, LOOK_SECONDS))[0]:
+                continue
             chunk = os.read(reader, min(2**20, length - chunks.tell()))
             if not chunk:
                 break
             chunks.write(chunk)
         return chunks.getvalue()
+
+
+class Room:
+    """What is written since it was made, where a file system bounds it only loosely or not at all:
+    bubblewrap's folders hold any number of files, and a container's are its whole disk."""
+
+    def __init__(self) -> None:
+        self._before = {folder: _used(folder) for folder in SCRATCH if os.path.isdir(folder)}
+
+    def is_used_up(self) -> bool:
+        """Whether there are more files, or bytes, than there may be."""
+        for folder, before in self._before.items():
+            files, size = (now - then for now, then in zip(_used(folder), before, strict=True))
+            if files > confine.FILES or size > SCRATCH[folder]:
+                return True
+        return False
+
+
+def _used(folder: str) -> tuple[int, int]:
+    """Files and bytes in the file system that the folder is of."""
+    held = os.statvfs(folder)
+    return held.f_files - held.f_ffree, (held.f_blocks - held.f_bfree) * held.f_frsize
 
 
 @dataclass

@@ -240,7 +240,7 @@ def found_files():
             for folder, _, files in os.walk(place) for name in files if name == "left-file"]
 
 def found_memory():
-    copy = os.memfd_create("copy")
+    copy = os.open("/tmp/copy", os.O_RDWR | os.O_CREAT)
     os.truncate(copy, PAGE)
     held = mmap.mmap(copy, PAGE)
     seen = set()
