@@ -20,7 +20,7 @@ from .points import Points
 STUDENT = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
 POINTS = "Points Possible"
 IDS = ("SIS User ID", "SIS Login ID", "ID")
-MOST_BYTES = 64 * 2**20
+MOST_BYTES, MOST_COLUMNS = 64 * 2**20, 2_000
 Line = Sequence[Any]
 
 
@@ -91,6 +91,8 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
             "in Canvas under Grades, Export"
         )
     width = len(header)
+    if width > MOST_COLUMNS:
+        raise UsageError(f"{path}: has more than {MOST_COLUMNS} columns; export it again")
     return header, [(row + [""] * width)[:width] for row in read[1:] if any(row)]
 
 

@@ -24,7 +24,8 @@ from .unpacking import BAD_ZIP, JUNK, LOST, TIMESTAMP, Found, Left, Search
 
 CLOCKS = timedelta(hours=1)  # by how much clocks may differ
 UNKNOWN = datetime(1, 1, 1, tzinfo=UTC)
-MOST_ASKED = 500  # lines that ask whom somebody may be
+MOST_ASKED = 100  # lines that ask whom somebody may be
+MOST_NAMED = 5  # people that a line names
 Apart = tuple[Found, str, datetime | None, str]
 WITHOUT_ZONE = ("Brightspace", "Blackboard")
 
@@ -208,7 +209,7 @@ class Sorting:
             one = self._made(owner, found, lesson, named)
             made.append(replace(one, handed_in=read_time(stamp.decode("ascii", "replace"))))
         if len(others) > 1:
-            several = ", ".join(sorted(map(shown, others.values()))[:5])
+            several = ", ".join(sorted(map(shown, others.values()))[:MOST_NAMED])
             raise UsageError(
                 f"--as {student}: there is work of several people in it ({several}); name what is "
                 f"{student}'s alone"
@@ -247,7 +248,7 @@ class Sorting:
             told = who.get(_person(one), set()) | surely.get(_person(one), set())
             told |= {before[_person(one)]} if _person(one) in before else set()
             if one.owner.who and not one.owner.by_id and len(told) > 1:
-                several = " and ".join(sorted(map(shown, told)))
+                several = " and ".join(sorted(map(shown, told))[:MOST_NAMED])
                 why = f"{several} both go by the name of {one.student}"
             elif len(says.get(pair, ())) > 1 and not one.owner.claim:
                 why = f"in {one.student}'s folder, with files named for {len(says[pair])} others"

@@ -3,10 +3,13 @@
 import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
 
 from helpers.clean import clean
 
 SHOWN = 200  # characters of somebody else's text in a message
+# Names that are looked through for one like another, and how much of each: it takes their product.
+MOST_NEAR, MOST_NEAR_LETTERS = 300, 40
 
 
 class UsageError(Exception):
@@ -31,8 +34,15 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     """In brackets, what is closest to `name`; nothing where nothing is."""
     known = list(known)
     near = [one for one in known if name and name.casefold() in one.casefold()]
-    near += get_close_matches(name, known, 1)
-    return f" (did you mean {near[0]}?)" if near else ""
+    near = near or [*filter(None, [closest(name, known)])]
+    return f" (did you mean {shown(near[0])}?)" if near else ""
+
+
+def closest(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
+    """The one of the first MOST_NEAR that is most like `name`; "" for none."""
+    by_begin = {one[:MOST_NEAR_LETTERS]: one for one in reversed([*islice(known, MOST_NEAR)])}
+    found = get_close_matches(name[:MOST_NEAR_LETTERS], by_begin, 1, likeness)
+    return by_begin[found[0]] if found else ""
 
 
 def shown(text: object) -> str:

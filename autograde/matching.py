@@ -5,18 +5,19 @@ Two people never become one: what fits two is nobody's, and who cannot be told i
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 
-from .errors import UsageError, shown
+from helpers.clean import clean
+
+from .errors import MOST_NEAR, UsageError, closest, shown
 from .exercises import LESSONS
 from .platforms import Batch, Claim, claims_of
 from .platforms.mail import ADDRESS
 from .rosters import is_student_id
-from .unpacking import MOST_NAME, MOST_PARTS
+from .unpacking import is_too_long
 
 # Letters that no accent makes, as ASCII file names have them.
 PLAIN = str.maketrans({
@@ -24,7 +25,9 @@ PLAIN = str.maketrans({
 })  # fmt: skip
 MOST_WORDS = 40  # of a name that are looked at
 MOST_LETTERS = 80  # of a part of a path, in which a name like one of the roster's is looked for
-MOST_COMPARED = 2_000  # names that are looked through for it
+MOST_SAID = 5  # people that a message names
+MOST_SPAN = 10  # words of one id or address
+MOST_KEPT = 10_000  # parts and paths of which is kept whose they are, as many lie in one folder
 COPY = re.compile(
     r"^(copy of |copie de |kopie von |copia de )+|[ _]*\(\d+\)$|[ _-]copy\d*$", re.IGNORECASE
 )
@@ -87,6 +90,10 @@ class Roster:
                 self._by_email.setdefault(row["email"].casefold(), set()).add(student)
             for name in _spellings(row["first_name"], row["last_name"]):
                 self._by_name.setdefault(name, set()).add(student)
+        # Words with which an id begins: only there is one looked for.
+        self._begins = {found[0] for one in self._by_id if (found := WORD.search(one))}
+        self._alone = lru_cache(MOST_KEPT)(self._told_alone)
+        self._speaks_of = lru_cache(MOST_KEPT)(self._speakers)
 
     def owns(self, path: PurePosixPath, alone: bool) -> bool:
         """Whether a zip of this name is one student's, and not a class's.
@@ -108,7 +115,7 @@ class Roster:
         a full name of the roster beside words that are none.
         Raises UsageError when it cannot be told, or is two people's.
         """
-        if len(path.parts) > MOST_PARTS or any(len(part) > MOST_NAME for part in path.parts):
+        if is_too_long(path):
             raise _unknown(path)
         claims = claims_of(path, batch)
         for at, part in enumerate(path.parts):
@@ -148,7 +155,7 @@ class Roster:
         if len(known) > 1 or (known and named and not known & named):
             raise _ambiguous(path, known | named)
         stated = claim.number or (claim.logins or (claim.email or claim.name,))[0]
-        who = f"{claim.platform} {stated.casefold()}"
+        who = f"{claim.platform} {_plain_text(stated.casefold())}"
         scope = claim.platform + lesson * (not claim.lasting or not claim.number)
         if known:
             return Owner(known.pop(), who, scope, True, claim)
@@ -176,29 +183,38 @@ class Roster:
         student, by_name = found
         says = ""
         for below in range(at + 1, len(path.parts)):
-            rest = PurePosixPath(*path.parts[below:])
-            try:
-                inner = self.owners(rest, lesson, Batch())
-            except UsageError:
-                continue
-            others = {one.student for one in inner if one.student != student}
-            if others and len(rest.parts) > 1 and others & self.ids:
+            rest = path.parts[below:]
+            others = self._alone(rest, lesson) - {student}
+            if others and len(rest) > 1 and others & self.ids:
                 raise _ambiguous(path, {student, *others})
-            says = next(iter(others), "")
+            says = min(others, default=says)
         who = " ".join(WORD.findall(label.casefold())) if by_name else ""
         return Owner(student, who, f"name {lesson}", not by_name, None, says)
 
+    def _told_alone(self, parts: tuple[str, ...], lesson: str) -> frozenset[str]:
+        """The students of a path by itself; nobody where it cannot be told. Kept, as folders are
+        asked for everything in them, and for what lies in one another by each above."""
+        try:
+            owners = self.owners(PurePosixPath(*parts), lesson, Batch())
+        except UsageError:
+            return frozenset()
+        return frozenset(one.student for one in owners)
+
     def _worded(self, path: PurePosixPath, label: str) -> tuple[str, bool] | None:
         """(id, whether by the name) of the one of whom a text speaks, if of nobody else."""
+        found, by_name = self._speaks_of(label)
+        if len(found) > 1:
+            raise _ambiguous(path, found)
+        return (min(found), by_name) if found else None
+
+    def _speakers(self, label: str) -> tuple[frozenset[str], bool]:
+        """Those of whom a text speaks, and whether by their names."""
         exact = self._with_id(label.strip(" _-.")) or self._with_address(label.strip())
         named = set() if exact else self._named(label)
         inside = set() if exact or named else set(self._inside(label))
-        rest = self._residue(label)
+        rest = _residue(label)
         found = exact or named or inside or self._named("".join(rest))
-        if len(found) > 1:
-            raise _ambiguous(path, found)
-        by_name = not (exact or inside)
-        return (found.pop(), by_name) if found else None
+        return frozenset(found), not (exact or inside)
 
     def _inside(self, label: str) -> Iterator[str]:
         """The ids and addresses that stand in a text as whole words, the longest first.
@@ -209,11 +225,12 @@ class Roster:
         taken: list[tuple[int, int]] = []
         label = ADDRESS.sub(" ", label)
         words = [found[0].casefold() for found in WORD.finditer(label)][:MOST_WORDS]
-        ids = {word for text, _, _ in _runs(label) if _is_mixed(text) and self._with_id(text)
+        runs = [run for run in self._id_runs(label) if self._with_id(run[0])]
+        ids = {word for text, _, _ in runs if _is_mixed(text)
                for word in WORD.findall(text.casefold())}  # fmt: skip
-        for text, i, j in _runs(label):
+        for text, i, j in runs:
             students = self._with_id(text)
-            if not students or any(i <= b and a <= j for a, b in taken):
+            if any(i <= b and a <= j for a, b in taken):
                 continue
             own = {word for one in students for word in self._name_words(one)}
             before, after = words[:i], words[j + 1 :]
@@ -225,10 +242,9 @@ class Roster:
                 yield from students
                 yield from self._named("".join(before)) - students
 
-    def _residue(self, label: str) -> list[str]:
-        """The words of a text that could be a part of a name."""
-        words = WORD.findall(ADDRESS.sub(" ", label).casefold())[:MOST_WORDS]
-        return [word for word in words if word not in OTHER_WORDS and not NUMBER.fullmatch(word)]
+    def _id_runs(self, label: str) -> list[tuple[str, int, int]]:
+        """Of `_runs` those that begin as an id does."""
+        return _runs(label, self._begins)
 
     def _name_words(self, student: str) -> set[str]:
         row = self.rows[student]
@@ -257,13 +273,13 @@ class Roster:
         """In brackets, the student whose id or name is closest to what stands in a path."""
         for part in path.parts[:-4:-1]:
             label = part[:MOST_LETTERS]
-            for text, _, _ in _runs(label):
+            for text, _, _ in self._id_runs(label):
                 if found := self._with_id(text):
                     return self._ask(min(found))
-            words = self._residue(label)
+            words = _residue(label)
             name = _letters("".join(words))
-            if close := get_close_matches(name, self._names.get(name[:1], ()), 1, 0.75):
-                return self._ask(min(self._by_name[close[0]]))
+            if close := closest(name, self._names.get(name[:1], ()), 0.75):
+                return self._ask(min(self._by_name[close]))
             for word in words:
                 if len(found := self._by_word.get(word, set())) == 1:
                     return self._ask(min(found))
@@ -280,7 +296,7 @@ class Roster:
         found: dict[str, list[str]] = {}
         for name in self._by_name:
             found.setdefault(name[0], []).append(name)
-        return {letter: names[:MOST_COMPARED] for letter, names in found.items()}
+        return {letter: names[:MOST_NEAR] for letter, names in found.items()}
 
     @cached_property
     def _by_word(self) -> dict[str, set[str]]:
@@ -313,7 +329,8 @@ def _unknown(path: PurePosixPath) -> UsageError:
 
 
 def _ambiguous(path: PurePosixPath, ids: Iterable[str]) -> UsageError:
-    return UsageError(f"{shown(path)}: may be {' or '.join(sorted(ids))}'s")
+    few = sorted(ids)[:MOST_SAID]
+    return UsageError(f"{shown(path)}: may be {' or '.join(few)}'s")
 
 
 def _spellings(first: str, last: str) -> Iterator[str]:
@@ -336,9 +353,24 @@ def _label(path: PurePosixPath, lesson: str) -> str:
     return stem.replace(lesson, " ").strip() if lesson else stem
 
 
-def _runs(text: str) -> list[tuple[str, int, int]]:
-    """Every run of whole words in a text, with its first and last word, the longest first."""
+def _residue(label: str) -> list[str]:
+    """The words of a text that could be a part of a name."""
+    words = WORD.findall(ADDRESS.sub(" ", label).casefold())[:MOST_WORDS]
+    return [word for word in words if word not in OTHER_WORDS and not NUMBER.fullmatch(word)]
+
+
+def _plain_text(text: str) -> str:
+    """A text that can be shown, another for every other text: two people stay two."""
+    return text if clean(text) == text else ascii(text)
+
+
+def _runs(text: str, begins: Collection[str] | None = None) -> list[tuple[str, int, int]]:
+    """Every run of whole words in a text, with its first and last word, the longest first.
+
+    begins: what they may begin with, in lower case.
+    """
     words = list(WORD.finditer(text))[:MOST_WORDS]
-    spans = [(i, j) for i in range(len(words)) for j in range(i, len(words))]
+    firsts = [i for i, one in enumerate(words) if begins is None or one[0].casefold() in begins]
+    spans = [(i, j) for i in firsts for j in range(i, min(i + MOST_SPAN, len(words)))]
     spans.sort(key=lambda span: (span[0] - span[1], span[0]))
     return [(text[words[i].start() : words[j].end()], i, j) for i, j in spans]

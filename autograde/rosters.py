@@ -36,6 +36,7 @@ NO_STUDENT = ("points possible", "student, test", "test student")
 STUDENT_ID = re.compile(r"(?![@.-])[\w@.-]+")
 MOST_ID = 200  # bytes: it names folders
 MOST_BYTES = 64 * 2**20
+MOST_ROWS, MOST_COLUMNS = 500_000, 1_000  # gradebooks have a column for each assignment
 
 
 def is_student_id(text: str) -> bool:
@@ -88,6 +89,11 @@ def read_table(path: Path) -> Table:
                 )
             if any(cells):
                 rows.append((begin, cells))
+            if len(cells) > MOST_COLUMNS or len(rows) > MOST_ROWS:
+                raise UsageError(
+                    f"{path}, line {begin}: more than {MOST_COLUMNS} columns or {MOST_ROWS} rows; "
+                    "is it a roster?"
+                )
             begin = reader.line_num + 1
     except csv.Error as error:
         raise UsageError(

@@ -3,6 +3,7 @@
 Nothing in it is trusted, and nothing is unpacked under a name that it chose.
 """
 
+import os
 import re
 import stat
 import struct
@@ -15,6 +16,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from io import BytesIO
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from .errors import UsageError, shown
 from .platforms.gradescope import METADATA
@@ -23,10 +25,14 @@ from .rebuild import MOST_BYTES
 MANIFEST = "manifest.json"
 TIMESTAMP = "timestamp.txt"  # nbgrader's, for late penalties, and Sakai's
 MOST_MANIFEST = 2**16
-MOST_FILES, MOST_OWN_FILES = 200_000, 1_000  # in a class's zip, and in a student's
+MOST_FILES, MOST_OWN_FILES = 200_000, 1_000  # in a class's zip or folder, and in a student's
+MOST_OWN_NOTEBOOKS = 100  # in a student's zip
+MOST_TOLD = 10  # lines on what is in one student's zip and is no notebook
+MOST_DIRECTORY = 2**26  # bytes of a zip's table of contents
 MOST_RATIO = 100  # what a file of a class's zip unpacks to, as a multiple; notebooks reach 10
 MOST_BLOATED = 256 * 2**20  # bytes that a class's zip unpacks to beyond that, in all
-MOST_NAME, MOST_PARTS = 255, 100  # characters of a file's name, as file systems have it; folders
+# Characters of a file's name, as file systems have it; folders in one another; characters of all.
+MOST_NAME, MOST_PARTS, MOST_PATH = 255, 40, 1_000
 # Bytes of the files in which platforms say more: of each, and of all.
 MOST_NOTE, MOST_NOTES = {TIMESTAMP: 2**10, METADATA: 2**25}, 2**27
 JUNK, OTHER, LOST = "junk", "other", "lost"
@@ -40,6 +46,8 @@ JUNK_NAMES = {
     "grades.csv", "grades.xls", "grades.xlsx", "feedbacktext.html", "comments.txt",
 }  # fmt: skip
 WORKSHEET = re.compile(r"(?i)grades-.*\.csv")  # Moodle's
+# How the records of a zip begin: of an entry, of the end, and of the end of a large one.
+ENTRY, END, WIDE_END = b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06"
 BAD_ZIP = (
     zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, NotImplementedError,
     RuntimeError, ValueError, OverflowError,
@@ -96,11 +104,12 @@ class Search:
         self._alone = False
         self._room = MOST_NOTES
         self._opened = lru_cache(64)(zipfile.ZipFile)  # a class's is read once for each student
+        self._unpacked = lru_cache(1)(_opened_own)  # and a student's once for all that is in it
 
     def files(self, downloads: Path) -> Iterator[Found]:
         """Every notebook in a folder, a zip or a file. Raises UsageError if it is none of these."""
         if downloads.is_dir():
-            for path in sorted(downloads.rglob("*")):
+            for path in self._below(downloads):
                 name = PurePosixPath(path.relative_to(downloads))
                 if path.is_symlink():
                     line = f"{shown(name)}: a link, which is not followed; put the file there"
@@ -112,6 +121,28 @@ class Search:
             yield from self._file(downloads, PurePosixPath(downloads.name))
         else:
             raise UsageError(f"{downloads}: no such file or folder; name what you downloaded")
+
+    def _below(self, folder: Path) -> list[Path]:
+        """What lies in a folder, in order, but for what lies too deep in it, which is told.
+
+        Raises UsageError where it is more than a class hands in.
+        """
+        found, waiting = [], [(folder, 0)]
+        while waiting:
+            one, depth = waiting.pop()
+            for path in one.iterdir():
+                found.append(path)
+                if len(found) > MOST_FILES:
+                    raise UsageError(
+                        f"{folder}: holds more than {MOST_FILES} files; name one folder of it"
+                    )
+                if not path.is_symlink() and path.is_dir():
+                    if is_too_long(PurePosixPath(path.relative_to(folder), "x")):
+                        name = PurePosixPath(path.relative_to(folder).parts[0])
+                        self._refuse(name, "", "holds folders too deep in one another, left out")
+                    elif not (path.name in JUNK_FOLDERS and depth):
+                        waiting.append((path, depth + 1))
+        return sorted(found)
 
     def _file(self, path: Path, name: PurePosixPath) -> Iterator[Found]:
         size = path.stat().st_size
@@ -160,6 +191,8 @@ class Search:
     def _top_zip(
         self, path: Path, name: PurePosixPath, time: datetime, size: int
     ) -> Iterator[Found]:
+        with path.open("rb") as file:
+            _require_few(file, MOST_FILES)
         archive = self._opened(path)
         packed = any(entry.filename == MANIFEST for entry in archive.infolist())
         if packed or self._is_own(name, self._alone):
@@ -175,7 +208,7 @@ class Search:
             raise UsageError("its files lie on one another, as no packer writes them")
         fits = _within(entries)
         for entry in entries:
-            name = _name(entry)
+            name = _cut(_name(entry)) if is_too_long(_name(entry)) else _name(entry)
 
             def read(entry: zipfile.ZipInfo = entry) -> bytes:
                 return _content(self._opened(path), entry)
@@ -198,8 +231,8 @@ class Search:
                 yield found
 
     def _inner_zip(self, packed: Found) -> Iterator[Found]:
-        with zipfile.ZipFile(BytesIO(packed.read())) as archive:
-            yield from self._own_zip(archive, packed)
+        _require_few(BytesIO(packed.read()), MOST_OWN_FILES)
+        yield from self._own_zip(self._unpacked(packed.read), packed)
 
     def _own_zip(self, archive: zipfile.ZipFile, packed: Found) -> Iterator[Found]:
         """The notebooks in one student's zip. Whose they are, and when they came, it cannot say."""
@@ -209,6 +242,10 @@ class Search:
         beside = [entry for entry in entries if entry.filename == MANIFEST]
         fits = beside and not _unsafe(beside[0]) and beside[0].file_size <= MOST_MANIFEST
         manifest = _content(archive, beside[0]) if fits else None
+        notebooks = sum(_name(entry).suffix.lower() == ".ipynb" for entry in entries)
+        if notebooks > MOST_OWN_NOTEBOOKS:
+            raise UsageError(f"it holds {notebooks} notebooks, more than {MOST_OWN_NOTEBOOKS}")
+        told = 0
         for entry in entries:
             name = _name(entry)
             if entry in beside or is_junk(name):
@@ -216,11 +253,13 @@ class Search:
             if unfit := _unsafe(entry) or _unfit(name, entry.file_size):
                 holds = name.suffix.lower() in HOLD_NOTEBOOKS
                 line = f"{shown(packed.path)}: {shown(name)}: {unfit}"
-                self.left.append(Left(packed.path, packed.batch, line, LOST if holds else OTHER))
+                told += holds
+                kind = LOST if holds and told <= MOST_TOLD else OTHER
+                self.left.append(Left(packed.path, packed.batch, line, kind))
                 continue
             yield Found(
                 packed.path, name, packed.batch, packed.time,
-                lambda entry=entry: _content(zipfile.ZipFile(BytesIO(packed.read())), entry),
+                lambda entry=entry: _content(self._unpacked(packed.read), entry),
                 manifest,
             )  # fmt: skip
 
@@ -235,6 +274,42 @@ def is_junk(path: PurePosixPath) -> bool:
         or name.endswith(("~", ".swp", ".lnk"))
         or bool(WORKSHEET.fullmatch(name))
     )
+
+
+def is_too_long(path: PurePosixPath) -> bool:
+    """Whether a path is one that no platform and no file system has; then nobody reads it."""
+    return (
+        len(str(path)) > MOST_PATH
+        or len(path.parts) > MOST_PARTS
+        or any(len(part) > MOST_NAME for part in path.parts)
+    )
+
+
+def _cut(path: PurePosixPath) -> PurePosixPath:
+    """What stands for a path that is too long: its outermost folder, which may say whose it is."""
+    first = path.parts[0] if len(path.parts) > 1 else ""
+    return PurePosixPath(first[:MOST_NAME], f"…{path.name[-20:]}")
+
+
+def _opened_own(read: Callable[[], bytes]) -> zipfile.ZipFile:
+    return zipfile.ZipFile(BytesIO(read()))
+
+
+def _require_few(file: BinaryIO, most: int) -> None:
+    """Raise UsageError where a zip's table of contents has more entries: before it is read, as that
+    takes a kilobyte and more of memory for each."""
+    end = file.seek(0, os.SEEK_END)
+    file.seek(max(end - MOST_DIRECTORY, 0))
+    tail = file.read()
+    at = max(tail.rfind(END), 0)
+    size = struct.unpack_from("<I", tail, at + 12)[0] if len(tail) >= at + 22 else 0
+    wide = tail.rfind(WIDE_END, 0, at)
+    if size == 2**32 - 1 and wide >= 0:  # of more than 4 GiB
+        size, at = struct.unpack_from("<Q", tail, wide + 40)[0], wide
+    if size > MOST_DIRECTORY:
+        raise UsageError(f"its table of contents is longer than {MOST_DIRECTORY >> 20} MiB")
+    if (there := tail.count(ENTRY, max(at - size, 0), at)) > most:
+        raise UsageError(f"it holds {there} files, more than {most}")
 
 
 def _within(entries: list[zipfile.ZipInfo]) -> set[str]:
@@ -272,7 +347,7 @@ def _name(entry: zipfile.ZipInfo) -> PurePosixPath:
 def _unsafe(entry: zipfile.ZipInfo) -> str:
     """Why an entry is not read at all; nothing when it may be."""
     name = _name(entry)
-    if len(name.parts) > MOST_PARTS or any(len(part) > MOST_NAME for part in name.parts):
+    if is_too_long(name):
         return "its name is too long; ask for it again"
     if name.is_absolute() or ".." in name.parts or re.match(r"[A-Za-z]:", str(name)):
         return "its path leads out of the zip; ask for it again"

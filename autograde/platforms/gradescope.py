@@ -15,8 +15,10 @@ from .times import read_time
 METADATA = "submission_metadata.yml"
 FOLDER = re.compile(r"(submission_\d+)(/|\.|$)")
 ENTRY = re.compile(r"""^["']?(submission_\d+)(?:\.\w+)?["']?:\s*$""")
-FIELD = re.compile(r"^(  - |    ):(name|sid|email): *(.*?)\s*$")
-CREATED = re.compile(r"^  :created_at: *(.*?)\s*$")
+FIELD = re.compile(r"(  - |    ):(name|sid|email):(.*)")
+CREATED = re.compile(r"  :created_at:(.*)")
+MOST_MEMBERS = 100  # of a group; of a larger one nobody is told
+MOST_LINE = 2_000  # characters: what is longer was printed by a program
 
 
 def claims(parts: tuple[str, ...], batch: Batch) -> list[Claim]:
@@ -27,6 +29,8 @@ def claims(parts: tuple[str, ...], batch: Batch) -> list[Claim]:
         if data is None or not found:
             continue
         members, created = _read(data).get(found[1], ([], ""))
+        if len(members) > MOST_MEMBERS:
+            return []
         return [
             Claim("Gradescope", at, one.get("name", ""), (one["sid"],) if one.get("sid") else (),
                   one.get("email", ""), found[1].partition("_")[2], False, time=read_time(created))
@@ -42,6 +46,8 @@ def _read(data: bytes) -> dict[str, tuple[list[dict[str, str]], str]]:
     members: list[dict[str, str]] = []
     name, inside = "", False
     for line in data.decode("utf-8", "replace").splitlines():
+        if len(line) > MOST_LINE:
+            continue
         if entry := ENTRY.match(line):
             name, members, inside = entry[1], [], False
             made[name] = members, ""
@@ -58,6 +64,7 @@ def _read(data: bytes) -> dict[str, tuple[list[dict[str, str]], str]]:
 
 
 def _unquoted(text: str) -> str:
+    text = text.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         return text[1:-1].replace("''", "'")
     return text

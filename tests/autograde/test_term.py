@@ -108,7 +108,11 @@ def returns_pages(play):
     assert play.run("feedback", "--course", play.term.root) == 0
     pages = {path.parent.relative_to(play.term.root / "feedback").as_posix()
              for path in (play.term.root / "feedback").glob("*/*/*.html")}  # fmt: skip
-    assert pages == GRADED
+    assert pages == HANDED_IN  # who could not be graded reads why
+    told = (play.term.root / "feedback" / BROKEN / LESSON / f"{LESSON}.html").read_text("utf-8")
+    assert "could not be graded" in told
+    assert "download it again" in told.lower()
+    assert str(play.term.root) not in told
 
 
 def grades_again(play, by_hand):
