@@ -8,18 +8,22 @@ from helpers import clean, codec
 from . import (
     beneath,
     collecting,
+    errors,
     essays,
+    gradescope,
     guard,
     judging,
     magics,
     matching,
     prose,
     rebuild,
+    rosters,
     saying,
     slicing,
     store,
     unpacking,
 )
+from .inside import confine, submission
 from .sandbox import Limits
 
 HEAD = ("stage", "what", "at most", "when it is met")
@@ -63,26 +67,36 @@ def table() -> str:
 
 
 def _unpacking() -> Iterator[tuple[str, str, str]]:
-    yield "files in a class's zip", f"{unpacking.MOST_FILES:,}", "the zip is refused by name"
-    yield "files in a student's zip", f"{unpacking.MOST_OWN_FILES:,}", NAMED
-    yield "a file, and all of a student's zip", _bytes(unpacking.MOST_BYTES), NAMED
+    refused = "refused: one line says so"
+    contents = f"{unpacking.MOST_FILES:,} files, {_bytes(unpacking.MOST_DIRECTORY)} of contents"
+    yield "a class's zip or folder", contents, refused
+    own = f"{unpacking.MOST_OWN_FILES:,} files, {unpacking.MOST_OWN_NOTEBOOKS} of them notebooks"
+    yield "a student's zip", f"{own}, {_bytes(unpacking.MOST_BYTES)} unpacked", NAMED
+    yield "a file", _bytes(unpacking.MOST_BYTES), NAMED
     often = f"{unpacking.MOST_RATIO} times its packed size, and {_bytes(unpacking.MOST_BLOATED)}"
-    yield "what unpacks to more than that", f"{often} in all", NAMED
-    name = f"{unpacking.MOST_NAME} characters, {unpacking.MOST_PARTS} folders deep"
-    yield "a path", name, NAMED
-    notes = (
-        f"{max(unpacking.MOST_NOTE.values()) >> 20} MiB, {unpacking.MOST_NOTES >> 20} MiB in all"
-    )
-    yield "what a platform notes beside", notes, "not read: it is said that no time is known"
-    manifest = f"{unpacking.MOST_MANIFEST >> 10} KiB"
-    yield "what a student's zip says of itself", manifest, "not read, and it is said"
+    yield "what unpacks to more than", f"{often} in all", NAMED
+    name = f"{unpacking.MOST_NAME} characters a name, {unpacking.MOST_PATH:,} in all"
+    yield "a path", f"{name}, {unpacking.MOST_PARTS} folders deep", NAMED
+    notes = f"{_bytes(max(unpacking.MOST_NOTE.values()))}, {_bytes(unpacking.MOST_NOTES)} in all"
+    yield "what a platform notes beside", notes, "not read: no time is known"
+    yield "what a student's zip says of itself", _bytes(unpacking.MOST_MANIFEST), "not read"
+    yield "lines on one zip's other files", f"{unpacking.MOST_TOLD}", "the others are counted"
+    yield "a submission at Gradescope", f"{gradescope.MOST_ENTRIES:,} entries", "no more are seen"
 
 
 def _matching() -> Iterator[tuple[str, str, str]]:
+    size = f"{rosters.MOST_ROWS:,} rows, {rosters.MOST_COLUMNS:,} columns"
+    yield "a roster", f"{_bytes(rosters.MOST_BYTES)}, {size}", "refused: one line says so"
+    yield "an id", f"{rosters.MOST_ID} bytes", "refused: one line says so"
     words = f"{matching.MOST_WORDS} words, {matching.MOST_LETTERS} letters of each part"
     yield "of a name", words, "the rest is not looked at"
-    yield "names compared for 'did you mean'", f"{matching.MOST_COMPARED:,}", "nothing is asked"
+    yield "an id or an address of several words", f"{matching.MOST_SPAN} words", "not looked for"
+    yield "paths whose owner is kept", f"{matching.MOST_KEPT:,}", "looked for again"
+    compared = f"{errors.MOST_NEAR} names, {errors.MOST_NEAR_LETTERS} letters"
+    yield "compared for one 'did you mean'", compared, "nothing is asked"
     yield "questions 'did you mean'", f"{collecting.MOST_ASKED:,}", "the others are asked nothing"
+    people = f"{collecting.MOST_NAMED} ({matching.MOST_SAID} of a group)"
+    yield "people that a line names", people, "the others are counted"
 
 
 def _rebuilding() -> Iterator[tuple[str, str, str]]:
@@ -98,11 +112,17 @@ def _rebuilding() -> Iterator[tuple[str, str, str]]:
 
 def _running() -> Iterator[tuple[str, str, str]]:
     most = Limits()
-    stopped = "stopped: the exercise has no points and its page says why; the next one is asked"
+    stopped = "stopped: no points for the exercise, and its page says why; the next one is asked"
+    refused = "refused to the code, as an exception of its own"
     yield "one exercise", f"{most.seconds} s", stopped
     yield "one cell", f"{most.cell_seconds} s", "stopped; the cells after it are run"
     yield "one notebook", f"{most.total(0)} s and {most.seconds} s for each exercise", stopped
-    yield "memory of a process", _bytes(most.memory), stopped
+    yield "memory of a process", _bytes(most.memory), f"{refused}, or {stopped}"
+    yield "processes", "1", refused
+    yield "threads", f"{submission.THREADS}", refused
+    room = f"{confine.FILES:,} files, {_bytes(max(submission.SCRATCH.values()))}"
+    yield "each of the folders that can be written to", room, f"{refused}, or {stopped}"
+    yield "network", "none", refused
 
 
 def _replies() -> Iterator[tuple[str, str, str]]:
@@ -149,5 +169,5 @@ def _bounds() -> str:
 
 
 def _bytes(number: int) -> str:
-    unit, name = (2**30, "GiB") if number >= 2**30 else (2**20, "MiB")
-    return f"{number / unit:g} {name}"
+    units = ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB"))
+    return next(f"{number / unit:g} {name}" for unit, name in units if number >= unit)
