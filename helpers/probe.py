@@ -241,7 +241,8 @@ def _trained(network: nn.Module, tokens: Tensor) -> tuple[Any, Tensor]:
     """Its scores, and its parameters' gradients once those of the scores have come on top."""
     scores = network(tokens)
     if scores.requires_grad:
-        scores.backward(torch.linspace(*WEIGHTS, scores.numel()).to(scores).reshape(scores.shape))
+        weights = torch.linspace(*WEIGHTS, scores.numel(), dtype=scores.dtype)
+        scores.backward(weights.to(scores.device).reshape(scores.shape))
     slopes = [torch.zeros_like(p) if p.grad is None else p.grad for p in network.parameters()]
     return _plain_tensor(scores), torch.cat([slope.flatten() for slope in slopes])
 
