@@ -91,7 +91,8 @@ def _user() -> Finding:
 
     if os.environ.get(AS_ROOT) == "1":
         return Finding("user", "root, as asked: student code gets a user without rights")
-    return Finding("user", "root: grade, check and demo refuse", "work as an ordinary user")
+    mend = "work as an ordinary user, or say --as-root"
+    return Finding("user", "root: grade, check and demo refuse", mend)
 
 
 def _limits() -> Iterator[Finding]:
