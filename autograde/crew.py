@@ -6,6 +6,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from .errors import UsageError
+from .sandbox import SandboxDiedError
 from .working import Done, Work, do
 
 if TYPE_CHECKING:  # Dask takes half a second to import, and few submissions need none
@@ -60,7 +61,7 @@ def _done_here(item: Item) -> Item:
         except UsageError:
             raise
         except Exception as error:
-            item.problem = f"could not be judged ({type(error).__name__}: {error})"
+            item.problem = _why(error)
     return item
 
 
@@ -99,5 +100,12 @@ def _outcome(item: Item, future: Any) -> Item:
     elif isinstance(error, UsageError):
         raise error
     else:
-        item.problem = f"could not be judged ({type(error).__name__}: {error})"
+        item.problem = _why(error)
     return item
+
+
+def _why(error: BaseException) -> str:
+    """One line on work that came to nothing: the machine's doing, or what nobody foresaw."""
+    if isinstance(error, SandboxDiedError):
+        return f"could not be judged: {error}"
+    return f"could not be judged ({type(error).__name__}: {error})"

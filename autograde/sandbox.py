@@ -45,7 +45,6 @@ PASSING_USERS = range(61184, 65520)
 SCRATCH = 2**26  # bytes of a folder that may be written to
 START_SECONDS = 120
 KILLED = (-signal.SIGKILL, 128 + signal.SIGKILL)  # bubblewrap, or what ran in it
-KILLED_TWICE = {"problem": "died", "status": -signal.SIGKILL}
 SEND_BUFFER = 2**20
 
 
@@ -120,8 +119,9 @@ class Sandbox:
         """Ask a submission's functions their cases: a packed, untrusted reply for each exercise.
 
         Unpacked, a reply is {"answers": [...], "error": ...}, or {"problem": why, "status": n}.
-        Where the sandbox is killed under it, it is asked once more, afresh and in the same mode;
-        killed again, its reply says so. Raises UsageError when the device does not work in there.
+        Where the sandbox is killed under it, it is asked once more, afresh and in the same mode.
+        Raises SandboxDiedError when it is killed again, which no student code can do: it has no
+        points of it, and no blame. Raises UsageError when the device does not work in there.
         """
         job, replies = pack(self._job(steps, cases)), {}
         for tries_left in (1, 0):
@@ -132,7 +132,10 @@ class Sandbox:
             except SandboxDiedError:
                 self.close()
                 if not tries_left:
-                    return {name: replies.get(name, pack(KILLED_TWICE)) for name in cases}
+                    raise SandboxDiedError(
+                        "the sandbox was killed under it, twice; is there memory left? "
+                        "grade it again"
+                    ) from None
             finally:
                 if self.mode in ALONE:
                     self.close()
