@@ -127,6 +127,14 @@ def _person(one: Try) -> str:
     return f"{one.student} {one.owner.scope}"
 
 
+def _persons(one: Try) -> list[str]:
+    """What one person alone goes by: in their platform's numbers, and in one download of it, in
+    which a number is one person's whatever lesson they hand in."""
+    if not one.owner.claim or not one.found.batch:
+        return [_person(one)]
+    return [_person(one), f"{one.student} {one.owner.claim.platform} in {one.found.batch}"]
+
+
 class Sorting:
     """Finds for each notebook its lesson and its owner. apart: (notebook, lesson, time, why) of
     those that are nobody's."""
@@ -235,7 +243,8 @@ class Sorting:
         for one in tries:
             if one.owner.who:
                 kind = surely if one.owner.by_id else who
-                kind.setdefault(_person(one), set()).add(one.owner.who)
+                for key in _persons(one):
+                    kind.setdefault(key, set()).add(one.owner.who)
             if one.owner.file_says:
                 says.setdefault((one.student, one.lesson), set()).add(one.owner.file_says)
             if self._roster.ids and one.student not in self._roster.ids and one.owner.claim:
@@ -245,7 +254,7 @@ class Sorting:
         kept = []
         for one in tries:
             pair = one.student, one.lesson
-            told = who.get(_person(one), set()) | surely.get(_person(one), set())
+            told = {w for key in _persons(one) for w in (*who.get(key, ()), *surely.get(key, ()))}
             told |= {before[_person(one)]} if _person(one) in before else set()
             if one.owner.who and not one.owner.by_id and len(told) > 1:
                 several = " and ".join(sorted(map(shown, told))[:MOST_NAMED])

@@ -3,13 +3,16 @@
 import errno
 from collections.abc import Iterable
 from difflib import get_close_matches
+from functools import lru_cache
+from heapq import nlargest
 from itertools import islice
 
 from helpers.clean import clean
 
 SHOWN = 200  # characters of somebody else's text in a message
-# Names that are looked through for one like another, and how much of each: it takes their product.
-MOST_NEAR, MOST_NEAR_LETTERS = 300, 40
+# Names that are looked through for one like another, how many of them closely, as that takes the
+# square of their length, and how much of each.
+MOST_NEAR, MOST_NEARER, MOST_NEAR_LETTERS = 1_000, 5, 40
 
 
 class UsageError(Exception):
@@ -40,9 +43,20 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 def closest(name: str, known: Iterable[str], likeness: float = 0.6) -> str:
     """The one of the first MOST_NEAR that is most like `name`; "" for none."""
+    name = name[:MOST_NEAR_LETTERS]
     by_begin = {one[:MOST_NEAR_LETTERS]: one for one in reversed([*islice(known, MOST_NEAR)])}
-    found = get_close_matches(name[:MOST_NEAR_LETTERS], by_begin, 1, likeness)
+    own = _pairs(name)
+    nearer = nlargest(
+        MOST_NEARER, by_begin, lambda one: len(own & _pairs(one)) / (1 + len(name) + len(one))
+    )
+    found = get_close_matches(name, nearer, 1, likeness)
     return by_begin[found[0]] if found else ""
+
+
+@lru_cache(2 * MOST_NEAR)
+def _pairs(name: str) -> frozenset[str]:
+    """Which letters follow on which, and which is the first: names that are alike share them."""
+    return frozenset(name[max(i - 1, 0) : i + 1] for i in range(len(name)))
 
 
 def shown(text: object) -> str:

@@ -15,7 +15,7 @@ from helpers.clean import clean
 from .errors import MOST_NEAR, UsageError, closest, shown
 from .exercises import LESSONS
 from .platforms import Batch, Claim, claims_of
-from .platforms.mail import ADDRESS
+from .platforms.mail import without_addresses
 from .rosters import is_student_id
 from .unpacking import is_too_long
 
@@ -223,7 +223,7 @@ class Roster:
         stand that could be a part of a name; beside others nothing that could follow on it.
         """
         taken: list[tuple[int, int]] = []
-        label = ADDRESS.sub(" ", label)
+        label = without_addresses(label)
         words = [found[0].casefold() for found in WORD.finditer(label)][:MOST_WORDS]
         runs = [run for run in self._id_runs(label) if self._with_id(run[0])]
         ids = {word for text, _, _ in runs if _is_mixed(text)
@@ -355,7 +355,7 @@ def _label(path: PurePosixPath, lesson: str) -> str:
 
 def _residue(label: str) -> list[str]:
     """The words of a text that could be a part of a name."""
-    words = WORD.findall(ADDRESS.sub(" ", label).casefold())[:MOST_WORDS]
+    words = WORD.findall(without_addresses(label).casefold())[:MOST_WORDS]
     return [word for word in words if word not in OTHER_WORDS and not NUMBER.fullmatch(word)]
 
 

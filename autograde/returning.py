@@ -60,14 +60,14 @@ def _ungraded(term: Term) -> dict[tuple[str, str], str]:
 def _write_ungraded(term: Term, student: str, lesson: str, reason: str) -> None:
     target = lesson_path(term.root / "feedback" / student, lesson).with_suffix(".html")
     target.parent.mkdir(parents=True, exist_ok=True)
-    what, remedy = _told(reason, term.submission(student, lesson))
+    what, remedy = told(reason, term.submission(student, lesson))
     page = templates().get_template("ungraded.html.j2")
     html = page.render(policy=policy, lesson=lesson, what=what, remedy=remedy)
     target.unlink(missing_ok=True)  # nbgrader's are for reading only
     write_whole(target, html.encode("utf-8"))
 
 
-def _told(reason: str, path: Path) -> tuple[str, str]:
+def told(reason: str, path: Path) -> tuple[str, str]:
     """What is wrong and the remedy, of a reason that is written "path: what; remedy"; what is the
     grader's affair and not the student's is not told."""
     before, mark, rest = reason.partition(f"{path}: ")

@@ -54,7 +54,7 @@ class Term:
         config = root / "nbgrader_config.py"
         if not config.is_file():
             raise UsageError(f"{config}: missing; make it again: autograde init {root}")
-        if _close(root):
+        if close(root):
             warn(f"{root}: was open to other users of this machine, and is closed to them now")
         _require_own_gradebook(cls(root))
         return cls(root)
@@ -130,7 +130,7 @@ class Term:
         return NbGraderAPI(config=config)
 
 
-def _close(root: Path) -> bool:
+def close(root: Path) -> bool:
     """Take the term from other users, and from the group unless it may write there, as a team's
     may; whether it was open to them."""
     mode = stat.S_IMODE(root.stat().st_mode)
@@ -216,7 +216,7 @@ def _require_built() -> None:
 def _furnish(term: Term, students: list[dict[str, str]] | None) -> None:
     ours = term.root / ".autograde"
     ours.mkdir(parents=True, exist_ok=True)
-    _close(term.root)
+    close(term.root)
     if not (ours / "key").exists():
         (ours / "key").touch(mode=0o600)
         (ours / "key").write_bytes(secrets.token_bytes(32))

@@ -27,7 +27,7 @@ TIMESTAMP = "timestamp.txt"  # nbgrader's, for late penalties, and Sakai's
 MOST_MANIFEST = 2**16
 MOST_FILES, MOST_OWN_FILES = 200_000, 1_000  # in a class's zip or folder, and in a student's
 MOST_OWN_NOTEBOOKS = 100  # in a student's zip
-MOST_TOLD = 10  # lines on what is in one student's zip and is no notebook
+MOST_TOLD = 10  # lines on what is in one student's zip and is no notebook; the rest is counted
 MOST_DIRECTORY = 2**26  # bytes of a zip's table of contents
 MOST_RATIO = 100  # what a file of a class's zip unpacks to, as a multiple; notebooks reach 10
 MOST_BLOATED = 256 * 2**20  # bytes that a class's zip unpacks to beyond that, in all
@@ -253,8 +253,8 @@ class Search:
             if unfit := _unsafe(entry) or _unfit(name, entry.file_size):
                 holds = name.suffix.lower() in HOLD_NOTEBOOKS
                 line = f"{shown(packed.path)}: {shown(name)}: {unfit}"
-                told += holds
-                kind = LOST if holds and told <= MOST_TOLD else OTHER
+                told += 1
+                kind = JUNK if told > MOST_TOLD else LOST if holds else OTHER
                 self.left.append(Left(packed.path, packed.batch, line, kind))
                 continue
             yield Found(

@@ -3,21 +3,33 @@
 import ast
 import io
 import json
+import os
 import sys
+import zipfile
+from base64 import b64encode
 from datetime import UTC, datetime
-from pathlib import Path
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
 
 import pytest
 
 from autograde.cli import main
+from autograde.collecting import collect
 from autograde.errors import UsageError, shown
 from autograde.grading import grade_file
+from autograde.matching import Roster
+from autograde.pages import MATHJAX, SET_UP, mathjax, policy
+from autograde.platforms import Batch
+from autograde.returning import NOT_YOURS, feedback, told
+from autograde.rosters import is_student_id
 from autograde.saying import say, warn
 from autograde.store import Store
+from autograde.term import Term, close
 from helpers.compare import Failure, Verdict
 from tests.unseen import HONEST, HOSTILE, seen
 
 PACKAGE = Path(__file__).resolve().parents[2] / "autograde"
+LESSON = "02_divergence"
 OURS = "saying.py"
 # What runs in a sandbox reaches no terminal.
 APART = PACKAGE / "inside"
@@ -103,7 +115,7 @@ def test_a_file_that_is_no_notebook_is_told_in_one_line(text, form, tmp_path, ca
 
 @pytest.mark.parametrize("name", sorted(set(HOSTILE) - {"nul", "half a character", "none at all"}))
 def test_what_is_typed_wrong_is_told_in_one_line(name, capsys):
-    text = HOSTILE[name]
+    text = HOSTILE[name][:1000]  # no path is longer
     for arguments in (["check", text], [text], ["grade", "--workers", text]):
         try:
             code = main(arguments)
@@ -119,3 +131,185 @@ def test_what_is_typed_wrong_is_told_in_one_line(name, capsys):
 def test_a_name_in_a_message_is_short_and_clean(text):
     assert not seen(shown(text))
     assert len(shown(text)) <= 200
+
+
+@pytest.fixture
+def term(tmp_path):
+    """A term as far as `collect` and the store need it."""
+    root = tmp_path / "term"
+    (root / ".autograde").mkdir(parents=True)
+    (root / "submitted").mkdir()
+    (root / "roster.csv").write_text(
+        "id,first_name,last_name,email\nada,Ada,Lee,ada@x.org\nbo,Bo,Ng,bo@x.org\n"
+    )
+    return Term(root)
+
+
+def notebook(says="x = 1"):
+    cell = {"cell_type": "code", "source": says, "metadata": {}, "outputs": []}
+    return json.dumps({"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+
+
+def pack(path, entries):
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, data in entries:
+            archive.writestr(name, data)
+    return path
+
+
+BO = f"Bo Ng_7_assignsubmission_file_/{LESSON}.ipynb"
+
+
+def test_two_people_never_share_a_row_whatever_lesson_they_name(term, tmp_path):
+    """In one download two numbers are two people, and what cannot be told is kept apart."""
+    entries = [
+        (f"Ada Lee_17_assignsubmission_file_/{LESSON}.ipynb", notebook()),
+        ("ada-lee_18_assignsubmission_file_/03_penalized_objective.ipynb", notebook()),
+        (BO, notebook()),
+    ]
+    result = collect(pack(tmp_path / "c.zip", entries), term)
+    assert result.placed == [f"bo/{LESSON}"]
+    assert len(result.unplaced) == 2
+    assert all("both go by the name of ada" in line for line in result.unplaced)
+    again = collect(pack(tmp_path / "c.zip", entries), term)
+    assert (again.placed, len(again.unplaced)) == (result.placed, 2)
+
+
+def own_zip(n, name):
+    held = io.BytesIO()
+    pack(held, [(f"{i}/{name}", notebook()) for i in range(n)])
+    return held.getvalue()
+
+
+LIMITS = {
+    "many notebooks": ([("ada_work.zip", own_zip(120, f"{LESSON}.ipynb"))], "120 notebooks, more"),
+    "many files": ([("ada_work.zip", own_zip(1_100, "x.txt"))], "1100 files, more than 1000"),
+    "long name": ([("ada/" + "a/" * 30_000 + "x.ipynb", "")], "its name is too long"),
+    "deep": ([("ada/" * 60 + "x.ipynb", "")], "its name is too long"),
+    "large group": (
+        [("e/submission_metadata.yml", "---\nsubmission_1:\n  :submitters:\n"
+          + "".join(f"  - :name: {i}\n    :sid: ada\n" for i in range(1_000))),
+         (f"e/submission_1/{LESSON}.ipynb", notebook())],
+        "whose it is cannot be told",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LIMITS)
+def test_a_limit_of_collecting_is_told_in_a_line_and_the_others_are_placed(name, term, tmp_path):
+    entries, says = LIMITS[name]
+    result = collect(pack(tmp_path / "c.zip", [*entries, (BO, notebook())]), term)
+    assert result.placed == [f"bo/{LESSON}"]
+    assert len(result.unplaced) == 1
+    assert says in result.unplaced[0]
+
+
+def test_whose_a_path_is_costs_no_more_for_each_folder_that_names_somebody(term):
+    """Each of 35 folders one in another names the same person: every suffix is asked once."""
+    roster = Roster(term.roster())
+    asked = []
+    owners = roster.owners
+
+    def counted(path, lesson, batch):
+        asked.append(path)
+        return owners(path, lesson, batch)
+
+    roster.owners = counted
+    path = PurePosixPath(*["ada"] * 35, f"{LESSON}.ipynb")
+    assert [one.student for one in roster.owners(path, LESSON, Batch())] == ["ada"]
+    assert len(asked) == len(set(asked)) <= 40
+
+
+def test_a_folder_of_folders_without_end_is_told(term, tmp_path):
+    deep = tmp_path / "down" / "ada"
+    deep.mkdir(parents=True)
+    os.makedirs(deep.joinpath(*["d"] * 60))
+    (tmp_path / "down" / "bo").mkdir()
+    (tmp_path / "down" / "bo" / f"{LESSON}.ipynb").write_text(notebook())
+    result = collect(tmp_path / "down", term)
+    assert result.placed == [f"bo/{LESSON}"]
+    assert ["too deep" in line for line in result.unplaced] == [True]
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_name_in_a_download_is_told_clean(text, term, tmp_path):
+    name = text.encode("utf-8", "replace").decode().replace("\0", "")[:200]
+    entries = [(f"{name}/{LESSON}.ipynb", notebook()), (f"{name}.txt", "x"), (BO, notebook())]
+    result = collect(pack(tmp_path / "c.zip", entries), term)
+    assert f"bo/{LESSON}" in result.placed
+    for line in (*result.notes, *result.unplaced):
+        assert not seen(line)
+    for path in (*(term.root / "submitted").glob("*"), *(term.root / "unmatched").glob("*")):
+        assert not seen(path.name)
+
+
+@pytest.mark.parametrize(
+    "text", ["...", "-rf", "ada\n", ".ada", "@ada", "", "a/b", "a b", "é" * 150, "a" + "\u0301" * 9]
+)
+def test_an_id_is_matched_whole(text):
+    assert not is_student_id(text)
+
+
+@pytest.mark.parametrize("text", ["ada", "a.b-c_d@x.org", "李明", "0042", "é" * 90])
+def test_an_id_may_be_of_any_script(text):
+    assert is_student_id(text)
+
+
+def test_a_folder_that_is_named_like_no_id_is_no_submission(term):
+    for name in ("-rf", "...", "ada"):
+        (term.root / "submitted" / name / LESSON).mkdir(parents=True)
+    assert list(term.submissions()) == [("ada", LESSON)]
+    assert len(term.strangers()) == 2
+
+
+PATH = "/t/submitted/ada/02_divergence/02_divergence.ipynb"
+
+
+@pytest.mark.parametrize(
+    ("reason", "what", "remedy"),
+    [
+        (f"{PATH}: an empty file; save it", "02_divergence.ipynb: an empty file", "Save it"),
+        (f"{PATH}: not a notebook (KeyError: 'x'); download it again",
+         "02_divergence.ipynb: not a notebook", "Download it again"),
+        ("could not be judged (SandboxDiedError: /secret/path)", *NOT_YOURS),
+        ("cannot be read (KeyError: 'x'); look at the file", *NOT_YOURS),
+    ],
+)  # fmt: skip
+def test_who_could_not_be_graded_is_told_what_and_what_to_do(reason, what, remedy):
+    assert told(reason, Path(PATH)) == (what, remedy)
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_page_for_the_ungraded_holds_nothing_live(text, term):
+    folder = term.root / "submitted" / "ada" / LESSON
+    folder.mkdir(parents=True)
+    with term.store() as store:
+        store.keep_failed(f"ada/{LESSON}", f"{folder / LESSON}.ipynb: {text}; mend it")
+    pages, failed = feedback(term)
+    assert (len(pages), failed) == (1, [])
+    html = pages[0].read_text("utf-8")
+    assert not seen(html)
+    assert "Content-Security-Policy" in html
+    assert "<script" not in html
+    assert "<svg" not in html
+
+
+def test_a_term_is_closed_to_others(tmp_path):
+    for mode, closed in ((0o755, 0o700), (0o775, 0o770), (0o777, 0o770), (0o700, 0o700)):
+        tmp_path.chmod(mode)
+        assert close(tmp_path) == (mode != closed)
+        assert tmp_path.stat().st_mode & 0o777 == closed
+
+
+def test_answers_are_the_instructors_alone(tmp_path):
+    Store(tmp_path / "state.db").__exit__()
+    assert (tmp_path / "state.db").stat().st_mode & 0o077 == 0
+
+
+def test_a_page_may_run_mathjax_of_known_bytes_and_nothing_else():
+    assert "script-src" not in policy()
+    assert "default-src &#x27;none&#x27;" in policy()
+    own = b64encode(sha256(SET_UP.encode()).digest()).decode()
+    assert f"script-src {MATHJAX} &#x27;sha256-{own}&#x27;" in policy(mathematics=True)
+    assert mathjax().count("<script") == 2
+    assert 'integrity="sha384-' in mathjax()
