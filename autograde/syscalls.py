@@ -54,7 +54,10 @@ connect bind listen accept accept4 sendmsg recvmsg setsockopt mlock munlock even
 # Allowed with one of a few values in one argument. A process is one's own: 0, or its number, which
 # `confine.filter_calls` fills in; a signal to another, or a limit of its, could end it.
 OWN = (0, confine.OWN_PROCESS)
-FILES_OWN = (0, 1, 2, 3, 4, 5, 6, 7, 36, 37, 38, 1030, 1032, 1034)  # of fcntl; no signals, no sizes
+FILES_OWN = (0, 1, 2, 3, 4, 5, 36, 1030, 1032, 1034)  # of fcntl; no signals, no sizes
+# Of fcntl too: each lock is memory of the kernel's that counts towards no limit, and nobody else is
+# there to be kept out, so that taking one changes nothing.
+LOCKS = (6, 7, 37, 38)
 CONTROLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)  # TCGETS, TIOCGWINSZ, FIONREAD, FIO…
 # Names of threads and of memory, and what only asks; 51 and 56 are aarch64's.
 OPTIONS = (2, 3, 15, 16, 21, 23, 30, 39, 51, 56, 0x53564D41)
@@ -113,6 +116,9 @@ def _rules(seccomp: ModuleType, cpu: bool) -> Iterator[tuple]:
             continue
         for value in values:
             yield name, seccomp.ALLOW, seccomp.Arg(argument, seccomp.MASKED_EQ, WORD, value)
+    for value in LOCKS:
+        arguments = seccomp.Arg(1, seccomp.MASKED_EQ, WORD, value)
+        yield "fcntl", seccomp.ERRNO(0), arguments
     if cpu:
         yield "socket", refuse
     else:

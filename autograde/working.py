@@ -22,6 +22,7 @@ from .guard import guarded
 from .judging import answered, edition, judge_guarded, question
 from .rebuild import Step
 from .sandbox import Limits, Sandbox, require_no_root
+from .store import MOST_ANSWERS
 
 _own = threading.local()  # a sandbox for each thread that works
 
@@ -108,13 +109,15 @@ def _still_good(stored: bytes | None, questions: Mapping[str, str]) -> dict[str,
 
 
 def _packed(questions: Mapping[str, str], replies: Mapping[str, bytes]) -> bytes:
-    """Replies as they came, untrusted and unread, with what they answer."""
+    """Replies as they came, untrusted and unread, with what they answer; not the large ones, as
+    packing takes some copies of each, nor an empty one, which is no tensor of torch's."""
     held = {
         name: {
             "question": questions[name],
             "reply": torch.frombuffer(bytearray(reply), dtype=torch.uint8),
         }
         for name, reply in replies.items()
+        if 0 < len(reply) <= MOST_ANSWERS  # else not kept, but asked for again
     }
     return pack(held)
 

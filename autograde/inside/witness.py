@@ -16,6 +16,7 @@ from torch import Tensor
 ALIGNMENT = 64  # bytes, as torch's own allocator aligns
 SEAL = b"\xff" * 8  # begins no packed reply: it would be the length of a header
 LENGTH = struct.Struct(">I")
+MOST_SEAL = 2**16  # bytes of what was seen: all inputs of an exercise take 5,000 or so
 
 
 class Witness:
@@ -97,6 +98,12 @@ def opened(sealed_reply: bytes) -> tuple[list[tuple[int, str]], bytes]:
     if not sealed_reply.startswith(SEAL):
         return [], sealed_reply
     start = len(SEAL) + LENGTH.size
-    end = start + LENGTH.unpack_from(sealed_reply, len(SEAL))[0]
-    seen = json.loads(sealed_reply[start:end])
-    return [(int(number), str(name)) for number, name in seen], sealed_reply[end:]
+    length = LENGTH.unpack_from(sealed_reply, len(SEAL))[0]
+    if length > MOST_SEAL:
+        raise ValueError(f"a seal of more than {MOST_SEAL} bytes")
+    try:
+        seen = json.loads(sealed_reply[start : start + length])
+        changed = [(int(number), str(name)) for number, name in seen]
+    except (TypeError, OverflowError, RecursionError) as error:
+        raise ValueError(f"not a seal: {type(error).__name__}") from None
+    return changed, sealed_reply[start + length :]

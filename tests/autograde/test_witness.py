@@ -164,6 +164,15 @@ def test_a_reply_in_which_nothing_changed_stays_as_it_is_and_a_seal_is_opened():
     assert opened(sealed([(2, "x")], b"reply")) == ([(2, "x")], b"reply")
 
 
+SEEN = (b'[[Infinity, "x"]]', b"[" * 9000, b"[[null, 1]]", b"5", b"[" + b" " * 2**16 + b"]")
+
+
+@pytest.mark.parametrize("seen", SEEN)
+def test_a_seal_that_is_forged_badly_is_a_value_error_whatever_it_holds(seen):
+    with pytest.raises(ValueError):  # noqa: PT011 each has words of its own
+        opened(SEAL + len(seen).to_bytes(4, "big") + seen + pack({"answers": []}))
+
+
 @pytest.mark.parametrize(
     "forged",
     [

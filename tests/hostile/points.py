@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tests.hostile.entry import MARK, OTHERS, Hostile, added, answer
+from tests.hostile.entry import FULL, MARK, OTHERS, Hostile, added, answer
 
 
 def forging() -> Iterator[Hostile]:
@@ -65,6 +65,11 @@ def forging() -> Iterator[Hostile]:
             sys.modules[name] = types.ModuleType(name)
         """,
     )
+    for name, tries, reply in (
+        ("frames-of-nothing", "says forged replies of no bytes", 'b""'),
+        ("frames-with-seals", "says that a case without a number was changed", SEALED),
+    ):
+        yield added(name, tries, _replies_source(reply), spoils=OTHERS)
     yield answer("frames", "writes forged replies to every open file", _frames_source())
     yield answer(
         "frames-of-pickle",
@@ -118,6 +123,27 @@ def forging() -> Iterator[Hostile]:
         """,
         spoils=OTHERS,
     )
+
+
+SEALED = """b"\\xff" * 8 + struct.pack(">I", 17) + b'[[Infinity, "x"]]' + pack({"answers": []})"""
+
+
+def _replies_source(reply: str) -> str:
+    return f"""
+        import os, struct
+        from helpers.codec import pack
+
+        reply = {reply}
+        said = struct.pack(">cIQ", b"a", 0, 0)
+        for number in range({len(FULL)}):
+            said += struct.pack(">cIQ", b"r", number, len(reply)) + reply
+        for number in range(3, 256):
+            try:
+                os.write(number, said)
+            except OSError:
+                continue
+        os._exit(0)
+    """
 
 
 def _frames_source() -> str:
