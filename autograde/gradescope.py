@@ -39,7 +39,7 @@ FOLDERS = ("autograde", "helpers", "notebooks", "solutions")
 FILES = ("pyproject.toml", "requirements.lock", "LICENSE")
 LEFT_OUT = {"__pycache__", ".ipynb_checkpoints"}
 # Of what an instructor installs, what grading imports.
-GRADERS_OWN = ("jupytext", "pyseccomp", "sqlalchemy", "markdown-it", "mdit-py", "bleach")
+GRADERS_OWN = ("jupytext", "pyseccomp", "sqlalchemy", "markdown-it", "mdit-py", "nh3")
 EPOCH = (1980, 1, 1, 0, 0, 0)  # so that two zips of one version differ in their secrets alone
 SECRET = "secret"  # the name of the file that holds it
 SECRET_BYTES = 32

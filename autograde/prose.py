@@ -14,11 +14,13 @@ from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import unquote
 
-import bleach
+import nh3
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.amsmath import amsmath_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+from helpers.clean import SIGN, clean
 
 LONGEST = 20_000  # characters read as Markdown, in which some texts take time by their square
 MOST_MARKDOWN, MOST_TEXT = 60_000, 300_000  # of a submission: read as Markdown, shown at all
@@ -40,8 +42,6 @@ OPEN, CLOSE = "\ue000", "\ue001"  # around a picture's number, while the rest is
 BEGINS = '<div class="prose">'
 _DATA = re.compile(r"data:(image/[\w.+-]+);base64,([A-Za-z0-9+/=_%-]*)")
 _TAKEN = "taken-picture:"
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ue000\ue001]")
-_COLOUR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 @dataclass
@@ -104,8 +104,8 @@ class Room:
 
 
 def tidy(text: str) -> str:
-    """Text without terminal colours, control characters and what turns its direction."""
-    return _CONTROL.sub("", _COLOUR.sub("", text.replace("\r\n", "\n").replace("\r", "\n")))
+    """Text as it may be shown, without terminal colours, and without our own marks."""
+    return clean(text, lines=True, most=None).replace(OPEN, SIGN).replace(CLOSE, SIGN)
 
 
 def whole(html: str) -> str:
@@ -135,12 +135,15 @@ def safe_html(text: str, room: Room, attachments: Any = None) -> str:
         says = "<p><em>[too long to be read as Markdown: shown as it was typed]</em></p>"
         return says + room.preformatted(text)
     page = _Page(room, pasted, attachments if isinstance(attachments, dict) else {})
-    html = bleach.clean(page.render(text), tags=SIMPLE | {"a"}, attributes=_allowed)
+    html = nh3.clean(
+        page.render(text), tags=SIMPLE | {"a"}, attributes={"a": {"href"}}, link_rel=None,
+        attribute_filter=_allowed, clean_content_tags=set(),
+    )  # fmt: skip
     return re.sub(f"{OPEN}([0-9]+){CLOSE}", lambda found: page.held[int(found[1])], html)
 
 
-def _allowed(tag: str, name: str, value: str) -> bool:
-    return tag == "a" and name == "href" and value.lower().startswith(LINKS)
+def _allowed(tag: str, name: str, value: str) -> str | None:
+    return value if (tag, name) == ("a", "href") and value.lower().startswith(LINKS) else None
 
 
 @dataclass

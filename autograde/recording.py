@@ -30,6 +30,8 @@ from nbgrader.preprocessors import AssignLatePenalties
 from sqlalchemy import Connection, Engine, Index, create_engine, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from helpers.clean import clean
+
 from .errors import UsageError, is_disk_full
 from .essays import EMPTY, NOTE
 from .lessons import lesson_path
@@ -93,6 +95,8 @@ class Recorder:
 
     def record(self, student: str, lesson: str, filled: NotebookNode) -> None:
         """Write a rebuilt notebook, with its verdict in its outputs, into folders and gradebook."""
+        for cell in filled.cells:  # it has been run as it was, and is from here on only shown
+            cell["source"] = clean(cell.source, lines=True, most=None)
         submitted = self._term.submission(student, lesson).parent
         target = lesson_path(self._term.root / "autograded" / student, lesson)
         unchanged = _unchanged_essays(target, filled)

@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 import pytest
+from bs4 import BeautifulSoup
 
 from autograde.cli import main
 from autograde.collecting import collect
@@ -20,6 +21,7 @@ from autograde.grading import grade_file
 from autograde.matching import Roster
 from autograde.pages import MATHJAX, SET_UP, mathjax, policy
 from autograde.platforms import Batch
+from autograde.prose import SIMPLE, Room, safe_html
 from autograde.returning import NOT_YOURS, feedback, told
 from autograde.rosters import is_student_id
 from autograde.saying import say, warn
@@ -313,3 +315,31 @@ def test_a_page_may_run_mathjax_of_known_bytes_and_nothing_else():
     assert f"script-src {MATHJAX} &#x27;sha256-{own}&#x27;" in policy(mathematics=True)
     assert mathjax().count("<script") == 2
     assert 'integrity="sha384-' in mathjax()
+
+
+LINKS = [
+    r"[x](javascript\:alert(1))",
+    "[x](java&#x73;cript:alert(1))",
+    "[x](javascript&colon;alert(1))",
+    "[x][y]\n\n[y]: javascript:alert(1)",
+    "[x][y]\n\n[y]: <java\tscript:alert(1)>",
+    "<javascript:alert(1)>",
+    "[![x](https://e.x/a.png)](javascript:alert(1))",
+    "[x](data:text/html,<script>alert(1)</script>)",
+    "<a href='java&#10;script:alert(1)'>x</a>",
+    "<svg><a xlink:href='javascript:alert(1)'>x</a></svg>",
+    "<math><mi xlink:href='javascript:alert(1)'>x</mi></math>",
+    "[x](//e.x/a) ![x](https://e.x/a.png) <img src=//e.x/a>",
+    "[x](https:javascript:alert(1))",
+    "<a href=https://e.x onclick=alert(1)>x</a>",
+    "$</span><img src=x onerror=alert(1)>$",
+    "<p style='background:url(//e.x)' id=top>x</p>",
+]
+
+
+@pytest.mark.parametrize("text", LINKS)
+def test_of_an_essay_only_web_links_are_live(text):
+    for tag in BeautifulSoup(safe_html(text, Room()), "html.parser").find_all(True):
+        assert tag.name in SIMPLE | {"a"}
+        assert set(tag.attrs) <= ({"href"} if tag.name == "a" else set())
+        assert tag.get("href", "https://").startswith(("https://", "http://", "mailto:"))
