@@ -184,7 +184,7 @@ class Guard:
             _limit(bounds)
             status, value = _outcome(function, arguments)
             stays = status != "ended" and _address_space() < born + KEPT
-            answer = pickle.dumps((status, value, stays))
+            answer = _sendable(status, value, stays)
             _limit(None)
             calls.send_bytes(answer)
             if not stays:
@@ -253,6 +253,14 @@ def _address_space() -> int:
         return int(MEMORY.read_bytes().split()[0]) * PAGE
     except OSError:
         return 0
+
+
+def _sendable(status: str, value: Any, stays: bool) -> bytes:
+    """What is sent back; what nests too deep for that is told as what was raised."""
+    try:
+        return pickle.dumps((status, value, stays))
+    except Exception as error:
+        return pickle.dumps(("raised", _portable(error), stays))
 
 
 def _outcome(function: Callable, arguments: tuple) -> tuple[str, Any]:

@@ -69,7 +69,7 @@ class Limits:
     seconds: int = 20
     cell_seconds: int = 10
     memory: int = 4 * 2**30
-    bytes: int = 16 * 2**20
+    bytes: int = 4 * 2**20  # honest answers have 19,000 at most
     device: str = "cpu"
 
     def total(self, exercises: int) -> int:

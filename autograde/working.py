@@ -16,7 +16,7 @@ import torch
 from helpers.cases import Case
 from helpers.codec import BadDataError, pack, unpack
 
-from .errors import UsageError
+from .errors import LimitError, UsageError
 from .exercises import exercises
 from .guard import guarded
 from .judging import answered, edition, judge_guarded, question
@@ -104,7 +104,10 @@ def _still_good(stored: bytes | None, questions: Mapping[str, str]) -> dict[str,
         for name, held in kept.items()
         if held["question"] == questions.get(name)
     }
-    whole = guarded(answered, replies) if replies else ()
+    try:
+        whole = guarded(answered, replies) if replies else ()
+    except LimitError:  # so they are asked again
+        whole = ()
     return {name: reply for name, reply in replies.items() if name in whole}
 
 

@@ -75,6 +75,13 @@ def has_ended(process):
     return False
 
 
+def deep():
+    found = []
+    for _ in range(100_000):
+        found = [found]
+    return found
+
+
 def nested():
     return guarded(os.getpid), os.getpid()
 
@@ -111,6 +118,13 @@ def test_what_a_call_raises_comes_back():
 def test_what_cannot_be_sent_back_comes_as_words():
     with pytest.raises(RuntimeError, match="ValueError: x{2000}$"):
         guarded(refuse, ValueError("x" * 100_000))
+
+
+def test_a_result_that_cannot_be_sent_is_told():
+    before = guarded(worker)
+    with pytest.raises(RecursionError):
+        guarded(deep)
+    assert guarded(worker) == before
 
 
 def test_a_process_that_keeps_much_is_not_called_again():
