@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from .errors import UsageError, is_disk_full
 from .interrupts import kept
-from .saying import said, say, warn
+from .saying import said, say, show_exception, warn
 
 if TYPE_CHECKING:
     from .cluster import Remote
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
+    sys.excepthook = show_exception
     options = _parser().parse_args(argv)
     try:
         if hasattr(options, "as_root"):

@@ -1,6 +1,8 @@
 """What the commands say: the only way to a terminal, and nothing on it that a terminal obeys."""
 
 import sys
+import traceback
+from types import TracebackType
 from typing import TextIO
 
 from helpers.clean import clean
@@ -21,6 +23,12 @@ def say(text: object = "", lines: bool = False) -> None:
 def warn(text: object) -> None:
     """Print one line of what went wrong to the error output, as the command's own."""
     _write(sys.stderr, f"autograde: {said(text)}")
+
+
+def show_exception(kind: type[BaseException], error: BaseException, trace: TracebackType) -> None:
+    """Python's own words on what nobody foresaw, as it says them, for `sys.excepthook`."""
+    said = "".join(traceback.format_exception(kind, error, trace))
+    _write(sys.stderr, clean(said, lines=True))
 
 
 def _write(stream: TextIO, text: str) -> None:

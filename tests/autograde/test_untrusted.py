@@ -24,9 +24,10 @@ from autograde.platforms import Batch
 from autograde.prose import SIMPLE, Room, safe_html
 from autograde.returning import NOT_YOURS, feedback, told
 from autograde.rosters import is_student_id
-from autograde.saying import say, warn
+from autograde.saying import say, show_exception, warn
 from autograde.store import Store
 from autograde.term import Term, close
+from helpers.clean import clean
 from helpers.compare import Failure, Verdict
 from tests.unseen import HONEST, HOSTILE, seen
 
@@ -49,6 +50,17 @@ def test_commands_write_to_a_terminal_in_one_place(path):
     assert not used & {"print_exc", "print_exception", "secho", "echo"}
     writes = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and n.attr == "write"]
     assert not [n for n in writes if ast.unparse(n.value) in ("sys.stdout", "sys.stderr")]
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_what_nobody_foresaw_is_told_clean_too(text, capsys):
+    try:
+        raise ValueError(text)
+    except ValueError as error:
+        show_exception(type(error), error, error.__traceback__)
+    told = capsys.readouterr().err
+    assert told.startswith("Traceback") and "ValueError: " in told
+    assert clean(told, lines=True) == told
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
