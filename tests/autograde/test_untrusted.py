@@ -59,7 +59,8 @@ def test_what_nobody_foresaw_is_told_clean_too(text, capsys):
     except ValueError as error:
         show_exception(type(error), error, error.__traceback__)
     told = capsys.readouterr().err
-    assert told.startswith("Traceback") and "ValueError: " in told
+    assert told.startswith("Traceback")
+    assert "ValueError: " in told
     assert clean(told, lines=True) == told
 
 
