@@ -17,7 +17,7 @@ help:
 	@echo "make pretrain  make lesson 06's language model and scorers again; about 20 minutes"
 	@echo "make sweep     record again the runs that lessons 06 and 07 plot; about 25 minutes"
 	@echo "make bench     what a student waits for; the divergence term at size, beside TRL; 3 minutes"
-	@echo "make hostile   grade hostile and broken submissions, and show what became of each; 3 minutes"
+	@echo "make hostile   grade hostile and broken submissions, and show what became of each; 30 minutes"
 	@echo "make bench-grading  grading beside plain nbgrader, and as a class grows; 45 minutes"
 	@echo "make same-scores    the same points by three ways to grade, for every mistake; 1 hour"
 	@echo "make build     make the notebooks from the lessons' sources"
@@ -84,7 +84,7 @@ test-browser: setup sandbox browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m browser --durations 0
 
 hostile: setup sandbox
-	@OMP_NUM_THREADS=1 $(BIN)/python -P -m tests.hostile
+	@OMP_NUM_THREADS=1 $(BIN)/python -P -m tests.hostile $(ATTACKS)  # --mode strict --only sandbox/
 
 coverage: setup
 	@$(BIN)/python -m autograde.coverage

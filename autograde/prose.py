@@ -9,8 +9,9 @@ from base64 import b64decode
 from binascii import Error as Base64Error
 from dataclasses import dataclass, field
 from functools import cache
-from html import escape
+from html import escape, unescape
 from html.parser import HTMLParser
+from secrets import token_hex
 from typing import Any
 from urllib.parse import unquote
 
@@ -139,7 +140,9 @@ def safe_html(text: str, room: Room, attachments: Any = None) -> str:
         page.render(text), tags=SIMPLE | {"a"}, attributes={"a": {"href"}}, link_rel=None,
         attribute_filter=_allowed, clean_content_tags=set(),
     )  # fmt: skip
-    return re.sub(f"{OPEN}([0-9]+){CLOSE}", lambda found: page.held[int(found[1])], html)
+    html = clean(html, lines=True, most=None)  # again: what was written as &#8238; is there now
+    place = re.compile(f"{OPEN}{page.mark}([0-9]+){CLOSE}")
+    return place.sub(lambda found: page.held[int(found[1])], html)
 
 
 def _allowed(tag: str, name: str, value: str) -> str | None:
@@ -148,12 +151,14 @@ def _allowed(tag: str, name: str, value: str) -> str | None:
 
 @dataclass
 class _Page:
-    """One text on its way. held: finished HTML of its pictures, by number."""
+    """One text on its way. held: finished HTML of its pictures, by number. mark: of their places,
+    so that nobody else writes one, as by `&#xe000;`."""
 
     room: Room
     pasted: list[tuple[str, str]]
     attachments: dict
     held: list[str] = field(default_factory=list)
+    mark: str = field(default_factory=lambda: f"{token_hex(8)}-")
 
     def render(self, text: str) -> str:
         tokens = _parser().parse(text)
@@ -191,7 +196,7 @@ class _Page:
             where = escape(tidy(f"{alt}: " if alt else "") + unquote(address)[:500])
             html = f"<em>[a picture from elsewhere, not fetched: {where}]</em>"
         self.held.append(html)
-        return f"{OPEN}{len(self.held) - 1}{CLOSE}"
+        return f"{OPEN}{self.mark}{len(self.held) - 1}{CLOSE}"
 
 
 def _pasted(attachment: Any) -> tuple[str, Any]:
@@ -241,10 +246,10 @@ class _Html(HTMLParser):
         self.out.append(escape(data, quote=False))
 
     def handle_entityref(self, name: str) -> None:
-        self.out.append(f"&{name};")
+        self.handle_data(clean(unescape(f"&{name};"), lines=True))
 
     def handle_charref(self, name: str) -> None:
-        self.out.append(f"&#{name};")
+        self.handle_data(clean(unescape(f"&#{name};"), lines=True))
 
     def handle_comment(self, data: str) -> None:
         self.out.append(escape(f"<!--{data}-->", quote=False))

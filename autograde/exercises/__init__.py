@@ -1,5 +1,7 @@
 """The exercises of every lesson, in the order in which they are taught."""
 
+from functools import cache
+
 from ..exercise import Exercise
 from . import (
     case_study,
@@ -26,6 +28,11 @@ LESSONS = {
 
 def exercises(lesson: str) -> dict[str, Exercise]:
     """The lesson's exercises by name, in order. Raises KeyError for an unknown lesson."""
+    return dict(_described(lesson))
+
+
+@cache  # asked for each file of a class, and a module holds much beside
+def _described(lesson: str) -> dict[str, Exercise]:
     found = (value for value in vars(LESSONS[lesson]).values() if isinstance(value, Exercise))
     return {exercise.name: exercise for exercise in found}
 

@@ -1,14 +1,11 @@
 """The zip for Gradescope, run in Gradescope's layout: what students and instructor see of it."""
 
-import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import zipfile
 
-import nbformat
 import pytest
 
 from autograde.as_cells import handed_in
@@ -18,46 +15,16 @@ from autograde.gradescope import gradescope, main
 from autograde.sample import solutions, with_mistakes
 from autograde.sandbox import Sandbox
 from autograde.term import checkout_base
+from tests.as_user import can_mount
+from tests.gradescope_host import Host, open_up
 
 LESSON = "02_divergence"
 MOST = sum(exercise.points for exercise in exercises(LESSON).values())
-MOUNTED = "/mnt"  # where the environment lies for every user to read, in a namespace of mounts
 
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory):
     return gradescope(LESSON, tmp_path_factory.mktemp("zip") / "autograder.zip")
-
-
-class Host:
-    """/autograder as Gradescope lays it out, in a folder of the test's own."""
-
-    def __init__(self, root, packed):
-        self.root = root
-        for folder in ("source", "submission", "results"):
-            (root / folder).mkdir(parents=True)
-        with zipfile.ZipFile(packed) as archive:
-            archive.extractall(root / "source")
-        metadata = {"assignment": {"total_points": "20.0"}, "users": [{"email": "ana@x.org"}]}
-        (root / "submission_metadata.json").write_text(json.dumps(metadata))
-
-    def hand_in(self, notebook, name=f"{LESSON}.ipynb"):
-        path = self.root / "submission" / name
-        path.parent.mkdir(exist_ok=True)
-        text = notebook if isinstance(notebook, str) else nbformat.writes(notebook)
-        path.write_text(text, encoding="utf-8")
-
-    def run(self, *before, **variables):
-        """(exit code, what was printed, what is shown)"""
-        environment = {"AUTOGRADER_ROOT": str(self.root), "AUTOGRADER_PYTHON": sys.executable}
-        done = subprocess.run(
-            [*before, "bash", str(self.root / "source" / "run_autograder")], cwd=self.root,
-            env=os.environ | environment | variables, capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        return done.returncode, done.stdout + done.stderr, self.shown()
-
-    def shown(self):
-        return json.loads((self.root / "results" / "results.json").read_text("utf-8"))
 
 
 @pytest.fixture
@@ -278,53 +245,17 @@ raise RuntimeError(f"user {{os.getuid()}}, {{len(refused)}} refused")
 """
 
 
-# Where Python lies is private to root on some machines, which is not so on Gradescope.
-SEEN_BY_ALL = f"""
-mount --bind {sys.prefix} {MOUNTED}
-top=/$(echo {sys.base_prefix} | cut -d / -f 2)
-if [ "$top" != /usr ] && [ "$top" != /opt ]; then
-  mount --bind {sys.base_prefix} "$0"
-  mount -t tmpfs -o mode=755 none "$top"
-  mkdir -p {sys.base_prefix}
-  mount --bind "$0" {sys.base_prefix}
-fi
-exec "$@"
-"""
-
-
-def can_mount():
-    if os.geteuid() != 0 or not all(map(shutil.which, ("unshare", "setpriv"))):
-        return False
-    command = ["unshare", "-m", "mount", "--bind", sys.prefix, MOUNTED]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-def open_up(folder):
-    """Let every user into a folder of the tests' own."""
-    if folder.stat().st_uid == os.geteuid() and "pytest" in str(folder):
-        folder.chmod(folder.stat().st_mode | 0o055)
-
-
 @pytest.mark.skipif(not can_mount(), reason="needs root, as on Gradescope, and mounts")
 def test_without_bubblewrap_it_is_a_user_who_can_reach_nothing(host, tmp_path):
     """As in Docker: the answers and the results are out of reach, and so is the network."""
-    programs = tmp_path / "bin"  # all but bubblewrap
-    programs.mkdir()
-    for name in ("bash", "setpriv", "env", "test"):
-        (programs / name).symlink_to(shutil.which(name))
     (host.root / "results" / "results.json").write_text("{}")
-    for folder in (host.root, *host.root.parents):  # only what the autograder does protects
-        open_up(folder)
+    open_up(host.root)  # only what the autograder does protects
     course = host.root / "source" / "course" / "helpers"
     closed = ("results/results.json", "submission_metadata.json", f"submission/{LESSON}.ipynb")
     paths = [str(course / "reference" / "divergence.py"), *(str(host.root / p) for p in closed)]
     answers = solutions(LESSON) | {"categorical_kl": ATTACK.format(paths=paths)}
     host.hand_in(handed_in(checkout_base(LESSON), answers))
-    keep = tmp_path / "keep"
-    keep.mkdir()
-    before = ["unshare", "-m", "sh", "-c", SEEN_BY_ALL, str(keep)]
-    before += ["env", f"PATH={programs}"]
-    code, printed, shown = host.run(*before, AUTOGRADER_PYTHON=f"{MOUNTED}/bin/python")
+    code, printed, shown = host.run_as_in_docker(tmp_path)
     assert code == 0, printed
     assert "bubblewrap does not work here" in printed
     assert "sandbox: user" in printed
@@ -335,8 +266,7 @@ def test_without_bubblewrap_it_is_a_user_who_can_reach_nothing(host, tmp_path):
 
 def test_where_everybody_can_read_the_answers_nothing_runs(monkeypatch, tmp_path):
     """And without root nothing can."""
-    for folder in (tmp_path, *tmp_path.parents):
-        open_up(folder)
+    open_up(tmp_path)
     (tmp_path / "reference").mkdir()
     (tmp_path / "reference" / "__init__.py").write_text("")
     monkeypatch.setattr("autograde.sandbox.HELPERS", tmp_path)

@@ -1,4 +1,9 @@
-"""A class full of hostile submissions: none earns what it has not written, and nobody is harmed."""
+"""A class full of hostile submissions: none earns what it has not written, and nobody is harmed.
+
+Two sentences of the threat model are tested here, with every attack in one term, through every
+command. No single file can stop, hang or exhaust a run. No untrusted byte reaches a terminal, HTML,
+CSV or SQLite but through one cleaning function.
+"""
 
 import hashlib
 import os
@@ -9,48 +14,42 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import nbformat
 import psutil
 import pytest
 
-from autograde.as_cells import handed_in
 from autograde.exercises import exercise
 from autograde.exporting import grades
-from autograde.grading import grade
 from autograde.judging import judge_reply
 from autograde.lessons import setup_modules
-from autograde.rebuild import Step, grade_id
+from autograde.rebuild import Step
 from autograde.sandbox import Limits, Sandbox
-from autograde.term import Term, checkout_base, init
+from autograde.term import Term
 from helpers.cases import Case
 from helpers.codec import unpack
-from tests.hostile.catalogue import suite
+from tests.hostile.catalogue import downloads, suite
 from tests.hostile.entry import (
     ENVIRONMENT,
     FULL,
-    IMAGE,
     LESSON,
     MARK,
-    SCRIPT,
     Hostile,
     Seen,
     Short,
     attempting,
     disagreement,
 )
-from tests.hostile.grading import enrol, grade_class
+from tests.hostile.outputs import live, told, unclean
+from tests.hostile.play import Play, enrol
 
-ESSAY_LESSON, ESSAYIST = "05_stable_updates", "essayist"
-SCRIPTED = ("script-value", "quiz-script", "raised-script", "markdown", "html", "javascript")
-# In a page; a link that is refused stands there as text, as it was written.
-LIVE = ("<script>hostile", r"<img[^>]*onerror", r"(?i)<[^>]*=\s*['\"]?\s*javascript:")
+COMMANDS = ("collect", "grade", "feedback", "report", "export")
 GRACE = 30  # seconds in which what was told to end must have ended
 
 
 @dataclass
 class Class:
-    """The term after grading. before: its files and their hashes, as they were handed in."""
+    """The term after all commands. before: its files and their hashes, as they were placed."""
 
+    play: Play
     term: Term
     students: dict[str, Hostile]
     neighbours: list[str]
@@ -67,11 +66,13 @@ def graded(tmp_path_factory):
     """Everything handed in and graded in one run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(ENVIRONMENT, "seen")
-        term = init(tmp_path_factory.mktemp("hostile") / "term")
-        students, neighbours = enrol(term)
-        before = _hashes(term.root)
-        seen = grade_class(term, [*students, *neighbours])
-    return Class(term, students, neighbours, before, seen)
+        one = enrol(tmp_path_factory.mktemp("hostile"), suite(), downloads())
+        one.collect()
+        before = _hashes(one.term.root)
+        one.grade()
+        one.give_back()
+    seen = one.seen([*one.attacks, *one.neighbours])
+    return Class(one, one.term, one.attacks, one.neighbours, before, seen)
 
 
 def _hashes(root: Path) -> dict[Path, str]:
@@ -113,12 +114,13 @@ def test_every_honest_neighbour_has_full_marks(graded):
 
 
 def test_the_gradebook_says_what_was_judged(graded):
-    found = {row["id"]: row["score"] for row in grades(graded.term) if row["lesson"] == LESSON}
+    found = {(row["id"], row["lesson"]): row["score"] for row in grades(graded.term)}
     for student, seen in graded.seen.items():
+        lesson = graded.students[student].lesson if student in graded.students else LESSON
         if seen.points is not None:
-            assert found[student] == sum(seen.points.values())
+            assert found[student, lesson] == sum(seen.points.values())
         else:
-            assert found.get(student, "") == ""
+            assert found.get((student, lesson), "") == ""
 
 
 def test_no_file_of_the_term_is_changed_and_none_is_added_but_the_grades(graded):
@@ -127,16 +129,15 @@ def test_no_file_of_the_term_is_changed_and_none_is_added_but_the_grades(graded)
     changed = {path for path, mark in graded.before.items() if after.get(path) != mark}
     assert changed <= own
     copies = {
-        graded.term.root / "autograded" / student / LESSON / f"{LESSON}.ipynb"
-        for student in graded.seen
+        graded.term.root / "autograded" / student / lesson / f"{lesson}.ipynb"
+        for student, lesson in graded.term.submissions()
     }
-    assert set(after) - set(graded.before) <= own | copies
+    new = {path for path in set(after) - set(graded.before) if "feedback" not in path.parts}
+    assert new <= own | copies
 
 
 def test_no_secret_is_in_what_is_copied(graded):
     """Not even where a link in a submission's folder points to one."""
-    student = graded.student("link-beside")
-    graded.term.api().generate_feedback(LESSON, student, force=True)
     copied = [*(graded.term.root / "autograded").rglob("*")]
     copied += (graded.term.root / "feedback").rglob("*")
     held = {path: path.read_bytes() for path in copied if path.is_file()}
@@ -185,29 +186,48 @@ def _once_gone(find: Callable[[], list[str]]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("name", SCRIPTED)
-def test_no_script_of_a_submission_is_live_in_its_feedback(graded, name):
-    student = graded.student(name)
-    assert graded.term.api().generate_feedback(LESSON, student, force=True)["success"]
-    _require_no_script(graded.term, student, LESSON)
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_file_stops_hangs_or_exhausts(graded, command):
+    ran = graded.play.ran[command]
+    said = ran.said.decode("utf-8", "backslashreplace")
+    assert "Traceback" not in said
+    assert "MemoryError" not in said
+    expected = {"collect": 1, "grade": 1}  # some were not graded, each with a line of its own
+    assert ran.code == expected.get(command, 0), said[-3000:]
 
 
-def _require_no_script(term: Term, student: str, lesson: str) -> None:
-    page = (term.root / "feedback" / student / lesson / f"{lesson}.html").read_text("utf-8")
-    found = [live for live in LIVE if re.search(live, page)]
+def test_honest_neighbours_get_equal_pages(graded):
+    pages = graded.term.root / "feedback"
+    texts = [(pages / s / LESSON / f"{LESSON}.html").read_text() for s in graded.neighbours]
+    own = re.compile(r"neighbour \d+|(First|Last)?n\d{3}\b")
+    assert len({own.sub("", text) for text in texts}) == 1
+
+
+def test_who_is_not_graded_has_one_line(graded):
+    lines = graded.play.ran["grade"].said.decode("utf-8").splitlines()
+    for student in (s for s, one in graded.seen.items() if one.points is None):
+        assert len([line for line in lines if line.startswith(f"autograde: {student}/")]) == 1
+
+
+def test_what_is_no_notebook_has_a_line(graded):
+    said = graded.play.ran["collect"].said.decode("utf-8")
+    assert [one.name for one in graded.play.zips if one.says and one.says not in said] == []
+
+
+def test_no_untrusted_byte_is_told_but_cleaned(graded):
+    found = [
+        (where, where_not) for where, text in told(graded.play) if (where_not := unclean(text))
+    ]
     assert found == []
 
 
-def test_no_script_in_an_essay_is_live_in_its_feedback(graded):
-    notebook = checkout_base(ESSAY_LESSON)
-    essays = [c for c in notebook.cells if c.cell_type == "markdown" and grade_id(c)]
-    text = f"An essay. {SCRIPT}\n\n{IMAGE}\n\n[more](javascript:hostile(1))"
-    path = graded.term.submission(ESSAYIST, ESSAY_LESSON)
-    path.parent.mkdir(parents=True)
-    nbformat.write(handed_in(notebook, {grade_id(cell): text for cell in essays}), path)
-    assert grade(graded.term, [ESSAY_LESSON], student=ESSAYIST).graded
-    assert graded.term.api().generate_feedback(ESSAY_LESSON, ESSAYIST, force=True)["success"]
-    _require_no_script(graded.term, ESSAYIST, ESSAY_LESSON)
+def test_nothing_of_theirs_is_live_on_a_page(graded):
+    """On a page there is what is on an honest student's, or on the report: a style and no more."""
+    found = {path: live(path.read_text("utf-8")) for path in graded.play.pages}
+    (report,) = (own for path, own in found.items() if path.stem == "report")
+    assert all(one.startswith(("<style>", "<meta ")) for one in report)
+    own = report.union(*map(live, graded.play.honest_pages()))
+    assert [path for path in found if found[path] - own] == []
 
 
 # One submission leaves what it can, and the next looks for it. The one that looks knows of the

@@ -97,7 +97,6 @@ def wasting() -> Iterator[Hostile]:
             os.kill(os.getppid(), signal.SIGSTOP)
             os.kill(os.getpid(), signal.SIGSTOP)
         """,
-        **late,
     )
     yield answer(
         "stderr",
@@ -182,4 +181,62 @@ def wasting() -> Iterator[Hostile]:
     )
 
 
-KINDS = (ending, wasting)
+def exhausting() -> Iterator[Hostile]:
+    """What the machine has a fixed number of."""
+    for name, tries, line in (
+        ("pipes", "opens pipes until it cannot", "held.append(os.pipe())"),
+        ("sockets", "fills pairs of sockets", "held.append(socket.socketpair())"),
+        (
+            "timers",
+            "makes timers until it cannot",
+            "held.append(1) or libc.timer_create(0, None, ctypes.byref(ctypes.c_long()))"
+            " and stop()",
+        ),
+        ("watches", "watches files until it cannot", "libc.inotify_init() < 0 and stop()"),
+        ("maps", "maps memory in pieces until it cannot", "held.append(mmap.mmap(-1, 4096))"),
+        ("folders", "makes folders within folders", "os.mkdir('d'); os.chdir('d')"),
+        ("inodes", "makes files without a byte", "open(f'{len(held)}', 'x'); held.append(1)"),
+        ("links", "links one file to itself", "os.symlink('x', f'l{len(held)}'); held.append(1)"),
+        (
+            "locks",
+            "locks memory until it cannot",
+            "held.append(mmap.mmap(-1, 2**22)); libc.mlock(0, 2**22) and stop()",
+        ),
+    ):
+        yield answer(
+            f"all-{name}",
+            tries,
+            f"""
+            import ctypes, mmap, os, socket
+            libc, held = ctypes.CDLL(None), []
+
+            def stop():
+                raise OSError
+
+            def k1(logp, ref_logp):
+                os.chdir("/tmp")
+                try:
+                    while len(held) < 10**6:
+                        {line}
+                except (OSError, ValueError, MemoryError):
+                    pass
+                return logp * 0
+            """,
+            spoils=OTHERS,
+        )
+    yield answer(
+        "stopped-alone",
+        "stops itself, again and again",
+        """
+        import os, signal, threading
+        def k1(logp, ref_logp):
+            threading.Thread(target=lambda: [os.kill(os.getpid(), signal.SIGCONT)
+                                             for _ in iter(int, 1)], daemon=True).start()
+            while True:
+                os.kill(os.getpid(), signal.SIGSTOP)
+        """,
+        spoils=OTHERS,
+    )
+
+
+KINDS = (ending, wasting, exhausting)

@@ -5,16 +5,31 @@ from functools import cache
 
 from tests.hostile import (
     asking,
+    feedback,
+    judging,
     points,
     reading,
     rebuilding,
     replies,
     sandbox,
+    terminal,
     transformer,
+    unpacking,
 )
-from tests.hostile.entry import Hostile
+from tests.hostile.entry import Download, Hostile
 
-STAGES = (reading, rebuilding, transformer, sandbox, asking, replies, points)
+STAGES = (
+    reading,
+    rebuilding,
+    transformer,
+    sandbox,
+    asking,
+    replies,
+    judging,
+    points,
+    feedback,
+    terminal,
+)
 
 
 @cache
@@ -26,3 +41,9 @@ def suite() -> tuple[Hostile, ...]:
         for kind in module.KINDS
         for one in kind()
     )
+
+
+@cache
+def downloads() -> tuple[Download, ...]:
+    """All that lies among the downloads and is no one lesson's file."""
+    return tuple(one for kind in unpacking.KINDS for one in kind())

@@ -12,7 +12,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from autograde.as_cells import handed_in
-from autograde.exercises import exercises
+from autograde.exercises import LESSONS, exercises
 from autograde.rebuild import grade_id
 from autograde.sample import solutions
 from autograde.sandbox import Limits
@@ -24,7 +24,15 @@ SCRIPT = "<script>hostile(1)</script>"  # what must not be live in a feedback pa
 IMAGE = "<img src=x onerror=hostile(1)>"
 ENVIRONMENT = "HOSTILE_SUITE"  # a variable of the grader's, which nothing inside may see
 WRONG = "def k1(logp, ref_logp):\n    return logp * 0"
-FULL = {name: exercise.points for name, exercise in exercises(LESSON).items()}
+
+
+@cache
+def full(lesson: str) -> dict[str, int]:
+    """The points of each exercise."""
+    return {name: exercise.points for name, exercise in exercises(lesson).items()}
+
+
+FULL = full(LESSON)
 NOTHING = dict.fromkeys(FULL, 0)
 OTHERS = tuple(name for name in FULL if name != "k1")
 MODES = ("fork", "strict", "user")  # of sandboxes; the last is Gradescope's
@@ -49,8 +57,8 @@ class Hostile:
 
     earns: points by exercise; what is not named earns all. spoils: exercises that may earn
     anything. says: words that the verdicts hold. stage: what it is to break; modes: where it can be
-    tried. unreadable: words of the line that says why the
-    file was not graded at all; "" for one that is.
+    tried. refusable: it may meet a limit, and is then not graded. unreadable: words of the line
+    that says why the file was not graded at all; "" for one that is.
     """
 
     name: str
@@ -62,6 +70,13 @@ class Hostile:
     unreadable: str = ""
     stage: str = ""
     modes: Sequence[str] = MODES
+    lesson: str = LESSON
+    refusable: bool = False
+
+    def write(self, folder: Path) -> None:
+        """Its file in a folder of its own, as a download has it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self.make(folder / f"{self.lesson}.ipynb")
 
     @property
     def path(self) -> str:
@@ -80,6 +95,25 @@ class Hostile:
 
 
 @dataclass(frozen=True)
+class Download:
+    """Something among the downloads that is no one lesson's file. make: writes it into a folder.
+
+    says: words of the line that `collect` prints; "" where there need be none.
+    """
+
+    name: str
+    tries: str
+    make: Callable[[Path], None]
+    says: str = ""
+    stage: str = "unpacking"
+
+    @property
+    def path(self) -> str:
+        """Stage and name."""
+        return f"{self.stage}/{self.name}"
+
+
+@dataclass(frozen=True)
 class Seen:
     """What became of a submission. points: None where it was not graded. said: by exercise."""
 
@@ -92,7 +126,8 @@ class Seen:
         """In words."""
         if self.points is None:
             return self.failed or "neither graded nor reported"
-        lost = {name: won for name, won in self.points.items() if won != FULL[name]}
+        most = {name: points for one in LESSONS for name, points in full(one).items()}
+        lost = {name: won for name, won in self.points.items() if won != most[name]}
         return ", ".join(f"{name} {won}" for name, won in lost.items()) or "full marks"
 
 
@@ -102,9 +137,13 @@ def disagreement(hostile: Hostile, seen: Seen) -> str:
         refused = seen.points is None and hostile.unreadable in seen.failed
         return "" if refused else f"not refused with {hostile.unreadable!r}: {seen.told}"
     if seen.points is None:
+        if hostile.refusable and seen.failed:
+            return ""
         return f"not graded: {seen.told}"
     for name, won in seen.points.items():
-        wanted = hostile.earns.get(name, None if name in hostile.spoils else FULL[name])
+        wanted = hostile.earns.get(
+            name, None if name in hostile.spoils else full(hostile.lesson)[name]
+        )
         if wanted is not None and won != wanted:
             return f"{name} earned {won}, not {wanted}: {seen.said[name]}"
     told = "\n".join(seen.said[name] for name in hostile.earns)
@@ -132,7 +171,13 @@ def cell_of(notebook: NotebookNode, name: str) -> NotebookNode:
 def save(notebook: NotebookNode) -> Callable[[Path], None]:
     """What writes it; TERM_FOLDER in a source is the term's own path, which may be guessed."""
     text = json.dumps(notebook)
-    return lambda path: path.write_text(text.replace("TERM_FOLDER", str(path.parents[3]))) and None
+    return lambda path: path.write_text(text.replace("TERM_FOLDER", _term_of(path))) and None
+
+
+def _term_of(path: Path) -> str:
+    """The term that a file is in, or that it is handed in to."""
+    places = [place for up in path.parents for place in (up, up / "term")]
+    return str(next((one for one in places if (one / "nbgrader_config.py").exists()), "no-term"))
 
 
 def answer(name: str, tries: str, source: str, of: str = "k1", **expects: object) -> Hostile:
@@ -150,9 +195,18 @@ def added(name: str, tries: str, source: str, **expects: object) -> Hostile:
 
 def mangled(name: str, tries: str, change: Callable[[NotebookNode], object], **expects: object):
     """The solved notebook, changed; it earns what it would have earned."""
-    notebook = solved()
-    change(notebook)
-    return Hostile(name, tries, save(notebook), **({"earns": {}} | expects))
+
+    def changed() -> NotebookNode:
+        notebook = solved()
+        change(notebook)
+        return notebook
+
+    return Hostile(name, tries, built(changed), **({"earns": {}} | expects))
+
+
+def built(make: Callable[[], NotebookNode]) -> Callable[[Path], None]:
+    """What makes a notebook when it is written, and not before: some are large."""
+    return lambda path: save(make())(path)
 
 
 def raw(name: str, tries: str, data: bytes | str, unreadable: str, **expects: object) -> Hostile:

@@ -6,15 +6,15 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
 from autograde import cli
 from autograde.term import Term, init
-from tests.hostile.entry import LESSON, Hostile, Seen
-from tests.hostile.grading import hand_in, seen_of, short_how
+from tests.hostile.entry import Hostile, Seen
+from tests.hostile.grading import seen_of, short_how
 
 CRASHED = 99  # what a traceback is told by
 
@@ -37,9 +37,13 @@ def measured(
     pipes = [_lane(job, folder / f"lane-{n}", mode) for n, job in enumerate(jobs)]
     for term, job, pid, reading in pipes:
         with os.fdopen(reading) as lines:
-            for one, line in zip(job, lines, strict=False):
+            for one, line in zip(job, lines, strict=True):
                 ran = Measured(**json.loads(line))
-                yield one, seen_of(term, [one.name], ran.said.splitlines())[one.name], ran
+                yield (
+                    one,
+                    seen_of(term, {one.name: one.lesson}, ran.said.splitlines())[one.name],
+                    ran,
+                )
         os.waitpid(pid, 0)
 
 
@@ -48,9 +52,9 @@ def _lane(attacks: Sequence[Hostile], root: Path, mode: str) -> tuple:
     reading, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
-        with os.fdopen(writing, "w") as lines:
+        with suppress(BaseException), os.fdopen(writing, "w") as lines:
             for one in attacks:
-                hand_in(term, one.name, one.make)
+                one.write(term.submission(one.name, one.lesson).parent)
                 print(json.dumps(vars(_in_a_fork(lambda one=one: _grade(term, one, mode)))),
                       file=lines, flush=True)  # fmt: skip
         os._exit(0)
@@ -59,7 +63,7 @@ def _lane(attacks: Sequence[Hostile], root: Path, mode: str) -> tuple:
 
 
 def _grade(term: Term, one: Hostile, mode: str) -> int:
-    words = ["grade", LESSON, "--student", one.name, "--workers", "1", "--sandbox", mode]
+    words = ["grade", one.lesson, "--student", one.name, "--workers", "1", "--sandbox", mode]
     with mock.patch("autograde.grading.how_of", short_how):
         return cli.main([*words, "--course", str(term.root)])
 

@@ -62,4 +62,37 @@ def _beside(path: Path) -> None:
     path.with_name("beside.db").symlink_to("../../../gradebook.db")
 
 
-KINDS = (breaking,)
+def crowding() -> Iterator[Hostile]:
+    """Files within the limit of size that are large once they are read."""
+    whole = solved_text()
+
+    def inside(metadata: str) -> str:
+        return whole.replace('"metadata": {', '"metadata": {"x": ' + metadata + ", ", 1)
+
+    for name, tries, held in (
+        ("lists", "20 million empty lists", lambda: "[" + "[]," * 20_000_000 + "[]]"),
+        ("dicts", "15 million empty dicts", lambda: "[" + "{}," * 15_000_000 + "{}]"),
+        ("keys", "3 million keys",
+         lambda: "{" + ",".join(f'"{n}":0' for n in range(3_000_000)) + "}"),
+        ("keys-again", "one key 3 million times", lambda: "{" + '"a":0,' * 3_000_000 + '"a":0}'),
+        ("text", "a text of 60 MB", lambda: '"' + "x" * 60_000_000 + '"'),
+        ("escaped", "a text of 10 million escaped halves",
+         lambda: '"' + r"\ud800" * 10_000_000 + '"'),
+        ("spaces", "60 MB of spaces", lambda: " " * 60_000_000 + "0"),
+        ("levels", "900 levels", lambda: "[" * 900 + "]" * 900),
+        ("digits", "a number of a million digits", lambda: "9" * 10**6),
+    ):  # fmt: skip
+        yield Hostile(f"metadata-{name}", f"holds {tries} beside its cells",
+                      lambda path, held=held: path.write_text(inside(held())) and None,
+                      earns={}, spoils=tuple(FULL), refusable=True)  # fmt: skip
+    yield raw(
+        "bom", "begins with a mark of UTF-8", b"\xef\xbb\xbf" + whole.encode(), "", earns=FULL
+    )
+    yield raw("utf-32", "is written in UTF-32", whole.encode("utf-32"), "some other text")
+    yield raw("zeros-only", "is a megabyte of zeros", bytes(2**20), f"{LESSON}.ipynb: ")
+    yield raw("version-3", "is of an old version of notebooks",
+              '{"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": [{"cells": 3}]}',
+              "not a notebook")  # fmt: skip
+
+
+KINDS = (breaking, crowding)

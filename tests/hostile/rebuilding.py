@@ -1,6 +1,6 @@
 """Attacks by the notebook around the answers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
@@ -105,7 +105,7 @@ def mangling() -> Iterator[Hostile]:
         "many-cells",
         "adds 10,000 cells",
         lambda n: n.cells.extend(new_code_cell(f"x = {i}") for i in range(10000)),
-        spoils=tuple(FULL),
+        unreadable="more than 5,000 cells",
     )
     yield mangled(
         "markdown",
@@ -124,4 +124,63 @@ def mangling() -> Iterator[Hostile]:
     )
 
 
-KINDS = (mangling,)
+def crowding() -> Iterator[Hostile]:
+    """Notebooks that are small to send and long to rebuild."""
+    large = {"spoils": tuple(FULL), "refusable": True}
+    for name, tries, change in (
+        ("cells-empty", "adds 100,000 empty cells", lambda n: _add(n, [""] * 100_000)),
+        ("cells-claim", "answers k1 in 20,000 cells",
+         lambda n: _add(n, [f"def k1(a, b):\n    return {i}" for i in range(20_000)])),
+        ("cells-names", "defines all in one cell, 5,000 times",
+         lambda n: _add(n, ["\n".join(f"{name} = 0" for name in FULL)] * 5_000)),
+        ("cells-marked", "marks 20,000 cells as k1's", lambda n: n.cells.extend(
+            [cell_of(n, "k1")] * 20_000)),
+        ("source-lists", "has a source of a million texts",
+         lambda n: cell_of(n, "k2").update(source=["\n"] * 10**6 + [cell_of(n, "k2").source])),
+        ("chain", "edits a demo into 15,000 statements that need one another",
+         lambda n: (_edit_demo(n, "\n".join(f"a{i} = a{i + 1}" for i in range(14_000))),
+                    _add(n, ["b = a0"]))),
+        ("chain-back", "edits a demo into 14,000 statements, each in need of the one before",
+         lambda n: (_edit_demo(n, "\n".join(f"a{i + 1} = a{i}" for i in range(14_000))),
+                    _add(n, ["b = a14000"]))),
+        ("blocks", "edits a demo into blocks within blocks",
+         lambda n: (_edit_demo(n, "".join(f"{' ' * i}if x{i}:\n" for i in range(90))
+                               + " " * 90 + "a = 1"), _add(n, ["b = a"]))),
+        ("scopes", "edits a demo into a function of 10,000 functions", lambda n: (
+            _edit_demo(n, "def f():\n" + "    (lambda: a)\n" * 10_000), _add(n, ["f()"]))),
+        ("numbers", "has six megabytes of zeros in a list in its answer",
+         lambda n: cell_of(n, "k1").update(source=WRONG + "\nx = [" + "0," * 3_000_000 + "0]")),
+        ("numbers-added", "has them in a cell of its own",
+         lambda n: _add(n, ["x = [" + "0," * 3_000_000 + "0]"])),
+        ("numbers-demo", "has them in a demo",
+         lambda n: _edit_demo(n, "x = [" + "0," * 3_000_000 + "0]")),
+        ("names-long", "has a name of five million letters", lambda n: _add(n, ["x" * 5_000_000])),
+        ("folded", "has a name whose letters are folded into others",
+         lambda n: _add(n, ["\ufdfa" * 200_000 + " = 1"])),
+        ("braces", "nests f-strings and braces",
+         lambda n: _add(n, ["f'" + "{" * 3000 + "'", "x = " + "{" * 3000])),
+        ("globals", "declares 20,000 names global", lambda n: _edit_demo(
+            n, "def f():\n    global " + ", ".join(f"a{i}" for i in range(20_000)))),
+        ("mark-long", "has a mark of ten megabytes", lambda n: n.cells.append(_marked(
+            {"nbgrader": {"grade_id": "k1" * 5_000_000, "solution": True}}))),
+        ("tags", "has a cell of a million tags",
+         lambda n: n.cells.append(_marked({"tags": ["demo"] * 10**6}))),
+        ("attached-code", "attaches 40 MB to a cell of code", lambda n: cell_of(n, "k1").update(
+            attachments={"x": {"image/png": "A" * 40_000_000}})),
+        ("prompts", "repeats a lesson's text in 5,000 cells", lambda n: n.cells.extend(
+            {"cell_type": "markdown", "metadata": {}, "source": c.source + " x"}
+            for c in n.cells * 100 if c.cell_type == "markdown")),
+    ):  # fmt: skip
+        yield mangled(name, tries, change, **large)
+
+
+def _marked(metadata: dict) -> NotebookNode:
+    return NotebookNode(new_code_cell("x = 1"), metadata=metadata)
+
+
+def _add(notebook: NotebookNode, sources: Sequence[str]) -> None:
+    cell = {"cell_type": "code", "metadata": {}, "outputs": [], "execution_count": None}
+    notebook.cells += [cell | {"source": source} for source in sources]  # unchecked: they are many
+
+
+KINDS = (mangling, crowding)

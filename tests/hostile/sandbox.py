@@ -263,4 +263,121 @@ def escaping() -> Iterator[Hostile]:
     )  # fmt: skip
 
 
-KINDS = (looking, escaping)
+def reaching() -> Iterator[Hostile]:
+    """For its parent, the machine's settings and the grader's own objects."""
+    yield attempt(
+        "parent-prlimit",
+        "takes its parent's time, by the call and by its number",
+        """
+        held = [resource.prlimit(os.getppid(), resource.RLIMIT_CPU)]
+        return held or libc.syscall(302, os.getppid(), 0, 0, ctypes.create_string_buffer(16)) == 0
+        """,
+    )
+    yield attempt(
+        "kernel-settings",
+        "opens the kernel's settings for writing, in every spelling",
+        """
+        names = ("/proc/sys/kernel/core_pattern", "/proc/sys/kernel/modprobe",
+                 "/proc/self/../sys/kernel/core_pattern", "/proc/sys/vm/drop_caches",
+                 "/proc/sysrq-trigger", "/sys/kernel/uevent_helper",
+                 "/proc/self/oom_score_adj", "/proc/self/coredump_filter")
+        for name in names:
+            try:
+                return os.open(name, os.O_WRONLY) >= 0
+            except OSError:
+                continue
+        """,
+    )
+    yield attempt(
+        "device-modes",
+        "changes whose the devices are, and their modes",
+        """
+        of = lambda name: (os.stat(name).st_mode, os.stat(name).st_uid, os.stat(name).st_mtime)
+        own = "/dev/shm", "/dev/pts", "/proc"  # the sandbox's
+        names = [n for n in glob.glob("/dev/*") if not os.path.realpath(n).startswith(own)]
+        for name in names:
+            was = of(name)
+            for change in (lambda: os.chmod(name, 0o700), lambda: os.chown(name, 65534, 65534),
+                           lambda: os.utime(name, (0, 0)), lambda: os.unlink(name),
+                           lambda: os.setxattr(name, "user.x", b"x")):
+                try:
+                    change()
+                except OSError:
+                    continue
+            if not os.path.exists(name) or of(name) != was:
+                return name
+        """,
+    )
+    yield attempt(
+        "memory-files",
+        "holds memory in files without a name, past its limit",
+        """
+        held = [os.memfd_create(str(number)) for number in range(70)]
+        for one in held:
+            os.posix_fallocate(one, 0, 2**26)
+        return held
+        """,
+    )
+    yield syscalls(
+        "parent-scheduled",
+        "moves its parent to a processor, a priority and a group",
+        "libc.sched_setaffinity(os.getppid(), 8, ctypes.create_string_buffer(b'\\1'))",
+        "libc.setpriority(0, os.getppid(), 19)", "libc.setpgid(os.getppid(), 0)",
+        "libc.kill(os.getppid(), 0)",
+        "libc.syscall(424, 3, 0, 0, 0)", "libc.syscall(434, os.getppid(), 0)",
+    )  # fmt: skip
+    yield attempt(
+        "frames-read",
+        "reads tolerances, titles and later cases from its callers' frames",
+        """
+        frame, names = sys._getframe(), set()
+        while frame := frame.f_back:
+            for value in frame.f_locals.values():
+                names |= {name for name in ("rtol", "atol", "tolerance", "title", "hints")
+                          if isinstance(found := getattr(value, name, None), (float, str, tuple))
+                          and found}
+        return names
+        """,
+    )
+    yield attempt(
+        "cases-found",
+        "finds the cases of other exercises through the garbage collector",
+        """
+        found = [one for one in gc.get_objects() if isinstance(one, dict)
+                 and {"expected", "mistakes"} & {k for k in one if isinstance(k, str)}]
+        return [one for one in found if isinstance(one.get("expected"), (list, dict))]
+        """,
+    )
+    yield attempt(
+        "inherited-written",
+        "writes, seeks and shortens whatever is open",
+        """
+        found = []
+        for number in range(3, 1024):
+            try:
+                if stat.S_ISREG(os.fstat(number).st_mode):
+                    os.ftruncate(number, 0)
+                    found.append(number)
+            except OSError:
+                continue
+        return found
+        """,
+    )
+    yield attempt(
+        "metadata",
+        "reads what Gradescope tells the autograder, and what an earlier try was told",
+        """
+        names = ("submission_metadata.json", "results", "source", "submission")
+        for name in names:
+            for root in ("/autograder", os.environ.get("AUTOGRADER_ROOT", "/autograder")):
+                try:
+                    return os.listdir(f"{root}/{name}")
+                except NotADirectoryError:
+                    return open(f"{root}/{name}").read()
+                except OSError:
+                    continue
+        """,
+    )
+
+
+KINDS = (looking, escaping, reaching)

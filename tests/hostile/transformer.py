@@ -28,4 +28,22 @@ def magics() -> Iterator[Hostile]:
                  "\n".join(f"x{n} = !ls" for n in range(200)))  # fmt: skip
 
 
-KINDS = (magics,)
+def stalling() -> Iterator[Hostile]:
+    """Texts that a transformer takes long for."""
+    for name, tries, source in (
+        ("magic-nests", "nests brackets behind a magic, 60 KB", "%magic " + "([(" * 20_000),
+        ("magic-lines", "is a magic over 20,000 lines", "%magic \\\n" * 20_000),
+        ("bang-nests", "nests brackets behind a bang", "!" + "([{" * 20_000),
+        ("help-nests", "asks for help 20,000 times", "x?\n" * 20_000),
+        ("assigned", "assigns from 5,000 magics in brackets", "(x = %y\n" * 5_000),
+        ("prompts", "has 30,000 prompts in front", ">>> " * 30_000 + "1"),
+        ("cell-magics", "has 5,000 cell magics", "%%time\n" * 5_000),
+        ("quotes-open", "opens 20,000 quotes", "'" * 19_999),
+        ("continued", "is one line over 50,000", "x = 1 + \\\n" * 50_000 + "1"),
+        ("tabs", "indents by turns", "".join(f"{' ' * n}if 1:\n" for n in range(99)) + "x"),
+        ("returns", "ends lines in every way", "x = 1\r\r\n\x0b\x0c\x1c\x85\u2028" * 5_000),
+    ):
+        yield answer(f"stall-{name}", f"its cell {tries}", source)
+
+
+KINDS = (magics, stalling)

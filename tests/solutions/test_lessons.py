@@ -15,7 +15,9 @@ from nbclient.exceptions import CellTimeoutError
 from nbformat import NotebookNode
 
 from autograde.exercises import LESSONS, exercises
+from autograde.grading import grade_file, read_and_rebuild
 from autograde.lessons import NOTEBOOKS, SOLUTIONS, lesson_path, read_source
+from autograde.rebuild import program
 from autograde.slicing import facts
 from tests.pages import as_html, descriptions, in_widgets, moving
 
@@ -172,3 +174,24 @@ NBCONVERT = """
 @pytest.mark.parametrize("lesson", LESSONS)
 def test_nothing_on_the_page_keeps_people_out(lesson, folder, executed, violations):
     assert violations(as_html(executed(folder, lesson))) == []
+
+
+@pytest.mark.parametrize("lesson", LESSONS)
+def test_ten_times_its_outputs_meet_no_limit(lesson, executed, tmp_path):
+    """What honest work is largest in; it is read, rebuilt and, of two lessons, run as without."""
+    notebook = copy.deepcopy(executed(SOLUTIONS, lesson))
+    plain = tmp_path / "plain" / f"{lesson}.ipynb"
+    large = tmp_path / "large" / f"{lesson}.ipynb"
+    for path, times in ((large, 10), (plain, 0)):
+        for cell in notebook.cells:
+            if "outputs" in cell:
+                cell.outputs = cell.outputs * times
+        path.parent.mkdir()
+        nbformat.write(notebook, path)
+    assert large.stat().st_size > plain.stat().st_size
+    (found, rebuilt), (_, same) = map(read_and_rebuild, (large, plain))
+    assert found == lesson
+    assert list(program(rebuilt)) == list(program(same))
+    if lesson in ("02_divergence", "07_case_study"):
+        graded = grade_file(large).plain()
+        assert graded["score"] == graded["max_score"]
