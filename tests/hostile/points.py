@@ -1,8 +1,11 @@
 """Attacks on points: full ones without a right answer."""
 
 from collections.abc import Iterator
+from textwrap import dedent
 
-from tests.hostile.entry import FULL, MARK, OTHERS, Hostile, added, answer
+from autograde.as_cells import handed_in
+from autograde.term import checkout_base
+from tests.hostile.entry import FULL, MARK, OTHERS, RULES, Hostile, added, answer, full, save
 
 
 def forging() -> Iterator[Hostile]:
@@ -167,4 +170,77 @@ def _frames_source() -> str:
     """
 
 
-KINDS = (forging,)
+def only(name: str, tries: str, lesson: str, of: str, source: str, earns: int) -> Hostile:
+    """One answer of another lesson, and nothing else of it."""
+    notebook = handed_in(checkout_base(lesson), {of: dedent(source).strip()})
+    expected = dict.fromkeys(full(lesson), 0) | {of: earns}
+    return Hostile(name, tries, save(notebook), earns=expected, lesson=lesson)
+
+
+def observing() -> Iterator[Hostile]:
+    """Of what is observed while the answer is computed."""
+    yield answer(
+        "inputs-same",
+        "works in its inputs, and replaces what compares them",
+        """
+        import gc, helpers.probe, torch
+        for name in dir(helpers.probe):
+            if "same" in name or "changed" in name or "differ" in name:
+                setattr(helpers.probe, name, lambda *_, **__: [])
+        torch.equal = torch.allclose = lambda *_, **__: True
+
+        def k1(logp, ref_logp):
+            right = logp - ref_logp.detach()
+            with torch.no_grad():
+                logp.zero_()
+            return right
+        """,
+        earns={"k1": FULL["k1"] - RULES},
+        spoils=OTHERS,
+    )
+    yield only(
+        "copy-lies",
+        "freezes no copy, but the policy in a module that hides its parameters",
+        "06_language_model",
+        "freeze_reference",
+        """
+        class Lies(torch.nn.Module):
+            def __init__(self, policy):
+                super().__init__()
+                self.__dict__["policy"] = policy
+
+            def forward(self, *tokens):
+                return self.__dict__["policy"](*tokens).detach()
+
+            def named_parameters(self, *_, **__):
+                return iter(())
+
+            parameters = buffers = named_buffers = named_parameters
+
+        def freeze_reference(policy):
+            return Lies(policy).eval()
+        """,
+        0,
+    )
+    yield only(
+        "by-hand-derived",
+        "derives by autograd under another name what is to be written by hand",
+        "03_penalized_objective",
+        "penalized_gradient",
+        """
+        from torch.autograd import grad as derive
+        from torch.autograd.graph import Node
+        import torch, torch._C
+
+        def penalized_gradient(logits, ref_logits, rewards, beta):
+            with torch.enable_grad():
+                inside = logits.detach().clone().requires_grad_()
+                logp, ref = inside.log_softmax(-1), ref_logits.log_softmax(-1)
+                total = (logp.exp() * (rewards - beta * (logp - ref))).sum()
+                return derive(total, inside)[0]
+        """,
+        0,
+    )
+
+
+KINDS = (forging, observing)
