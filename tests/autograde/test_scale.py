@@ -75,7 +75,7 @@ def run(term, *arguments):
     return running.returncode, printed, errors
 
 
-def wait_for(condition, what, seconds=120):
+def wait_for(condition, what, seconds=600):
     """What the condition gives, once that is true."""
     deadline = time.monotonic() + seconds
     while not (found := condition()):
@@ -171,16 +171,23 @@ def cluster(tmp_path, request):
     where = ["--host", "127.0.0.1", "--protocol", request.param, "--port", "0"]
     named = certificate(tmp_path) if request.param == "tls" else []
     quiet = ["--no-dashboard", "--scheduler-file", str(address), *named]
-    running = [
-        subprocess.Popen([*dask, "scheduler", *where, *quiet], **silent),
-        *(subprocess.Popen([*dask, "worker", "--nthreads", "1", *quiet], **silent) for _ in "12"),
-    ]
-    wait_for(address.exists, "the scheduler")
-    yield ["--scheduler", json.loads(address.read_text())["address"], *named]
-    for process in running[::-1]:
-        process.terminate()
-    for process in running:
-        process.wait()
+    running = [subprocess.Popen([*dask, "scheduler", *where, *quiet], **silent)]
+    try:
+        told = wait_for(lambda: whole_json(address), "the scheduler")
+        for _ in range(2):  # later than the file, which they too would read half-written
+            running.append(subprocess.Popen([*dask, "worker", "--nthreads", "1", *quiet], **silent))
+        yield ["--scheduler", told["address"], *named]
+    finally:
+        for process in running[::-1]:
+            process.terminate()
+        for process in running:
+            process.wait()
+
+
+def whole_json(path):
+    """What the file holds, once it is there and written to its end."""
+    with suppress(FileNotFoundError, ValueError):
+        return json.loads(path.read_text())
 
 
 def certificate(folder):
