@@ -10,7 +10,7 @@ export AUTOGRADE_AS_ROOT := 1
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
 	@echo "make demo      grade a sample class from start to end; about 1 minute"
-	@echo "make test      the tests; about 35 minutes"
+	@echo "make test      the tests; about 50 minutes"
 	@echo "make coverage  what grading refuses and accepts, by exercise; about 5 minutes"
 	@echo "make steadiness  ask every answer again as another machine would compute it; about 10 minutes"
 	@echo "make experiments  record again the runs that lesson 05 plots; about 1 minute"
@@ -68,7 +68,7 @@ demo: setup sandbox
 	@$(BIN)/autograde demo $(DEMO)
 
 test: setup sandbox postgresql browser
-	@echo "== tests: about 35 minutes on 2 cores =="
+	@echo "== tests: about 50 minutes on 2 cores =="
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/autograde build --check
