@@ -115,6 +115,15 @@ def _(draw: Draw) -> Iterator[Case]:
     yield case("float64", torch.float64, dropout=0.5)
 
 
+def _scored_in_passing(policy: nn.Module, tokens: Tensor) -> Tensor:
+    """The policy's own scores in eval mode, of which nothing is left to be seen in it."""
+    modes = [(part, part.training) for part in policy.modules()]
+    scores = policy.eval()(tokens).detach()
+    for part, training in modes:
+        part.training = training
+    return scores
+
+
 @freeze_reference.wrong(
     "This is the policy itself under a second name: it will move with every step, it was frozen, "
     "and its dropout is off. Copy it first."
@@ -332,12 +341,7 @@ def dropout_of_the_policy_removed(policy):
 def policy_behind_a_wrapper(policy):
     class Wrapper(nn.Module):
         def forward(self, tokens):
-            modes = [(part, part.training) for part in policy.modules()]
-            policy.eval()
-            scores = policy(tokens).detach()
-            for part, training in modes:
-                part.training = training
-            return scores
+            return _scored_in_passing(policy, tokens)
 
     return Wrapper().eval()
 
@@ -369,11 +373,7 @@ def policy_set_back_at_each_call(policy):
     class Back(nn.Module):
         def forward(self, tokens):
             policy.load_state_dict(kept)
-            modes = [(part, part.training) for part in policy.modules()]
-            scores = policy.eval()(tokens).detach()
-            for part, training in modes:
-                part.training = training
-            return scores
+            return _scored_in_passing(policy, tokens)
 
     return Back().eval()
 
