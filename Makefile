@@ -87,20 +87,20 @@ hostile: setup sandbox
 	@OMP_NUM_THREADS=1 $(BIN)/python -P -m tests.hostile $(ATTACKS)  # --mode strict --only sandbox/
 
 coverage: setup
-	@$(BIN)/python -m autograde.coverage
+	@$(BIN)/python -m autograde.course.coverage
 
 steadiness: setup
-	@OMP_NUM_THREADS=1 $(BIN)/python -m autograde.steadiness
+	@OMP_NUM_THREADS=1 $(BIN)/python -m autograde.course.steadiness
 
 experiments: setup
 	@echo "== recording lesson 05's runs: about 1 minute =="
-	@$(BIN)/python -m autograde.experiments
+	@$(BIN)/python -m autograde.records.experiments
 
 pretrain: setup
 	$(BIN)/python -m helpers.language_model.pretrain
 
 sweep: setup
-	$(BIN)/python -m autograde.sweep
+	$(BIN)/python -m autograde.records.sweep
 
 bench: setup
 	@$(BIN)/python -P tests/bench_student.py

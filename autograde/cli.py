@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from .errors import UsageError, is_disk_full
-from .interrupts import kept
-from .saying import said, say, show_exception, warn
+from .common.errors import UsageError, is_disk_full
+from .common.interrupts import kept
+from .common.saying import said, say, show_exception, warn
 
 if TYPE_CHECKING:
-    from .cluster import Remote
+    from .grading.cluster import Remote
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -155,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _settle_root(asked: bool) -> None:
     """Raise UsageError for root who did not ask for it; workers are told by the environment."""
-    from .sandbox import AS_ROOT, require_no_root
+    from .grading.sandbox import AS_ROOT, require_no_root
 
     if asked:
         os.environ[AS_ROOT] = "1"
@@ -175,7 +175,7 @@ def _bar(items: Iterable, total: int) -> Iterable:
 
 
 def _build(options: argparse.Namespace) -> int:
-    from .build import ROOT, build, stale
+    from .course.build import ROOT, build, stale
 
     if options.check:
         different = stale()
@@ -188,8 +188,8 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _init(options: argparse.Namespace) -> int:
-    from .rosters import read_people
-    from .term import init
+    from .term.rosters import read_people
+    from .term.term import init
 
     term = init(options.folder, options.roster)
     say(f"{term.root}: {len(term.roster())} students on the roster")
@@ -200,15 +200,15 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _release(options: argparse.Namespace) -> int:
-    from .releasing import release
+    from .term.releasing import release
 
     say(release(options.folder, options.colab))
     return 0
 
 
 def _collect(options: argparse.Namespace) -> int:
-    from .collecting import collect
-    from .term import Term
+    from .receiving.collecting import collect
+    from .term.term import Term
 
     term = Term.open(options.course)
     result = collect(options.downloads, term, options.student, options.people)
@@ -228,8 +228,8 @@ def _collect(options: argparse.Namespace) -> int:
 
 
 def _grade(options: argparse.Namespace) -> int:
-    from .grading import grade
-    from .term import Term
+    from .grading.grading import grade
+    from .term.term import Term
 
     term, remote = Term.open(options.course), _remote(options)
     outcome = grade(
@@ -260,7 +260,7 @@ def _remote(options: argparse.Namespace) -> "Remote | None":
         if any(tls):
             raise UsageError("--tls-…: only with --scheduler; give it, or leave them out")
         return None
-    from .cluster import Remote
+    from .grading.cluster import Remote
 
     remote = Remote(options.scheduler, *tls)
     remote.security()
@@ -273,8 +273,8 @@ def _remote(options: argparse.Namespace) -> "Remote | None":
 
 
 def _feedback(options: argparse.Namespace) -> int:
-    from .returning import feedback
-    from .term import Term
+    from .returning.feedback import feedback
+    from .term.term import Term
 
     pages, failed = feedback(Term.open(options.course), _bar)
     for line in failed:
@@ -284,16 +284,16 @@ def _feedback(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from .reporting import report
-    from .term import Term
+    from .returning.reporting import report
+    from .term.term import Term
 
     say(report(Term.open(options.course), options.to))
     return 0
 
 
 def _export(options: argparse.Namespace) -> int:
-    from .exporting import export
-    from .term import Term
+    from .returning.exporting import export
+    from .term.term import Term
 
     term = Term.open(options.course)
     made = export(term, options.to, options.form, options.fill, options.partial)
@@ -306,7 +306,7 @@ def _export(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from helpers.report import Report
 
-    from .grading import grade_file, named_lesson, other_lesson
+    from .grading.grading import grade_file, named_lesson, other_lesson
 
     # Fresh cases each time: what one check tells of them is worth nothing in the next.
     graded = grade_file(options.file, options.sandbox, secrets.token_bytes(32))
@@ -325,7 +325,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _gradescope(options: argparse.Namespace) -> int:
-    from .gradescope import gradescope
+    from .returning.gradescope import gradescope
 
     say(gradescope(options.lesson, options.to, options.sandbox))
     return 0

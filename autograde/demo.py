@@ -4,17 +4,17 @@ import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from . import sample
-from .collecting import collect
-from .errors import UsageError
-from .exporting import export, grades, table
-from .files import require_place
-from .grading import grade
-from .releasing import release
-from .reporting import report
-from .returning import feedback
-from .saying import say
-from .term import init
+from .common.errors import UsageError
+from .common.files import require_place
+from .common.saying import say
+from .course import sample
+from .grading.grading import grade
+from .receiving.collecting import collect
+from .returning.exporting import export, grades, table
+from .returning.feedback import feedback
+from .returning.reporting import report
+from .term.releasing import release
+from .term.term import init
 
 MARK = ".made-by-demo"
 

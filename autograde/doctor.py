@@ -12,11 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from .build import ROOT
-from .errors import UsageError
-from .exercises import LESSONS
-from .lessons import NOTEBOOKS, SOLUTIONS, lesson_path
-from .settings import find_alembic
+from .common.errors import UsageError
+from .course.build import ROOT
+from .course.exercises import LESSONS
+from .course.lessons import NOTEBOOKS, SOLUTIONS, lesson_path
+from .course.settings import find_alembic
 
 NEEDED_SPACE = 2**30
 PACKAGES = (
@@ -58,7 +58,7 @@ def findings() -> Iterator[Finding]:
 
 def _sandbox() -> Finding:
     """Start a real sandbox: a bubblewrap that is there may still be forbidden to work."""
-    from .sandbox import Sandbox
+    from .grading.sandbox import Sandbox
 
     try:
         with Sandbox("fork") as one:
@@ -87,7 +87,7 @@ def _user() -> Finding:
     """Root grades only where that is asked for by name."""
     if os.geteuid() != 0:
         return Finding("user", "not root")
-    from .sandbox import AS_ROOT
+    from .grading.sandbox import AS_ROOT
 
     if os.environ.get(AS_ROOT) == "1":
         return Finding("user", "root, as asked: student code gets a user without rights")

@@ -5,26 +5,13 @@ from dataclasses import astuple, dataclass
 
 from helpers import clean, codec
 
-from . import (
-    beneath,
-    collecting,
-    errors,
-    essays,
-    gradescope,
-    guard,
-    judging,
-    magics,
-    matching,
-    prose,
-    rebuild,
-    rosters,
-    saying,
-    slicing,
-    store,
-    unpacking,
-)
-from .inside import confine, submission
-from .sandbox import Limits
+from .common import errors, guard, saying
+from .grading import beneath, essays, judging, magics, prose, rebuild, slicing
+from .grading.inside import confine, submission
+from .grading.sandbox import Limits
+from .receiving import collecting, matching, unpacking
+from .returning import gradescope
+from .term import rosters, store
 
 HEAD = ("stage", "what", "at most", "when it is met")
 LEFT_OUT = "left out, and it is said where it stood"

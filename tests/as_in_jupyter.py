@@ -13,7 +13,7 @@ import types
 from typing import TYPE_CHECKING
 from unittest.mock import MagicMock
 
-from autograde.lessons import ROOT
+from autograde.course.lessons import ROOT
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell

@@ -19,12 +19,12 @@ from statistics import median
 
 import nbformat
 import torch
+from autograde.grading.grading.grading import grade
+from autograde.grading.grading.rebuild import grade_id
+from autograde.term.term.term import Term, init
 from nbformat import NotebookNode
 
-from autograde.grading import grade
-from autograde.rebuild import grade_id
-from autograde.sample import with_mistakes
-from autograde.term import Term, init
+from autograde.course.sample import with_mistakes
 from tests import plain
 
 LESSON = "02_divergence"

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import time
 
-from autograde.exercises import LESSONS, exercises
+from autograde.course.exercises import LESSONS, exercises
 from helpers.check import visible_verdict
 
 IMPORT = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"

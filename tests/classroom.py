@@ -1,12 +1,12 @@
 """A term with a class of any kind, recorded as `grade` records it, with no sandbox started."""
 
 import nbformat
+from autograde.grading.grading.grading import Program, fill
+from autograde.grading.grading.judging import Graded, judge_reply
+from autograde.grading.grading.rebuild import grade_id, rebuild
+from autograde.grading.grading.recording import Recorder
 
-from autograde.exercises import exercises
-from autograde.grading import Program, fill
-from autograde.judging import Graded, judge_reply
-from autograde.rebuild import grade_id, rebuild
-from autograde.recording import Recorder
+from autograde.course.exercises import exercises
 from helpers.codec import pack
 from helpers.compare import Verdict
 

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from autograde.term.term.term import checkout_base
 from nbformat import NotebookNode
 
-from autograde.as_cells import handed_in
-from autograde.guard import fresh
-from autograde.sample import solutions
-from autograde.term import checkout_base
+from autograde.common.guard import fresh
+from autograde.course.as_cells import handed_in
+from autograde.course.sample import solutions
 
 LESSON = "02_divergence"
 os.environ.setdefault("AUTOGRADE_AS_ROOT", "1")  # a machine that runs tests may have no other user
 
 
 class _PatchSeenByAll(pytest.MonkeyPatch):
-    """What is patched here holds too where untrusted data is worked on, see `autograde.guard`."""
+    """What is patched here holds too where untrusted data is worked on, see `autograde.common.guard`."""
 
     def setattr(self, *arguments, **named):
         super().setattr(*arguments, **named)

@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from autograde.lessons import SOLUTIONS, lesson_path
+from autograde.course.lessons import SOLUTIONS, lesson_path
 
 ROOT = Path(__file__).resolve().parent.parent
 EXECUTE = "nbgrader.preprocessors.Execute"

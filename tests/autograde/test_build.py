@@ -8,14 +8,22 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from autograde.term.term.releasing import release
 
-from autograde import build as building
-from autograde import lessons
-from autograde.build import build, same, stale
-from autograde.errors import UsageError
-from autograde.exercises import LESSONS, exercises
-from autograde.lessons import BEGIN, END, NOTEBOOKS, ROOT, SOLUTIONS, lesson_path, read_source
-from autograde.releasing import release
+from autograde.common.errors import UsageError
+from autograde.course import build as building
+from autograde.course import lessons
+from autograde.course.build import build, same, stale
+from autograde.course.exercises import LESSONS, exercises
+from autograde.course.lessons import (
+    BEGIN,
+    END,
+    NOTEBOOKS,
+    ROOT,
+    SOLUTIONS,
+    lesson_path,
+    read_source,
+)
 from helpers.codec import unpack
 
 # Lines that say nothing of an answer: a comment, a bracket, a name handed back.

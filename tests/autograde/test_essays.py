@@ -7,6 +7,12 @@ from copy import deepcopy
 
 import nbformat
 import pytest
+from autograde.grading.grading.essays import EMPTY
+from autograde.grading.grading.grading import grade
+from autograde.grading.grading.prose import LONGEST, MOST_IMAGES, Room, safe_html, shown, whole
+from autograde.grading.grading.rebuild import grade_id, program, rebuild, tidy_notebook
+from autograde.returning.feedback.feedback import feedback
+from autograde.term.term.term import checkout_base, init
 from bs4 import BeautifulSoup
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -15,17 +21,11 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_output, new_raw_ce
 from nbgrader import utils
 from nbgrader.server_extensions.formgrader import handlers
 
-from autograde.as_cells import handed_in
-from autograde.build import run_api
-from autograde.essays import EMPTY
-from autograde.grading import grade
-from autograde.lesson_frame import address_frame
-from autograde.lessons import EVIDENCE, lesson_path
-from autograde.prose import LONGEST, MOST_IMAGES, Room, safe_html, shown, whole
-from autograde.rebuild import grade_id, program, rebuild, tidy_notebook
-from autograde.returning import feedback
-from autograde.sample import solutions
-from autograde.term import checkout_base, init
+from autograde.course.as_cells import handed_in
+from autograde.course.build import run_api
+from autograde.course.lesson_frame import address_frame
+from autograde.course.lessons import EVIDENCE, lesson_path
+from autograde.course.sample import solutions
 from tests.classroom import cell, record
 from tests.rows import rows
 

@@ -4,10 +4,10 @@ import inspect
 
 import pytest
 
-from autograde.as_cells import answer_cell
-from autograde.coverage import SEEDS, accepted, points_by_draw, refused, sheet, visible_sheet
-from autograde.exercise import Quiz
-from autograde.exercises import LESSONS, exercises
+from autograde.course.as_cells import answer_cell
+from autograde.course.coverage import SEEDS, accepted, points_by_draw, refused, sheet, visible_sheet
+from autograde.course.exercise import Quiz
+from autograde.course.exercises import LESSONS, exercises
 from helpers.codec import pack
 
 ALL = [one for lesson in LESSONS for one in exercises(lesson).values()]

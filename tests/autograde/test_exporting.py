@@ -5,10 +5,17 @@ import io
 import random
 
 import pytest
+from autograde.returning.feedback.exporting import (
+    COLUMNS,
+    MOODLE,
+    export,
+    harmless,
+    number,
+    written,
+)
+from autograde.term.term.term import Term
 
-from autograde.errors import UsageError
-from autograde.exporting import COLUMNS, MOODLE, export, harmless, number, written
-from autograde.term import Term
+from autograde.common.errors import UsageError
 from helpers.clean import clean
 
 NAMES = [
@@ -42,7 +49,7 @@ def rows():
 @pytest.fixture
 def term(tmp_path, rows, monkeypatch):
     """As much of a term as exporting needs: its rows."""
-    monkeypatch.setattr("autograde.exporting.grades", lambda term: iter(rows))
+    monkeypatch.setattr("autograde.returning.exporting.grades", lambda term: iter(rows))
     roster = [one[0] for one in NAMES] + ["901", "902", "903"]
     lines = ["id,first_name,last_name,email", *(f"{student},,," for student in roster)]
     (tmp_path / "roster.csv").write_text("\n".join(lines))

@@ -7,15 +7,15 @@ import sys
 import zipfile
 
 import pytest
+from autograde.grading.grading.sandbox import Sandbox
+from autograde.returning.feedback.gradescope import gradescope, main
+from autograde.term.term.term import checkout_base
 
-from autograde import sandbox
-from autograde.as_cells import handed_in
-from autograde.errors import UsageError
-from autograde.exercises import exercises
-from autograde.gradescope import gradescope, main
-from autograde.sample import solutions, with_mistakes
-from autograde.sandbox import Sandbox
-from autograde.term import checkout_base
+from autograde.common.errors import UsageError
+from autograde.course.as_cells import handed_in
+from autograde.course.exercises import exercises
+from autograde.course.sample import solutions, with_mistakes
+from autograde.grading.grading import sandbox
 from tests.as_user import can_mount
 from tests.gradescope_host import Host, open_up
 
@@ -74,7 +74,7 @@ def test_hidden_cases_hang_on_the_zips_secret_and_are_new_for_each_try(host, sol
         given.append(secret)
         raise UsageError("enough")
 
-    monkeypatch.setattr("autograde.gradescope.grade_file", grade_file)
+    monkeypatch.setattr("autograde.returning.gradescope.grade_file", grade_file)
     for _ in range(2):
         main([str(host.root), LESSON, "none"])
     own = (host.root / "source" / "secret").read_bytes()
@@ -133,7 +133,7 @@ def named(submission):
     ],
 )
 def test_a_hostile_folder_costs_nothing_and_is_told(host, capsys, monkeypatch, lay, says):
-    monkeypatch.setattr("autograde.gradescope.MOST_ENTRIES", 20)
+    monkeypatch.setattr("autograde.returning.gradescope.MOST_ENTRIES", 20)
     lay(host.root / "submission")
     assert main([str(host.root), LESSON, "none"]) == 0
     assert says in host.shown()["output"]
@@ -144,7 +144,7 @@ def test_what_is_shown_is_text_that_every_reader_takes(host, solved, monkeypatch
     """Halves of characters, escapes and what else a student's message may hold."""
     host.hand_in(solved)
     hostile = {"score": 1, "output": "\ud800 \x1b[2J\x00", "tests": [{"output": "a\nb\u202e"}]}
-    monkeypatch.setattr("autograde.gradescope.results", lambda *_: hostile)
+    monkeypatch.setattr("autograde.returning.gradescope.results", lambda *_: hostile)
     main([str(host.root), LESSON, "none"])
     assert host.shown() == {
         "score": 1,
@@ -165,7 +165,7 @@ def test_a_run_that_is_stopped_leaves_a_sentence(host, tmp_path):
 def test_what_grading_imports_is_what_setup_installs(host):
     """Nothing that only an instructor's other commands need is imported there."""
     asked = (
-        "import sys, autograde.gradescope as g; print(g.__file__); "
+        "import sys, autograde.returning.gradescope as g; print(g.__file__); "
         "print([m for m in ('nbgrader', 'jupyterlab', 'distributed') if m in sys.modules])"
     )
     course = str(host.root / "source" / "course")
@@ -270,8 +270,8 @@ def test_where_everybody_can_read_the_answers_nothing_runs(monkeypatch, tmp_path
     open_up(tmp_path)
     (tmp_path / "reference").mkdir()
     (tmp_path / "reference" / "__init__.py").write_text("")
-    monkeypatch.setattr("autograde.sandbox.HELPERS", tmp_path)
-    kept = "autograde.sandbox._readable_part"  # for all that follows, but not of these helpers
+    monkeypatch.setattr("autograde.grading.sandbox.HELPERS", tmp_path)
+    kept = "autograde.grading.sandbox._readable_part"  # for all that follows, but not of these helpers
     monkeypatch.setattr(kept, sandbox._readable_part.__wrapped__)
     says = "every user can read the answers|needs root"
     with Sandbox("user") as opened, pytest.raises(UsageError, match=says):

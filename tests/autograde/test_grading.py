@@ -8,20 +8,20 @@ from html import escape
 
 import nbformat
 import pytest
+from autograde.grading.grading.grading import fill, grade
+from autograde.grading.grading.judging import judge_all
+from autograde.grading.grading.preprocessors import Replay
+from autograde.grading.grading.rebuild import Step, rebuild
+from autograde.grading.grading.sandbox import Sandbox
+from autograde.returning.feedback.exporting import export, grades
+from autograde.returning.feedback.feedback import feedback
+from autograde.term.term.term import checkout_base, init
 
-from autograde import sample
-from autograde.as_cells import handed_in
-from autograde.collecting import collect
-from autograde.exercises import LESSONS, exercises
-from autograde.exporting import export, grades
-from autograde.grading import fill, grade
-from autograde.judging import judge_all
-from autograde.lessons import lesson_path
-from autograde.preprocessors import Replay
-from autograde.rebuild import Step, rebuild
-from autograde.returning import feedback
-from autograde.sandbox import Sandbox
-from autograde.term import checkout_base, init
+from autograde.course import sample
+from autograde.course.as_cells import handed_in
+from autograde.course.exercises import LESSONS, exercises
+from autograde.course.lessons import lesson_path
+from autograde.receiving.collecting import collect
 
 LESSON = "02_divergence"
 
@@ -118,7 +118,7 @@ def test_feedback_tells_the_mistake_and_no_answer(term, outcome):
     said = [says for verdict in graded.verdicts.values() for says in verdict.diagnoses.values()]
     assert said
     assert any(escape(says) in page for says in said)
-    for secret in ("BEGIN HIDDEN", "autograde.inkernel", "helpers.reference", "Traceback (most"):
+    for secret in ("BEGIN HIDDEN", "autograde.grading.inkernel", "helpers.reference", "Traceback (most"):
         assert secret not in page
 
 
@@ -221,9 +221,9 @@ def test_a_corrected_reference_judges_stored_answers_again(term, outcome, monkey
     assert again.asked == 0
     assert scores(term) == before
     monkeypatch.setattr("helpers.reference.k1", lambda logp, ref_logp: ref_logp - logp)
-    monkeypatch.setattr("autograde.judging.edition", lambda lesson: "corrected")
-    monkeypatch.setattr("autograde.grading.edition", lambda lesson: "corrected")
-    monkeypatch.setattr("autograde.working.edition", lambda lesson: "corrected")
+    monkeypatch.setattr("autograde.grading.judging.edition", lambda lesson: "corrected")
+    monkeypatch.setattr("autograde.grading.grading.edition", lambda lesson: "corrected")
+    monkeypatch.setattr("autograde.grading.working.edition", lambda lesson: "corrected")
     corrected = grade(term, [LESSON], student="perfect")
     assert (corrected.graded, corrected.asked) == ([f"perfect/{LESSON}"], 0)
     assert scores(term)["perfect"] == before["perfect"] - exercises(LESSON)["k1"].points

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from autograde.grading.grading.sandbox import Limits
 
-from autograde import grading, guard, judging, rebuild
-from autograde.errors import LimitError, UsageError
-from autograde.exercises import exercise
-from autograde.guard import Bounds, Guard, fresh, guarded
-from autograde.sandbox import Limits
+from autograde.common import guard
+from autograde.common.errors import LimitError, UsageError
+from autograde.common.guard import Bounds, Guard, fresh, guarded
+from autograde.course.exercises import exercise
+from autograde.grading.grading import grading, judging, rebuild
 from helpers.codec import pack
 
 SMALL = Bounds(seconds=1, patience=2, memory=2**29)

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from autograde.grading.grading.judging import judge_reply
+from autograde.grading.grading.rebuild import Step
+from autograde.grading.grading.sandbox import Limits, Sandbox
+from autograde.returning.feedback.exporting import grades
+from autograde.term.term.term import Term
 
-from autograde.exercises import exercise
-from autograde.exporting import grades
-from autograde.judging import judge_reply
-from autograde.lessons import setup_modules
-from autograde.rebuild import Step
-from autograde.sandbox import Limits, Sandbox
-from autograde.term import Term
+from autograde.course.exercises import exercise
+from autograde.course.lessons import setup_modules
 from helpers.cases import Case
 from helpers.codec import unpack
 from tests.hostile.catalogue import downloads, suite

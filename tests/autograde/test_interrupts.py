@@ -7,7 +7,7 @@ import weakref
 
 import pytest
 
-from autograde.interrupts import kept, look, put_off
+from autograde.common.interrupts import kept, look, put_off
 
 
 class Thing:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from autograde import limits
 from autograde.cli import main
-from autograde.lessons import ROOT
+from autograde.course.lessons import ROOT
 
 # What bounds our own lists and messages, and nothing that somebody handed in.
 OURS = {"guard.MOST_TOLD", "reporting.MOST_COMMON", "canvas.MOST_BYTES", "canvas.MOST_COLUMNS"}

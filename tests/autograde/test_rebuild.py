@@ -5,12 +5,18 @@ import random
 from copy import deepcopy
 
 import pytest
+from autograde.grading.grading.rebuild import (
+    grade_id,
+    parse_notebook,
+    program,
+    read_notebook,
+    rebuild,
+)
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
-from autograde.errors import UsageError
-from autograde.exercises import exercises
-from autograde.lesson_frame import address_frame
-from autograde.rebuild import grade_id, parse_notebook, program, read_notebook, rebuild
+from autograde.common.errors import UsageError
+from autograde.course.exercises import exercises
+from autograde.course.lesson_frame import address_frame
 
 LESSON = "02_divergence"
 NAMES = list(exercises(LESSON))

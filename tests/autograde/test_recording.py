@@ -2,11 +2,11 @@
 
 import nbformat
 import pytest
+from autograde.grading.grading.grading import grade
+from autograde.term.term.term import checkout_base, init
 
-from autograde.as_cells import handed_in
-from autograde.grading import grade
-from autograde.sample import solutions
-from autograde.term import checkout_base, init
+from autograde.course.as_cells import handed_in
+from autograde.course.sample import solutions
 
 ESSAYS, STUDENT = "07_case_study", "ada"
 PLUGIN = """

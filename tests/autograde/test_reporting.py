@@ -9,14 +9,22 @@ from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
+from autograde.grading.grading.grading import grade
+from autograde.grading.grading.judging import PROBLEMS
+from autograde.returning.feedback.reporting import page, report
+from autograde.returning.feedback.tally import (
+    ENOUGH,
+    Item,
+    Lesson,
+    Mistake,
+    Tally,
+    correlation,
+    tally,
+)
+from autograde.term.term.term import Term, init
 
 from autograde.cli import main
-from autograde.exercises import LESSONS, exercises
-from autograde.grading import grade
-from autograde.judging import PROBLEMS
-from autograde.reporting import page, report
-from autograde.tally import ENOUGH, Item, Lesson, Mistake, Tally, correlation, tally
-from autograde.term import Term, init
+from autograde.course.exercises import LESSONS, exercises
 from tests.classroom import UNWRITTEN, cell, record
 
 PLAIN, ESSAYS = "02_divergence", "07_case_study"
@@ -165,7 +173,7 @@ def test_enough_is_the_least_class_that_tells_a_useless_item_from_a_good_one():
 
 def class_of(n, seed=0):
     """A tally in which "good" goes with the rest and "bad" against it."""
-    from autograde.tally import _correlate
+    from autograde.returning.feedback.tally import _correlate
 
     chance = random.Random(seed)
     skill = {f"s{i}": chance.random() for i in range(n)}

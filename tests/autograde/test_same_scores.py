@@ -5,7 +5,7 @@ from itertools import islice
 import pytest
 import torch
 
-from autograde.exercises import LESSONS
+from autograde.course.exercises import LESSONS
 from tests.same_scores import in_mode, submissions
 
 LESSON = "00_start_here"

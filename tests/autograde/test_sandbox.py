@@ -10,14 +10,14 @@ from contextlib import suppress
 import psutil
 import pytest
 import torch
+from autograde.grading.grading.judging import judge_reply
+from autograde.grading.grading.rebuild import Step
+from autograde.grading.grading.sandbox import Sandbox
 
-from autograde import sandbox
-from autograde.errors import UsageError
-from autograde.exercises import exercise
-from autograde.judging import judge_reply
-from autograde.lessons import ROOT
-from autograde.rebuild import Step
-from autograde.sandbox import Sandbox
+from autograde.common.errors import UsageError
+from autograde.course.exercises import exercise
+from autograde.course.lessons import ROOT
+from autograde.grading.grading import sandbox
 from helpers.cases import Case
 from helpers.codec import pack, unpack
 
@@ -86,7 +86,7 @@ def test_files_of_the_course_and_of_others_are_out_of_reach(tmp_path, confined):
         f"open({str(ROOT / 'helpers' / 'reference' / 'divergence.py')!r}).read()",
         "os.listdir('/grader/helpers/reference')",
         "__import__('helpers.reference.divergence')",
-        "__import__('autograde.grading')",
+        "__import__('autograde.grading.grading')",
         "os.listdir('/root')",
         "open('/etc/passwd').read()",
         "open('/proc/1/root/etc/passwd').read()",
@@ -375,8 +375,8 @@ def test_a_gpu_that_does_not_work_is_no_fault_of_the_submission():
 
 FILTERED = """
 import os, socket, sys
-from autograde.inside import confine
-from autograde.syscalls import filter_program
+from autograde.grading.inside import confine
+from autograde.grading.syscalls import filter_program
 
 program = filter_program(sys.argv[1])
 confine.filter_calls(program)

@@ -14,14 +14,14 @@ from signal import SIGINT, SIGKILL
 
 import psutil
 import pytest
+from autograde.grading.grading.grading import grade
+from autograde.term.term.term import Term, init
 from distributed.security import Security
 
-from autograde import sample
 from autograde.cli import main
-from autograde.collecting import collect
-from autograde.grading import grade
-from autograde.lessons import lesson_path
-from autograde.term import Term, init
+from autograde.course import sample
+from autograde.course.lessons import lesson_path
+from autograde.receiving.collecting import collect
 from tests.rows import rows
 
 LESSONS = ["00_start_here", "02_divergence"]
@@ -209,7 +209,7 @@ def test_workers_reached_by_address_give_the_same(term, undisturbed, cluster):
 
 
 def test_a_scheduler_that_is_not_there_is_named(term, capsys, monkeypatch):
-    monkeypatch.setattr("autograde.cluster.CONNECT_SECONDS", 2)
+    monkeypatch.setattr("autograde.grading.cluster.CONNECT_SECONDS", 2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     address = f"tcp://127.0.0.1:{port}"

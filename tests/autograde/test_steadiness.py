@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import pytest
 import torch
 
-from autograde.exercise import Exercise, Quiz
-from autograde.exercises import LESSONS, exercises
-from autograde.steadiness import INPUTS, LAPACK, STEPS, TURNED, findings, moved
+from autograde.course.exercise import Exercise, Quiz
+from autograde.course.exercises import LESSONS, exercises
+from autograde.course.steadiness import INPUTS, LAPACK, STEPS, TURNED, findings, moved
 from helpers import reference
 from helpers.cases import VALUES, Case
 

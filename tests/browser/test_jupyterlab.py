@@ -5,8 +5,8 @@ import shutil
 import pytest
 from playwright.sync_api import expect
 
-from autograde.exercises import LESSONS, exercises
-from autograde.lessons import NOTEBOOKS, SOLUTIONS, lesson_path
+from autograde.course.exercises import LESSONS, exercises
+from autograde.course.lessons import NOTEBOOKS, SOLUTIONS, lesson_path
 from helpers.check import ANSWERED, STATUS
 from helpers.report import is_quiz
 from tests.browser.axe import open_browser

@@ -9,7 +9,7 @@ from gguf import GGMLQuantizationType, GGUFWriter
 from gguf.quants import quantize
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from autograde import smollm2
+from autograde.records import smollm2
 from helpers import reference
 from helpers.language_model import adapter
 from helpers.language_model.adapter import AdapterError, HuggingFacePolicy, load_gguf

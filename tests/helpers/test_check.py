@@ -2,7 +2,7 @@
 
 import pytest
 
-from autograde.exercises import LESSONS, exercises
+from autograde.course.exercises import LESSONS, exercises
 from helpers import check, hint, progress, ready
 from helpers.check import UnknownExerciseError, visible_verdict
 from helpers.reference import k1, log_ratio

@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from autograde.lessons import SOLUTIONS
+from autograde.course.lessons import SOLUTIONS
 from helpers.clean import MOST_DEPTH, MOST_ITEMS, MOST_MARKS, SIGN, clean, clean_tree
 from helpers.report import Report
 from tests.unseen import HONEST, HOSTILE, seen

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from autograde.exercises import LESSONS, exercises
+from autograde.course.exercises import LESSONS, exercises
 from helpers import pick_device, reference
 from helpers.cases import build_inputs
 from helpers.language_model.model import LanguageModel, Sizes

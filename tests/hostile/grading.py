@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from autograde.judging import Graded
-from autograde.lessons import setup_modules
-from autograde.term import Term
-from autograde.working import How
+from autograde.grading.grading.judging import Graded
+from autograde.grading.grading.working import How
+from autograde.term.term.term import Term
+
+from autograde.course.lessons import setup_modules
 from helpers.report import Report
 from tests.hostile.entry import Seen, Short
 

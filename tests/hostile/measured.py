@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
+from autograde.term.term.term import Term, init
+
 from autograde import cli
-from autograde.term import Term, init
 from tests.hostile.entry import Hostile, Seen
 from tests.hostile.grading import seen_of, short_how
 
@@ -64,7 +65,7 @@ def _lane(attacks: Sequence[Hostile], root: Path, mode: str) -> tuple:
 
 def _grade(term: Term, one: Hostile, mode: str) -> int:
     words = ["grade", one.lesson, "--student", one.name, "--workers", "1", "--sandbox", mode]
-    with mock.patch("autograde.grading.how_of", short_how):
+    with mock.patch("autograde.grading.grading.how_of", short_how):
         return cli.main([*words, "--course", str(term.root)])
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from textwrap import dedent
 
-from autograde.as_cells import handed_in
-from autograde.term import checkout_base
+from autograde.term.term.term import checkout_base
+
+from autograde.course.as_cells import handed_in
 from tests.hostile.entry import FULL, MARK, OTHERS, RULES, Hostile, added, answer, full, save
 
 

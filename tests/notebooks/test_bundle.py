@@ -9,9 +9,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from autograde.lessons import ROOT, lesson_path
-from autograde.releasing import release
-from autograde.sample import solutions
+from autograde.course.lessons import ROOT, lesson_path
+from autograde.term.term.releasing import release
+from autograde.course.sample import solutions
 
 LESSON = "02_divergence"
 

@@ -17,11 +17,11 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 
-from autograde.as_cells import handed_in
-from autograde.lesson_frame import address_frame
-from autograde.lessons import lesson_path
-from autograde.releasing import release
-from autograde.sample import solutions
+from autograde.course.as_cells import handed_in
+from autograde.course.lesson_frame import address_frame
+from autograde.course.lessons import lesson_path
+from autograde.term.term.releasing import release
+from autograde.course.sample import solutions
 
 LESSON = "03_penalized_objective"  # it has a slider
 COLAB = (

@@ -10,15 +10,15 @@ from functools import cache
 
 import nbformat
 import pytest
+from autograde.grading.grading.grading import grade_file, read_and_rebuild
+from autograde.grading.grading.rebuild import program
+from autograde.grading.grading.slicing import facts
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError
 from nbformat import NotebookNode
 
-from autograde.exercises import LESSONS, exercises
-from autograde.grading import grade_file, read_and_rebuild
-from autograde.lessons import NOTEBOOKS, SOLUTIONS, lesson_path, read_source
-from autograde.rebuild import program
-from autograde.slicing import facts
+from autograde.course.exercises import LESSONS, exercises
+from autograde.course.lessons import NOTEBOOKS, SOLUTIONS, lesson_path, read_source
 from tests.pages import as_html, descriptions, in_widgets, moving
 
 

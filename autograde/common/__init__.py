@@ -1,0 +1,1 @@
+"""What every room stands on: errors, files, what is said, untrusted work kept in bounds."""

@@ -1,0 +1,252 @@
+"""An exercise, described once: its cases, its worth, its hints and the mistakes people make.
+
+Visible checks, hidden grading, diagnoses, the tests and the table of coverage all read this.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from helpers import reference
+from helpers.cases import Case
+from helpers.compare import FORM, Verdict, WrongAnswer, judge
+from helpers.probe import Answer, ask
+
+from .draw import Draw
+
+CaseMaker = Callable[[Draw], Iterable[Case]]
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A wrong answer that people give, and what to tell them.
+
+    rough: how far off its numbers are by rounding alone, where that is more than between right
+    answers: of all cases, or by a case's title; `math.inf` where they are nothing but rounding.
+    """
+
+    name: str
+    says: str
+    answer: Any
+    rough: float | Mapping[str, float] = 0.0
+
+    def rough_in(self, cases: Sequence[Case]) -> dict[int, float]:
+        """`rough` by the number of the case, where there is any."""
+        by_title = self.rough if isinstance(self.rough, Mapping) else {}
+        always = 0.0 if by_title else self.rough
+        found = {i: by_title.get(case.title, always) for i, case in enumerate(cases)}
+        return {number: how for number, how in found.items() if how}
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """name: of the student's function, and of the reference.
+    parts: points by property; "values" is the one without which the others are worth nothing.
+    hints: three, of rising explicitness; the last is one step short of the answer.
+    advisory: by part, what is observed in the student's own process alone: nobody outside can tell
+    whether it is so. CONTRIBUTING.md lists it.
+    """
+
+    name: str
+    parts: Mapping[str, int]
+    hints: Sequence[str]
+    advisory: Mapping[str, str] = field(default_factory=dict)
+    mistakes: list[Mistake] = field(default_factory=list)
+    alternatives: dict[str, Any] = field(default_factory=dict)
+    _makers: dict[str, CaseMaker] = field(default_factory=dict)
+    _kept: dict[int, tuple[Any, dict[int, Answer]]] = field(default_factory=dict, repr=False)
+
+    @property
+    def points(self) -> int:
+        return sum(self.parts.values())
+
+    @property
+    def answer(self) -> Any:
+        """The reference."""
+        return getattr(reference, self.name)
+
+    def by_hand(self, maker: Callable[[], Iterable[Case]]) -> Callable[[], Iterable[Case]]:
+        """Decorate what yields the cases that can be worked out on paper; shown first."""
+        return self._keep("hand", maker, lambda draw: maker())
+
+    def drawn(self, maker: CaseMaker) -> CaseMaker:
+        """Decorate what yields the cases made of random inputs, a dozen at most."""
+        return self._keep("drawn", maker, maker)
+
+    def _keep(self, kind: str, maker: Callable, keep: CaseMaker) -> Callable:
+        if kind in self._makers:
+            raise ValueError(f"{self.name} has its {kind} cases already: put them in one function")
+        self._makers[kind] = keep
+        return maker
+
+    def wrong(self, says: str, rough: float | Mapping[str, float] = 0.0) -> Callable[[Any], Any]:
+        """Decorate a wrong answer; the decorated function's name is the mistake's name.
+
+        rough: see Mistake; `autograde.course.steadiness` proves that it is needed, and enough.
+        """
+
+        def keep(answer: Any) -> Any:
+            self.mistakes.append(Mistake(answer.__name__, says, answer, rough))
+            return answer
+
+        return keep
+
+    def right(self, answer: Any) -> Any:
+        """Decorate an unusual right answer: the tests prove that it gets full points."""
+        self.alternatives[answer.__name__] = answer
+        return answer
+
+    def cases(self, draw: Draw) -> list[Case]:
+        """The cases by hand, then the drawn ones."""
+        return [*self.hand_cases, *self._makers.get("drawn", _none)(draw)]
+
+    @cached_property
+    def hand_cases(self) -> list[Case]:
+        """The same for every submission, so what is answered to them is kept, see `kept`."""
+        return list(self._makers.get("hand", _none)(Draw("hand", self.name)))
+
+    def kept(self, target: Any) -> dict[int, Answer]:
+        """What the reference or a mistake answered to the cases by hand, by their number."""
+        # By identity: a quiz's answers are values, and equal ones of two kinds differ.
+        return self._kept.setdefault(id(target), (target, {}))[1]
+
+    @cached_property
+    def visible_cases(self) -> list[Case]:
+        """The cases in the student's bundle: the same for everyone."""
+        return self.cases(Draw("visible", self.name))
+
+    def hidden_cases(self, *key: str | bytes) -> list[Case]:
+        """Fresh cases for one submission; equal keys give equal cases."""
+        return self.cases(Draw("hidden", self.name, *key))
+
+    def grade(self, answer: Any, *key: str | bytes) -> Verdict:
+        """Ask and judge in this process: for trusted answers, and for plain nbgrader."""
+        return Sheet(self, self.hidden_cases(*key)).grade(answer)
+
+    def visible(self) -> dict[str, Any]:
+        """All that a student's bundle knows of the exercise, as plain data: no code."""
+        sheet = Sheet(self, self.visible_cases)
+        return self._data(sheet.cases, sheet.expected, [answer.plain() for answer in sheet.wrong])
+
+    def _data(
+        self, cases: Sequence[Case], expected: Sequence[Answer], wrong: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "parts": dict(self.parts),
+            "hints": list(self.hints),
+            "cases": [case.plain() for case in cases],
+            "expected": list(expected),
+            "wrong": list(wrong),
+        }
+
+
+class _Answers(Sequence[Answer]):
+    """What a function answers to cases, asked when it is looked at.
+
+    Most mistakes differ from a student's answer in the first case: they are asked no other.
+    """
+
+    def __init__(self, exercise: Exercise, target: Any, cases: Sequence[Case]) -> None:
+        self._target, self._cases = target, cases
+        self._asked: dict[int, Answer] = {}
+        self._kept = exercise.kept(target)
+        same = zip(cases, exercise.hand_cases, strict=False)
+        self._by_hand = {i for i, (asked, known) in enumerate(same) if asked is known}
+
+    def __len__(self) -> int:
+        return len(self._cases)
+
+    def __getitem__(self, number: int) -> Answer:
+        held = self._kept if number in self._by_hand else self._asked
+        if number not in held:
+            (held[number],) = ask(self._target, [self._cases[number]])
+        return held[number]
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One set of an exercise's cases, and what the reference and the mistakes answer to them."""
+
+    exercise: Exercise
+    cases: Sequence[Case]
+
+    @cached_property
+    def expected(self) -> list[Answer]:
+        return list(_Answers(self.exercise, self.exercise.answer, self.cases))
+
+    @cached_property
+    def wrong(self) -> list[WrongAnswer]:
+        return [
+            WrongAnswer(
+                m.name,
+                m.says,
+                _Answers(self.exercise, m.answer, self.cases),
+                m.rough_in(self.cases),
+            )
+            for m in self.exercise.mistakes
+        ]
+
+    def judge(self, got: Sequence[Answer]) -> Verdict:
+        """Compare answers to the cases with the reference's, and name the mistake in them."""
+        exercise = self.exercise
+        return judge(exercise.name, exercise.parts, self.cases, got, self.expected, self.wrong)
+
+    def grade(self, answer: Any) -> Verdict:
+        """Ask a trusted answer in this process, and judge it."""
+        return self.judge(ask(answer, self.cases))
+
+    def points(self, answer: Any) -> int:
+        """What a trusted answer is worth; quicker than `grade`, which names the mistake too."""
+        exercise, got = self.exercise, list(_Answers(self.exercise, answer, self.cases))
+        return judge(exercise.name, exercise.parts, self.cases, got, self.expected).points
+
+
+def _none(_: Draw) -> list[Case]:
+    return []
+
+
+@dataclass(frozen=True)
+class Quiz(Exercise):
+    """A question answered by a value typed in a cell.
+
+    forms: what may be typed: choices, or for an answer that is a dict, choices for each key
+    (NUMBER for any number). Its answer stands in the reference; a bundle knows the forms alone.
+    atol: how far off a number may be.
+    """
+
+    forms: Any = ()
+    atol: float = 0.006  # two decimals
+
+    def __post_init__(self) -> None:
+        part = next(iter(self.parts))
+        case = Case("your answer", part=part, probe="quiz", atol=self.atol)
+        self._makers["hand"] = lambda draw: [case]
+
+    def distractor(self, answer: Any, says: str) -> None:
+        """What to say to someone who answered this."""
+        self.mistakes.append(Mistake(_slug(answer), says, answer))
+
+    def visible(self) -> dict[str, Any]:
+        """The forms in place of the answer, and no distractor's comment: both would tell."""
+        keyed = self.forms if isinstance(self.forms, dict) else {None: self.forms}
+        expected = {
+            "value" if key is None else f"value {key!r}": {FORM: form}
+            for key, form in keyed.items()
+        }
+        return self._data(self.visible_cases, [expected], [])
+
+
+def _slug(answer: Any) -> str:
+    pairs = (f"{key} {value}" for key, value in answer.items()) if isinstance(answer, dict) else ()
+    text = " ".join(pairs) or str(answer)
+    return re.sub(r"[^a-z0-9]+", "_", f"answered {text}".casefold()).strip("_")
+
+
+def tensor(*values: float | Sequence[float], dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    """A float tensor from numbers written out, for cases by hand."""
+    return torch.tensor(values, dtype=dtype)

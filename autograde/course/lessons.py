@@ -1,0 +1,133 @@
+"""Where the lessons are, and what the cells of their sources mean."""
+
+import ast
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import jupytext
+
+from ..common.errors import UsageError, did_you_mean
+from .exercises import LESSONS, exercises
+
+ROOT = Path(__file__).resolve().parent.parent
+SOLUTIONS = ROOT / "solutions"
+NOTEBOOKS = ROOT / "notebooks"
+DATA = ROOT / "helpers" / "data"
+KINDS = ("setup", "exercise", "check", "quiz", "demo")
+ESSAY, EVIDENCE = "essay", "evidence"
+BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """kind: "markdown", "essay" or one of KINDS. name: the exercise, where there is one.
+
+    evidence: the essays whose rubrics ask about what a student saw in this cell.
+    """
+
+    kind: str
+    source: str
+    name: str = ""
+    points: int = 0
+    evidence: tuple[str, ...] = ()
+
+
+def lesson_path(folder: Path, lesson: str, suffix: str = ".ipynb") -> Path:
+    """NN_name/NN_name.ipynb under `folder`."""
+    return folder / lesson / f"{lesson}{suffix}"
+
+
+def known_lesson(name: str) -> str:
+    """The lesson that `name` means: its id, or a beginning of it such as "02".
+
+    Raises UsageError when none or several begin like that.
+    """
+    found = [lesson for lesson in LESSONS if lesson.startswith(name)]
+    if len(found) != 1:
+        near = did_you_mean(name, LESSONS)
+        raise UsageError(f"no lesson {name!r}{near}; give one of {', '.join(LESSONS)}")
+    return found[0]
+
+
+def read_source(lesson: str) -> list[Cell]:
+    """The cells of a lesson's py:percent source.
+
+    Raises UsageError, naming the cell, when the source and the exercises disagree.
+    """
+    path = lesson_path(SOLUTIONS, lesson, ".py")
+    notebook = jupytext.reads(path.read_text(encoding="utf-8"), "py:percent")
+    cells = [_read_cell(path, i, cell) for i, cell in enumerate(notebook.cells)]
+    _must_match(path, lesson, cells)
+    return cells
+
+
+@cache
+def setup_modules(lessons: tuple[str, ...]) -> tuple[str, ...]:
+    """The modules that the lessons' setup cells import: a warm process imports them once."""
+    found: set[str] = set()
+    for lesson in lessons:
+        setup = next(cell for cell in read_source(lesson) if cell.kind == "setup")
+        for node in ast.walk(ast.parse(setup.source)):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found.add(node.module)
+    return tuple(sorted(found))
+
+
+def _read_cell(path: Path, position: int, cell: dict) -> Cell:
+    source, metadata = cell["source"], cell["metadata"]
+    points = int(metadata.get("points", 0))
+    if cell["cell_type"] == "markdown":
+        essay = metadata.get(ESSAY, "")
+        return Cell(ESSAY if essay else "markdown", source, essay, points)
+    for kind in KINDS:
+        if kind in metadata:
+            return Cell(kind, source, metadata[kind], points)
+        if metadata.get("title") == kind:
+            return Cell(kind, source, evidence=tuple(metadata.get(EVIDENCE, "").split()))
+    raise UsageError(
+        f"{path}: code cell {position} has no kind; begin it with one of "
+        "'# %% setup', '# %% demo', '# %% exercise=\"name\"', '# %% check=\"name\" points=N', "
+        "'# %% quiz=\"name\"'"
+    )
+
+
+def _must_match(path: Path, lesson: str, cells: list[Cell]) -> None:
+    described = exercises(lesson)
+    written = [cell for cell in cells if cell.kind in ("exercise", "quiz")]
+    if [cell.name for cell in written] != list(described):
+        names = [cell.name for cell in written]
+        raise UsageError(f"{path}: has the exercises {names}, described are {list(described)}")
+    for cell in written:
+        if cell.name not in defined_names(cell.source):
+            raise UsageError(f"{path}: the cell of {cell.name} does not define {cell.name}")
+        if cell.kind in ("exercise", ESSAY) and not (BEGIN in cell.source and END in cell.source):
+            raise UsageError(f"{path}: the cell of {cell.name} lacks {BEGIN} or {END}")
+    essays = {cell.name for cell in cells if cell.kind == ESSAY}
+    for name in {name for cell in cells for name in cell.evidence} - essays:
+        raise UsageError(f"{path}: a cell is evidence for {name}, and there is no such essay")
+    checks = [(cell.name, cell.points) for cell in cells if cell.kind == "check"]
+    wanted = [(name, exercise.points) for name, exercise in described.items()]
+    if checks != wanted:
+        raise UsageError(f"{path}: has the checks and points {checks}, wanted are {wanted}")
+
+
+def defined_names(source: str) -> set[str]:
+    """Names that a cell binds at its top level; none when it is not Python."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return set()
+    return {name for node in tree.body for name in bound_names(node)}
+
+
+def bound_names(node: ast.stmt) -> set[str]:
+    """The names that a statement binds: a definition's, or those that it assigns to."""
+    if isinstance(node, ast.FunctionDef | ast.ClassDef):
+        return {node.name}
+    if isinstance(node, ast.Assign | ast.AnnAssign):
+        names = (child for child in ast.walk(node) if isinstance(child, ast.Name))
+        return {name.id for name in names if isinstance(name.ctx, ast.Store)}
+    return set()

@@ -1,0 +1,1 @@
+"""What comes in: downloads opened, placed, and given to whom they belong."""

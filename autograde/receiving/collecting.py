@@ -1,0 +1,527 @@
+"""Put what students handed in where nbgrader looks for it."""
+
+import hashlib
+import json
+import re
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path, PurePosixPath
+
+from ..common.errors import LimitError, UsageError, shown
+from ..common.guard import guarded
+from ..course.exercises import LESSONS
+from ..grading.grading import ASK_ANEW, lesson_of, named_lesson, other_lesson
+from ..term.reading import notebook_text, quick_cells, what_it_is
+from ..term.rosters import is_student_id, read_mapping
+from ..term.term import UNMATCHED, Term
+from .matching import Owner, Roster, attempt_of
+from .platforms import Batch
+from .platforms.times import local_zone, read_time
+from .unpacking import BAD_ZIP, JUNK, LOST, TIMESTAMP, Found, Left, Search
+
+CLOCKS = timedelta(hours=1)  # by how much clocks may differ
+UNKNOWN = datetime(1, 1, 1, tzinfo=UTC)
+MOST_ASKED = 100  # lines that ask whom somebody may be
+MOST_NAMED = 5  # people that a line names
+Apart = tuple[Found, str, datetime | None, str]
+WITHOUT_ZONE = ("Brightspace", "Blackboard")
+
+
+@dataclass
+class Collected:
+    """placed: student/lesson of what was found for submitted/. notes, unplaced: lines to read.
+
+    left: how many files of other systems, or beside a notebook, were left out. timed: how many of
+    those placed have a hand-in time. times: of each file placed, its hash and the time that it is
+    of, the download's where no better is known.
+    """
+
+    placed: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    unplaced: list[str] = field(default_factory=list)
+    left: int = 0
+    timed: int = 0
+    times: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Try:
+    """A notebook whose student and lesson are known.
+
+    named: the lesson that its name says. handed_in: the platform's time, which alone counts for
+    lateness. batch: when the last of what it came with was packed or saved. packed: the student's
+    own word of when it was packed, which can order a student's tries and no more.
+    """
+
+    owner: Owner
+    lesson: str
+    named: str
+    found: Found
+    handed_in: datetime | None
+    batch: datetime | None
+    packed: datetime | None = None
+
+    @property
+    def student(self) -> str:
+        return self.owner.student
+
+    @property
+    def misnamed(self) -> bool:
+        """Whether it came under another lesson's name."""
+        return self.named not in ("", self.lesson)
+
+    @property
+    def when(self) -> datetime:
+        """The time that it is of: by then, it was the student's latest."""
+        return self.handed_in or self.batch or UNKNOWN
+
+    @property
+    def order(self) -> tuple:
+        """The greatest of a student's tries is the one that counts."""
+        attempt = attempt_of(self.found.name) or attempt_of(self.found.path)
+        time = self.found.time or UNKNOWN
+        packed = self.packed or UNKNOWN
+        return not self.misnamed, self.when, packed, attempt, time, str(self.found)
+
+
+def collect(
+    downloads: Path, term: Term, student: str | None = None, people: Path | None = None
+) -> Collected:
+    """Place every notebook found in a zip, a folder or a single file; the latest of several wins.
+
+    Whose a file is, see `Roster.owners`; who cannot be told, or is two people, is kept apart in
+    unmatched/. student: all of it is this one's. people: a CSV file, see `rosters.read_mapping`.
+    When it was handed in, a platform alone can say. Raises UsageError when `downloads` is nothing
+    that can be opened, or with `student` holds the work of several.
+    """
+    rows, result = term.roster(), Collected()
+    roster = Roster(rows, read_mapping(people, rows) if people else None)
+    search = Search(roster.owns)
+    everything = list(search.files(downloads))
+    sorting = Sorting(roster, search, everything, result)
+    if student is not None:
+        tries = sorting.all_of(student, _is_kept_apart(downloads, term))
+    else:
+        tries = sorting.tries()
+    with term.store() as store:
+        persons = store.persons()
+        tries = sorting.told_apart(tries, persons)
+        known = store.placed()
+        for one in _latest(tries, result):
+            _place(one, term, roster, known, result)
+        store.keep_placed(result.times)
+        store.keep_persons(
+            {_person(one): one.owner.who for one in tries if one.owner.who and one.owner.claim}
+        )
+    _keep_apart(term, sorting.apart, roster, result)
+    _clear(term, tries, downloads, result)
+    sorting.account_for(search.left, tries)
+    _say_of_times(tries, result)
+    return result
+
+
+def _person(one: Try) -> str:
+    return f"{one.student} {one.owner.scope}"
+
+
+def _persons(one: Try) -> list[str]:
+    """What one person alone goes by: in their platform's numbers, and in one download of it, in
+    which a number is one person's whatever lesson they hand in."""
+    if not one.owner.claim or not one.found.batch:
+        return [_person(one)]
+    return [_person(one), f"{one.student} {one.owner.claim.platform} in {one.found.batch}"]
+
+
+class Sorting:
+    """Finds for each notebook its lesson and its owner. apart: (notebook, lesson, time, why) of
+    those that are nobody's."""
+
+    def __init__(
+        self, roster: Roster, search: Search, everything: list[Found], result: Collected
+    ) -> None:
+        self.apart: list[Apart] = []
+        self._roster, self._everything, self._result = roster, everything, result
+        paths: dict[str, list[PurePosixPath]] = {}
+        for one in (*everything, *search.left):
+            paths.setdefault(one.batch, []).append(one.path)
+        self._batches = {
+            name: Batch(some, search.notes.get(name, {})) for name, some in paths.items()
+        }
+        self._newest = _newest(everything)
+        self._lessons: dict[int, tuple[str, str]] = {}
+        for i, found in enumerate(everything):
+            try:
+                self._lessons[i] = _lesson(found)
+            except UsageError as error:
+                result.unplaced.append(str(error))
+
+    def tries(self) -> list[Try]:
+        """Every notebook with each of its owners."""
+        crowd = Counter(
+            (found.batch, found.path.parent, named or lesson)
+            for i, found in enumerate(self._everything)
+            for lesson, named in (self._lessons.get(i, ("", "")),)
+        )
+        made: list[Try] = []
+        for i, found in enumerate(self._everything):
+            if i in self._lessons:
+                lesson, named = self._lessons[i]
+                crowded = crowd[found.batch, found.path.parent, named or lesson] > 1
+                made += self._try(found, lesson, named, crowded)
+        return made
+
+    def _try(self, found: Found, lesson: str, named: str, crowded: bool) -> list[Try]:
+        path, batch = found.path, self._batches[found.batch]
+        try:
+            owners = self._roster.owners(path, named or lesson, batch)
+        except UsageError as error:
+            if self._roster.ids:
+                self.apart.append((found, lesson, None, str(error)))
+                return []
+            try:
+                owners = [self._roster.unlisted(path, named or lesson, crowded)]
+            except UsageError as error:
+                self.apart.append((found, lesson, None, str(error)))
+                return []
+        return [self._made(one, found, lesson, named) for one in owners]
+
+    def _made(self, owner: Owner, found: Found, lesson: str, named: str) -> Try:
+        time = owner.claim.time if owner.claim else None
+        if time and time > datetime.now(UTC) + CLOCKS:
+            self._result.notes.append(f"{found}: its hand-in time is to come, and is not used")
+            time = None
+        packed = _packed(found, self._result) if found.manifest else None
+        return Try(owner, lesson, named, found, time, self._newest.get(found.batch), packed)
+
+    def all_of(self, student: str, stamped: bool) -> list[Try]:
+        """Every notebook as this student's. stamped: a time lies beside each.
+
+        Raises UsageError when two of them are evidently different people's.
+        """
+        if not is_student_id(student):
+            raise UsageError(f"--as {shown(student)}: no id, which has letters, digits and . _ - @")
+        others: dict[str, str] = {}
+        made = []
+        for i, found in enumerate(self._everything):
+            if i not in self._lessons:
+                continue
+            lesson, named = self._lessons[i]
+            for one in self._told(found, named or lesson):
+                others[one.who or one.student] = str(one.claim or one.student)
+            notes = self._batches[found.batch].notes
+            stamp = notes.get(found.path.with_name(TIMESTAMP), b"") if stamped else b""
+            owner = Owner(student)
+            one = self._made(owner, found, lesson, named)
+            made.append(replace(one, handed_in=read_time(stamp.decode("ascii", "replace"))))
+        if len(others) > 1:
+            several = ", ".join(sorted(map(shown, others.values()))[:MOST_NAMED])
+            raise UsageError(
+                f"--as {student}: there is work of several people in it ({several}); name what is "
+                f"{student}'s alone"
+            )
+        return made
+
+    def _told(self, found: Found, lesson: str) -> list[Owner]:
+        try:
+            return self._roster.owners(found.path, lesson, self._batches[found.batch])
+        except UsageError:
+            return []
+
+    def told_apart(self, tries: list[Try], before: Mapping[str, str]) -> list[Try]:
+        """Those that are surely one person's; where two go by one name, or their files lie in one
+        folder that is said to be a third's, all of them are kept apart.
+
+        before: as `Store.persons`, of earlier runs.
+        """
+        who: dict[str, set[str]] = {}
+        surely: dict[str, set[str]] = {}
+        says: dict[tuple, set[str]] = {}
+        places: dict[tuple[str, str], set[PurePosixPath]] = {}
+        for one in tries:
+            if one.owner.who:
+                kind = surely if one.owner.by_id else who
+                for key in _persons(one):
+                    kind.setdefault(key, set()).add(one.owner.who)
+            if one.owner.file_says:
+                says.setdefault((one.student, one.lesson), set()).add(one.owner.file_says)
+            if self._roster.ids and one.student not in self._roster.ids and one.owner.claim:
+                folder = PurePosixPath(*one.found.path.parts[: one.owner.claim.at])
+                places.setdefault((one.student, one.lesson), set()).add(folder)
+        before = _of_one_download(tries, before)
+        kept = []
+        for one in tries:
+            pair = one.student, one.lesson
+            told = {w for key in _persons(one) for w in (*who.get(key, ()), *surely.get(key, ()))}
+            told |= {before[_person(one)]} if _person(one) in before else set()
+            if one.owner.who and not one.owner.by_id and len(told) > 1:
+                several = " and ".join(sorted(map(shown, told))[:MOST_NAMED])
+                why = f"{several} both go by the name of {one.student}"
+            elif len(says.get(pair, ())) > 1 and not one.owner.claim:
+                why = f"in {one.student}'s folder, with files named for {len(says[pair])} others"
+            elif len(places.get(pair, ())) > 1:
+                why = f"{one.student} is not on the roster, and may be several people"
+            else:
+                kept.append(one)
+                continue
+            self.apart.append((one.found, one.lesson, one.handed_in, f"{one.found}: {why}"))
+        return kept
+
+    def account_for(self, left: Iterable[Left], tries: list[Try]) -> None:
+        """Count what was left out, and tell of what somebody has lost: a notebook, or all that they
+        handed in."""
+        have = {(one.found.batch, _key(one.owner)) for one in tries}
+        apart = {(found.batch, found.path.parent) for found, *_ in self.apart}
+        texts: set[tuple[str, str]] = set()
+        for one in left:
+            try:
+                owners = self._roster.owners(one.path, "", self._batches[one.batch])
+            except UsageError:
+                owners = []
+            has = bool(owners) and all((one.batch, _key(owner)) in have for owner in owners)
+            has = has or (one.batch, one.path.parent) in apart
+            text = next((owner for owner in owners if owner.claim and owner.claim.text), None)
+            if one.kind != LOST and text and not has and not one.empty:
+                if (one.batch, _key(text)) not in texts:
+                    texts.add((one.batch, _key(text)))
+                    self._result.unplaced.append(
+                        f"{shown(one.path)}: {text.student} handed in a text and no notebook; ask "
+                        "for the .ipynb file"
+                    )
+            elif one.kind == JUNK or (one.kind != LOST and has):
+                self._result.left += 1
+            else:
+                self._result.unplaced.append(one.line or f"{shown(one.path)}: not a notebook")
+
+
+def _of_one_download(tries: Iterable[Try], before: Mapping[str, str]) -> dict[str, str]:
+    """Whom earlier runs took for whom, as far as numbers can be the same again: where they are of
+    one assignment alone, and all of several are others, this is another assignment."""
+    same: dict[str, list[bool]] = {}
+    for one in tries:
+        if one.owner.who and _person(one) in before:
+            same.setdefault(one.owner.scope, []).append(before[_person(one)] == one.owner.who)
+    anew = {scope for scope, equal in same.items() if len(equal) > 1 and not any(equal)}
+    fleeting = {
+        _person(one)
+        for one in tries
+        if one.owner.scope in anew and one.owner.claim and not one.owner.claim.lasting
+    }
+    return {name: who for name, who in before.items() if name not in fleeting}
+
+
+def _key(owner: Owner) -> str:
+    """One person in one download."""
+    return f"{owner.student} {owner.who}"
+
+
+def _newest(everything: Iterable[Found]) -> dict[str, datetime]:
+    """The latest time in each batch."""
+    times: dict[str, datetime] = {}
+    for found in everything:
+        if found.time and found.time <= datetime.now(UTC) + CLOCKS:
+            times[found.batch] = max(found.time, times.get(found.batch, UNKNOWN))
+    return times
+
+
+def _packed(found: Found, result: Collected) -> datetime | None:
+    """The time in a manifest that belongs to the notebook beside it, if it can be true."""
+    try:
+        told = json.loads(found.manifest or b"")
+        if told["sha256"] != _mark(found.read()):
+            result.notes.append(f"{found}: changed after it was packed; its manifest is not used")
+            return None
+        time = datetime.fromisoformat(told["time"])
+        time = time.astimezone(UTC)
+    except (*BAD_ZIP, TypeError, KeyError, RecursionError):
+        result.notes.append(f"{found}: its manifest cannot be read, and is not used")
+        return None
+    if time > datetime.now(UTC) + CLOCKS:
+        result.notes.append(f"{found}: its manifest is of a time to come, and is not used")
+        return None
+    return time
+
+
+def _lesson(found: Found) -> tuple[str, str]:
+    """The lesson by what is in it, and by its name, or its zip's. Raises UsageError if by none."""
+    named = named_lesson(found.name) or named_lesson(found.path)
+    try:
+        lesson, problem = guarded(_lesson_told, found.read(), str(found), named)
+    except LimitError as met:
+        lesson, problem = named, f"{found}: {met}; {ASK_ANEW}"
+    except BAD_ZIP as error:
+        lesson, problem = named, f"{found}: cannot be unpacked ({shown(error)}); ask for it again"
+    if lesson:
+        return lesson, named
+    # A broken file is still somebody's submission: grading will say what is wrong with it.
+    for lesson in LESSONS if problem else ():
+        if lesson in found.path.parts:
+            return lesson, ""
+    known = f"of no lesson that is known; name it like one of {', '.join(LESSONS)}"
+    raise UsageError(problem or f"{found}: {known}")
+
+
+def _lesson_told(data: bytes, name: str, named: str) -> tuple[str, str]:
+    """The lesson that a notebook's cells are of, and what is wrong with it if it is none."""
+    try:
+        text = notebook_text(data, name)
+    except UsageError as error:
+        return lesson_of(named, ()), str(error)
+    cells = quick_cells(text)
+    return lesson_of(named, cells or ()), f"{name}: {what_it_is(text)}" if cells is None else ""
+
+
+def _latest(tries: Iterable[Try], result: Collected) -> list[Try]:
+    """Of each student and lesson the try that counts."""
+    latest: dict[tuple[str, str], Try] = {}
+    for one in sorted(tries, key=lambda one: one.order):
+        before = latest.get((one.student, one.lesson))
+        if before and before.found is not one.found:
+            note = f"{one.found}: a later try of {one.student}; it replaces the earlier"
+            if before.misnamed and not one.misnamed:
+                note = (
+                    f"{before.found}: {other_lesson(before.named, one.lesson)}; {one.found} stays"
+                )
+            result.notes.append(note)
+        latest[one.student, one.lesson] = one
+    return [one for _, one in sorted(latest.items())]
+
+
+def _place(
+    one: Try, term: Term, roster: Roster, known: Mapping[str, tuple[str, datetime]],
+    result: Collected,
+) -> None:  # fmt: skip
+    """Write a submission and its time, unless the same or a later one is there.
+
+    known: as `Collected.times`, of earlier runs.
+    """
+    name, target = f"{one.student}/{one.lesson}", term.submission(one.student, one.lesson)
+    stamp = target.with_name(TIMESTAMP)
+    try:
+        data = one.found.read()
+    except BAD_ZIP as error:
+        result.unplaced.append(
+            f"{one.found}: cannot be unpacked ({shown(error)}); ask for it again"
+        )
+        return
+    there = target.read_bytes() if target.is_file() else None
+    mark, before = known.get(name, ("", UNKNOWN))
+    of = before if there is not None and mark == _mark(there) else UNKNOWN
+    if there not in (None, data):
+        later = one.when is not UNKNOWN and max(_stamped(stamp), of) > one.when
+        if later or one.misnamed:
+            what = "a later one" if later else "one of this lesson's own name"
+            result.notes.append(
+                f"{one.found}: {one.student} has {what} in submitted/, which stays; to take "
+                f"this one, delete {target} first"
+            )
+            return
+        result.notes.append(f"{one.found}: replaces what {one.student} had in submitted/")
+        of = UNKNOWN
+    if there != data:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        stamp.unlink(missing_ok=True)
+        _write(target, data)
+    if one.handed_in and not stamp.is_file():
+        _write(stamp, f"{one.handed_in:%Y-%m-%d %H:%M:%S.%f} UTC".encode())
+    result.placed.append(name)
+    result.times[name] = (_mark(data), max(one.when, of))
+    result.timed += stamp.is_file()
+    _say_what_was_placed(one, term, roster, stamp, result)
+
+
+def _say_what_was_placed(
+    one: Try, term: Term, roster: Roster, stamp: Path, result: Collected
+) -> None:
+    if one.misnamed:
+        told = f"{other_lesson(one.named, one.lesson)}; placed as what it is"
+        result.notes.append(f"{one.found}: {told}")
+    if one.owner.claim and one.owner.claim.late and not stamp.is_file():
+        result.notes.append(
+            f"{one.found}: marked LATE by Canvas, which does not say when it came: write the time "
+            f"to {stamp}"
+        )
+    if roster.ids and one.student not in roster.ids:
+        result.notes.append(
+            f"{one.found}: {one.student} is not on the roster{roster.near(one.found.path)}; it is "
+            f"graded, and exported to no platform: put them on it and collect again, or delete "
+            f"{term.root / 'submitted' / one.student}"
+        )
+
+
+def _say_of_times(tries: Iterable[Try], result: Collected) -> None:
+    """Which clock was taken for a time without a zone."""
+    platforms = {one.owner.claim.platform for one in tries if one.owner.claim and one.handed_in}
+    for name in sorted(platforms & set(WITHOUT_ZONE)):
+        result.notes.append(
+            f"{name} writes hand-in times without a zone; they are read in this machine's, "
+            f"{local_zone()}"
+        )
+
+
+def _is_kept_apart(downloads: Path, term: Term) -> bool:
+    return downloads.resolve().is_relative_to(term.root / UNMATCHED)
+
+
+def _apart_folder(term: Term, found: Found, data: bytes) -> Path:
+    """Where a notebook lies that is nobody's: told by its path and what is in it."""
+    said = re.sub(r"[^\w.-]+", "_", "_".join(found.path.parts[-2:])).strip("._-")
+    mark = hashlib.sha256(f"{found.batch}\0{found.path}\0{found.name}\0".encode("utf-8", "replace"))
+    mark.update(data)
+    return term.root / UNMATCHED / f"{said[:60]}-{mark.hexdigest()[:8]}"
+
+
+def _keep_apart(term: Term, apart: list[Apart], roster: Roster, result: Collected) -> None:
+    """Write what is nobody's into unmatched/, each by itself, and say whose it may be."""
+    for number, (found, lesson, time, why) in enumerate(apart):
+        near = roster.near(found.path) if number < MOST_ASKED else ""
+        try:
+            data = found.read()
+        except BAD_ZIP as error:
+            result.unplaced.append(f"{why}, and cannot be unpacked ({shown(error)})")
+            continue
+        folder = _apart_folder(term, found, data)
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / f"{lesson}.ipynb", data)
+        if time:
+            _write(folder / TIMESTAMP, f"{time:%Y-%m-%d %H:%M:%S.%f} UTC".encode())
+        place = folder.relative_to(term.root)
+        result.unplaced.append(
+            f"{why}{near}; kept in {place}: autograde collect {place} --as ID, or say whose it is "
+            "with --people FILE.csv"
+        )
+
+
+def _clear(term: Term, tries: Iterable[Try], downloads: Path, result: Collected) -> None:
+    """Take out of unmatched/ what now has an owner."""
+    placed = set(result.placed) if (term.root / UNMATCHED).is_dir() else set()
+    for one in tries:
+        if f"{one.student}/{one.lesson}" not in placed:
+            continue
+        if _is_kept_apart(downloads, term):
+            path = downloads if downloads.is_file() else downloads / one.found.path
+            shutil.rmtree(path.parent)
+        else:
+            shutil.rmtree(_apart_folder(term, one.found, one.found.read()), ignore_errors=True)
+
+
+def _mark(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _stamped(stamp: Path) -> datetime:
+    """The hand-in time of what lies in submitted/, as nbgrader reads it."""
+    from nbgrader.utils import parse_utc
+
+    try:
+        return parse_utc(stamp.read_text().strip()).replace(tzinfo=UTC)
+    except (OSError, ValueError, OverflowError):
+        return UNKNOWN
+
+
+def _write(target: Path, data: bytes) -> None:
+    partial = target.with_suffix(".partial")
+    partial.write_bytes(data)
+    partial.replace(target)

@@ -1,0 +1,1 @@
+"""What goes out: pages, points, reports."""

@@ -1,0 +1,220 @@
+"""The points as CSV: a plain table, or what Canvas and Moodle import."""
+
+import csv
+import io
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from helpers.clean import SIGN, clean
+
+from ..common.errors import UsageError
+from ..common.files import require_target, write_whole
+from ..term.term import FORMGRADER, Term
+from . import canvas
+from .points import Points
+
+FORMS = ("table", "canvas", "moodle")
+COLUMNS = [
+    "id", "last_name", "first_name", "email", "lesson", "score", "max_score",
+    "late_penalty", "needs_hand_grading",
+]  # fmt: skip
+MOODLE = ["First name", "Last name", "ID number", "Email address"]
+NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
+FIRST = re.compile(rf"[\s{SIGN}]*(.?)")
+SIGNS = ("=", "+", "-", "@", "|")  # with which formulas begin, and calls of other programs
+
+
+@dataclass
+class Exported:
+    """path: the file. notes: lines to read. unplaced: students whose points are not in it."""
+
+    path: Path
+    notes: list[str] = field(default_factory=list)
+    unplaced: list[str] = field(default_factory=list)
+
+
+def grades(term: Term) -> Iterator[dict[str, Any]]:
+    """A row for each student and lesson of the gradebook; what was not handed in has no score.
+
+    unscored: how many of its essays have never been graded by hand.
+    """
+    with term.api().gradebook as gradebook:
+        unscored = _unscored(gradebook)
+        submissions = {
+            (one.student.id, one.assignment.name): one
+            for assignment in gradebook.assignments
+            for one in assignment.submissions
+        }
+        for student in sorted(gradebook.students, key=lambda s: (s.last_name or "", s.id)):
+            for assignment in sorted(gradebook.assignments, key=lambda a: a.name):
+                one = submissions.get((student.id, assignment.name))
+                yield {
+                    "id": student.id,
+                    "last_name": student.last_name or "",
+                    "first_name": student.first_name or "",
+                    "email": student.email or "",
+                    "lesson": assignment.name,
+                    "score": max(0.0, one.score - one.late_submission_penalty) if one else "",
+                    "max_score": assignment.max_score,
+                    "late_penalty": one.late_submission_penalty if one else "",
+                    "needs_hand_grading": one.needs_manual_grade if one else "",
+                    "unscored": unscored.get(one.id, 0) if one else 0,
+                }
+
+
+def _unscored(gradebook: Any) -> dict[str, int]:
+    """How many cells of each submission have no score at all, by the submission's id."""
+    from nbgrader.api import Grade, SubmittedNotebook
+    from sqlalchemy import func
+
+    owner = SubmittedNotebook.assignment_id
+    query = gradebook.db.query(owner, func.count()).select_from(SubmittedNotebook)
+    query = query.join(Grade, Grade.notebook_id == SubmittedNotebook.id).filter(
+        Grade.needs_manual_grade, Grade.manual_score.is_(None), Grade.auto_score.is_(None)
+    )
+    return dict(map(tuple, query.group_by(owner)))
+
+
+def export(
+    term: Term,
+    target: Path,
+    form: str = "table",
+    gradebook: Path | None = None,
+    partial: bool = False,
+) -> Exported:
+    """Write the points for a reader of `form`, one of FORMS, quoted where needed; whole or not.
+
+    gradebook: the CSV file that Canvas exported, whose students and assignments are filled in.
+    partial: for an LMS, also scores in which an essay has not been graded by hand yet.
+    Raises UsageError when it cannot be written there, and for an LMS when nothing is graded.
+    """
+    require_target(target, ".csv")
+    if gradebook is not None and form != "canvas":
+        raise UsageError(f"{gradebook}: is filled in for Canvas only; add --for canvas")
+    rows = list(grades(term))
+    made = Exported(target)
+    if form == "table":
+        lines = [COLUMNS, *([row[name] for name in COLUMNS] for row in rows)]
+    else:
+        points = _points(term, rows, partial, made)
+        lines = _lines(form, points, gradebook, made)
+    write_whole(target, written(lines).encode("utf-8"))
+    return made
+
+
+def _points(term: Term, rows: list[dict[str, Any]], partial: bool, made: Exported) -> Points:
+    """The scores to hand over: of lessons that somebody has handed in, as only these are due, and
+    of students on the roster, as a platform may know nobody else."""
+    scored = [row for row in rows if row["score"] != ""]
+    if not scored:
+        raise UsageError(f"{term.root}: nothing is graded yet; run: autograde grade")
+    roster = {row["id"] for row in term.roster()}
+    if not roster:
+        raise UsageError(
+            f"{term.root / 'roster.csv'}: nobody is on the roster, and nobody else is exported to "
+            f"a platform; put them on it: autograde init {term.root} --roster FILE.csv"
+        )
+    strangers = sorted({row["id"] for row in scored} - roster)
+    if strangers:
+        made.notes.append(
+            f"{', '.join(strangers)}: not on the roster; their points are left out: put them on "
+            f"it, and run: autograde init {term.root}"
+        )
+    rows, scored = ([row for row in some if row["id"] in roster] for some in (rows, scored))
+    waiting = [row for row in scored if row["unscored"]]
+    earlier = [row for row in scored if row["needs_hand_grading"] and not row["unscored"]]
+    if waiting:
+        became = "are in it without them" if partial else "stay empty; --partial writes the rest"
+        made.notes.append(
+            f"{len(waiting)} scores wait for an essay to be graded by hand and {became}; "
+            f"to grade them: {FORMGRADER}"
+        )
+    if earlier:
+        made.notes.append(
+            f"{len(earlier)} scores hold a grade by hand from before the last run of `grade`; "
+            f"to see them: {FORMGRADER}"
+        )
+    kept = [row for row in scored if partial or not row["unscored"]]
+    most = {row["lesson"]: number(row["max_score"]) for row in scored}
+    return Points(
+        list({row["id"]: row for row in rows}.values()),
+        {lesson: most[lesson] for lesson in sorted(most)},
+        {(row["id"], row["lesson"]): number(row["score"]) for row in kept},
+    )
+
+
+def _lines(
+    form: str, points: Points, gradebook: Path | None, made: Exported
+) -> list[Sequence[Any]]:
+    if form == "moodle":
+        without = sum(not row["email"] for row in points.students)
+        if without:
+            made.notes.append(f"{without} students have no email; let Moodle map the ID number")
+        return [[*MOODLE, *points.lessons], *(_moodle(row, points) for row in points.students)]
+    if gradebook is None:
+        return canvas.lines(points)
+    lines, notes, made.unplaced = canvas.filled(points, gradebook)
+    made.notes += notes
+    return lines
+
+
+def _moodle(row: dict[str, Any], points: Points) -> list[str]:
+    names = [row[name] for name in ("first_name", "last_name", "id", "email")]
+    return [*names, *points.of(row["id"])]
+
+
+def number(score: float) -> str:
+    """A score to two decimals, as LMSs keep them, without zeros that say nothing."""
+    return f"{round(score, 2):.2f}".rstrip("0").rstrip(".")
+
+
+def written(lines: Iterable[Sequence[Any]]) -> str:
+    """The lines as CSV; below the first, no text in them is a formula to a spreadsheet."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    for i, line in enumerate(lines):
+        writer.writerow([harmless(cell) if i else cell for cell in line])
+    return text.getvalue()
+
+
+def harmless(cell: Any) -> Any:
+    """The cell, clean, with an apostrophe in front of what a spreadsheet would take for a formula.
+
+    A name such as `=HYPERLINK(...)` comes from students' own profiles. Where commas separate
+    decimals, `;` separates cells. Numbers are left, and ids, which begin with no such sign.
+    """
+    if not isinstance(cell, str) or NUMBER.fullmatch(cell):
+        return cell
+    return ";".join(f"'{part}" if _is_formula(part) else part for part in clean(cell).split(";"))
+
+
+def _is_formula(text: str) -> bool:
+    """Wide forms of the signs count too, and what spreadsheets skip in front of them."""
+    first = FIRST.match(text)[1]
+    return bool(first) and unicodedata.normalize("NFKC", first)[0] in SIGNS
+
+
+def table(rows: Iterable[dict[str, Any]]) -> str:
+    """Students down, lessons across, as text for a terminal."""
+    rows = list(rows)
+    lessons = sorted({row["lesson"] for row in rows})
+    students = list(dict.fromkeys(row["id"] for row in rows))
+    scores = {(row["id"], row["lesson"]): _score(row) for row in rows}
+    width = 2 + max(len(text) for text in (*students, "student"))
+    lines = ["student".ljust(width) + "".join(f"  {lesson:>11.11}" for lesson in lessons)]
+    for student in students:
+        cells = (f"  {scores.get((student, lesson), ''):>11}" for lesson in lessons)
+        lines.append(student.ljust(width) + "".join(cells))
+    if any(row["needs_hand_grading"] for row in rows):
+        lines += ["", f"* an essay waits to be graded by hand: {FORMGRADER}"]
+    return "\n".join(lines)
+
+
+def _score(row: dict[str, Any]) -> str:
+    if row["score"] == "":
+        return "–"
+    return f"{row['score']:g} of {row['max_score']:g}" + "*" * bool(row["needs_hand_grading"])

@@ -1,0 +1,124 @@
+"""The page that goes back to a student, made by nbgrader's own converter from a template of ours.
+
+It holds what the student wrote, what was found and what to do next, and of grade cells only the
+outputs: their source, where a hidden test may stand, is never written.
+"""
+
+from typing import Any
+
+from nbconvert.exporters import HTMLExporter
+from nbformat import NotebookNode
+from nbgrader import utils
+from nbgrader.preprocessors import GetGrades
+from traitlets.config import Config
+
+from helpers.clean import clean
+from helpers.report import is_quiz
+
+from ..course.exercises import exercises
+from ..grading.essays import NOTE, PROSE
+from ..grading.prose import Room, safe_html, shown
+from ..grading.rebuild import grade_id, is_added
+from .pages import TEMPLATES, mathjax, policy
+
+WAITS = ("…", "waits for your instructor", "soft")
+# The mark, the words and the style, so that nothing is told by colour alone.
+FULL = ("✓", "full points", "full")
+PART = ("◐", "part of the points", "part")
+NONE = ("✗", "no points yet", "none")
+STATUS = {"not written": "not written yet", "not answered": "no answer arrived"}
+
+
+class FeedbackPage(HTMLExporter):
+    """nbconvert's HTML, in the template `templates/feedback_page`."""
+
+    @property
+    def default_config(self) -> Config:
+        # In a section of its own, as nbgrader sets HTMLExporter's after it has read all settings.
+        mine = {"template_name": "feedback_page", "extra_template_basedirs": [str(TEMPLATES)]}
+        config = Config({"FeedbackPage": mine})
+        config.merge(super().default_config)
+        return config
+
+
+class Advise(GetGrades):
+    """In place of nbgrader's GetGrades: the grades, and what they say to the student."""
+
+    def preprocess(
+        self, nb: NotebookNode, resources: dict[str, Any]
+    ) -> tuple[NotebookNode, dict[str, Any]]:
+        nb, resources = super().preprocess(nb, resources)
+        known = resources["nbgrader"]
+        sources = {grade_id(cell): cell for cell in nb.cells if utils.is_solution(cell)}
+        items = [_item(known["assignment"], c, sources) for c in nb.cells if utils.is_grade(c)]
+        resources["feedback"] = {
+            "lesson": known["assignment"],
+            "score": known["score"],
+            "most": known["max_score"],
+            "late": known["late_penalty"],
+            "entries": items,
+            "todo": [i for i in items if not i["waits"] and i["score"] < i["most"]],
+            "own": [clean(c.source, lines=True) for c in nb.cells if _is_own(c)],
+            "notes": [shown(cell.source) for cell in nb.cells if _has_tag(cell, NOTE)],
+            "policy": policy,
+            "mathjax": mathjax,
+            "style": (TEMPLATES / "style.css").read_text(encoding="utf-8"),
+        }
+        return nb, resources
+
+    def _get_score(self, cell: NotebookNode, resources: dict[str, Any]) -> None:
+        super()._get_score(cell, resources)
+        if utils.is_solution(cell):  # an essay; the rest is graded by program
+            names = (self.notebook_id, self.assignment_id, self.student_id)
+            grade = self.gradebook.find_grade(grade_id(cell), *names)
+            mark = cell.metadata.nbgrader
+            mark["waits"] = grade.needs_manual_grade and grade.manual_score is None
+            mark["unwritten"] = mark.get("checksum") == utils.compute_checksum(cell)
+
+    def _get_comment(self, cell: NotebookNode, resources: dict[str, Any]) -> None:
+        """Only what a person wrote: nbgrader's own "No response." is said by the status."""
+        names = (self.notebook_id, self.assignment_id, self.student_id)
+        comment = self.gradebook.find_comment(grade_id(cell), *names)
+        cell.metadata.nbgrader["comment"] = comment.manual_comment or ""
+
+
+def _is_own(cell: NotebookNode) -> bool:
+    return is_added(cell) and not _has_tag(cell, PROSE)
+
+
+def _has_tag(cell: NotebookNode, tag: str) -> bool:
+    return tag in cell.metadata.get("tags", ())
+
+
+def _item(lesson: str, cell: NotebookNode, sources: dict[str, NotebookNode]) -> dict[str, Any]:
+    """What the page says of one grade cell, or of an essay, which is graded where it stands."""
+    mark = cell.metadata.nbgrader
+    name = grade_id(cell).removeprefix("test_")
+    answer = sources.get(name)
+    outputs = [o for o in cell.get("outputs", []) if o.output_type == "display_data"]
+    found = outputs[0].metadata if outputs else {}
+    waits, lacks = bool(mark.get("waits")), mark["score"] < mark["points"]
+    symbol, says, shade = WAITS if waits else FULL if not lacks else PART if mark["score"] else NONE
+    described = exercises(lesson).get(name)
+    essay = answer is cell
+    comment = answer.metadata.nbgrader.get("comment") if answer else ""
+    unwritten = essay and not waits and not mark["score"] and mark.get("unwritten")
+    return {
+        "name": name,
+        "kind": "essay" if essay else "question" if is_quiz(name) else "exercise",
+        "score": mark["score"],
+        "most": mark["points"],
+        "waits": waits,
+        "mark": symbol,
+        "says": STATUS["not written"] if unwritten else STATUS.get(found.get("status"), says),
+        "shade": shade,
+        "gist": found.get("gist", []),
+        "hint": described.hints[0] if described and lacks else "",
+        "reports": [o.data["text/html"] for o in outputs if "text/html" in o.data],
+        "comment": comment and safe_html(comment, Room()),
+        "source": ""
+        if unwritten or not answer
+        else shown(answer.source)
+        if essay
+        else clean(answer.source, lines=True),
+    }

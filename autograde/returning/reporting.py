@@ -1,0 +1,80 @@
+"""The instructor's view of a term: one HTML page that needs nothing else."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from ..common.files import require_target, write_whole
+from ..term.term import FORMGRADER, Term
+from .pages import policy, templates
+from .tally import ENOUGH, LOW, Item, Lesson, Mistake, Tally, tally
+
+MOST_COMMON = 10
+# What of a lesson asks for something to be done, and what.
+ATTENTION = {
+    "ungraded": "Handed in and not graded yet; run: autograde grade",
+    "waits": f"An essay waits for a score by hand; give it in {FORMGRADER}",
+    "unprotected": "Graded without a sandbox, so that what their code answered may be forged",
+    "unjudged": "Graded by nbgrader's own command, so that they count in the points and not among "
+    "the mistakes; run: autograde grade",
+}
+
+
+def report(term: Term, target: Path) -> Path:
+    """Write the page. Raises UsageError when it cannot be written there."""
+    require_target(target, ".html")
+    text = page(term.root.name, tally(term), datetime.now(UTC))
+    return write_whole(target, text.encode("utf-8"))
+
+
+def page(title: str, found: Tally, now: datetime) -> str:
+    """The page as text: everything that people wrote is escaped."""
+    environment = templates().overlay()
+    environment.filters |= {"points": _points, "span": _span, "percent": _percent}
+    return environment.get_template("report.html.j2").render(
+        policy=policy,
+        title=title,
+        now=now.strftime("%Y-%m-%d %H:%M UTC"),
+        term=found,
+        lessons=list(found.lessons.values()),
+        todo=list(ATTENTION.items()),
+        common=_most_common(found),
+        flagged={lesson.name: _flagged(lesson) for lesson in found.lessons.values()},
+        ENOUGH=ENOUGH,
+        LOW=LOW,
+    )
+
+
+def _most_common(found: Tally) -> list[tuple[Lesson, Item, str, Mistake]]:
+    """The mistakes in functions that most students made, and at least two, over all lessons."""
+    every = [
+        (lesson, item, name, mistake)
+        for lesson in found.lessons.values()
+        for item in lesson.items.values()
+        for name, mistake in item.mistakes.items()
+        if mistake.count > 1 and not item.is_quiz
+    ]
+    return sorted(every, key=lambda row: -row[3].count)[:MOST_COMMON]
+
+
+def _flagged(lesson: Lesson) -> list[Item]:
+    """The items that hardly go with the rest, the worst first, where there are enough students."""
+    sure = [i for i in lesson.items.values() if i.correlation and i.correlation.n >= ENOUGH]
+    low = [item for item in sure if item.correlation.value < LOW]
+    return sorted(low, key=lambda item: item.correlation.value)
+
+
+def _points(value: float) -> str:
+    return f"{round(value, 2):g}"
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.0f} %" if whole else "–"
+
+
+def _span(late_by: timedelta) -> str:
+    """How late, in the unit that says it best."""
+    hours = late_by.total_seconds() / 3600
+    for unit, size in (("days", 24.0), ("hours", 1.0)):
+        if hours >= 2 * size:
+            return f"{hours / size:.0f} {unit}"
+    return f"{max(hours * 60, 1):.0f} min"

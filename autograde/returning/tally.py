@@ -1,0 +1,364 @@
+"""What a class did: gradebook, stored verdicts and roster, counted in one pass."""
+
+import math
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from nbgrader.api import GradeCell
+from sqlalchemy import Connection, create_engine, select
+
+from helpers.compare import NUMBER, describe
+
+from ..course.exercise import Exercise, Quiz
+from ..course.exercises import LESSONS, exercises
+from ..grading.recording import (
+    assignments,
+    base_cells,
+    copies,
+    grades,
+    notebooks,
+    students,
+    submissions,
+)
+from ..term.term import Term
+
+grade_cells = GradeCell.__table__
+# With n students the 95 % interval of a correlation is tanh(atanh r ± 1.96/√(n − 3)). From 25 on,
+# that of an item with r = 0 ends below 0.4, which a good item has: the two can be told apart.
+ENOUGH = 25
+LOW = 0.2  # the customary bound below which an item wants a look (Ebel and Frisbie)
+ELSE = "something else"
+NO_ANSWER = "no answer"
+
+
+@dataclass
+class Mistake:
+    """What was said to those who made it, and who they are."""
+
+    says: str
+    students: list[str] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        return len(self.students)
+
+
+@dataclass
+class Item:
+    """One exercise, question or essay of a lesson, and how the class did.
+
+    scores: of everyone whose score is known. mistakes, statuses, stopped: by name, by status and
+    by reason. choices: for each key of a question's answer, who gave which answer.
+    """
+
+    name: str
+    most: float
+    described: Exercise | None
+    scores: dict[str, float] = field(default_factory=dict)
+    waits: list[str] = field(default_factory=list)
+    mistakes: dict[str, Mistake] = field(default_factory=dict)
+    statuses: dict[str, list[str]] = field(default_factory=dict)
+    unnamed: list[str] = field(default_factory=list)
+    stopped: dict[str, list[str]] = field(default_factory=dict)
+    choices: dict[Any, dict[str, list[str]]] = field(default_factory=dict)
+    correlation: "Correlation | None" = None
+
+    @property
+    def is_quiz(self) -> bool:
+        return isinstance(self.described, Quiz)
+
+    @property
+    def passes(self) -> dict[str, int]:
+        """How many have all, some and none of the points."""
+        full = sum(score >= self.most for score in self.scores.values())
+        none = sum(score <= 0 for score in self.scores.values())
+        return {"full": full, "part": len(self.scores) - full - none, "none": none}
+
+    def right(self, key: Any) -> str:
+        """The right answer to a question, or to one of its keys."""
+        return describe(self.described.answer if key is None else self.described.answer[key])
+
+    def comment(self, key: Any, choice: str) -> str:
+        """What a question says to those who gave this answer alone."""
+        for mistake in self.described.mistakes:
+            pairs = mistake.answer if isinstance(mistake.answer, dict) else {None: mistake.answer}
+            if {k: describe(value) for k, value in pairs.items()} == {key: choice}:
+                return mistake.says
+        return ""
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Of an item with the rest of the score, over n students; low and high are of 95 %."""
+
+    value: float
+    n: int
+    low: float
+    high: float
+
+
+@dataclass
+class Lesson:
+    """One lesson. Students are named by id; totals are of those whose work is graded.
+
+    late: how late, and how many points that cost. ungraded: handed in, and neither graded nor
+    failed. unjudged: graded with no verdict of ours in the store. blank: nothing was written.
+    """
+
+    name: str
+    items: dict[str, Item]
+    handed_in: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    totals: dict[str, float] = field(default_factory=dict)
+    late: dict[str, tuple[timedelta, float]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    ungraded: list[str] = field(default_factory=list)
+    unprotected: list[str] = field(default_factory=list)
+    unjudged: set[str] = field(default_factory=set)
+    blank: set[str] = field(default_factory=set)
+
+    @property
+    def most(self) -> float:
+        return sum(item.most for item in self.items.values())
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.totals.values())
+
+    @property
+    def waits(self) -> list[str]:
+        """Who waits for a score by hand."""
+        return sorted({one for item in self.items.values() for one in item.waits})
+
+    def histogram(self, bins: int = 10) -> list[int]:
+        """How many scored in each tenth of the points; the full score is in the last."""
+        counts = [0] * bins
+        for total in self.totals.values():
+            share = total / self.most if self.most else 0
+            counts[min(max(int(share * bins), 0), bins - 1)] += 1
+        return counts
+
+
+@dataclass
+class Tally:
+    """A term: its lessons, its students' names by id, and who is not on the roster."""
+
+    lessons: dict[str, Lesson]
+    names: dict[str, str]
+    roster: list[str]
+    unlisted: list[str]
+
+
+def tally(term: Term) -> Tally:
+    """Count a term."""
+    found = Tally({lesson: Lesson(lesson, {}) for lesson in LESSONS}, {}, [], [])
+    engine = create_engine(term.url)
+    with engine.connect() as connection:
+        for row in connection.execute(select(students)):
+            found.names[row.id] = _named(row.id, row.last_name, row.first_name)
+        _list_items(found, connection)
+        _count_grades(found, connection)
+        _count_submissions(found, connection)
+    engine.dispose()
+    _count_files(found, term)
+    _count_verdicts(found, term)
+    for lesson in found.lessons.values():
+        _correlate(lesson)
+    return found
+
+
+def _named(student: str, last: str | None, first: str | None) -> str:
+    name = ", ".join(filter(None, (last, first)))
+    return f"{name} ({student})" if name else student
+
+
+def _list_items(found: Tally, connection: Connection) -> None:
+    """What each lesson's gradebook has a column for, in the order of teaching."""
+    query = (
+        select(assignments.c.name, base_cells.c.name, grade_cells.c.max_score)
+        .join(notebooks, notebooks.c.assignment_id == assignments.c.id)
+        .join(base_cells, base_cells.c.notebook_id == notebooks.c.id)
+        .join(grade_cells, grade_cells.c.id == base_cells.c.id)
+        .where(assignments.c.name.in_(LESSONS))
+    )
+    for lesson, cell, most in connection.execute(query):
+        name = cell.removeprefix("test_")
+        item = Item(name, most, exercises(lesson).get(name))
+        found.lessons[lesson].items[name] = item
+    for lesson in found.lessons.values():
+        place = {name: number for number, name in enumerate(exercises(lesson.name))}
+        last = len(place)  # the essays
+        lesson.items = {
+            name: lesson.items[name]
+            for name in sorted(lesson.items, key=lambda name: (place.get(name, last), name))
+        }
+
+
+def _count_grades(found: Tally, connection: Connection) -> None:
+    query = (
+        select(
+            submissions.c.student_id, assignments.c.name, base_cells.c.name, grades.c.auto_score,
+            grades.c.manual_score, grades.c.extra_credit, grades.c.needs_manual_grade,
+        )
+        .join(copies, copies.c.id == grades.c.notebook_id)
+        .join(submissions, submissions.c.id == copies.c.assignment_id)
+        .join(assignments, assignments.c.id == submissions.c.assignment_id)
+        .join(base_cells, base_cells.c.id == grades.c.cell_id)
+        .where(assignments.c.name.in_(LESSONS))
+    )  # fmt: skip
+    for student, lesson, cell, auto, by_hand, extra, unseen in connection.execute(query):
+        known = found.lessons[lesson]
+        item = known.items.get(cell.removeprefix("test_"))
+        if item is None:
+            continue
+        score = (auto if by_hand is None else by_hand) or 0.0
+        known.totals[student] = known.totals.get(student, 0.0) + score + (extra or 0.0)
+        if unseen and by_hand is None:
+            item.waits.append(student)
+        else:
+            item.scores[student] = score
+
+
+def _count_submissions(found: Tally, connection: Connection) -> None:
+    """Who was late, and what it cost, which nbgrader keeps apart from the score."""
+    query = (
+        select(
+            submissions.c.student_id, assignments.c.name, submissions.c.timestamp,
+            submissions.c.extension, assignments.c.duedate, copies.c.late_submission_penalty,
+        )
+        .join(assignments, assignments.c.id == submissions.c.assignment_id)
+        .join(copies, copies.c.assignment_id == submissions.c.id)
+        .where(assignments.c.name.in_(LESSONS))
+    )  # fmt: skip
+    for student, lesson, handed_in, extension, due, penalty in connection.execute(query):
+        known = found.lessons[lesson]
+        if penalty and student in known.totals:
+            known.totals[student] -= penalty
+        if handed_in and due and handed_in > due + (extension or timedelta()):
+            late_by = handed_in - due - (extension or timedelta())
+            known.late[student] = late_by, penalty or 0.0
+
+
+def _count_files(found: Tally, term: Term) -> None:
+    """Who handed in what, beside the roster."""
+    for row in term.roster():
+        found.roster.append(row["id"])
+        found.names[row["id"]] = _named(row["id"], row["last_name"], row["first_name"])
+    with term.store() as store:
+        failed = store.failed()
+    handed_in: set[str] = set()
+    for student, name in term.submissions():
+        lesson = found.lessons[name]
+        lesson.handed_in.append(student)
+        handed_in.add(student)
+        if reason := failed.get(f"{student}/{name}"):
+            lesson.failed[student] = reason.replace(f"{term.root}/", "")
+        elif student not in lesson.totals:
+            lesson.ungraded.append(student)
+    found.unlisted = sorted(handed_in - set(found.roster)) if found.roster else []
+    for lesson in found.lessons.values():
+        there = {*lesson.handed_in, *lesson.totals}
+        lesson.missing = [student for student in found.roster if student not in there]
+
+
+def _count_verdicts(found: Tally, term: Term) -> None:
+    for lesson in found.lessons.values():
+        lesson.unjudged = set(lesson.totals)
+    with term.store() as store:
+        for name, graded in store.verdicts():
+            student, _, lesson_name = name.partition("/")
+            lesson = found.lessons.get(lesson_name)
+            if lesson is None or student not in lesson.totals:
+                continue  # taken out of the gradebook since
+            lesson.unjudged.discard(student)
+            if graded["sandbox"] == "none":
+                lesson.unprotected.append(student)
+            verdicts = graded["exercises"]
+            unwritten = all(verdict["status"] == "not written" for verdict in verdicts.values())
+            if unwritten and not _wrote_essay(lesson, student):
+                lesson.blank.add(student)
+            for exercise in verdicts.keys() & lesson.items.keys():
+                _count_verdict(lesson.items[exercise], student, verdicts[exercise])
+
+
+def _wrote_essay(lesson: Lesson, student: str) -> bool:
+    essays = (item for item in lesson.items.values() if item.described is None)
+    return any(student in item.waits or item.scores.get(student) for item in essays)
+
+
+def _count_verdict(item: Item, student: str, verdict: Mapping[str, Any]) -> None:
+    status = verdict["status"]
+    item.statuses.setdefault(status, []).append(student)
+    if status == "not answered":
+        reason = next((failure["got"] for failure in verdict["failures"]), "no reason is known")
+        item.stopped.setdefault(reason, []).append(student)
+    for name, says in verdict["diagnoses"].items():
+        item.mistakes.setdefault(name, Mistake(says)).students.append(student)
+    if status == "wrong" and not verdict["diagnoses"]:
+        item.unnamed.append(student)
+    if item.is_quiz:
+        for key, choice in _choices(item, verdict):
+            item.choices.setdefault(key, {}).setdefault(choice, []).append(student)
+
+
+def _choices(item: Item, verdict: Mapping[str, Any]) -> Iterator[tuple[Any, str]]:
+    """What was chosen: a verdict says what was wrong, and what is not wrong is the answer."""
+    forms = item.described.forms
+    wrong = {failure["what"]: failure["got"] for failure in verdict["failures"]}
+    for key, allowed in (forms if isinstance(forms, dict) else {None: forms}).items():
+        what = "value" if key is None else f"value {key!r}"
+        if verdict["status"] not in ("right", "wrong"):
+            yield key, NO_ANSWER
+        elif what in wrong:
+            yield key, _as_form(wrong[what], allowed)
+        else:
+            yield key, item.right(key)
+
+
+def _as_form(got: str, allowed: Any) -> str:
+    """The allowed answer that was meant; any number as it is, where any is allowed."""
+    for form in allowed:
+        if form == NUMBER:
+            return got if _is_number(got) else ELSE
+        if describe(form).casefold() == got.strip().casefold():
+            return describe(form)
+    return ELSE
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _correlate(lesson: Lesson) -> None:
+    """Each item with the points for the rest of the lesson, those that programs give.
+
+    Who wrote nothing is left out, as zeros everywhere would make every item look good.
+    """
+    there = {name: item.scores for name, item in lesson.items.items() if item.described}
+    sums: dict[str, float] = {}
+    for scores in there.values():
+        for student, score in scores.items():
+            sums[student] = sums.get(student, 0.0) + score
+    for name, item in lesson.items.items():
+        own = there.get(name, {})
+        those = [s for s in item.scores if s in sums and s not in lesson.blank]
+        rest = [sums[student] - own.get(student, 0.0) for student in those]
+        item.correlation = correlation([item.scores[student] for student in those], rest)
+
+
+def correlation(these: Sequence[float], those: Sequence[float]) -> Correlation | None:
+    """Pearson's, with Fisher's interval; None where there are fewer than 4, or one never varies."""
+    n = len(these)
+    if n < 4 or min(these) == max(these) or min(those) == max(those):
+        return None
+    value = statistics.correlation(these, those)
+    middle = math.atanh(max(min(value, 1 - 1e-12), -1 + 1e-12))
+    spread = 1.96 / math.sqrt(n - 3)
+    return Correlation(value, n, math.tanh(middle - spread), math.tanh(middle + spread))

@@ -1,0 +1,1 @@
+"""A term: its folder, what it knows, and what is handed out."""

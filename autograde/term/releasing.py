@@ -1,0 +1,124 @@
+"""Make the student bundle: the notebooks and `helpers` without the answers."""
+
+import shutil
+import tomllib
+from pathlib import Path
+
+import nbformat
+
+from helpers import reference
+
+from ..common.errors import UsageError
+from ..common.files import require_place
+from ..course.build import write_notebook
+from ..course.exercises import LESSONS
+from ..course.lesson_frame import address_frame, frame_addresses
+from ..course.lessons import NOTEBOOKS, ROOT, lesson_path
+
+PYPROJECT = """[build-system]
+requires = ["hatchling>=1.27"]
+build-backend = "hatchling.build"
+
+[project]
+name = "{name}"
+version = "{version}"
+description = "{description}"
+requires-python = "{python}"
+dependencies = [
+{dependencies}
+]
+
+[project.optional-dependencies]
+lab = {lab}
+
+[tool.hatch.build.targets.wheel]
+packages = ["helpers"]
+"""
+ENVIRONMENT = """name: {name}
+channels: [conda-forge]
+dependencies:
+  - python>=3.11
+  - pip
+  - pip:
+      - -c requirements.lock
+      - .[lab]
+"""
+README = """# {description}
+
+Install what the notebooks import, in this folder, with Python 3.11 or later:
+
+    python3 -m venv .venv
+    .venv/bin/pip install -c requirements.lock .[lab]
+    .venv/bin/jupyter lab notebooks
+
+(With conda: `conda env create -f environment.yml`, then `conda activate {name}` and
+`jupyter lab notebooks`.)
+
+Begin with `notebooks/00_start_here/00_start_here.ipynb`: it shows how everything works. The
+lessons:
+
+{lessons}
+
+Hand in a lesson with its last cell, `submit`: save the notebook, run that cell, and upload the zip
+that it writes beside the notebook (`02_divergence.zip`, say) where your instructor says. The saved
+`.ipynb` file does as well.
+
+On Google Colab nothing needs installing: each lesson's first cell does it, and the last cell
+downloads the zip. Keep a copy in your Drive (File, Save a copy in Drive), or the work is lost when
+the page closes.
+"""
+
+
+def release(folder: Path, colab: str = "") -> Path:
+    """Write the bundle into `folder`, which must be new or empty; whole or not at all.
+
+    colab: where Google Colab will find the bundle, see `frame_addresses`; it is written into each
+    lesson's first cell and its badge.
+    Raises UsageError when the folder is not empty, when the notebooks are not built, or when
+    `colab` is no such place.
+    """
+    frame_addresses("", colab)  # before anything is written
+    folder = folder.resolve()
+    require_place(folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UsageError(f"{folder}: not empty; name an empty or a new folder")
+    missing = [p for p in (lesson_path(NOTEBOOKS, lesson) for lesson in LESSONS) if not p.exists()]
+    if missing:
+        raise UsageError(f"{missing[0]}: missing; run: autograde build")
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        _fill(partial, colab)
+        if folder.exists():
+            folder.rmdir()
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder
+
+
+def _fill(folder: Path, colab: str) -> None:
+    answers = Path(reference.__file__).parent.name
+    ignore = shutil.ignore_patterns(answers, "__pycache__", ".ipynb_checkpoints")
+    shutil.copytree(ROOT / "helpers", folder / "helpers", ignore=ignore)
+    for lesson in LESSONS:
+        target = lesson_path(folder / "notebooks", lesson)
+        target.parent.mkdir(parents=True)
+        notebook = nbformat.read(lesson_path(NOTEBOOKS, lesson), as_version=4)
+        address_frame(lesson, notebook, colab)
+        write_notebook(target, notebook)
+    for name in ("LICENSE", "requirements.lock"):
+        shutil.copy(ROOT / name, folder / name)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    words = {
+        "name": f"{project['name']}-student",
+        "version": project["version"],
+        "description": "Stable policy updates: the student bundle",
+        "python": project["requires-python"],
+        "dependencies": "\n".join(f'  "{line}",' for line in project["dependencies"]),
+        "lab": project["optional-dependencies"]["lab"],
+        "lessons": "\n".join(f"- `notebooks/{name}/{name}.ipynb`" for name in LESSONS),
+    }
+    templates = {"pyproject.toml": PYPROJECT, "environment.yml": ENVIRONMENT, "README.md": README}
+    for name, template in templates.items():
+        (folder / name).write_text(template.format(**words), encoding="utf-8")

@@ -1,0 +1,140 @@
+"""What a term knows beside its gradebook: answers, verdicts, and what was recorded of whom.
+
+One SQLite file, written in whole steps, so that a run that is killed anywhere can go on.
+"""
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+
+from helpers.clean import clean, clean_tree
+
+from ..grading.judging import Graded
+
+MOST_ANSWERS = 2**20  # bytes of a submission's answers, compressed: honest ones have 15,000 at most
+
+TABLES = """
+create table if not exists verdict (key text primary key, graded text not null);
+create table if not exists answers (program text primary key, packed blob not null);
+create table if not exists recorded (
+    name text primary key, source text not null, key text not null
+);
+create table if not exists failed (name text primary key, reason text not null);
+create table if not exists placed (
+    name text primary key, mark text not null, time text not null
+);
+create table if not exists person (name text primary key, who text not null);
+"""
+
+
+class Store:
+    """The file at `path`, made when it is not there; a context manager.
+
+    A verdict is keyed by program and edition, answers by program. "recorded" says which bytes of
+    a student's file, under which verdict, stand in the gradebook. "failed" says why the latest try
+    to grade a file came to nothing. "placed" says which bytes went into submitted/, of when, and
+    "person" whom a platform meant who was taken for a student by the name alone.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path.touch(mode=0o600)  # answers and verdicts of everybody
+        self._database = sqlite3.connect(path, timeout=60)
+        self._database.executescript(TABLES)
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._database.close()
+
+    def _one(self, query: str, key: str) -> tuple | None:
+        return self._database.execute(query, (key,)).fetchone()
+
+    def verdict(self, key: str) -> Graded | None:
+        """What was stored under this key, see `grading.Program`."""
+        found = self._one("select graded from verdict where key = ?", key)
+        return Graded.of(json.loads(found[0])) if found else None
+
+    def answers(self, program: str) -> bytes | None:
+        """The packed answers of a program, see `working.Done`."""
+        found = self._one("select packed from answers where program = ?", program)
+        return zlib.decompress(found[0]) if found else None
+
+    def keep(self, key: str, graded: Graded, program: str, packed: bytes) -> None:
+        """Store a verdict and what it was made from, both or neither; no answers beyond
+        MOST_ANSWERS, which are asked for again when they are needed."""
+        compressed = zlib.compress(packed, 1)
+        with self._database:
+            self._database.execute(
+                "insert or replace into verdict values (?, ?)",
+                (key, json.dumps(clean_tree(graded.plain()))),
+            )
+            if len(compressed) <= MOST_ANSWERS:
+                self._database.execute(
+                    "insert or replace into answers values (?, ?)", (program, compressed)
+                )
+
+    def recorded(self) -> dict[str, str]:
+        """ "student/lesson": key of the verdict, of all that stands in the gradebook."""
+        return dict(self._database.execute("select name, key from recorded"))
+
+    def verdicts(self) -> Iterator[tuple[str, dict]]:
+        """ "student/lesson" and its verdict as `Graded.plain`, of all that stands in the gradebook.
+
+        In one pass: a large class has more of them than fit in memory.
+        """
+        query = "select name, graded from recorded join verdict on verdict.key = recorded.key"
+        for name, graded in self._database.execute(query):
+            yield name, json.loads(graded)
+
+    def recorded_source(self, name: str) -> str | None:
+        """The mark of the file that the gradebook's entry was made from."""
+        found = self._one("select source from recorded where name = ?", name)
+        return found[0] if found else None
+
+    def keep_recorded(self, name: str, source: str, key: str) -> None:
+        """Say what now stands in the gradebook for "student/lesson"."""
+        with self._database:
+            self._database.execute(
+                "insert or replace into recorded values (?, ?, ?)", (clean(name), source, key)
+            )
+
+    def failed(self) -> dict[str, str]:
+        """ "student/lesson": why it could not be graded."""
+        return dict(self._database.execute("select name, reason from failed"))
+
+    def keep_failed(self, name: str, reason: str) -> None:
+        """Say why "student/lesson" could not be graded; nothing, once it is."""
+        with self._database:
+            if reason:
+                self._database.execute(
+                    "insert or replace into failed values (?, ?)", (clean(name), clean(reason))
+                )
+            else:
+                self._database.execute("delete from failed where name = ?", (name,))
+
+    def placed(self) -> dict[str, tuple[str, datetime]]:
+        """ "student/lesson": the mark of the file that `collect` placed, and the time it is of."""
+        rows = self._database.execute("select name, mark, time from placed")
+        return {name: (mark, datetime.fromisoformat(time)) for name, mark, time in rows}
+
+    def keep_placed(self, placed: Mapping[str, tuple[str, datetime]]) -> None:
+        """Say what now lies in submitted/, all of it in one step."""
+        rows = [(clean(name), mark, time.isoformat()) for name, (mark, time) in placed.items()]
+        with self._database:
+            self._database.executemany("insert or replace into placed values (?, ?, ?)", rows)
+
+    def persons(self) -> dict[str, str]:
+        """ "student scope": the platform's number, or the name, of who was taken for a student."""
+        return dict(self._database.execute("select name, who from person"))
+
+    def keep_persons(self, persons: Mapping[str, str]) -> None:
+        """Say who was taken for whom, by the name alone."""
+        with self._database:
+            self._database.executemany(
+                "insert or replace into person values (?, ?)",
+                [(clean(name), clean(who)) for name, who in persons.items()],
+            )
