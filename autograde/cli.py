@@ -306,7 +306,8 @@ def _export(options: argparse.Namespace) -> int:
 def _check(options: argparse.Namespace) -> int:
     from helpers.report import Report
 
-    from .grading.grading import grade_file, named_lesson, other_lesson
+    from .course.recognise import named_lesson, other_lesson
+    from .grading.single import grade_file
 
     # Fresh cases each time: what one check tells of them is worth nothing in the next.
     graded = grade_file(options.file, options.sandbox, secrets.token_bytes(32))

@@ -18,9 +18,8 @@ from nbformat import NotebookNode
 
 from helpers import reference
 
-from ..grading.rebuild import grade_id
 from .exercise import Exercise
-from .lessons import bound_names
+from .lessons import bound_names, grade_id
 
 
 def answer_cell(exercise: Exercise, answer: Any) -> str:

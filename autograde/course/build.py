@@ -196,3 +196,10 @@ def _answers_alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return len(one["answers"]) == len(other["answers"]) and all(
         _alike(mine, others, max(1e-5, how)) for mine, others, how in pairs
     )
+
+
+def why(result: dict) -> str:
+    """The line of nbgrader's log that says what went wrong, not the last one, which never does."""
+    lines = (result.get("error") or result.get("log") or "").strip().splitlines()
+    told = [line for line in lines if line[:1].isalpha() and not line.startswith("Traceback")]
+    return told[-1] if told else "no reason given"

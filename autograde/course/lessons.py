@@ -6,11 +6,13 @@ from functools import cache
 from pathlib import Path
 
 import jupytext
+import nbformat
+from nbformat import NotebookNode
 
 from ..common.errors import UsageError, did_you_mean
 from .exercises import LESSONS, exercises
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SOLUTIONS = ROOT / "solutions"
 NOTEBOOKS = ROOT / "notebooks"
 DATA = ROOT / "helpers" / "data"
@@ -131,3 +133,27 @@ def bound_names(node: ast.stmt) -> set[str]:
         names = (child for child in ast.walk(node) if isinstance(child, ast.Name))
         return {name.id for name in names if isinstance(name.ctx, ast.Store)}
     return set()
+
+
+def _require_built() -> None:
+    missing = [p for p in (lesson_path(SOLUTIONS, lesson) for lesson in LESSONS) if not p.exists()]
+    if missing:
+        raise UsageError(f"{missing[0]}: missing; work in a checkout, and run: autograde build")
+
+
+def checkout_base(lesson: str) -> NotebookNode:
+    """The student notebook of the checkout, for grading a file without a term."""
+    _require_built()
+    return nbformat.read(lesson_path(NOTEBOOKS, lesson), as_version=4)
+
+
+def grade_id(cell: NotebookNode) -> str:
+    """nbgrader's name for the cell, if it has one."""
+    name = mark_of(cell).get("grade_id", "")
+    return name if isinstance(name, str) else ""
+
+
+def mark_of(cell: NotebookNode) -> dict:
+    """nbgrader's own metadata of a cell; empty where there is none, or something else."""
+    mark = cell.metadata.get("nbgrader")
+    return mark if isinstance(mark, dict) else {}

@@ -7,11 +7,10 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from ..term.term import ROSTER_COLUMNS, checkout_base
 from .as_cells import answer_cell, handed_in
 from .exercise import Exercise, Mistake
 from .exercises import LESSONS, exercises
-from .lessons import BEGIN, END, ESSAY, read_source
+from .lessons import BEGIN, END, ESSAY, checkout_base, read_source
 
 NAMES = ("Ada", "Bela", "Chidi", "Dara", "Emre", "Freya", "Goran", "Hana")
 PERFECT, EMPTY, BROKEN = ("Pia", "perfect"), ("Umut", "untouched"), ("Bo", "broken")
@@ -59,7 +58,7 @@ def students() -> Iterator[dict[str, str]]:
 
 def _row(student: str, first: str, last: str) -> dict[str, str]:
     email = f"{student}@example.org"
-    return dict(zip(ROSTER_COLUMNS, (student, first, last, email), strict=True))
+    return {"id": student, "first_name": first, "last_name": last, "email": email}
 
 
 def write(folder: Path) -> Path:
@@ -67,7 +66,7 @@ def write(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     roster = list(students())
     with (folder / "roster.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ROSTER_COLUMNS)
+        writer = csv.DictWriter(file, list(roster[0]))
         writer.writeheader()
         writer.writerows(roster)
     for lesson in LESSONS:

@@ -1,38 +1,26 @@
 """Grade a term's submissions: run and judge each program once, record it in nbgrader's tables."""
 
 import hashlib
-import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
-from pathlib import Path, PurePath
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import nbformat
-from nbformat import NotebookNode, from_dict
-
-from helpers.compare import Verdict
-from helpers.report import Report
-
-from ..common.errors import LimitError, UsageError, did_you_mean, is_disk_full
-from ..common.guard import guarded
+from ..common.errors import UsageError, did_you_mean, is_disk_full
 from ..common.interrupts import look
-from ..course.exercises import LESSONS, exercises
-from ..course.lessons import known_lesson, lesson_path, setup_modules
+from ..course.lessons import known_lesson, lesson_path
 from ..term.store import Store
-from ..term.term import Term, checkout_base
+from ..term.term import Term
+from ..term.verdict import Graded
 from .crew import Item, finished
-from .judging import Graded, edition, fingerprint
-from .rebuild import grade_id, program, read_notebook, rebuild
-from .sandbox import Limits
-from .working import How, Work, do, seed_of
+from .filling import fill
+from .from_file import read_and_rebuild
+from .judging import edition
+from .program import Program, how_of
+from .working import How
 
 if TYPE_CHECKING:
     from .cluster import Remote
-
-ASK_ANEW = "clear its outputs, remove what is no part of the lesson, and hand it in again"
-# A definition or an assignment at the beginning of a line; no parser, which hostile text can stall.
-BINDS = re.compile(r"^(?:def[ \t]+(\w+)|(\w+)[ \t]*(?::[^=\n]+)?=(?!=))", re.MULTILINE)
 
 
 @dataclass
@@ -49,155 +37,6 @@ class Outcome:
     asked: int = 0
     modes: set[str] = field(default_factory=set)
     seconds: list[tuple[float, float]] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Program:
-    """A rebuilt notebook as something to run: mark names the program, key its verdict."""
-
-    lesson: str
-    rebuilt: NotebookNode
-    mode: str
-
-    @property
-    def mark(self) -> str:
-        unprotected = "-none" if self.mode == "none" else ""  # what it answers may be forged
-        return fingerprint(self.lesson, self.rebuilt) + unprotected
-
-    @property
-    def key(self) -> str:
-        return f"{self.mark}-{edition(self.lesson)}"
-
-    def work(self, secret: bytes, how: How, stored: bytes | None = None) -> Work:
-        """secret: with the program, it chooses the hidden cases."""
-        mark, steps = self.mark, tuple(program(self.rebuilt))
-        seed = seed_of(secret, mark)
-        return Work(self.lesson, steps, mark, seed, how, edition(self.lesson), stored)
-
-
-def verdict_of(term: Term, lesson: str, rebuilt: NotebookNode, mode: str = "fork") -> Graded:
-    """The stored verdict on a rebuilt notebook; run and judged now when there is none."""
-    one = Program(lesson, rebuilt, mode)
-    with term.store() as store:
-        graded = store.verdict(one.key)
-        if graded is None:
-            done = do(one.work(term.secret, how_of([lesson], mode), store.answers(one.mark)))
-            graded = Graded.of(done.graded)
-            store.keep(one.key, graded, one.mark, done.answers)
-    return graded
-
-
-def grade_file(path: Path, mode: str = "fork", secret: bytes = b"") -> Graded:
-    """Grade one notebook with no term and no gradebook. Raises UsageError if it is no notebook.
-
-    secret: chooses the hidden cases, with the program; without one, anybody can compute them.
-    """
-    lesson, rebuilt = read_and_rebuild(path)
-    one = Program(lesson, rebuilt, mode)
-    return Graded.of(do(one.work(secret, how_of([lesson], mode))).graded)
-
-
-def lesson_in(path: Path) -> str:
-    """The lesson of a notebook that was handed in. Raises UsageError: what is wrong with it."""
-    return _guarded(path, _lesson_in)
-
-
-def read_and_rebuild(
-    path: Path, base_path: Path | None = None, base_mark: str = ""
-) -> tuple[str, NotebookNode]:
-    """A notebook's lesson, and what the student wrote in it on the instructor's copy.
-
-    base_path: of that copy, with a hash of its bytes; None for the checkout's. It must be of the
-    lesson that is named in the path. Raises UsageError: what is wrong with the file, and what to
-    do, a limit that it met included.
-    """
-    return _guarded(path, _read_and_rebuild, base_path, base_mark)
-
-
-def _guarded(path: Path, function: Callable, *arguments: Any) -> Any:
-    try:
-        return guarded(function, path, *arguments)
-    except LimitError as met:
-        raise UsageError(f"{path}: {met}; {ASK_ANEW}") from None
-
-
-def _lesson_in(path: Path) -> str:
-    return recognise(path, read_notebook(path))
-
-
-def _read_and_rebuild(
-    path: Path, base_path: Path | None, base_mark: str
-) -> tuple[str, NotebookNode]:
-    submitted = read_notebook(path)
-    lesson = recognise(path, submitted)
-    if base_path is None:
-        return lesson, rebuild(checkout_base(lesson), submitted)
-    if lesson != base_path.stem:
-        raise UsageError(
-            f"{path}: {other_lesson(base_path.stem, lesson)}; ask for {base_path.name}"
-        )
-    return lesson, rebuild(_base(base_path, base_mark), submitted)
-
-
-@lru_cache(maxsize=len(LESSONS))
-def _base(path: Path, mark: str) -> NotebookNode:
-    """mark: of its bytes; what has been read with another is out of date."""
-    return nbformat.read(path, as_version=4)
-
-
-def how_of(lessons: Iterable[str], mode: str, device: str = "cpu") -> How:
-    """How to run submissions of these lessons."""
-    return How(mode, setup_modules(tuple(lessons)), Limits(device=device))
-
-
-def recognise(path: Path, notebook: NotebookNode) -> str:
-    """The lesson that a notebook is of: the one in its name, unless its cells are of another.
-
-    Raises UsageError when it is of none.
-    """
-    cells = [(cell.cell_type, grade_id(cell), cell.source) for cell in notebook.cells]
-    lesson = lesson_of(named_lesson(path), cells)
-    if not lesson:
-        known = ", ".join(LESSONS)
-        raise UsageError(f"{path}: of no lesson that is known; name it like one of {known}")
-    return lesson
-
-
-def named_lesson(path: PurePath) -> str:
-    """The lesson that a file's name says; "" for none."""
-    return next((lesson for lesson in LESSONS if lesson in path.stem), "")
-
-
-def lesson_of(named: str, cells: Iterable[tuple[str, str, str]]) -> str:
-    """The lesson that cells (type, grade_id, source) are of; "" for none.
-
-    named: what the file's name says, "" for nothing. It holds while a cell is marked as one of its
-    own, and where less than half of another lesson's exercises are there. An exercise is known by
-    the cell's grade_id, and where metadata was lost by the name that it defines.
-    """
-    marks: set[str] = set()
-    names: set[str] = set()
-    for kind, mark, source in cells:
-        marks.add(mark)
-        if kind == "code":
-            names.update(found[1] or found[2] for found in BINDS.finditer(source))
-    there = {lesson: (_part(lesson, marks), _part(lesson, names)) for lesson in LESSONS}
-    most = max(there, key=lambda lesson: there[lesson])
-    own = there.get(named, (0, 0))
-    if named and (own[0] or max(there[most]) < 1 / 2 or own >= there[most]):
-        return named
-    return most if any(there[most]) else ""
-
-
-def _part(lesson: str, found: set[str]) -> float:
-    """How much of a lesson's exercises is in `found`."""
-    wanted = set(exercises(lesson))
-    return len(wanted & found) / len(wanted)
-
-
-def other_lesson(named: str, lesson: str) -> str:
-    """What to say of a notebook whose name says another lesson than its cells do."""
-    return f"this is lesson {lesson} under the name of {named}"
 
 
 def grade(
@@ -355,37 +194,3 @@ def _record(store: Store, recorder: Any, item: Item) -> str:
         return f"could not be recorded ({error}); bring the gradebook up: autograde init"
     store.keep_recorded(item.name, item.held["source"], item.key)
     return ""
-
-
-def fill(rebuilt: NotebookNode, graded: Graded) -> NotebookNode:
-    """Put each verdict into the outputs of its grade cell, which is where nbgrader reads scores."""
-    for cell in rebuilt.cells:
-        name = grade_id(cell).removeprefix("test_")
-        mark = cell.metadata.get("nbgrader", {})
-        if cell.cell_type == "code" and name in graded.verdicts and mark.get("grade"):
-            cell.outputs = _outputs(graded.verdicts[name], graded.sandbox)
-    return rebuilt
-
-
-def _outputs(verdict: Verdict, sandbox: str) -> list[NotebookNode]:
-    """A report, and the points in the one form that nbgrader reads without a trap."""
-    note = "This was graded without a sandbox." if sandbox == "none" else ""
-    report = Report(verdict, hidden=True, note=note)
-    shown = {"text/plain": repr(report), "text/html": report._repr_html_()}
-    points = {"text/plain": repr(float(verdict.points))}
-    metadata = {"status": verdict.status, "gist": report.gist()}
-    # Plain dicts: nbformat's new_output validates each against its schema, which takes longer.
-    return [
-        from_dict(one)
-        for one in (
-            {"output_type": "display_data", "data": shown, "metadata": metadata},
-            {"output_type": "execute_result", "data": points, "metadata": {}, "execution_count": 1},
-        )
-    ]
-
-
-def why(result: dict) -> str:
-    """The line of nbgrader's log that says what went wrong, not the last one, which never does."""
-    lines = (result.get("error") or result.get("log") or "").strip().splitlines()
-    told = [line for line in lines if line[:1].isalpha() and not line.startswith("Traceback")]
-    return told[-1] if told else "no reason given"

@@ -2,17 +2,14 @@
 
 import hashlib
 import inspect
-import json
 import re
 import signal
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
-
-from nbformat import NotebookNode
 
 from helpers import cases as asked_cases
 from helpers import codec, compare, probe, reference, relations
@@ -27,11 +24,12 @@ from ..common.guard import guarded
 from ..course import exercise as exercise_module
 from ..course.exercise import Exercise, Sheet
 from ..course.exercises import LESSONS, exercises
+from ..term.verdict import Graded
 from . import beneath
 from .beneath import forgive
 from .inside.witness import opened
-from .rebuild import Step, program
 from .sandbox import INSIDE, Limits
+from .steps import Step
 
 PROBLEMS = {
     "time": "your code ran longer than {seconds} seconds and was stopped: is there a loop that "
@@ -54,38 +52,6 @@ ENDS = {
     signal.SIGSEGV: "your code crashed the Python process: is there a recursion without an end, or "
     "memory that was written past its bounds?",
 }
-
-
-@dataclass(frozen=True)
-class Graded:
-    """A lesson's verdicts by exercise, and how the code that they judge was run."""
-
-    lesson: str
-    verdicts: dict[str, Verdict]
-    sandbox: str
-
-    def plain(self) -> dict[str, Any]:
-        """As JSON-able data, with the sums."""
-        verdicts = self.verdicts.values()
-        return {
-            "lesson": self.lesson,
-            "sandbox": self.sandbox,
-            "score": sum(verdict.points for verdict in verdicts),
-            "max_score": sum(verdict.max_points for verdict in verdicts),
-            "exercises": {name: verdict.plain() for name, verdict in self.verdicts.items()},
-        }
-
-    @classmethod
-    def of(cls, plain: dict[str, Any]) -> "Graded":
-        """Back from `plain`."""
-        verdicts = {name: Verdict.of(one) for name, one in plain["exercises"].items()}
-        return cls(plain["lesson"], verdicts, plain["sandbox"])
-
-
-def fingerprint(lesson: str, rebuilt: NotebookNode) -> str:
-    """A hash of everything that is run: equal programs are one submission, whatever their file."""
-    steps = [[step.of, step.source] for step in program(rebuilt)]
-    return hashlib.sha256(json.dumps([lesson, steps]).encode()).hexdigest()
 
 
 @cache

@@ -8,9 +8,11 @@ from nbgrader.preprocessors import ClearSolutions, NbGraderPreprocessor
 from traitlets import Unicode
 
 from ..common.guard import guarded
+from ..term.reading import tidy_notebook
 from ..term.term import Term
-from .grading import fill, verdict_of
-from .rebuild import rebuild, tidy_notebook
+from .filling import fill
+from .rebuild import rebuild
+from .single import verdict_of
 
 QUIZ = re.compile(r"q\d\d_\w+")
 

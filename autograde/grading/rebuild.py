@@ -3,29 +3,23 @@
 Metadata is a hint, never trusted: a cell is known by the name it defines, then by its grade_id.
 """
 
-import warnings
-from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
 
-import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from ..common.errors import LimitError, UsageError, shown
+from ..common.errors import LimitError
 from ..course.lesson_frame import frame_sources, without_address
-from ..course.lessons import defined_names
-from ..term.reading import notebook_text, quick_cells, what_it_is
+from ..course.lessons import defined_names, grade_id, mark_of
 from .essays import write_in
 from .magics import plain_python
 from .slicing import SHORT, Part, slices, statements
+from .steps import ADDED, is_run, tags
 
-ADDED = "added"
 EDITED = "edited"  # a cell of the lesson, as the student left it; only while it is rebuilt
 ELSEWHERE = "# written in another cell of this notebook"
-MOST_BYTES = 64 * 2**20
 MOST_CELLS, MOST_CODE = 5_000, 1_000_000  # the lessons have 90; characters
 LOCKED = ("setup", "demo", "check")
 
@@ -38,62 +32,6 @@ class Slot:
     claims: list[NotebookNode] = field(default_factory=list)
 
 
-def read_notebook(path: Path) -> NotebookNode:
-    """A submitted notebook. Raises UsageError: what is wrong with the file, and the remedy."""
-    try:
-        if path.stat().st_size > MOST_BYTES:
-            most = MOST_BYTES >> 20
-            raise UsageError(f"{path}: larger than {most} MiB; clear its outputs and send it again")
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise UsageError(f"{path}: no such file; check the path") from None
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be read ({error.strerror}); hand in the .ipynb file"
-        ) from None
-    return parse_notebook(notebook_text(data, path), path)
-
-
-def parse_notebook(text: str, path: Path) -> NotebookNode:
-    """Like `read_notebook`, from the text of the file; `path` is only for the message."""
-    try:
-        with warnings.catch_warnings():  # about cells of one id, say, which are no matter here
-            warnings.simplefilter("ignore")
-            notebook = tidy_notebook(nbformat.reads(text, as_version=4))
-        language = notebook.get("metadata", {}).get("kernelspec", {}).get("language", "python")
-    except (nbformat.reader.NotJSONError, RecursionError):
-        raise UsageError(f"{path}: {what_it_is(text)}") from None
-    except Exception as error:  # nbformat raises whatever a hostile structure provokes
-        if quick_cells(text) is None:
-            raise UsageError(f"{path}: {what_it_is(text)}") from None
-        reason = shown(f"{type(error).__name__}: {error}"[:200])
-        raise UsageError(f"{path}: not a notebook ({reason}); download it again") from None
-    if str(language).lower() not in ("python", "python3"):
-        kernel = shown(repr(language)[:40])
-        raise UsageError(f"{path}: its kernel is for {kernel}; the course needs Python 3")
-    return notebook
-
-
-def tidy_notebook(notebook: NotebookNode) -> NotebookNode:
-    """The notebook with its cells in the form that `rebuild` relies on, whatever was handed in."""
-    notebook["cells"] = [_tidy(cell) for cell in notebook["cells"]]
-    return notebook
-
-
-def _tidy(cell: NotebookNode) -> NotebookNode:
-    """The parts of a cell that are used, in the form that the rest can rely on."""
-    source = cell.get("source", "")
-    source = source if isinstance(source, str) else "".join(map(str, source))
-    source = source.encode("utf-8", "replace").decode()  # JSON can hold what no file can
-    metadata = cell.get("metadata")
-    metadata = metadata if isinstance(metadata, dict) else {}
-    kind = cell.get("cell_type", "raw")
-    tidied = NotebookNode(cell_type=kind, source=source, metadata=NotebookNode(metadata))
-    # Untrusted and unread: `essays` takes pictures and text from them.
-    tidied |= {name: cell[name] for name in ("attachments", "outputs") if name in cell}
-    return tidied
-
-
 def rebuild(base: NotebookNode, submitted: NotebookNode) -> NotebookNode:
     """The instructor's student notebook `base` with the student's answers and added cells in it,
     and all that they wrote as text. Raises LimitError for more than anybody writes."""
@@ -101,7 +39,7 @@ def rebuild(base: NotebookNode, submitted: NotebookNode) -> NotebookNode:
     slots = {
         grade_id(cell): Slot(cell)
         for cell in base.cells
-        if cell.cell_type == "code" and _mark(cell).get("solution") and grade_id(cell)
+        if cell.cell_type == "code" and mark_of(cell).get("solution") and grade_id(cell)
     }
     own = frame_sources() | {without_address(cell.source) for cell in base.cells}
     taken = _unedited(base, submitted)
@@ -144,17 +82,6 @@ def _unedited(base: NotebookNode, submitted: NotebookNode) -> set[int]:
     return {i for i, cell in enumerate(base.cells) if without_address(cell.source) in there}
 
 
-def grade_id(cell: NotebookNode) -> str:
-    """nbgrader's name for the cell, if it has one."""
-    name = _mark(cell).get("grade_id", "")
-    return name if isinstance(name, str) else ""
-
-
-def _mark(cell: NotebookNode) -> dict:
-    mark = cell.metadata.get("nbgrader")
-    return mark if isinstance(mark, dict) else {}
-
-
 def _claimed(cell: NotebookNode, slots: dict[str, Slot]) -> list[str]:
     """The exercises that this cell answers: those it defines, else the one that it is marked as."""
     if cell.cell_type == "code":
@@ -183,13 +110,8 @@ def _is_essay(cell: NotebookNode, base: NotebookNode) -> bool:
 
 def _is_locked(cell: NotebookNode, base: NotebookNode) -> bool:
     """Whether it is one of the lesson's own cells, edited: what it ran is the lesson's affair."""
-    locked = {grade_id(cell) for cell in base.cells if _mark(cell).get("locked")}
-    return bool(_tags(cell) & set(LOCKED)) or grade_id(cell) in locked - {""}
-
-
-def _tags(cell: NotebookNode) -> set[str]:
-    tags = cell.metadata.get("tags")
-    return set(map(str, tags)) if isinstance(tags, list) else set()
+    locked = {grade_id(cell) for cell in base.cells if mark_of(cell).get("locked")}
+    return bool(tags(cell) & set(LOCKED)) or grade_id(cell) in locked - {""}
 
 
 def _original(cell: NotebookNode, base: NotebookNode, taken: set[int]) -> int | None:
@@ -202,7 +124,7 @@ def _original(cell: NotebookNode, base: NotebookNode, taken: set[int]) -> int | 
         place: len(held & statements([one.source]))
         for place, one in enumerate(base.cells)
         if place not in taken and one.cell_type == "code" and _is_locked(one, base)
-        and (grade_id(one) == name if name else _tags(one) & _tags(cell) & set(LOCKED))
+        and (grade_id(one) == name if name else tags(one) & tags(cell) & set(LOCKED))
     }  # fmt: skip
     best = max(alike, key=alike.__getitem__, default=None)
     return best if best is not None and (name or alike[best]) else None
@@ -248,12 +170,12 @@ def _with_slices(
 
     replaced: those of the lesson's cells that the student has edited, and that stand behind them.
     """
-    edited = any(EDITED in _tags(cell) for cell in cells)
+    edited = any(EDITED in tags(cell) for cell in cells)
     lesson = statements([c.source for c in base.cells if c.cell_type == "code"] if edited else [])
     parts = [_part(cell, lesson, replaced) for cell in cells]
     found: list[NotebookNode] = []
     for cell, taken in zip(cells, slices(parts), strict=True):
-        found += [] if EDITED in _tags(cell) else [cell]
+        found += [] if EDITED in tags(cell) else [cell]
         found += [_as_tagged(new_code_cell(taken), ADDED)] if taken else []
     return found
 
@@ -261,9 +183,9 @@ def _with_slices(
 def _part(cell: NotebookNode, lesson: frozenset[str], replaced: set[int]) -> Part:
     if cell.cell_type != "code":
         return Part("", run=False)
-    if EDITED in _tags(cell):
-        return Part(cell.source, run=False, lesson=lesson, skip="setup" in _tags(cell))
-    if _is_run(cell):
+    if EDITED in tags(cell):
+        return Part(cell.source, run=False, lesson=lesson, skip="setup" in tags(cell))
+    if is_run(cell):
         return Part(cell.source, run=True)
     return Part("" if id(cell) in replaced else cell.source, run=False)
 
@@ -306,24 +228,5 @@ def _is_stub(cell: NotebookNode, base: NotebookNode) -> bool:
 
 def _as_tagged(cell: NotebookNode, tag: str) -> NotebookNode:
     made = new_code_cell(cell.source)
-    made.metadata["tags"] = [tag, *(_tags(cell) & {"setup"} if tag == EDITED else ())]
+    made.metadata["tags"] = [tag, *(tags(cell) & {"setup"} if tag == EDITED else ())]
     return made
-
-
-@dataclass(frozen=True)
-class Step:
-    """A cell to run. of: the exercise that it answers, if it answers one."""
-
-    source: str
-    of: str = ""
-
-
-def program(rebuilt: NotebookNode) -> Iterator[Step]:
-    """What to run of a rebuilt notebook: the setup, the answers and the added cells, in order."""
-    for cell in rebuilt.cells:
-        if cell.cell_type == "code" and _is_run(cell):
-            yield Step(cell.source, grade_id(cell) if _mark(cell).get("solution") else "")
-
-
-def _is_run(cell: NotebookNode) -> bool:
-    return bool(_mark(cell).get("solution") or _tags(cell) & {"setup", ADDED})

@@ -16,15 +16,7 @@ import nbformat
 from nbformat import NotebookNode
 from nbgrader import utils
 from nbgrader.api import (
-    Assignment,
-    BaseCell,
-    Comment,
-    Grade,
     Gradebook,
-    Notebook,
-    Student,
-    SubmittedAssignment,
-    SubmittedNotebook,
 )
 from nbgrader.preprocessors import AssignLatePenalties
 from sqlalchemy import Connection, Engine, Index, create_engine, select
@@ -34,25 +26,20 @@ from helpers.clean import clean
 
 from ..common.errors import UsageError, is_disk_full
 from ..course.lessons import lesson_path
+from ..term.gradebook import (
+    INDEXED,
+    assignments,
+    base_cells,
+    comments,
+    copies,
+    grades,
+    notebooks,
+    students,
+    submissions,
+)
 from ..term.term import Term
 from .essays import EMPTY, NOTE
 from .prose import shown
-
-assignments, notebooks, base_cells, students, submissions, copies, grades, comments = (
-    table.__table__
-    for table in (
-        Assignment, Notebook, BaseCell, Student, SubmittedAssignment, SubmittedNotebook, Grade,
-        Comment,
-    )
-)  # fmt: skip
-# nbgrader looks rows up by these columns and has no index on them: its time grows with the class.
-INDEXED = (
-    grades.c.notebook_id,
-    comments.c.notebook_id,
-    copies.c.assignment_id,
-    copies.c.notebook_id,
-    submissions.c.student_id,
-)
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from helpers.cases import Case
 from helpers.codec import pack
 
 from ..common.errors import UsageError
-from .rebuild import Step
+from .steps import Step
 from .syscalls import filter_program
 
 HELPERS = Path(helpers.__file__).resolve().parent

@@ -21,8 +21,8 @@ from ..common.guard import guarded
 from ..course.exercises import exercises
 from ..term.store import MOST_ANSWERS
 from .judging import answered, edition, judge_guarded, question
-from .rebuild import Step
 from .sandbox import Limits, Sandbox, require_no_root
+from .steps import Step
 
 _own = threading.local()  # a sandbox for each thread that works
 

@@ -13,8 +13,8 @@ from pathlib import Path, PurePosixPath
 from ..common.errors import LimitError, UsageError, shown
 from ..common.guard import guarded
 from ..course.exercises import LESSONS
-from ..grading.grading import ASK_ANEW, lesson_of, named_lesson, other_lesson
-from ..term.reading import notebook_text, quick_cells, what_it_is
+from ..course.recognise import lesson_of, named_lesson, other_lesson
+from ..term.reading import ASK_ANEW, notebook_text, quick_cells, what_it_is
 from ..term.rosters import is_student_id, read_mapping
 from ..term.term import UNMATCHED, Term
 from .matching import Owner, Roster, attempt_of

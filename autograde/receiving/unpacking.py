@@ -19,7 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from ..common.errors import UsageError, shown
-from ..grading.rebuild import MOST_BYTES
+from ..term.reading import MOST_BYTES
 from .platforms.gradescope import METADATA
 
 MANIFEST = "manifest.json"

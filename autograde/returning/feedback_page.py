@@ -16,9 +16,10 @@ from helpers.clean import clean
 from helpers.report import is_quiz
 
 from ..course.exercises import exercises
+from ..course.lessons import grade_id
 from ..grading.essays import NOTE, PROSE
 from ..grading.prose import Room, safe_html, shown
-from ..grading.rebuild import grade_id, is_added
+from ..grading.rebuild import is_added
 from .pages import TEMPLATES, mathjax, policy
 
 WAITS = ("…", "waits for your instructor", "soft")

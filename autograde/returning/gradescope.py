@@ -28,12 +28,13 @@ from ..common.errors import UsageError
 from ..common.files import require_target, write_whole
 from ..common.saying import said, say
 from ..course.exercises import exercises
-from ..course.lessons import ROOT, known_lesson
-from ..grading.grading import grade_file, how_of, lesson_in
-from ..grading.judging import Graded
+from ..course.lessons import ROOT, checkout_base, known_lesson
+from ..grading.from_file import lesson_in
+from ..grading.program import how_of
 from ..grading.sandbox import AS_ROOT
+from ..grading.single import grade_file
 from ..grading.working import sandbox_of
-from ..term.term import checkout_base
+from ..term.verdict import Graded
 
 FOLDERS = ("autograde", "helpers", "notebooks", "solutions")
 FILES = ("pyproject.toml", "requirements.lock", "LICENSE")

@@ -14,7 +14,7 @@ from helpers.compare import NUMBER, describe
 
 from ..course.exercise import Exercise, Quiz
 from ..course.exercises import LESSONS, exercises
-from ..grading.recording import (
+from ..term.gradebook import (
     assignments,
     base_cells,
     copies,

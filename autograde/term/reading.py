@@ -3,6 +3,11 @@
 import codecs
 import json
 import re
+import warnings
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
 
 from ..common.errors import UsageError, shown
 
@@ -105,3 +110,65 @@ def _quick(cell: dict) -> tuple[str, str, str]:
     if isinstance(source, list):
         source = "".join(map(str, source))
     return str(cell.get("cell_type")), str(name or ""), str(source)
+
+
+MOST_BYTES = 64 * 2**20
+
+
+def read_notebook(path: Path) -> NotebookNode:
+    """A submitted notebook. Raises UsageError: what is wrong with the file, and the remedy."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            most = MOST_BYTES >> 20
+            raise UsageError(f"{path}: larger than {most} MiB; clear its outputs and send it again")
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"{path}: no such file; check the path") from None
+    except OSError as error:
+        raise UsageError(
+            f"{path}: cannot be read ({error.strerror}); hand in the .ipynb file"
+        ) from None
+    return parse_notebook(notebook_text(data, path), path)
+
+
+def parse_notebook(text: str, path: Path) -> NotebookNode:
+    """Like `read_notebook`, from the text of the file; `path` is only for the message."""
+    try:
+        with warnings.catch_warnings():  # about cells of one id, say, which are no matter here
+            warnings.simplefilter("ignore")
+            notebook = tidy_notebook(nbformat.reads(text, as_version=4))
+        language = notebook.get("metadata", {}).get("kernelspec", {}).get("language", "python")
+    except (nbformat.reader.NotJSONError, RecursionError):
+        raise UsageError(f"{path}: {what_it_is(text)}") from None
+    except Exception as error:  # nbformat raises whatever a hostile structure provokes
+        if quick_cells(text) is None:
+            raise UsageError(f"{path}: {what_it_is(text)}") from None
+        reason = shown(f"{type(error).__name__}: {error}"[:200])
+        raise UsageError(f"{path}: not a notebook ({reason}); download it again") from None
+    if str(language).lower() not in ("python", "python3"):
+        kernel = shown(repr(language)[:40])
+        raise UsageError(f"{path}: its kernel is for {kernel}; the course needs Python 3")
+    return notebook
+
+
+def tidy_notebook(notebook: NotebookNode) -> NotebookNode:
+    """The notebook with its cells in the form that `rebuild` relies on, whatever was handed in."""
+    notebook["cells"] = [_tidy(cell) for cell in notebook["cells"]]
+    return notebook
+
+
+def _tidy(cell: NotebookNode) -> NotebookNode:
+    """The parts of a cell that are used, in the form that the rest can rely on."""
+    source = cell.get("source", "")
+    source = source if isinstance(source, str) else "".join(map(str, source))
+    source = source.encode("utf-8", "replace").decode()  # JSON can hold what no file can
+    metadata = cell.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    kind = cell.get("cell_type", "raw")
+    tidied = NotebookNode(cell_type=kind, source=source, metadata=NotebookNode(metadata))
+    # Untrusted and unread: `essays` takes pictures and text from them.
+    tidied |= {name: cell[name] for name in ("attachments", "outputs") if name in cell}
+    return tidied
+
+
+ASK_ANEW = "clear its outputs, remove what is no part of the lesson, and hand it in again"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from helpers.clean import clean, clean_tree
 
-from ..grading.judging import Graded
+from .verdict import Graded
 
 MOST_ANSWERS = 2**20  # bytes of a submission's answers, compressed: honest ones have 15,000 at most
 

@@ -21,7 +21,7 @@ from ..common.files import require_place
 from ..common.saying import warn
 from ..course.build import run_api
 from ..course.exercises import LESSONS
-from ..course.lessons import NOTEBOOKS, SOLUTIONS, lesson_path
+from ..course.lessons import SOLUTIONS, _require_built, lesson_path
 from .rosters import ROSTER_COLUMNS, is_student_id, read_people
 from .store import Store
 
@@ -207,12 +207,6 @@ def init(folder: str | Path, roster: str | Path | None = None) -> Term:
     return Term(root)
 
 
-def _require_built() -> None:
-    missing = [p for p in (lesson_path(SOLUTIONS, lesson) for lesson in LESSONS) if not p.exists()]
-    if missing:
-        raise UsageError(f"{missing[0]}: missing; work in a checkout, and run: autograde build")
-
-
 def _furnish(term: Term, students: list[dict[str, str]] | None) -> None:
     ours = term.root / ".autograde"
     ours.mkdir(parents=True, exist_ok=True)
@@ -242,9 +236,3 @@ def _write_roster(path: Path, rows: list[dict[str, str]]) -> None:
         writer = csv.DictWriter(file, ROSTER_COLUMNS)
         writer.writeheader()
         writer.writerows(rows)
-
-
-def checkout_base(lesson: str) -> NotebookNode:
-    """The student notebook of the checkout, for grading a file without a term."""
-    _require_built()
-    return nbformat.read(lesson_path(NOTEBOOKS, lesson), as_version=4)

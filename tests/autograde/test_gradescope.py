@@ -271,7 +271,9 @@ def test_where_everybody_can_read_the_answers_nothing_runs(monkeypatch, tmp_path
     (tmp_path / "reference").mkdir()
     (tmp_path / "reference" / "__init__.py").write_text("")
     monkeypatch.setattr("autograde.grading.sandbox.HELPERS", tmp_path)
-    kept = "autograde.grading.sandbox._readable_part"  # for all that follows, but not of these helpers
+    kept = (
+        "autograde.grading.sandbox._readable_part"  # for all that follows, but not of these helpers
+    )
     monkeypatch.setattr(kept, sandbox._readable_part.__wrapped__)
     says = "every user can read the answers|needs root"
     with Sandbox("user") as opened, pytest.raises(UsageError, match=says):

@@ -118,7 +118,12 @@ def test_feedback_tells_the_mistake_and_no_answer(term, outcome):
     said = [says for verdict in graded.verdicts.values() for says in verdict.diagnoses.values()]
     assert said
     assert any(escape(says) in page for says in said)
-    for secret in ("BEGIN HIDDEN", "autograde.grading.inkernel", "helpers.reference", "Traceback (most"):
+    for secret in (
+        "BEGIN HIDDEN",
+        "autograde.grading.inkernel",
+        "helpers.reference",
+        "Traceback (most",
+    ):
         assert secret not in page
 
 

@@ -7,5 +7,5 @@ from autograde import cli
 from tests.hostile.grading import short_how
 
 if __name__ == "__main__":
-    with mock.patch("autograde.grading.grading.how_of", short_how):
+    with mock.patch("autograde.grading.program.how_of", short_how):
         sys.exit(cli.main(sys.argv[1:]))

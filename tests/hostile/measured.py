@@ -65,7 +65,7 @@ def _lane(attacks: Sequence[Hostile], root: Path, mode: str) -> tuple:
 
 def _grade(term: Term, one: Hostile, mode: str) -> int:
     words = ["grade", one.lesson, "--student", one.name, "--workers", "1", "--sandbox", mode]
-    with mock.patch("autograde.grading.grading.how_of", short_how):
+    with mock.patch("autograde.grading.program.how_of", short_how):
         return cli.main([*words, "--course", str(term.root)])
 
 

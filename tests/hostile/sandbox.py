@@ -62,7 +62,9 @@ def looking() -> Iterator[Hostile]:
         return True
         """,
     )
-    yield attempt("autograde", "imports the autograder", "import autograde.course.exercises\nreturn True")
+    yield attempt(
+        "autograde", "imports the autograder", "import autograde.course.exercises\nreturn True"
+    )
     yield attempt(
         "installed-from",
         "follows the installed package to the checkout",
