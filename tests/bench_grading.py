@@ -19,12 +19,12 @@ from statistics import median
 
 import nbformat
 import torch
-from autograde.grading.grading.grading import grade
-from autograde.grading.grading.rebuild import grade_id
-from autograde.term.term.term import Term, init
 from nbformat import NotebookNode
 
+from autograde.course.lessons import grade_id
 from autograde.course.sample import with_mistakes
+from autograde.grading.grading import grade
+from autograde.term.term import Term, init
 from tests import plain
 
 LESSON = "02_divergence"

@@ -1,12 +1,15 @@
 """A term with a class of any kind, recorded as `grade` records it, with no sandbox started."""
 
 import nbformat
-from autograde.grading.grading.grading import Program, fill
-from autograde.grading.grading.judging import Graded, judge_reply
-from autograde.grading.grading.rebuild import grade_id, rebuild
-from autograde.grading.grading.recording import Recorder
 
 from autograde.course.exercises import exercises
+from autograde.course.lessons import grade_id
+from autograde.grading.filling import fill
+from autograde.grading.judging import judge_reply
+from autograde.grading.program import Program
+from autograde.grading.rebuild import rebuild
+from autograde.grading.recording import Recorder
+from autograde.term.verdict import Graded
 from helpers.codec import pack
 from helpers.compare import Verdict
 

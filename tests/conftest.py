@@ -6,11 +6,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from autograde.term.term.term import checkout_base
 from nbformat import NotebookNode
 
 from autograde.common.guard import fresh
 from autograde.course.as_cells import handed_in
+from autograde.course.lessons import checkout_base
 from autograde.course.sample import solutions
 
 LESSON = "02_divergence"

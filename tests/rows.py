@@ -1,7 +1,8 @@
 """All that a gradebook says, by names in place of nbgrader's random ids, so that two compare."""
 
-from autograde.grading.grading.recording import Recorder  # noqa: F401 registers nbgrader's tables
 from sqlalchemy import create_engine, text
+
+from autograde.grading.recording import Recorder  # noqa: F401 registers nbgrader's tables
 
 QUERIES = {
     "grades": """

@@ -12,16 +12,16 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from autograde.grading.grading.grading import Program, how_of
-from autograde.grading.grading.judging import Graded
-from autograde.grading.grading.rebuild import rebuild
-from autograde.grading.grading.working import do
-from autograde.term.term.term import checkout_base
 from nbformat import NotebookNode
 
 from autograde.course.as_cells import answer_cell, handed_in
 from autograde.course.exercises import LESSONS, exercises
+from autograde.course.lessons import checkout_base
 from autograde.course.sample import solutions
+from autograde.grading.program import Program, how_of
+from autograde.grading.rebuild import rebuild
+from autograde.grading.working import do
+from autograde.term.verdict import Graded
 from tests import plain
 
 Points = dict[str, float]

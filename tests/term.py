@@ -19,13 +19,14 @@ from functools import cache
 from pathlib import Path
 
 import nbformat
-from autograde.term.term.term import ROSTER_COLUMNS, Term, checkout_base
 from nbformat import NotebookNode
 
 from autograde.cli import main
 from autograde.course.as_cells import handed_in
-from autograde.course.lessons import ROOT
+from autograde.course.lessons import ROOT, checkout_base
 from autograde.course.sample import solutions, with_mistakes
+from autograde.term.rosters import ROSTER_COLUMNS
+from autograde.term.term import Term
 
 LESSON, ESSAY_LESSON = "02_divergence", "07_case_study"
 ESSAYS = ("essay_impact", "essay_claims")

@@ -7,16 +7,16 @@ from copy import deepcopy
 from dataclasses import dataclass
 
 import pytest
-from autograde.grading.grading.judging import judge_reply
-from autograde.grading.grading.rebuild import grade_id, program, rebuild
-from autograde.grading.grading.sandbox import Sandbox
-from autograde.term.term.term import checkout_base
 from nbformat.v4 import new_code_cell
 
 from autograde.course.as_cells import handed_in
 from autograde.course.exercises import exercise
-from autograde.course.lessons import setup_modules
+from autograde.course.lessons import checkout_base, grade_id, setup_modules
 from autograde.course.sample import solutions
+from autograde.grading.judging import judge_reply
+from autograde.grading.rebuild import rebuild
+from autograde.grading.sandbox import Sandbox
+from autograde.grading.steps import program
 from tests.as_in_jupyter import in_jupyter
 
 LESSON = "02_divergence"

@@ -1,12 +1,12 @@
 """One slip costs once: not again where another answer calls it."""
 
 import pytest
-from autograde.grading.grading.beneath import MOST_LINES, Instead, _asked
-from autograde.grading.grading.judging import judge_all
-from autograde.grading.grading.rebuild import Step
-from autograde.grading.grading.sandbox import Limits
 
 from autograde.course.exercises import LESSONS, exercises
+from autograde.grading.beneath import MOST_LINES, Instead, _asked
+from autograde.grading.judging import judge_all
+from autograde.grading.sandbox import Limits
+from autograde.grading.steps import Step
 from helpers.cases import Case
 from helpers.codec import pack
 from helpers.probe import ask

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from autograde.term.term.releasing import release
 
 from autograde.common.errors import UsageError
 from autograde.course import build as building
@@ -24,6 +23,7 @@ from autograde.course.lessons import (
     lesson_path,
     read_source,
 )
+from autograde.term.releasing import release
 from helpers.codec import unpack
 
 # Lines that say nothing of an answer: a comment, a bracket, a name handed back.

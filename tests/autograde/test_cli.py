@@ -4,12 +4,12 @@ import json
 import sqlite3
 
 import pytest
-from autograde.term.term.term import Term, init
 
 from autograde import cli
 from autograde.cli import main
 from autograde.course.exercises import LESSONS, exercises
 from autograde.doctor import findings
+from autograde.term.term import Term, init
 
 
 def run(capsys, *arguments):

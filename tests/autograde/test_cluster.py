@@ -11,11 +11,11 @@ from pathlib import Path
 import dask
 import psutil
 import pytest
-from autograde.grading.grading.cluster import Remote, client_of
 from distributed.comm import connect
 from distributed.security import Security
 
 from autograde.common.errors import UsageError
+from autograde.grading.cluster import Remote, client_of
 
 
 @pytest.fixture(scope="module")

@@ -11,11 +11,11 @@ from io import BytesIO
 
 import nbformat
 import pytest
-from autograde.term.term.term import Term
 
 from autograde.common.errors import UsageError
 from autograde.receiving import unpacking
 from autograde.receiving.collecting import collect
+from autograde.term.term import Term
 
 LESSON = "02_divergence"
 

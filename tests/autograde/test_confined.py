@@ -7,18 +7,18 @@ import subprocess
 import sys
 
 import pytest
-from autograde.grading.grading.inside import confine
-from autograde.grading.grading.judging import judge_reply
-from autograde.grading.grading.rebuild import Step
-from autograde.grading.grading.sandbox import Sandbox, SandboxDiedError
-from autograde.grading.grading.syscalls import filter_program
-from autograde.grading.grading.working import How, sandbox_of
 
 from autograde.cli import main
 from autograde.common.errors import UsageError
 from autograde.course.exercises import exercise
 from autograde.course.lessons import ROOT
-from autograde.grading.grading import sandbox
+from autograde.grading import sandbox
+from autograde.grading.inside import confine
+from autograde.grading.judging import judge_reply
+from autograde.grading.sandbox import Sandbox, SandboxDiedError
+from autograde.grading.steps import Step
+from autograde.grading.syscalls import filter_program
+from autograde.grading.working import How, sandbox_of
 from helpers.cases import Case
 from helpers.codec import unpack
 

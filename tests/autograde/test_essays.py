@@ -7,12 +7,6 @@ from copy import deepcopy
 
 import nbformat
 import pytest
-from autograde.grading.grading.essays import EMPTY
-from autograde.grading.grading.grading import grade
-from autograde.grading.grading.prose import LONGEST, MOST_IMAGES, Room, safe_html, shown, whole
-from autograde.grading.grading.rebuild import grade_id, program, rebuild, tidy_notebook
-from autograde.returning.feedback.feedback import feedback
-from autograde.term.term.term import checkout_base, init
 from bs4 import BeautifulSoup
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -24,8 +18,16 @@ from nbgrader.server_extensions.formgrader import handlers
 from autograde.course.as_cells import handed_in
 from autograde.course.build import run_api
 from autograde.course.lesson_frame import address_frame
-from autograde.course.lessons import EVIDENCE, lesson_path
+from autograde.course.lessons import EVIDENCE, checkout_base, grade_id, lesson_path
 from autograde.course.sample import solutions
+from autograde.grading.essays import EMPTY
+from autograde.grading.grading import grade
+from autograde.grading.prose import LONGEST, MOST_IMAGES, Room, safe_html, shown, whole
+from autograde.grading.rebuild import rebuild
+from autograde.grading.steps import program
+from autograde.returning.feedback import feedback
+from autograde.term.reading import tidy_notebook
+from autograde.term.term import init
 from tests.classroom import cell, record
 from tests.rows import rows
 

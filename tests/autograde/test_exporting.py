@@ -5,7 +5,9 @@ import io
 import random
 
 import pytest
-from autograde.returning.feedback.exporting import (
+
+from autograde.common.errors import UsageError
+from autograde.returning.exporting import (
     COLUMNS,
     MOODLE,
     export,
@@ -13,9 +15,7 @@ from autograde.returning.feedback.exporting import (
     number,
     written,
 )
-from autograde.term.term.term import Term
-
-from autograde.common.errors import UsageError
+from autograde.term.term import Term
 from helpers.clean import clean
 
 NAMES = [

@@ -4,14 +4,14 @@ import html
 import re
 
 import pytest
-from autograde.grading.grading.judging import ENDS, PROBLEMS
-from autograde.returning.feedback.feedback import feedback
-from autograde.term.term.term import init
 
 from autograde.course.exercise import Quiz
 from autograde.course.exercises import LESSONS, exercises
 from autograde.course.lessons import lesson_path
 from autograde.course.sample import solutions
+from autograde.grading.judging import ENDS, PROBLEMS
+from autograde.returning.feedback import feedback
+from autograde.term.term import init
 from helpers.compare import describe
 from helpers.report import Report
 from tests.classroom import RIGHT, UNWRITTEN, cell, record, verdict

@@ -7,15 +7,15 @@ import sys
 import zipfile
 
 import pytest
-from autograde.grading.grading.sandbox import Sandbox
-from autograde.returning.feedback.gradescope import gradescope, main
-from autograde.term.term.term import checkout_base
 
 from autograde.common.errors import UsageError
 from autograde.course.as_cells import handed_in
 from autograde.course.exercises import exercises
+from autograde.course.lessons import checkout_base
 from autograde.course.sample import solutions, with_mistakes
-from autograde.grading.grading import sandbox
+from autograde.grading import sandbox
+from autograde.grading.sandbox import Sandbox
+from autograde.returning.gradescope import gradescope, main
 from tests.as_user import can_mount
 from tests.gradescope_host import Host, open_up
 

@@ -8,20 +8,22 @@ from html import escape
 
 import nbformat
 import pytest
-from autograde.grading.grading.grading import fill, grade
-from autograde.grading.grading.judging import judge_all
-from autograde.grading.grading.preprocessors import Replay
-from autograde.grading.grading.rebuild import Step, rebuild
-from autograde.grading.grading.sandbox import Sandbox
-from autograde.returning.feedback.exporting import export, grades
-from autograde.returning.feedback.feedback import feedback
-from autograde.term.term.term import checkout_base, init
 
 from autograde.course import sample
 from autograde.course.as_cells import handed_in
 from autograde.course.exercises import LESSONS, exercises
-from autograde.course.lessons import lesson_path
+from autograde.course.lessons import checkout_base, lesson_path
+from autograde.grading.filling import fill
+from autograde.grading.grading import grade
+from autograde.grading.judging import judge_all
+from autograde.grading.preprocessors import Replay
+from autograde.grading.rebuild import rebuild
+from autograde.grading.sandbox import Sandbox
+from autograde.grading.steps import Step
 from autograde.receiving.collecting import collect
+from autograde.returning.exporting import export, grades
+from autograde.returning.feedback import feedback
+from autograde.term.term import init
 
 LESSON = "02_divergence"
 

@@ -8,13 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from autograde.grading.grading.sandbox import Limits
 
 from autograde.common import guard
 from autograde.common.errors import LimitError, UsageError
 from autograde.common.guard import Bounds, Guard, fresh, guarded
 from autograde.course.exercises import exercise
-from autograde.grading.grading import grading, judging, rebuild
+from autograde.grading import judging
+from autograde.grading.grading import grading
+from autograde.grading.rebuild import rebuild
+from autograde.grading.sandbox import Limits
 from helpers.codec import pack
 
 SMALL = Bounds(seconds=1, patience=2, memory=2**29)

@@ -16,14 +16,14 @@ from pathlib import Path
 
 import psutil
 import pytest
-from autograde.grading.grading.judging import judge_reply
-from autograde.grading.grading.rebuild import Step
-from autograde.grading.grading.sandbox import Limits, Sandbox
-from autograde.returning.feedback.exporting import grades
-from autograde.term.term.term import Term
 
 from autograde.course.exercises import exercise
 from autograde.course.lessons import setup_modules
+from autograde.grading.judging import judge_reply
+from autograde.grading.sandbox import Limits, Sandbox
+from autograde.grading.steps import Step
+from autograde.returning.exporting import grades
+from autograde.term.term import Term
 from helpers.cases import Case
 from helpers.codec import unpack
 from tests.hostile.catalogue import downloads, suite

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import nbformat
 import pytest
-from autograde.term.term.term import Term
 
 from autograde.common.errors import UsageError
 from autograde.receiving.collecting import collect
+from autograde.term.term import Term
 
 LESSON = "02_divergence"
 FILE = f"{LESSON}.ipynb"

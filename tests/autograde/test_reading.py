@@ -5,15 +5,16 @@ import json
 
 import nbformat
 import pytest
-from autograde.grading.grading.grading import lesson_of, recognise
-from autograde.grading.grading.rebuild import read_notebook
-from autograde.term.term.term import Term, checkout_base
 
 from autograde.common.errors import UsageError
 from autograde.course.as_cells import handed_in
 from autograde.course.exercises import LESSONS
+from autograde.course.lessons import checkout_base
+from autograde.course.recognise import lesson_of, recognise
 from autograde.course.sample import solutions
 from autograde.receiving.collecting import collect
+from autograde.term.reading import read_notebook
+from autograde.term.term import Term
 
 LESSON = "02_divergence"
 WHOLE = '{"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}'

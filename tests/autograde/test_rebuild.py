@@ -5,18 +5,15 @@ import random
 from copy import deepcopy
 
 import pytest
-from autograde.grading.grading.rebuild import (
-    grade_id,
-    parse_notebook,
-    program,
-    read_notebook,
-    rebuild,
-)
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from autograde.common.errors import UsageError
 from autograde.course.exercises import exercises
 from autograde.course.lesson_frame import address_frame
+from autograde.course.lessons import grade_id
+from autograde.grading.rebuild import rebuild
+from autograde.grading.steps import program
+from autograde.term.reading import parse_notebook, read_notebook
 
 LESSON = "02_divergence"
 NAMES = list(exercises(LESSON))

@@ -2,11 +2,12 @@
 
 import nbformat
 import pytest
-from autograde.grading.grading.grading import grade
-from autograde.term.term.term import checkout_base, init
 
 from autograde.course.as_cells import handed_in
+from autograde.course.lessons import checkout_base
 from autograde.course.sample import solutions
+from autograde.grading.grading import grade
+from autograde.term.term import init
 
 ESSAYS, STUDENT = "07_case_study", "ada"
 PLUGIN = """

@@ -9,10 +9,13 @@ from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
 
 import pytest
-from autograde.grading.grading.grading import grade
-from autograde.grading.grading.judging import PROBLEMS
-from autograde.returning.feedback.reporting import page, report
-from autograde.returning.feedback.tally import (
+
+from autograde.cli import main
+from autograde.course.exercises import LESSONS, exercises
+from autograde.grading.grading import grade
+from autograde.grading.judging import PROBLEMS
+from autograde.returning.reporting import page, report
+from autograde.returning.tally import (
     ENOUGH,
     Item,
     Lesson,
@@ -21,10 +24,7 @@ from autograde.returning.feedback.tally import (
     correlation,
     tally,
 )
-from autograde.term.term.term import Term, init
-
-from autograde.cli import main
-from autograde.course.exercises import LESSONS, exercises
+from autograde.term.term import Term, init
 from tests.classroom import UNWRITTEN, cell, record
 
 PLAIN, ESSAYS = "02_divergence", "07_case_study"
@@ -173,7 +173,7 @@ def test_enough_is_the_least_class_that_tells_a_useless_item_from_a_good_one():
 
 def class_of(n, seed=0):
     """A tally in which "good" goes with the rest and "bad" against it."""
-    from autograde.returning.feedback.tally import _correlate
+    from autograde.returning.tally import _correlate
 
     chance = random.Random(seed)
     skill = {f"s{i}": chance.random() for i in range(n)}

@@ -3,9 +3,9 @@
 import codecs
 
 import pytest
-from autograde.term.term.rosters import ROSTER_COLUMNS, is_student_id, read_mapping, read_people
 
 from autograde.common.errors import UsageError
+from autograde.term.rosters import ROSTER_COLUMNS, is_student_id, read_mapping, read_people
 
 ADA = {"id": "ada1", "first_name": "Ada", "last_name": "de la Cruz", "email": "ada@x.org"}
 ZOE = {"id": "zoe2", "first_name": "Zoë", "last_name": "O'Brien", "email": "zoe@x.org"}

@@ -10,14 +10,14 @@ from contextlib import suppress
 import psutil
 import pytest
 import torch
-from autograde.grading.grading.judging import judge_reply
-from autograde.grading.grading.rebuild import Step
-from autograde.grading.grading.sandbox import Sandbox
 
 from autograde.common.errors import UsageError
 from autograde.course.exercises import exercise
 from autograde.course.lessons import ROOT
-from autograde.grading.grading import sandbox
+from autograde.grading import sandbox
+from autograde.grading.judging import judge_reply
+from autograde.grading.sandbox import Sandbox
+from autograde.grading.steps import Step
 from helpers.cases import Case
 from helpers.codec import pack, unpack
 

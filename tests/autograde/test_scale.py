@@ -14,14 +14,14 @@ from signal import SIGINT, SIGKILL
 
 import psutil
 import pytest
-from autograde.grading.grading.grading import grade
-from autograde.term.term.term import Term, init
 from distributed.security import Security
 
 from autograde.cli import main
 from autograde.course import sample
 from autograde.course.lessons import lesson_path
+from autograde.grading.grading import grade
 from autograde.receiving.collecting import collect
+from autograde.term.term import Term, init
 from tests.rows import rows
 
 LESSONS = ["00_start_here", "02_divergence"]

@@ -1,10 +1,10 @@
 """A term of 30 students from init to report: nothing is lost from one step to the next."""
 
 import pytest
-from autograde.returning.feedback.exporting import grades, harmless, number
-from autograde.returning.feedback.tally import tally
 
 from autograde.course.exercises import LESSONS, exercises
+from autograde.returning.exporting import grades, harmless, number
+from autograde.returning.tally import tally
 from tests import term as played
 from tests.rows import rows
 from tests.term import ESSAY_LESSON, ESSAYISTS, LATE, LESSON, STUDENTS, Play, kind, student_id

@@ -12,21 +12,21 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 
 import pytest
-from autograde.grading.grading.grading import grade_file
-from autograde.grading.grading.prose import SIMPLE, Room, safe_html
-from autograde.returning.feedback.feedback import NOT_YOURS, feedback, told
-from autograde.returning.feedback.pages import MATHJAX, SET_UP, mathjax, policy
-from autograde.term.term.rosters import is_student_id
-from autograde.term.term.store import Store
-from autograde.term.term.term import Term, close
 from bs4 import BeautifulSoup
 
 from autograde.cli import main
 from autograde.common.errors import UsageError, shown
 from autograde.common.saying import say, show_exception, warn
+from autograde.grading.prose import SIMPLE, Room, safe_html
+from autograde.grading.single import grade_file
 from autograde.receiving.collecting import collect
 from autograde.receiving.matching import Roster
 from autograde.receiving.platforms import Batch
+from autograde.returning.feedback import NOT_YOURS, feedback, told
+from autograde.returning.pages import MATHJAX, SET_UP, mathjax, policy
+from autograde.term.rosters import is_student_id
+from autograde.term.store import Store
+from autograde.term.term import Term, close
 from helpers.clean import clean
 from helpers.compare import Failure, Verdict
 from tests.unseen import HONEST, HOSTILE, seen
@@ -90,7 +90,7 @@ def test_a_terminal_of_another_encoding_gets_question_marks(monkeypatch):
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_a_database_gets_clean_text(text, tmp_path):
-    from autograde.grading.grading.judging import Graded
+    from autograde.term.verdict import Graded
 
     failure = Failure("value", text, text, text, text, text)
     verdict = Verdict("kl", "wrong", {"value": 6}, {"value": False}, [failure])

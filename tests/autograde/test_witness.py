@@ -6,12 +6,12 @@ from textwrap import indent
 
 import pytest
 import torch
-from autograde.grading.grading.inside.witness import SEAL, Witness, opened, sealed
-from autograde.grading.grading.judging import judge_reply
-from autograde.grading.grading.rebuild import Step
-from autograde.grading.grading.sandbox import Sandbox
 
 from autograde.course.exercises import LESSONS, exercises
+from autograde.grading.inside.witness import SEAL, Witness, opened, sealed
+from autograde.grading.judging import judge_reply
+from autograde.grading.sandbox import Sandbox
+from autograde.grading.steps import Step
 from helpers.codec import pack
 from helpers.probe import ask
 

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import nbformat
-from autograde.grading.grading.rebuild import grade_id
 from playwright.sync_api import Browser, Locator, Page, expect
 
+from autograde.course.lessons import grade_id
 from tests.browser.axe import serious_violations
 
 # In seconds, many times what each takes: a server or a page that opens, a lesson that runs.

@@ -10,17 +10,17 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-from autograde.grading.grading.rebuild import grade_id
-from autograde.returning.feedback.reporting import report
-from autograde.term.term.term import ROSTER_COLUMNS, Term, init
 from nbformat import NotebookNode
 from playwright.sync_api import Browser
 
 from autograde.course.build import run_api
 from autograde.course.exercise import Mistake
 from autograde.course.exercises import exercises
-from autograde.course.lessons import NOTEBOOKS, lesson_path
+from autograde.course.lessons import NOTEBOOKS, grade_id, lesson_path
 from autograde.course.sample import mistaken, solutions
+from autograde.returning.reporting import report
+from autograde.term.rosters import ROSTER_COLUMNS
+from autograde.term.term import Term, init
 from tests.browser.axe import open_browser
 from tests.browser.jupyterlab import opened, serve
 from tests.browser.test_jupyterlab import SETUP, SWAPPED

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 import nbformat
 import pytest
-from autograde.term.term.term import init
 from nbformat.v4 import new_output
 from playwright.sync_api import expect
 
+from autograde.term.term import init
 from tests import term as play
 from tests.browser.axe import open_browser
 from tests.browser.jupyterlab import serve, tab

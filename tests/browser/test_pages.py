@@ -3,8 +3,8 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from autograde.returning.feedback.pages import policy
 
+from autograde.returning.pages import policy
 from tests.browser.axe import open_browser
 
 LIVE = """<script>document.title = "ran"</script>

@@ -105,7 +105,7 @@ def test_it_says_what_is_open(folder, capsys, base):
 
 
 def test_essays_are_looked_at_too(folder, capsys):
-    from autograde.term.term.term import checkout_base
+    from autograde.course.lessons import checkout_base
 
     lesson = "07_case_study"
     save(checkout_base(lesson), folder / f"{lesson}.ipynb")
@@ -116,7 +116,7 @@ def test_essays_are_looked_at_too(folder, capsys):
 
 
 def test_what_a_rubric_asks_about_is_packed_and_nothing_else(folder, capsys):
-    from autograde.term.term.term import checkout_base
+    from autograde.course.lessons import checkout_base
 
     lesson, png = "05_stable_updates", "iVBORw0KGgo="
     notebook = checkout_base(lesson)

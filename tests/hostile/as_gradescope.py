@@ -8,8 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from autograde.returning.feedback.gradescope import gradescope
-
+from autograde.returning.gradescope import gradescope
 from tests.as_user import can_mount
 from tests.gradescope_host import Host, open_up
 from tests.hostile.entry import LESSON, Hostile, Seen

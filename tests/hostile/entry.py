@@ -8,15 +8,14 @@ from pathlib import Path
 from textwrap import dedent, indent
 
 import nbformat
-from autograde.grading.grading.rebuild import grade_id
-from autograde.grading.grading.sandbox import Limits
-from autograde.term.term.term import checkout_base
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from autograde.course.as_cells import handed_in
 from autograde.course.exercises import LESSONS, exercises
+from autograde.course.lessons import checkout_base, grade_id
 from autograde.course.sample import solutions
+from autograde.grading.sandbox import Limits
 
 LESSON = "02_divergence"
 MARK = "hostile-mark"  # in the name of every file that a submission tries to leave somewhere

@@ -5,11 +5,10 @@ from base64 import b64encode
 from collections.abc import Iterator
 from struct import pack
 
-from autograde.grading.grading.rebuild import grade_id
-from autograde.term.term.term import checkout_base
 from nbformat import NotebookNode
 
 from autograde.course.as_cells import handed_in
+from autograde.course.lessons import checkout_base, grade_id
 from tests.hostile.entry import IMAGE, SCRIPT, Hostile, built, full
 
 LESSON, ESSAY = "05_stable_updates", "essay_erratic"

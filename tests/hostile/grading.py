@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from autograde.grading.grading.judging import Graded
-from autograde.grading.grading.working import How
-from autograde.term.term.term import Term
-
 from autograde.course.lessons import setup_modules
+from autograde.grading.working import How
+from autograde.term.term import Term
+from autograde.term.verdict import Graded
 from helpers.report import Report
 from tests.hostile.entry import Seen, Short
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
-from autograde.term.term.term import Term, init
-
 from autograde import cli
+from autograde.term.term import Term, init
 from tests.hostile.entry import Hostile, Seen
 from tests.hostile.grading import seen_of, short_how
 

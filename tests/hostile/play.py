@@ -12,11 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from autograde.term.term.term import ROSTER_COLUMNS, Term, checkout_base, init
 from nbformat.v4 import new_markdown_cell
 
 from autograde.course.as_cells import handed_in
+from autograde.course.lessons import checkout_base
 from autograde.course.sample import solutions
+from autograde.term.rosters import ROSTER_COLUMNS
+from autograde.term.term import Term, init
 from tests.hostile.entry import LESSON, Download, Hostile, Seen, disagreement, save, solved
 from tests.hostile.grading import seen_of
 

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 from textwrap import dedent
 
-from autograde.term.term.term import checkout_base
-
 from autograde.course.as_cells import handed_in
+from autograde.course.lessons import checkout_base
 from tests.hostile.entry import FULL, MARK, OTHERS, RULES, Hostile, added, answer, full, save
 
 

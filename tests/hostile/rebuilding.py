@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from autograde.grading.grading.rebuild import grade_id
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
+from autograde.course.lessons import grade_id
 from tests.hostile.entry import FULL, IMAGE, SCRIPT, WRONG, Hostile, cell_of, mangled
 
 

@@ -10,7 +10,7 @@ import nbformat
 import pytest
 
 from autograde.course.lessons import ROOT, lesson_path
-from autograde.term.term.releasing import release
+from autograde.term.releasing import release
 from autograde.course.sample import solutions
 
 LESSON = "02_divergence"

@@ -10,15 +10,16 @@ from functools import cache
 
 import nbformat
 import pytest
-from autograde.grading.grading.grading import grade_file, read_and_rebuild
-from autograde.grading.grading.rebuild import program
-from autograde.grading.grading.slicing import facts
 from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError
 from nbformat import NotebookNode
 
 from autograde.course.exercises import LESSONS, exercises
 from autograde.course.lessons import NOTEBOOKS, SOLUTIONS, lesson_path, read_source
+from autograde.grading.from_file import read_and_rebuild
+from autograde.grading.single import grade_file
+from autograde.grading.slicing import facts
+from autograde.grading.steps import program
 from tests.pages import as_html, descriptions, in_widgets, moving
 
 
