@@ -18,7 +18,8 @@ os.environ.setdefault("AUTOGRADE_AS_ROOT", "1")  # a machine that runs tests may
 
 
 class _PatchSeenByAll(pytest.MonkeyPatch):
-    """What is patched here holds too where untrusted data is worked on, see `autograde.common.guard`."""
+    """What is patched here holds too where untrusted data is worked on, see
+    `autograde.common.guard`."""
 
     def setattr(self, *arguments, **named):
         super().setattr(*arguments, **named)

@@ -28,7 +28,8 @@ def configure(config: Config, root: str | Path) -> Config:
     ]  # fmt: skip
     config.GenerateAssignment.preprocessors = _generate()
     config.Autograde.sanitize_preprocessors = [
-        "autograde.grading.preprocessors.Rebuild",  # it shows outputs that an essay's rubric asks about
+        # It shows outputs that an essay's rubric asks about.
+        "autograde.grading.preprocessors.Rebuild",
         "nbgrader.preprocessors.ClearOutput",
         "nbgrader.preprocessors.CheckCellMetadata",
     ]

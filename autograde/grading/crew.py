@@ -1,9 +1,9 @@
 """Have work done: here, or by workers of Dask, one here for each core or wherever they are."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from ..common.errors import UsageError
 from .sandbox import SandboxDiedError
@@ -16,92 +16,103 @@ FEW = 6  # with less than this to run, starting workers takes longer than the wo
 AHEAD = 3  # submissions given out for each worker: it never waits, and memory stays flat
 
 
-@dataclass
-class Item:
-    """A submission on its way through a run. work: what is to be done for it, None for nothing.
+class Job(Protocol):
+    """What passes through a crew. work: what is to be done for it, None for nothing.
 
-    done, problem: what came of the work.
+    key: of the work; equal ones are done once.
     """
 
-    name: str
-    work: Work | None = None
-    key: str = ""
+    @property
+    def work(self) -> Work | None: ...
+
+    @property
+    def key(self) -> str: ...
+
+
+AnyJob = TypeVar("AnyJob", bound=Job)
+
+
+@dataclass(frozen=True)
+class Finished(Generic[AnyJob]):
+    """A job, with what came of its work: something, or a problem, or neither if there was none."""
+
+    job: AnyJob
     done: Done | None = None
     problem: str = ""
-    held: dict[str, Any] = field(default_factory=dict)
 
 
-def finished(items: Iterable[Item], workers: int, scheduler: "Remote | None") -> Iterator[Item]:
-    """The items as their work ends, not in order; those without work pass at once.
+def finished(
+    jobs: Iterable[AnyJob], workers: int, scheduler: "Remote | None"
+) -> Iterator[Finished[AnyJob]]:
+    """The jobs as their work ends, not in order; those without work pass at once.
 
     scheduler: a Dask scheduler elsewhere; None for workers of our own.
     Raises UsageError when there are no workers to be had, or when none of them can work.
     """
-    items = iter(items)
+    jobs = iter(jobs)
     first, waiting = [], 0
     while scheduler is None and waiting < FEW:
-        item = next(items, None)
-        if item is None:
+        job = next(jobs, None)
+        if job is None:
             yield from map(_done_here, first)
             return
-        waiting += item.work is not None
-        first.append(item)
-        if waiting < FEW and item.work is None:
-            yield first.pop()
+        if job.work is None:
+            yield Finished(job)
+        else:
+            waiting += 1
+            first.append(job)
     from .cluster import client_of
 
     with client_of(workers, scheduler) as client:
-        yield from _done_by(client, chain(first, items))
+        yield from _done_by(client, chain(first, jobs))
 
 
-def _done_here(item: Item) -> Item:
-    if item.work is not None:
-        try:
-            item.done = do(item.work)
-        except UsageError:
-            raise
-        except Exception as error:
-            item.problem = _why(error)
-    return item
+def _done_here(job: AnyJob) -> Finished[AnyJob]:
+    if job.work is None:
+        return Finished(job)
+    try:
+        return Finished(job, do(job.work))
+    except UsageError:
+        raise
+    except Exception as error:
+        return Finished(job, problem=_why(error))
 
 
-def _done_by(client: Any, items: Iterable[Item]) -> Iterator[Item]:
+def _done_by(client: Any, jobs: Iterable[AnyJob]) -> Iterator[Finished[AnyJob]]:
     from distributed import as_completed
 
-    items = iter(items)
-    given: dict[str, list[Item]] = {}  # equal programs are run once
+    jobs = iter(jobs)
+    given: dict[str, list[AnyJob]] = {}  # equal programs are run once
     running = as_completed()
     most = AHEAD * max(2, sum(client.nthreads().values()))
     exhausted = False
     while True:
         while not exhausted and len(given) < most:
-            item = next(items, None)
-            if item is None:
+            job = next(jobs, None)
+            if job is None:
                 exhausted = True
-            elif item.work is None:
-                yield item
-            elif item.key in given:
-                given[item.key].append(item)
+            elif job.work is None:
+                yield Finished(job)
+            elif job.key in given:
+                given[job.key].append(job)
             else:
-                given[item.key] = [item]
-                running.add(client.submit(do, item.work, key=f"grade-{item.key}", retries=0))
+                given[job.key] = [job]
+                running.add(client.submit(do, job.work, key=f"grade-{job.key}", retries=0))
         if not given:
             return
         future = next(running)
-        for item in given.pop(future.key.removeprefix("grade-")):
-            yield _outcome(item, future)
+        for job in given.pop(future.key.removeprefix("grade-")):
+            yield _outcome(job, future)
         future.release()
 
 
-def _outcome(item: Item, future: Any) -> Item:
+def _outcome(job: AnyJob, future: Any) -> Finished[AnyJob]:
     error = future.exception()
     if error is None:
-        item.done = future.result()
-    elif isinstance(error, UsageError):
+        return Finished(job, future.result())
+    if isinstance(error, UsageError):
         raise error
-    else:
-        item.problem = _why(error)
-    return item
+    return Finished(job, problem=_why(error))
 
 
 def _why(error: BaseException) -> str:

@@ -1,26 +1,43 @@
-"""Grade a term's submissions: run and judge each program once, record it in nbgrader's tables."""
+"""Grade a term's submissions: run and judge each program once, record it in nbgrader's tables.
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+A line of steps, each with a type of its own that the next one takes:
+
+    Submission ─ preparing ─► Prepared ─ crew, working ─► Finished ─ kept, recorded ─► Result
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from ..common.errors import UsageError, did_you_mean, is_disk_full
 from ..common.interrupts import look
-from ..course.lessons import known_lesson, lesson_path
+from ..course.lessons import known_lesson
 from ..term.store import Store
 from ..term.term import Term
 from ..term.verdict import Graded
-from .crew import Item, finished
+from .crew import Finished, finished
 from .filling import fill
-from .from_file import read_and_rebuild
-from .judging import edition
-from .program import Program, how_of
-from .working import How
+from .preparing import Desk, Prepared, Submission
+from .program import how_of
+from .working import Done
 
 if TYPE_CHECKING:
     from .cluster import Remote
+    from .recording import Recorder
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one submission.
+
+    skipped: the gradebook had it already. anew: what was done for it, in which sandbox.
+    """
+
+    name: str
+    problem: str = ""
+    skipped: bool = False
+    anew: Done | None = None
+    sandbox: str = ""
 
 
 @dataclass
@@ -37,6 +54,17 @@ class Outcome:
     asked: int = 0
     modes: set[str] = field(default_factory=set)
     seconds: list[tuple[float, float]] = field(default_factory=list)
+
+    def add(self, result: Result) -> None:
+        """One submission more."""
+        if result.problem:
+            self.failed.append(f"{result.name}: {result.problem}")
+        else:
+            (self.skipped if result.skipped else self.graded).append(result.name)
+        if result.anew:
+            self.asked += len(result.anew.asked)
+            self.modes.add(result.sandbox)
+            self.seconds.append((result.anew.run, result.anew.judge))
 
 
 def grade(
@@ -61,36 +89,32 @@ def grade(
     """
     from .recording import Recorder  # 1 s to import nbgrader: not for those who only check a file
 
-    outcome = Outcome()
     wanted = _wanted(term, [known_lesson(name) for name in lessons], student)
-    how = how_of(sorted({lesson for _, lesson in wanted}), mode, device)
+    how = how_of(sorted({one.lesson for one in wanted}), mode, device)
+    outcome = Outcome()
     with term.store() as store, Recorder(term) as recorder:
         late = recorder.lateness if record else lambda student, lesson: ""
-        items, failed_before = _items(term, store, wanted, how, regrade, late), store.failed()
-        for item in progress(finished(items, workers, scheduler), len(wanted)):
+        prepared = Desk(term, store, how, regrade, late).prepare_all(wanted)
+        failed_before = store.failed()
+        for ended in progress(finished(prepared, workers, scheduler), len(wanted)):
             look()
-            _keep(store, item, outcome)
-            if item.held.get("state") == "skipped":
-                outcome.skipped.append(item.name)
-            elif not item.problem and record:
-                item.problem = _record(store, recorder, item)
-            if item.problem != failed_before.get(item.name, ""):
-                store.keep_failed(item.name, item.problem)
-            if item.problem:
-                outcome.failed.append(f"{item.name}: {item.problem}")
-            elif item.held.get("state") != "skipped":
-                outcome.graded.append(item.name)
+            result = _kept(store, ended)
+            if record and not result.problem and ended.job.program:
+                result = replace(result, problem=_record(store, recorder, ended.job))
+            if result.problem != failed_before.get(result.name, ""):
+                store.keep_failed(result.name, result.problem)
+            outcome.add(result)
     return outcome
 
 
-def _wanted(term: Term, lessons: list[str], student: str | None) -> list[tuple[str, str]]:
+def _wanted(term: Term, lessons: list[str], student: str | None) -> list[Submission]:
     pairs = list(term.submissions())
     if student is not None and student not in {name for name, _ in pairs}:
         near = did_you_mean(student, sorted({name for name, _ in pairs}))
         folder = term.root / "submitted"
         raise UsageError(f"{folder}: no submission of {student!r}{near}; check the id")
     chosen = [
-        (name, lesson)
+        Submission(name, lesson)
         for name, lesson in pairs
         if (not lessons or lesson in lessons) and student in (None, name)
     ]
@@ -99,98 +123,28 @@ def _wanted(term: Term, lessons: list[str], student: str | None) -> list[tuple[s
     return chosen
 
 
-def _items(
-    term: Term,
-    store: Store,
-    wanted: list[tuple[str, str]],
-    how: How,
-    regrade: bool,
-    late: Callable[[str, str], str],
-) -> Iterator[Item]:
-    """Every wanted submission with the work that it needs, read one by one.
-
-    late: what there is to say of its lateness. Where that has changed, it is recorded again.
-    """
-    marks: dict[str, str] = {}
-    for student, lesson in wanted:
-        item = Item(f"{student}/{lesson}")
-        try:
-            mark = marks.get(lesson) or marks.setdefault(lesson, _mark_of(term.base_path(lesson)))
-            _prepare(term, store, item, mark, late(student, lesson), how, regrade)
-        except UsageError as error:
-            item.problem = str(error)
-        except Exception as error:  # hostile, or not foreseen: it is this submission's alone
-            if is_disk_full(error):
-                raise
-            item.problem = f"cannot be read ({type(error).__name__}: {error}); look at the file"
-        yield item
-
-
-def _prepare(
-    term: Term,
-    store: Store,
-    item: Item,
-    base_mark: str,
-    late: str,
-    how: How,
-    regrade: bool,
-) -> None:
-    """Read a submission and say what is to be done for it. Raises UsageError if it is broken."""
-    student, lesson = item.name.split("/")
-    path = term.submission(student, lesson)
-    _require_plain_file(path, term.root)
-    source = f"{_mark_of(path)}-{base_mark}-{how.mode}{late}-{edition(lesson)}"
-    there = lesson_path(term.root / "autograded" / student, lesson).exists()
-    if not regrade and there and store.recorded_source(item.name) == source:
-        item.held["state"] = "skipped"
-        return
-    _, rebuilt = read_and_rebuild(path, term.base_path(lesson), base_mark)
-    one = Program(lesson, rebuilt, how.mode)
-    item.key = one.key
-    item.held |= {"rebuilt": one.rebuilt, "mark": one.mark, "source": source}
-    if regrade or store.verdict(one.key) is None:
-        item.work = one.work(term.secret, how, store.answers(one.mark))
-
-
-def _require_plain_file(path: Path, root: Path) -> None:
-    """Raise UsageError for a link, which may lead to another's work, and for what is no file."""
-    inside = [part for part in (path, *path.parents) if part.is_relative_to(root) and part != root]
-    if any(part.is_symlink() for part in inside):
-        raise UsageError(f"{path}: a link, which is not followed; put the file itself there")
-    if path.exists() and not path.is_file():
-        raise UsageError(f"{path}: cannot be read (not a file); hand in the .ipynb file")
-
-
-def _mark_of(path: Path) -> str:
-    """A hash of a file's bytes; the reader says what is wrong with one that cannot be read."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
-        return "unreadable"
-
-
-def _keep(store: Store, item: Item, outcome: Outcome) -> None:
+def _kept(store: Store, ended: Finished[Prepared]) -> Result:
     """Store what was judged anew."""
-    if item.done is not None:
-        graded = Graded.of(item.done.graded)
-        store.keep(item.key, graded, item.held["mark"], item.done.answers)
-        outcome.asked += len(item.done.asked)
-        outcome.modes.add(graded.sandbox)
-        outcome.seconds.append((item.done.run, item.done.judge))
+    job, done = ended.job, ended.done
+    name, problem = job.submission.name, job.problem or ended.problem
+    if done is None or job.program is None:
+        return Result(name, problem, job.is_recorded)
+    graded = Graded.of(done.graded)
+    store.keep(job.key, graded, job.program.mark, done.answers)
+    return Result(name, problem, anew=done, sandbox=graded.sandbox)
 
 
-def _record(store: Store, recorder: Any, item: Item) -> str:
+def _record(store: Store, recorder: "Recorder", one: Prepared) -> str:
     """Write one verdict into the gradebook; what went wrong."""
-    student, lesson = item.name.split("/")
-    graded = store.verdict(item.key)
+    submission, graded = one.submission, store.verdict(one.key)
     try:
-        recorder.record(student, lesson, fill(item.held["rebuilt"], graded))
+        filled = fill(one.program.rebuilt, graded)
+        recorder.record(submission.student, submission.lesson, filled)
     except UsageError:
         raise
     except Exception as error:  # the gradebook is of another edition, say: the others go on
         if is_disk_full(error):
             raise
         return f"could not be recorded ({error}); bring the gradebook up: autograde init"
-    store.keep_recorded(item.name, item.held["source"], item.key)
+    store.keep_recorded(submission.name, one.source, one.key)
     return ""

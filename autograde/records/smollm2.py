@@ -1,4 +1,6 @@
-"""GRPO on SmolLM2-135M-Instruct, with the course's own answers: `python -m autograde.records.smollm2 FILE`.
+"""GRPO on SmolLM2-135M-Instruct, with the course's own answers.
+
+    python -m autograde.records.smollm2 FILE
 
 FILE is what `python -m helpers.language_model.adapter` takes. Takes a few steps towards lesson
 06's proxy reward, without and with the penalty, and prints what became of the policy. This shows

@@ -35,7 +35,7 @@ PACKAGE = Path(__file__).resolve().parents[2] / "autograde"
 LESSON = "02_divergence"
 OURS = "saying.py"
 # What runs in a sandbox reaches no terminal.
-APART = PACKAGE / "inside"
+APART = PACKAGE / "grading" / "inside"
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,7 @@ from autograde.common import guard
 from autograde.common.errors import LimitError, UsageError
 from autograde.common.guard import Bounds, Guard, fresh, guarded
 from autograde.course.exercises import exercise
-from autograde.grading import judging
-from autograde.grading.grading import grading
+from autograde.grading import from_file, judging
 from autograde.grading.rebuild import rebuild
 from autograde.grading.sandbox import Limits
 from helpers.codec import pack
@@ -204,12 +203,12 @@ def test_a_closed_guard_leaves_no_process():
 
 
 def test_a_file_that_takes_too_much_to_read_is_named_with_the_remedy(monkeypatch, save, solved):
-    monkeypatch.setattr(grading, "read_notebook", lambda path: for_ever())
+    monkeypatch.setattr(from_file, "read_notebook", lambda path: for_ever())
     monkeypatch.setattr(guard, "BOUNDS", SMALL)
     path = save(solved)
     with pytest.raises(UsageError) as told:
-        grading.read_and_rebuild(path)
-    assert str(told.value) == f"{path}: takes longer than 1 s of computing; {grading.ASK_ANEW}"
+        from_file.read_and_rebuild(path)
+    assert str(told.value) == f"{path}: takes longer than 1 s of computing; {from_file.ASK_ANEW}"
 
 
 @pytest.mark.parametrize(
@@ -220,7 +219,7 @@ def test_more_than_anybody_writes_is_refused_by_name(monkeypatch, save, solved, 
     monkeypatch.setattr(rebuild, most, 5)
     path = save(solved)
     with pytest.raises(UsageError, match=says) as told:
-        grading.read_and_rebuild(path)
+        from_file.read_and_rebuild(path)
     assert str(told.value).startswith(f"{path}: ")
 
 

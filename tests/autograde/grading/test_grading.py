@@ -228,9 +228,8 @@ def test_a_corrected_reference_judges_stored_answers_again(term, outcome, monkey
     assert again.asked == 0
     assert scores(term) == before
     monkeypatch.setattr("helpers.reference.k1", lambda logp, ref_logp: ref_logp - logp)
-    monkeypatch.setattr("autograde.grading.judging.edition", lambda lesson: "corrected")
-    monkeypatch.setattr("autograde.grading.grading.edition", lambda lesson: "corrected")
-    monkeypatch.setattr("autograde.grading.working.edition", lambda lesson: "corrected")
+    for user in ("judging", "preparing", "program", "working"):
+        monkeypatch.setattr(f"autograde.grading.{user}.edition", lambda lesson: "corrected")
     corrected = grade(term, [LESSON], student="perfect")
     assert (corrected.graded, corrected.asked) == ([f"perfect/{LESSON}"], 0)
     assert scores(term)["perfect"] == before["perfect"] - exercises(LESSON)["k1"].points

@@ -1,0 +1,116 @@
+"""Read what lies in submitted/, and say what is to be done for it."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..common.errors import UsageError, is_disk_full
+from ..course.lessons import lesson_path
+from ..term.store import Store
+from ..term.term import Term
+from .from_file import read_and_rebuild
+from .judging import edition
+from .program import Program
+from .working import How, Work
+
+
+@dataclass(frozen=True)
+class Submission:
+    """One student's notebook of one lesson."""
+
+    student: str
+    lesson: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.student}/{self.lesson}"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A submission that was read: a program to be recorded, or a problem; neither where the
+    gradebook has it from the same file already.
+
+    source: the mark of all that its entry in the gradebook is made from. work: what is to be done
+    before, None where there is a verdict.
+    """
+
+    submission: Submission
+    program: Program | None = None
+    source: str = ""
+    work: Work | None = None
+    problem: str = ""
+
+    @property
+    def key(self) -> str:
+        """Of its verdict."""
+        return self.program.key if self.program else ""
+
+    @property
+    def is_recorded(self) -> bool:
+        return not self.program and not self.problem
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What submissions are prepared with.
+
+    regrade: also what is recorded. late: what there is to say of a submission's lateness; where
+    that has changed, it is recorded again.
+    """
+
+    term: Term
+    store: Store
+    how: How
+    regrade: bool
+    late: Callable[[str, str], str]
+
+    def prepare_all(self, wanted: Iterable[Submission]) -> Iterator[Prepared]:
+        """Each submission, read when it is asked for."""
+        marks: dict[str, str] = {}
+        for one in wanted:
+            try:
+                if one.lesson not in marks:
+                    marks[one.lesson] = _mark_of(self.term.base_path(one.lesson))
+                yield self._prepare(one, marks[one.lesson])
+            except UsageError as error:
+                yield Prepared(one, problem=str(error))
+            except Exception as error:  # hostile, or not foreseen: it is this submission's alone
+                if is_disk_full(error):
+                    raise
+                reason = f"cannot be read ({type(error).__name__}: {error}); look at the file"
+                yield Prepared(one, problem=reason)
+
+    def _prepare(self, one: Submission, base_mark: str) -> Prepared:
+        """Raises UsageError if the file is broken."""
+        path = self.term.submission(one.student, one.lesson)
+        _require_plain_file(path, self.term.root)
+        late = self.late(one.student, one.lesson)
+        source = f"{_mark_of(path)}-{base_mark}-{self.how.mode}{late}-{edition(one.lesson)}"
+        there = lesson_path(self.term.root / "autograded" / one.student, one.lesson).exists()
+        if not self.regrade and there and self.store.recorded_source(one.name) == source:
+            return Prepared(one)
+        _, rebuilt = read_and_rebuild(path, self.term.base_path(one.lesson), base_mark)
+        program, work = Program(one.lesson, rebuilt, self.how.mode), None
+        if self.regrade or self.store.verdict(program.key) is None:
+            work = program.work(self.term.secret, self.how, self.store.answers(program.mark))
+        return Prepared(one, program, source, work)
+
+
+def _require_plain_file(path: Path, root: Path) -> None:
+    """Raise UsageError for a link, which may lead to another's work, and for what is no file."""
+    inside = [part for part in (path, *path.parents) if part.is_relative_to(root) and part != root]
+    if any(part.is_symlink() for part in inside):
+        raise UsageError(f"{path}: a link, which is not followed; put the file itself there")
+    if path.exists() and not path.is_file():
+        raise UsageError(f"{path}: cannot be read (not a file); hand in the .ipynb file")
+
+
+def _mark_of(path: Path) -> str:
+    """A hash of a file's bytes; the reader says what is wrong with one that cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return "unreadable"
