@@ -11,6 +11,7 @@ import inspect
 import textwrap
 from collections.abc import Iterable, Mapping
 from copy import deepcopy
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -88,7 +89,10 @@ def _node(module: ModuleType, line: int) -> ast.FunctionDef | ast.Lambda:
 def _gather(module: ModuleType, name: str, parts: dict[str, str]) -> None:
     """Add the source of a module's top-level `name`, after all that it uses."""
     node = _statements(module).get(name)
-    if node is not None and f"{module.__name__}.{name}" not in parts:
+    if isinstance(node, ast.ImportFrom) and node.level:  # what exercises of a topic share
+        package = module.__name__.rpartition(".")[0]
+        _gather(import_module(f".{node.module}", package), name, parts)
+    elif node is not None and f"{module.__name__}.{name}" not in parts:
         _gather_node(module, name, node, parts)
 
 
@@ -139,8 +143,8 @@ def _imported(node: ast.ImportFrom) -> Iterable[tuple[str, ast.stmt]]:
     for alias in node.names:
         if node.level and alias.name == "shaped":
             yield "shaped", ast.ImportFrom("helpers", [ast.alias("shaped")], 0)
-        elif not node.level and alias.name != "reference":
-            yield alias.asname or alias.name, ast.ImportFrom(node.module, [alias], 0)
+        elif node.level == 1 or (not node.level and alias.name != "reference"):
+            yield alias.asname or alias.name, ast.ImportFrom(node.module, [alias], node.level)
 
 
 def _names(node: ast.AST) -> set[str]:

@@ -1,18 +1,13 @@
 """Judge what a submission answered: outside the sandbox, with the reference at hand."""
 
 import hashlib
-import inspect
 import re
 import signal
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
-from pathlib import Path
 from typing import Any
 
-from helpers import cases as asked_cases
-from helpers import codec, compare, probe, reference, relations
 from helpers.cases import Case
 from helpers.codec import pack, unpack
 from helpers.compare import Failure, Verdict
@@ -21,14 +16,13 @@ from helpers.probe import Answer
 from ..common import guard
 from ..common.errors import LimitError
 from ..common.guard import guarded
-from ..course import exercise as exercise_module
 from ..course.exercise import Exercise, Sheet
-from ..course.exercises import LESSONS, exercises
+from ..course.exercises import exercises
 from ..term.verdict import Graded
-from . import beneath
 from .beneath import forgive
+from .edition import asking_edition
 from .inside.witness import opened
-from .sandbox import INSIDE, Limits
+from .sandbox import Limits
 from .steps import Step
 
 PROBLEMS = {
@@ -52,26 +46,6 @@ ENDS = {
     signal.SIGSEGV: "your code crashed the Python process: is there a recursion without an end, or "
     "memory that was written past its bounds?",
 }
-
-
-@cache
-def edition(lesson: str) -> str:
-    """A hash of what judges a lesson: a corrected reference asks for a new verdict."""
-    modules = (exercise_module, exercises, reference, compare, relations, LESSONS[lesson], beneath)
-    sources = [Path(inspect.getfile(module)) for module in modules]
-    return _hash_of([*sources, *sources[2].parent.glob("*.py"), Path(__file__)]) + asking_edition()
-
-
-@cache
-def asking_edition() -> str:
-    """A hash of what asks: while it stands, the same questions get the same answers."""
-    sources = [Path(inspect.getfile(module)) for module in (probe, asked_cases, codec)]
-    return _hash_of([*sources, *INSIDE.glob("*.py")])
-
-
-def _hash_of(paths: Iterable[Path]) -> str:
-    made = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(set(paths))))
-    return made.hexdigest()[:16]
 
 
 def question(cases: Sequence[Case]) -> str:

@@ -9,8 +9,8 @@ from ..common.errors import UsageError, is_disk_full
 from ..course.lessons import lesson_path
 from ..term.store import Store
 from ..term.term import Term
+from .edition import edition
 from .from_file import read_and_rebuild
-from .judging import edition
 from .program import Program
 from .working import How, Work
 

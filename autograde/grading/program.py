@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from nbformat import NotebookNode
 
 from ..course.lessons import setup_modules
-from .judging import edition
+from .edition import edition
 from .sandbox import Limits
 from .steps import fingerprint, program
 from .working import How, Work, seed_of

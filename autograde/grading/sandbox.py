@@ -23,16 +23,14 @@ from typing import Any
 
 import torch
 
-import helpers
 from helpers.cases import Case
 from helpers.codec import pack
 
 from ..common.errors import UsageError
+from .edition import HELPERS, INSIDE
 from .steps import Step
 from .syscalls import filter_program
 
-HELPERS = Path(helpers.__file__).resolve().parent
-INSIDE = Path(__file__).resolve().parent / "inside"
 HOME = "/home/student"
 GRADER = "/grader"
 AS_ROOT = "AUTOGRADE_AS_ROOT"  # the environment's variable

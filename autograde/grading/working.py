@@ -20,7 +20,8 @@ from ..common.errors import LimitError, UsageError
 from ..common.guard import guarded
 from ..course.exercises import exercises
 from ..term.store import MOST_ANSWERS
-from .judging import answered, edition, judge_guarded, question
+from .edition import edition
+from .judging import answered, judge_guarded, question
 from .sandbox import Limits, Sandbox, require_no_root
 from .steps import Step
 

@@ -1,4 +1,4 @@
-"""Exercises of lesson 00: how this course works."""
+"""The exercise `log_ratio`."""
 
 import math
 from collections.abc import Iterator
@@ -9,8 +9,8 @@ from torch import Tensor
 
 from helpers.cases import GRADIENT, RULES, VALUES, Case
 
-from ..draw import Draw
-from ..exercise import Exercise, Mistake, Quiz, tensor
+from ...draw import Draw
+from ...exercise import Exercise, Mistake, tensor
 
 TINY = "tiny probabilities"
 
@@ -191,6 +191,7 @@ for _size in (6, 8, 10, 12):
         _wrong = Mistake(f"{_name}_1e_{_size}", _says, partial(_answer, 10.0**-_size))
         log_ratio.mistakes.append(_wrong)
 
+
 for _bound in (10.0, 20.0):
     log_ratio.mistakes.append(
         Mistake(
@@ -266,28 +267,3 @@ def in_double_and_back(p: Tensor, q: Tensor) -> Tensor:
 @log_ratio.right
 def with_kl_div(p: Tensor, q: Tensor) -> Tensor:
     return torch.nn.functional.kl_div(q.log(), p, reduction="none") / p
-
-
-q00_units = Quiz(
-    "q00_units",
-    parts={VALUES: 1},
-    hints=(
-        "Undo the logarithm: what is exp of log 2?",
-        "log p − log q is the logarithm of one number made of p and q. Which number is it here?",
-        "log(p / q) = log 2, so p / q is known. Say that in words.",
-    ),
-    forms=["A", "B", "C", "D"],
-)
-q00_units.distractor(
-    "A",
-    "A log-ratio is no difference of probabilities: log 0.02 − log 0.01 is log 2 as well, and "
-    "there the difference is 0.01.",
-)
-q00_units.distractor(
-    "B", "The order is turned: above 0 means that the first one, p, is the larger."
-)
-q00_units.distractor(
-    "D",
-    "This takes 0.69 for the part by which p is the larger. Undo the logarithm instead: exp(0.69) "
-    "is 2. Only near 0 are the two nearly the same.",
-)

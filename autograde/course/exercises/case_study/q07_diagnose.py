@@ -1,0 +1,98 @@
+"""The exercise `q07_diagnose`."""
+
+from helpers.compare import NUMBER
+
+from ...exercise import Quiz
+
+q07_diagnose = Quiz(
+    "q07_diagnose",
+    parts={"cause": 1, "first_bad_step": 1, "remedy": 1},
+    forms={
+        "cause": ["A", "B", "C", "D", "E"],
+        "first_bad_step": [NUMBER],
+        "remedy": ["A", "B", "C", "D", "E"],
+    },
+    atol=5.0,  # the run was not measured at every step
+    hints=(
+        "Read the four curves together, from left to right. Is there a step after which two of "
+        "them contradict each other?",
+        "A policy that is near ref answers like ref. What does the run report as its divergence "
+        "after it falls to almost 0, and how different are its answers from those of step 0 by "
+        "then?",
+        "The reported number is KL(policy ‖ ref) for *some* ref. Which ref would make it nearly 0 "
+        "there, whatever the policy has become? And from which policy on was the penalty "
+        "computed against that one?",
+    ),
+)
+
+q07_diagnose.distractor(
+    {"cause": "A"},
+    "Cause: without a penalty the policy moves on from where it is, so a divergence from the start "
+    "would rise from its last value. This one fell to nearly 0 within a few steps, twice.",
+)
+
+q07_diagnose.distractor(
+    {"cause": "B"},
+    "Cause: a policy that had come back to ref would have ref's proxy score and ref's variety of "
+    "words again. Both curves moved further away.",
+)
+
+q07_diagnose.distractor(
+    {"cause": "D"},
+    "Cause: a turned sign pays for divergence, so the reported number would run up. This one fell "
+    "to nearly 0, twice, and in between it was held back.",
+)
+
+q07_diagnose.distractor(
+    {"cause": "E"},
+    "Cause: noise of an estimate goes up and down from one measurement to the next. It does not "
+    "fall to 0 just where the run was resumed, and it does not bend the other curves.",
+)
+
+q07_diagnose.distractor(
+    {"first_bad_step": 0},
+    "First bad step: at the start all is well: the divergence is reported rightly, and it grows as "
+    "the proxy grows.",
+)
+
+q07_diagnose.distractor(
+    {"first_bad_step": 30},
+    "First bad step: that fall is real. The proxy fell with it, and the variety of words came "
+    "back: the penalty was at work. Look for a fall that the other curves do not follow.",
+)
+
+q07_diagnose.distractor(
+    {"first_bad_step": 120},
+    "First bad step: at the end the damage is greatest, but it began earlier. Look for the step "
+    "from which the reported divergence no longer fits the other curves.",
+)
+
+q07_diagnose.distractor(
+    {"first_bad_step": 90},
+    "First bad step: there it happens for the second time. Look for the first fall of the reported "
+    "divergence that the other curves do not explain.",
+)
+
+q07_diagnose.distractor(
+    {"remedy": "A"},
+    "Remedy: a larger β times a divergence that is measured from the wrong place holds the policy "
+    "at the wrong place.",
+)
+
+q07_diagnose.distractor(
+    {"remedy": "B"},
+    "Remedy: the low number is the defect, not a budget that is left. The policy is far from the "
+    "model that was meant.",
+)
+
+q07_diagnose.distractor(
+    {"remedy": "C"},
+    "Remedy: another estimator estimates the same quantity, the divergence from the wrong ref, "
+    "with less noise.",
+)
+
+q07_diagnose.distractor(
+    {"remedy": "E"},
+    "Remedy: the end is where gold has suffered most, and a new start there makes the drift "
+    "official. Go back to before the defect.",
+)

@@ -1,0 +1,102 @@
+"""The exercise `k2`."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812, its usual name
+
+from helpers import reference
+from helpers.cases import GRADIENT, RULES, VALUES
+
+from ...exercise import Exercise
+from .shared import RARE, token_cases, token_cases_by_hand, token_mistakes
+
+k2 = Exercise(
+    "k2",
+    parts={VALUES: 1, GRADIENT: 1, RARE: 1, RULES: 1},
+    hints=(
+        "Start from the log-ratio of k1. What makes it positive, whatever its sign?",
+        "Its square. Near 0 a KL is half of a square, and so is k2.",
+        "Half the square of your k1. Using k1 keeps its constant a constant.",
+    ),
+)
+
+k2.by_hand(token_cases_by_hand)
+
+k2.drawn(token_cases)
+
+token_mistakes(k2, lambda logp, ref_logp: 0.5 * (logp - ref_logp) ** 2)
+
+
+@k2.wrong("The ½ is missing: twice the value.")
+def half_forgotten(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return (logp - ref_logp.detach()) ** 2
+
+
+@k2.wrong("The square is missing: this is half of k1.")
+def square_forgotten(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return 0.5 * (logp - ref_logp.detach())
+
+
+@k2.wrong("The ½ was squared too: ¼ of the squared log-ratio. Square first, then halve.")
+def half_squared(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return (0.5 * (logp - ref_logp.detach())) ** 2
+
+
+@k2.wrong("This is ½ (ratio − 1)². k2 squares the logarithm of the ratio.")
+def squared_ratio(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return 0.5 * torch.expm1(ref_logp.detach() - logp) ** 2
+
+
+@k2.wrong("Each logarithm was squared by itself. Subtract first, then square.")
+def difference_of_squares(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return 0.5 * (logp**2 - ref_logp.detach() ** 2)
+
+
+@k2.wrong("The sign is turned: k2 is half a square, and never below 0.")
+def negated_square(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return -0.5 * (logp - ref_logp.detach()) ** 2
+
+
+@k2.wrong(
+    "Half the absolute log-ratio: it is positive, but square it instead of dropping its sign."
+)
+def absolute_in_place_of_square(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return 0.5 * (logp - ref_logp.detach()).abs()
+
+
+@k2.wrong("This is k1, the log-ratio itself: k2 is half its square.")
+def k1_in_its_place(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return logp - ref_logp.detach()
+
+
+@k2.wrong("This is k3, exp(δ) − 1 − δ. k2 is half the squared log-ratio.")
+def k3_in_its_place(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return reference.k3(logp, ref_logp)
+
+
+@k2.wrong("Probabilities were subtracted. k2 squares a difference of log-probabilities.")
+def probabilities_subtracted(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return 0.5 * (logp.exp() - ref_logp.detach().exp()) ** 2
+
+
+@k2.right
+def with_mse_loss(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return F.mse_loss(logp, ref_logp.detach(), reduction="none") / 2
+
+
+@k2.right
+def two_factors(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    gap = ref_logp.detach() - logp  # the square does not see the sign
+    return torch.mul(gap, gap).div(2)
+
+
+@k2.right
+def squares_one_by_one(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    pairs = zip(logp.reshape(-1), ref_logp.reshape(-1).tolist(), strict=True)
+    return torch.stack([(policy - ref).pow(2) / 2 for policy, ref in pairs]).reshape(logp.shape)
+
+
+@k2.right
+def from_the_normal_density(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    unit = torch.ones_like(ref_logp)
+    return F.gaussian_nll_loss(logp, ref_logp.detach(), unit.detach(), reduction="none")

@@ -1,0 +1,243 @@
+"""The exercise `k3`."""
+
+import math
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from helpers import reference
+from helpers.cases import GRADIENT, RULES, VALUES, Case
+
+from ...draw import Draw
+from ...exercise import Exercise, Mistake, tensor
+from .shared import RARE, WITHOUT_A_BOUND, token_cases, token_cases_by_hand, token_mistakes
+
+SMALL = "small log-ratios"
+
+k3 = Exercise(
+    "k3",
+    parts={VALUES: 2, GRADIENT: 1, SMALL: 2, RARE: 1, RULES: 1},
+    hints=(
+        "Which way round is the ratio? The tokens come from the policy, and the mean of ratio − 1 "
+        "over them must be 0.",
+        "With δ = ref_logp − logp, ref a constant, the ratio is exp(δ) and k3 is (ratio − 1) − δ.",
+        "exp(δ) is rounded, δ is not, so exp(δ) − 1 − δ keeps that rounding, and for a small δ "
+        "little else. torch has one function that computes exp(δ) − 1 with all its digits; or "
+        "subtract the logarithm of the rounded ratio in place of δ.",
+    ),
+)
+
+k3.by_hand(token_cases_by_hand)
+
+
+@k3.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    yield from token_cases(draw)
+    logp = (draw.logp(8, dtype=torch.float64) / STEP).round() * STEP
+    small = {"logp": logp, "ref_logp": logp + _small_log_ratios(draw, 8)}
+    yield Case(SMALL_CASE, small, SMALL, rtol=1e-6, atol=0.0)
+    logp = draw.logp(4)
+    far = {"logp": logp, "ref_logp": logp + tensor(15.0, -15.0, 25.0, -25.0)}
+    yield Case(FAR_CASE, far, RARE, ("logp",))
+
+
+SMALL_CASE = "float64, log-ratios between 1e-6 and 5e-6"
+
+FAR_CASE = "log-ratios of ±15 and ±25"
+
+STEP = 2.0**-40  # a fraction that floating point adds and subtracts exactly
+
+
+def _small_log_ratios(draw: Draw, count: int) -> Tensor:
+    """Log-ratios of 1e-6 to 5e-6 at which every way of cancelling loses the very same digits.
+
+    They are multiples of STEP, so `exp(δ) − δ − 1` gives one answer in whichever order, and exp(δ)
+    lies well off a tie, so most machines give that answer: one mistake tells all of them.
+    """
+    delta = (
+        draw.uniform(40 * count, low=1e-6, high=5e-6, dtype=torch.float64) / STEP
+    ).ceil() * STEP
+    beyond = (delta**2 / 2 + delta**3 / 6) * 2.0**52  # what exp rounds off, δ being exact
+    off = (beyond - beyond.round()).abs()
+    return delta[(off > 0.1) & (off < 0.3)][:count]
+
+
+token_mistakes(k3, lambda logp, ref_logp: torch.expm1(ref_logp - logp) - (ref_logp - logp))
+
+
+@k3.wrong(
+    "exp(δ) − δ − 1 cancels: for δ near 1e-6 the answer, ½δ², is hardly larger than the rounding "
+    "of exp(δ), which δ does not share. torch.expm1(δ) has all digits of exp(δ) − 1.",
+    rough={SMALL_CASE: 2e-15},
+)
+def cancellation(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return delta.exp() - delta - 1
+
+
+@k3.wrong(
+    "expm1 came in, but its small result was added to a whole log-probability, which rounds its "
+    "digits away. Form the difference ref_logp − logp first, in brackets."
+)
+def brackets_forgotten(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    ref = ref_logp.detach()
+    return torch.expm1(ref - logp) + logp - ref
+
+
+@k3.wrong(
+    "½δ² alone is k2. It has k3's value only for small log-ratios, and its mean is not the KL."
+)
+def k2_in_its_place(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return 0.5 * (logp - ref_logp.detach()) ** 2
+
+
+@k3.wrong(
+    "The ratio is turned round: policy/ref in place of ref/policy. Averaged over the policy's "
+    "tokens, ratio − 1 is 0 only for ref/policy."
+)
+def ratio_turned_round(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    gap = logp - ref_logp.detach()
+    return torch.expm1(gap) - gap
+
+
+@k3.wrong(
+    "The exponent's sign and the logarithm's disagree: the ratio is policy/ref in one place and "
+    "ref/policy in the other."
+)
+def exponent_turned_round(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    gap = logp - ref_logp.detach()
+    return torch.expm1(gap) + gap
+
+
+@k3.wrong("log ratio was added. It is subtracted: (ratio − 1) − log ratio.")
+def logarithm_added(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return torch.expm1(delta) + delta
+
+
+@k3.wrong("The −1 is missing: two equal policies must be at 0, and this gives 1.")
+def one_forgotten(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return delta.exp() - delta
+
+
+@k3.wrong(
+    "1 was subtracted twice: expm1(δ) is exp(δ) − 1 already. Two equal policies must be at 0, and "
+    "this gives −1."
+)
+def one_subtracted_twice(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return torch.expm1(delta) - 1 - delta
+
+
+@k3.wrong("log ratio is missing: ratio − 1 alone averages to 0, whatever the KL.")
+def logarithm_forgotten(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return torch.expm1(ref_logp.detach() - logp)
+
+
+@k3.wrong(
+    "The value is right, its gradient is k1's: the ratio was held constant. Both terms contain the "
+    "policy: detach ref_logp alone."
+)
+def ratio_detached(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return torch.expm1(delta).detach() - delta
+
+
+@k3.wrong(
+    "The value is right, its gradient is k2's, δ in place of expm1(δ): it was passed through from "
+    "another formula. Let autograd differentiate the one that you return."
+)
+def gradient_of_k2(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    half_square = 0.5 * (logp - ref_logp.detach()) ** 2
+    return reference.k3(logp, ref_logp).detach() + half_square - half_square.detach()
+
+
+@k3.wrong(
+    "expm1 was taken of the ratio, which is exp(δ) already. It takes δ itself: expm1(δ) is the "
+    "ratio − 1."
+)
+def expm1_of_the_ratio(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return torch.expm1(delta.exp()) - delta
+
+
+@k3.wrong(
+    "A small number, about 1e-8, was added inside log(ratio). A ratio is above 0: add nothing, and "
+    "a small log-ratio keeps its digits."
+)
+def epsilon_in_the_logarithm(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    ratio = (ref_logp.detach() - logp).exp()
+    return (ratio - 1) - (ratio + 1e-8).log()
+
+
+def _exponent_clamped(high: float, logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return torch.expm1(delta.clamp(max=high)) - delta
+
+
+for _bound in (5, 10, 20):
+    k3.mistakes.append(
+        Mistake(
+            f"exponent_cut_off_at_{_bound}",
+            f"The exponent was cut off at {_bound}. {WITHOUT_A_BOUND}",
+            partial(_exponent_clamped, _bound),
+        )
+    )
+
+
+@k3.wrong("The result was cut off at 10. The contract is the formula, without a bound.")
+def value_clamped(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return reference.k3(logp, ref_logp).clamp(max=10.0)
+
+
+@k3.wrong("This is k1, the log-ratio itself: it may be negative. k3 is expm1(δ) − δ.")
+def k1_in_place_of_k3(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return logp - ref_logp.detach()
+
+
+@k3.wrong(
+    "k3 was weighted by the policy's probability. The tokens are drawn from the policy: the "
+    "average over them weighs already.",
+    rough={FAR_CASE: 1e5},  # its gradient there is a difference of numbers near 1e10
+)
+def k3_weighted_by_the_policy(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return logp.exp() * reference.k3(logp, ref_logp)
+
+
+@k3.wrong(
+    "This is ratio · log ratio, which estimates KL(policy ‖ ref) from tokens drawn from ref. Here "
+    "they are drawn from the policy: expm1(δ) − δ with δ = ref_logp − logp."
+)
+def ratio_times_its_logarithm(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    gap = logp - ref_logp.detach()
+    return gap.exp() * gap
+
+
+@k3.right
+def logarithm_of_the_rounded_ratio(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    # Accurate, however it looks: the rounding of ratio is in both terms, and nearly cancels.
+    ratio = (ref_logp.detach() - logp).exp()
+    return (ratio - 1) - ratio.log()
+
+
+@k3.right
+def with_sinh(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return 2 * (delta / 2).exp() * (delta / 2).sinh() - delta
+
+
+@k3.right
+def series_near_zero(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    terms = [delta**n / math.factorial(n) for n in range(2, 8)]
+    return torch.where(delta.abs() < 0.05, sum(terms), delta.exp() - 1 - delta)
+
+
+@k3.right
+def special_one_by_one(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    pairs = zip(logp.reshape(-1), ref_logp.reshape(-1).tolist(), strict=True)
+    values = [torch.special.expm1(ref - policy) - (ref - policy) for policy, ref in pairs]
+    return torch.stack(values).reshape(logp.shape)

@@ -1,0 +1,354 @@
+"""The exercise `sequence_log_ratio`."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from helpers import reference
+from helpers.cases import GRADIENT, RULES, VALUES, Case
+
+from ...draw import Draw
+from ...exercise import Exercise, Mistake, tensor
+from .shared import BOTH_LOGP, INF, NAN, RARE
+
+PADDING = "padding"
+
+sequence_log_ratio = Exercise(
+    "sequence_log_ratio",
+    parts={VALUES: 2, GRADIENT: 1, PADDING: 1, RARE: 1, RULES: 1},
+    hints=(
+        "The log-probability of a response is the sum of those of its tokens, and so is the "
+        "difference of two: one number for each row.",
+        "Subtract token by token, let nothing from padding through, then sum over time. "
+        "ref_logp is a constant.",
+        "torch.where(mask, …, 0.0) picks what is real; a product with the mask would keep the NaN "
+        "or inf that may stand in the padding. Then .sum(dim=1).",
+    ),
+)
+
+
+def _scored(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> dict[str, Tensor]:
+    return {"logp": logp, "ref_logp": ref_logp, "mask": mask}
+
+
+@sequence_log_ratio.by_hand
+def _() -> Iterator[Case]:
+    policy, ref = tensor([0.75, 0.25]).log(), tensor([0.5, 0.5]).log()
+    two = _scored(policy, ref, policy < 0)
+    yield Case("two tokens at (3/4, 1/4) against (1/2, 1/2)", two, grad=BOTH_LOGP)
+    one = _scored(tensor([-3.0]), tensor([-1.0]), torch.tensor([[True]]))
+    yield Case("one row of one token", one, grad=BOTH_LOGP)
+    long = _scored(torch.full((1, 60), -2.5), torch.full((1, 60), -2.0), torch.ones(1, 60).bool())
+    yield Case("60 tokens, half a nat rarer each: −30", long, grad=BOTH_LOGP)
+    # Further apart than any that are drawn, so that a bound shows here or never among the values.
+    near, far = torch.full((1, 10), -0.5), torch.full((1, 10), -3.5)
+    apart = _scored(torch.cat([near, far]), torch.cat([far, near]), torch.ones(2, 10).bool())
+    yield Case("10 tokens, 3 nats likelier or rarer each: 30 and −30", apart, grad=BOTH_LOGP)
+    yield from _rare_tokens()
+    policy = tensor([-1.0, -2.0, -0.5], [-0.5, -1.0, -3.0])
+    ref = tensor([-2.0, -1.5, -0.5], [-1.0, -1.0, -1.0])
+    rows = _scored(policy, ref, torch.tensor([[True, True, True], [True, True, False]]))
+    yield Case("rows of 3 and 2 tokens", rows, grad=BOTH_LOGP)
+    gaps = _scored(policy, ref, torch.tensor([[False, True, False], [True, False, True]]))
+    yield Case("padding in front and in the middle", gaps, PADDING, ("logp",))
+    policy = tensor([-1.0, NAN, INF], [-0.5, -INF, 0.0], [NAN, NAN, -1.0])
+    ref = tensor([-2.0, 0.0, -1.0], [-1.0, -INF, NAN], [-INF, INF, NAN])
+    poison = _scored(policy, ref, torch.tensor([[True, False, False]] * 2 + [[False] * 3]))
+    yield Case("nan and inf in the padding, and a row of padding alone", poison, PADDING, ("logp",))
+
+
+def _rare_tokens() -> Iterator[Case]:
+    for title, policy, ref in (
+        ("log-ratios 76 and −79: −3", tensor([-1.0, -80.0]), tensor([-77.0, -1.0])),
+        ("two tokens at 38 nats each: 76", tensor([-1.0, -2.0]), tensor([-39.0, -40.0])),
+        ("two tokens at −38 nats each: −76", tensor([-39.0, -40.0]), tensor([-1.0, -2.0])),
+    ):
+        yield Case(title, _scored(policy, ref, policy < 0), RARE, BOTH_LOGP)
+    never = _scored(tensor([-1.0, -2.0]), tensor([-INF, -1.0]), torch.tensor([[True, True]]))
+    yield Case("a real token that ref never writes: +inf", never, RARE)
+
+
+@sequence_log_ratio.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    def inputs(mask: Tensor, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+        logp, ref_logp = (draw.logp(*mask.shape, dtype=dtype) for _ in range(2))
+        return _scored(logp, ref_logp, mask)
+
+    yield Case("5 rows of up to 7 tokens", inputs(draw.lengths_mask(5, 7)), grad=BOTH_LOGP)
+    yield Case("4 rows of up to 4 tokens", inputs(draw.lengths_mask(4, 4)), grad=BOTH_LOGP)
+    yield Case("float64", inputs(draw.lengths_mask(3, 5), torch.float64), RULES, BOTH_LOGP)
+    yield Case("no gradient asked", inputs(draw.lengths_mask(3, 5)), RULES)
+    yield Case("scattered padding", inputs(draw.scattered_mask(4, 6)), PADDING, ("logp",))
+    some = inputs(draw.scattered_mask(3, 6))
+    some["logp"][~some["mask"]], some["ref_logp"][~some["mask"]] = NAN, -INF
+    yield Case("scattered padding of nan and −inf", some, PADDING, ("logp",))
+
+
+def _masked_gap(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    """The log-ratio of each real token and 0 elsewhere; gradients reach both."""
+    return (logp - ref_logp).masked_fill(~mask, 0.0)
+
+
+@sequence_log_ratio.wrong("The sign is turned: this is log ref − log policy, the price of staying.")
+def ref_minus_policy(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return -reference.sequence_log_ratio(logp, ref_logp, mask)
+
+
+@sequence_log_ratio.wrong("The mask was not used: tokens of padding are in the sum.")
+def padding_counted(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return (logp - ref_logp.detach()).sum(1)
+
+
+@sequence_log_ratio.wrong(
+    "The mask is turned round: padding was summed and real tokens were left out."
+)
+def mask_inverted(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp.detach(), ~mask).sum(1)
+
+
+@sequence_log_ratio.wrong(
+    "Right while padding holds ordinary numbers: 0 · inf and 0 · NaN are NaN. Choose with "
+    "torch.where in place of multiplying by the mask."
+)
+def multiplied_by_the_mask(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return ((logp - ref_logp.detach()) * mask).sum(1)
+
+
+@sequence_log_ratio.wrong(
+    "Padding was taken to stand last: the first n tokens were summed, n being the row's number of "
+    "real tokens. Use the mask itself, which may be True anywhere."
+)
+def padding_taken_to_be_last(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    first = torch.arange(mask.shape[1]) < mask.sum(1, keepdim=True)
+    return _masked_gap(logp, ref_logp.detach(), first).sum(1)
+
+
+@sequence_log_ratio.wrong(
+    "This is the mean over real tokens. The logarithm of a product is a sum: a long response "
+    "that drifts at every token pays for each."
+)
+def mean_over_tokens(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp.detach(), mask).sum(1) / mask.sum(1).clamp(min=1)
+
+
+@sequence_log_ratio.wrong(
+    "One number came back for the whole batch. Sum over time alone: one price per row."
+)
+def summed_over_the_batch(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp.detach(), mask).sum()
+
+
+@sequence_log_ratio.wrong("The sum runs over the batch. Time is the second axis: dim=1.")
+def summed_over_rows(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp.detach(), mask).sum(0)
+
+
+@sequence_log_ratio.wrong("A gradient reaches ref_logp, which is a constant: detach it.")
+def reference_moves(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp, mask).sum(1)
+
+
+@sequence_log_ratio.wrong("No gradient reaches logp: the policy's side was detached too.")
+def everything_detached(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp, mask).sum(1).detach()
+
+
+@sequence_log_ratio.wrong(
+    "Negative prices were raised to 0. One response may be rarer under the policy than under the "
+    "reference; only the mean over the policy's responses is never negative."
+)
+def clamped_at_zero(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return reference.sequence_log_ratio(logp, ref_logp, mask).clamp(min=0.0)
+
+
+@sequence_log_ratio.wrong(
+    "Each token's log-ratio was made positive before the sum. Signs matter: a token that became "
+    "rarer pays back for one that became likelier."
+)
+def absolute_values(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp.detach(), mask).abs().sum(1)
+
+
+@sequence_log_ratio.wrong(
+    "This is the ratio of the two probabilities, exp of the price. The price is its logarithm."
+)
+def ratio_of_probabilities(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return reference.sequence_log_ratio(logp, ref_logp, mask).exp()
+
+
+@sequence_log_ratio.wrong(
+    "Each token's log-ratio was weighted by the policy's probability. The tokens were drawn from "
+    "the policy, so the weight is in how often they turn up already: sum the log-ratios alone."
+)
+def weighted_by_the_policy(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    real = logp.masked_fill(~mask, 0.0)
+    return (real.exp() * _masked_gap(logp, ref_logp.detach(), mask)).sum(1)
+
+
+@sequence_log_ratio.wrong(
+    "Probabilities were subtracted, token by token. Those of a response multiply, so it is their "
+    "logarithms that add up."
+)
+def difference_of_probabilities(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp.exp(), ref_logp.detach().exp(), mask).sum(1)
+
+
+@sequence_log_ratio.wrong(
+    "The first token was dropped. Log-probabilities that come in are aligned already; the shift by "
+    "one belongs to token_log_probs."
+)
+def shifted_again(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp.detach(), mask)[:, 1:].sum(1)
+
+
+@sequence_log_ratio.wrong(
+    "An input was changed in place, and autograd refuses that where it needs the input: "
+    "compute a new tensor."
+)
+def padding_zeroed_in_place(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    logp[~mask], ref_logp[~mask] = 0.0, 0.0
+    return (logp - ref_logp.detach()).sum(1)
+
+
+def _token_clamped(low: float, high: float, logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp.detach(), mask).clamp(low, high).sum(1)
+
+
+def _price_clamped(low: float, high: float, logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp.detach(), mask).sum(1).clamp(low, high)
+
+
+for _bound in (5.0, 10.0, 20.0):
+    for _name, _says, _answer in (
+        ("log_ratio", "Each token's log-ratio", _token_clamped),
+        ("price", "The price of a response", _price_clamped),
+    ):
+        for _how, _low, _end in (
+            ("clamped", -_bound, f"clamped to ±{_bound:.0f}"),
+            ("cut_off", -INF, f"cut off at {_bound:.0f}"),
+        ):
+            _wrong = Mistake(
+                f"{_name}_{_how}_at_{_bound:.0f}",
+                f"{_says} was {_end}. What the reference hardly ever writes costs more, and that "
+                "is the response you want to see: the contract has no bound.",
+                partial(_answer, _low, _bound),
+            )
+            sequence_log_ratio.mistakes.append(_wrong)
+
+
+@sequence_log_ratio.wrong(
+    "nan_to_num made a large finite number of +inf, the price of a token that the reference never "
+    "writes. Choose by the mask, with torch.where, not by the value."
+)
+def infinity_made_finite(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return ((logp - ref_logp.detach()).nan_to_num() * mask).sum(1)
+
+
+@sequence_log_ratio.wrong(
+    "Whatever is not finite was set to 0, on real tokens too: one that the reference never writes "
+    "costs +inf, not nothing. Choose by the mask, with torch.where, not by the value."
+)
+def infinity_left_out(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return ((logp - ref_logp.detach()).nan_to_num(0.0, 0.0, 0.0) * mask).sum(1)
+
+
+@sequence_log_ratio.wrong(
+    "The tokens' ratios were added up. Probabilities of a response multiply: add the logarithms."
+)
+def sum_of_ratios(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    ratio = _masked_gap(logp, ref_logp.detach(), mask).exp()
+    return torch.where(mask, ratio, 0.0).sum(1)
+
+
+@sequence_log_ratio.wrong(
+    "Log-ratios below 0 were raised to 0 before the sum. Signs matter: a token that became rarer "
+    "pays back for one that became likelier."
+)
+def negative_tokens_left_out(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp.detach(), mask).clamp(min=0.0).sum(1)
+
+
+@sequence_log_ratio.wrong("The answer is float32 whatever came in: keep the dtype of the inputs.")
+def cast_to_float32(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return reference.sequence_log_ratio(logp.float(), ref_logp.float(), mask)
+
+
+@sequence_log_ratio.wrong(
+    "These are sums of k2, half the squared log-ratio. The penalty here is the log-ratio of the "
+    "whole response: add the differences up as they are."
+)
+def sum_of_k2(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp, mask).square().sum(-1) / 2
+
+
+@sequence_log_ratio.wrong(
+    "These are sums of k3, which is never below 0. The penalty here is the log-ratio of the whole "
+    "response: add the differences up as they are, signs included."
+)
+def sum_of_k3(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    gap = -_masked_gap(logp, ref_logp, mask)
+    return (torch.expm1(gap) - gap).sum(-1)
+
+
+@sequence_log_ratio.wrong("This is log π_θ(y∣x) alone: the reference's is still to be subtracted.")
+def reference_forgotten(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return logp.masked_fill(~mask, 0.0).sum(-1)
+
+
+@sequence_log_ratio.wrong(
+    "Each row's sum was divided by its length in places, padding included. The log-probability of "
+    "a response is a sum: divide by nothing."
+)
+def divided_by_all_places(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp, ref_logp, mask).mean(-1)
+
+
+@sequence_log_ratio.right
+def loop_over_tokens(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    prices = []
+    for row in range(len(logp)):
+        price = logp.new_zeros(())
+        for t in range(logp.shape[1]):
+            if mask[row, t]:
+                price = price + logp[row, t] - ref_logp[row, t].item()
+        prices.append(price)
+    return torch.stack(prices)
+
+
+@sequence_log_ratio.right
+def difference_of_two_sums(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    sums = [torch.where(mask, x, torch.zeros_like(x)).sum(-1) for x in (logp, ref_logp.detach())]
+    return sums[0] - sums[1]
+
+
+@sequence_log_ratio.right
+def scattered_to_rows(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    rows = mask.nonzero()[:, 0]
+    gaps = logp[mask] - ref_logp[mask].detach()
+    return torch.zeros(len(logp), dtype=logp.dtype).index_add(0, rows, gaps)
+
+
+@sequence_log_ratio.right
+def filled_then_einsum(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    with torch.no_grad():
+        ref = ref_logp.masked_fill(~mask, 0.0)
+    gaps = logp.masked_fill(~mask, 0.0) - ref
+    return torch.einsum("bt,bt->b", gaps, mask.to(gaps.dtype))
+
+
+@sequence_log_ratio.right
+def nan_not_summed(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return torch.where(mask, logp - ref_logp.detach(), NAN).nansum(1)
+
+
+@sequence_log_ratio.right
+def in_double_and_back(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    return _masked_gap(logp.double(), ref_logp.detach().double(), mask).sum(1).to(logp.dtype)
+
+
+@sequence_log_ratio.right
+def last_of_the_running_sum(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    zero = torch.zeros((), dtype=logp.dtype)
+    return torch.where(mask, logp - ref_logp.detach(), zero).cumsum(1)[:, -1]

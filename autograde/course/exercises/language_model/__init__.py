@@ -1,0 +1,11 @@
+"""Exercises of lesson 06: the same update on a language model."""
+
+# In the order of the lesson.
+ORDER = (
+    "freeze_reference",
+    "kl_shaped_rewards",
+    "group_advantage",
+    "grpo_loss",
+    "train_step",
+    "q06_reward_or_loss",
+)

@@ -1,0 +1,695 @@
+"""The exercise `grpo_loss`."""
+
+import math
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812, its usual name
+
+from helpers import reference
+from helpers.cases import GRADIENT, RULES, VALUES, Case
+
+from ...draw import Draw
+from ...exercise import Exercise, Mistake, tensor
+from .shared import (
+    ALL_FOUR,
+    CLIP,
+    CONSTANTS,
+    EMPTY,
+    INF,
+    NAN,
+    PADDING,
+    PENALTY,
+    UNEQUAL,
+    _clipped,
+    _k3,
+    averaged,
+    grpo,
+    leaking_loss,
+)
+
+grpo_loss = Exercise(
+    "grpo_loss",
+    parts={VALUES: 2, GRADIENT: 2, CLIP: 1, PENALTY: 1, UNEQUAL: 1, PADDING: 1, EMPTY: 1, RULES: 1},
+    hints=(
+        "You have written both halves: a clipped surrogate in lesson 05, k3 in lesson 02. Which of "
+        "them does the objective add, which does it subtract, and what is the sign of a loss?",
+        "One advantage for each response: advantage[:, None] lies along its tokens. Only logp is "
+        "differentiable. Take one sum over all real tokens, and divide by how many there are.",
+        "Replace the padding of the four tensors with torch.where(mask, …, 0.0) before exp. Then "
+        "minimum of ratio · A and clamped ratio · A, less beta times expm1(δ) − δ with δ = "
+        "ref_logp − logp; sum, count of True with clamp(min=1), and the sign.",
+    ),
+)
+
+
+@grpo_loss.by_hand
+def _() -> Iterator[Case]:
+    two = math.log(2)
+
+    def case(title: str, part: str, mask: list, beta: float = 0.0, **changed: list) -> Case:
+        shape = torch.tensor(mask)
+        old = torch.full(shape.shape, -1.5)
+        inputs = {"logp": old.clone(), "old_logp": old.clone(), "ref_logp": old.clone()}
+        inputs |= {"advantage": torch.ones(len(mask)), "mask": shape, "epsilon": 0.2, "beta": beta}
+        inputs |= {name: tensor(*values) for name, values in changed.items()}
+        return Case(title, inputs, part, ("logp",))
+
+    one, up = [[True]], [[two - 1.5]]
+    yield case("nothing has moved, advantage 3: −3", VALUES, one, advantage=[3.0])
+    yield case("ratio 2, advantage 1: −1.2", CLIP, one, logp=up, ref_logp=up)
+    yield case("ratio 2, advantage −1: 2", CLIP, one, logp=up, ref_logp=up, advantage=[-1.0])
+    near = dict.fromkeys(("logp", "ref_logp"), [[math.log(1.25) - 1.5]])
+    yield case("ratio 1.25, advantage 1: −1.2", RULES, one, **near)
+    title = "advantage 3, twice as likely under ref, beta 1/2: −(3 − (1 − log 2)/2) = −2.8466"
+    yield case(title, PENALTY, one, 0.5, ref_logp=up, advantage=[3.0])
+    rows = [[True, True, True], [True, False, False]]
+    title = "3 tokens of advantage 1, one of −2: −(3 − 2)/4 = −0.25"
+    yield case(title, UNEQUAL, rows, advantage=[1.0, -2.0])
+    yield case("3 tokens of advantage 1, one of 0: −3/4", UNEQUAL, rows, advantage=[1.0, 0.0])
+    for poison in (INF, NAN):
+        poisoned = dict.fromkeys(("logp", "old_logp", "ref_logp"), [[-1.5, poison]])
+        title = f"{poison} in the padding: −1"
+        yield case(title, PADDING, [[True, False]], 0.5, **poisoned)
+    yield case("no real token at all: 0", EMPTY, [[False, False]], 0.5)
+    yield from _far_grpo_cases(case)
+    extreme = {"logp": [[-1.5, -1e4]], "old_logp": [[-1.5, -2e4]], "ref_logp": [[-1.5, 0.0]]}
+    yield case("±10,000 in the padding: −1", PADDING, [[True, False]], 0.5, **extreme)
+
+
+def _far_grpo_cases(case: Callable[..., Case]) -> Iterator[Case]:
+    """Sizes that the drawn cases never reach: no bound is seen by luck alone."""
+    one, rare = [[True]], [[-66.5]]  # 65 nats below the others
+    title = "65 nats above old, advantage −1: −(−e⁶⁵)"
+    yield case(title, CLIP, one, old_logp=rare, advantage=[-1.0])
+    back = dict.fromkeys(("logp", "ref_logp"), [[-26.5]])
+    title = "25 nats below old, advantage 10¹²: −10¹² e⁻²⁵"
+    yield case(title, CLIP, one, **back, advantage=[1e12])
+    down = dict.fromkeys(("logp", "old_logp"), rare)
+    title = "65 nats rarer than under ref, beta 10⁻²⁰, advantage 0"
+    yield case(title, PENALTY, one, 1e-20, **down, advantage=[0.0])
+    title = "65 nats likelier than under ref, beta 1, advantage 0: 64"
+    yield case(title, PENALTY, one, 1.0, ref_logp=rare, advantage=[0.0])
+    never = dict.fromkeys(("logp", "old_logp", "ref_logp"), [[-120.0]])
+    title = "a token of probability e⁻¹²⁰ under all three, beta 1/2: −1"
+    yield case(title, RULES, one, 0.5, **never)
+    for advantage, part in (
+        (-3.0, VALUES),
+        (40.0, CLIP),
+        (-40.0, CLIP),
+        (4e3, RULES),
+        (-4e3, RULES),
+    ):
+        title = f"nothing has moved, advantage {advantage:g}: {-advantage:g}".replace("-", "−")
+        yield case(title, part, one, advantage=[advantage])
+
+
+@grpo_loss.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    def inputs(
+        mask: Tensor, beta: float = 0.0, spread: float = 0.05, dtype: torch.dtype = torch.float32
+    ) -> dict[str, Any]:
+        old_logp = draw.logp(*mask.shape, dtype=dtype)
+        sign = torch.tensor([1.0, -1.0], dtype=dtype).repeat(len(mask))[: len(mask)]
+        moved = draw.uniform(*mask.shape, low=-2.0, high=2.0, dtype=dtype)
+        drift = draw.uniform(*mask.shape, low=-2.0, high=2.0, dtype=dtype)
+        # The farthest are always there, for both signs of the advantage: no bound is seen by luck.
+        moved[:, 0], moved[:, 1] = 2.1, -2.1  # times a spread it is on no bound
+        drift[0, -1], drift[0, -2] = 3.2, -3.2
+        logp = old_logp + spread * moved
+        return {
+            "logp": logp,
+            "old_logp": old_logp,
+            "ref_logp": logp - drift,
+            "advantage": sign * draw.uniform(len(mask), low=0.3, high=2.0, dtype=dtype),
+            "mask": mask,
+            "epsilon": 0.2,
+            "beta": beta,
+        }
+
+    whole, lengths = torch.ones(4, 4, dtype=torch.bool), draw.lengths_mask(4, 7)
+    lengths[:, :2] = True
+    yield Case("4 responses of 4 tokens, near old, beta 0", inputs(whole), grad=ALL_FOUR)
+    yield Case("4 responses of 3 tokens, no gradient asked for", inputs(whole[:, :3]))
+    far = inputs(torch.ones(4, 6, dtype=torch.bool), spread=0.6)
+    yield Case("far from old, both signs of the advantage", far, CLIP, ALL_FOUR)
+    yield Case("epsilon 0.1", far | {"epsilon": 0.1}, CLIP, ("logp",))
+    yield Case("beta 0.7", inputs(whole, 0.7), PENALTY, ALL_FOUR)
+    yield Case("beta 2.5", inputs(whole, 2.5), PENALTY, ALL_FOUR)
+    yield Case("rows of unequal length", inputs(lengths, 0.7, 0.4), UNEQUAL, ("logp",))
+    some = lengths.clone()
+    some[1] = False
+    yield Case("one row with nothing real", inputs(some, 0.7, 0.4), UNEQUAL, ("logp",))
+    poisoned = inputs(lengths, 0.7, 0.4)
+    for name, poison in zip(ALL_FOUR[:3], (NAN, -INF, INF), strict=True):
+        poisoned[name] = poisoned[name].masked_fill(~lengths, poison)
+    yield Case("nan and inf in the padding", poisoned, PADDING, ALL_FOUR)
+    empty = inputs(torch.zeros(2, 3, dtype=torch.bool), 0.7)
+    yield Case("nothing real, no gradient asked for", empty, EMPTY)
+    double = inputs(lengths, 0.7, 0.4, torch.float64)
+    yield Case("float64", double, RULES, ALL_FOUR)
+
+
+@grpo_loss.wrong(
+    "The sign is turned: this is the objective, which is to be maximised. An optimiser minimises."
+)
+def objective_returned(*given):
+    return -reference.grpo_loss(*given)
+
+
+@grpo_loss.wrong(
+    "The penalty has the wrong sign: minimising this loss rewards drift from the reference. The "
+    "loss, a negative, holds + beta · k3."
+)
+def drift_rewarded_in_the_loss(*given):
+    return reference.grpo_loss(*given[:-1], -given[-1])
+
+
+@grpo_loss.wrong("The penalty was not weighted: multiply k3 by beta.")
+def loss_without_beta(*given):
+    return reference.grpo_loss(*given[:-1], 1.0)
+
+
+@grpo_loss.wrong("The penalty is missing: beta and ref_logp were not used.")
+def loss_without_penalty(*given):
+    return reference.grpo_loss(*given[:-1], 0.0)
+
+
+@grpo_loss.wrong(
+    "k3 has its arguments exchanged. For tokens drawn from the policy, δ = ref_logp − logp and "
+    "k3 = exp(δ) − 1 − δ; the other way round it is no estimate of KL(policy ‖ ref)."
+)
+def k3_turned(*given):
+    return grpo(given, penalty=lambda logp, ref_logp: _k3(ref_logp, logp))
+
+
+@grpo_loss.wrong(
+    "The penalty is k1, logp − ref_logp. As a loss its expected gradient is 0 on the policy's own "
+    "tokens: it holds nothing back. Here it is k3."
+)
+def k1_in_the_loss(*given):
+    return grpo(given, penalty=torch.sub)
+
+
+@grpo_loss.wrong("The penalty is k2, half the squared log-ratio. GRPO's is k3: exp(δ) − 1 − δ.")
+def k2_in_the_loss(*given):
+    return grpo(given, penalty=lambda logp, ref_logp: (logp - ref_logp).square() / 2)
+
+
+@grpo_loss.wrong(
+    "− 1 is missing in k3: exp(δ) − δ is 1 where the policy has not moved. The gradient is right, "
+    "the value is not."
+)
+def k3_without_the_one(*given):
+    return grpo(given, penalty=lambda logp, ref_logp: _k3(logp, ref_logp) + 1)
+
+
+@grpo_loss.wrong(
+    "In k3, δ was added where it is subtracted: exp(δ) − 1 − δ is never below 0, and touches 0 "
+    "where the policy has not moved."
+)
+def k3_with_delta_added(*given):
+    return grpo(given, penalty=lambda logp, ref_logp: _k3(logp, ref_logp) + 2 * (ref_logp - logp))
+
+
+@grpo_loss.wrong(
+    "The penalty was detached and changes no gradient. It acts through its gradient alone: leave "
+    "k3 in the graph."
+)
+def k3_detached(*given):
+    return grpo(given, penalty=lambda logp, ref_logp: _k3(logp, ref_logp).detach())
+
+
+@grpo_loss.wrong(
+    "The penalty compares the policy with old. It is charged for drift from ref: ref_logp."
+)
+def drift_from_old(*given):
+    logp, old_logp, _, *others = given
+    return reference.grpo_loss(logp, old_logp, old_logp, *others)
+
+
+@grpo_loss.wrong(
+    "The ratio compares the policy with ref. It corrects for who drew the tokens: old_logp."
+)
+def ratio_to_ref(*given):
+    logp, _, ref_logp, *others = given
+    return reference.grpo_loss(logp, ref_logp, ref_logp, *others)
+
+
+@grpo_loss.wrong(
+    "old and ref are exchanged: the ratio is against old, which drew the tokens, and k3 against "
+    "ref."
+)
+def old_and_ref_exchanged(*given):
+    logp, old_logp, ref_logp, *others = given
+    return reference.grpo_loss(logp, ref_logp, old_logp, *others)
+
+
+@grpo_loss.wrong("Nothing is clipped: epsilon was not used.")
+def loss_not_clipped(*given):
+    return grpo(given, lambda logp, old, advantage, epsilon: (logp - old).exp() * advantage)
+
+
+@grpo_loss.wrong(
+    "The minimum was taken of the ratios, before multiplying by the advantage: right for positive "
+    "advantages only. Compare ratio · A with clipped ratio · A."
+)
+def advantage_outside_the_minimum(*given):
+    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
+        return _clipped(logp, old, torch.ones_like(logp), epsilon) * advantage
+
+    return grpo(given, promise)
+
+
+@grpo_loss.wrong(
+    "Of the two promises the larger was taken. The objective takes the minimum; a maximum belongs "
+    "to the two losses, with their sign turned."
+)
+def larger_promise(*given):
+    return grpo(given, lambda logp, old, advantage, eps: -_clipped(logp, old, -advantage, eps))
+
+
+@grpo_loss.wrong(
+    "Only the clipped promise was used: the minimum with ratio · A is missing, and a token that "
+    "went the wrong way has no gradient to bring it back."
+)
+def clipped_promise_alone(*given):
+    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
+        return (logp - old).exp().clamp(1 - epsilon, 1 + epsilon) * advantage
+
+    return grpo(given, promise)
+
+
+@grpo_loss.wrong(
+    "The penalty went into the advantage, so it is weighted and clipped with it. The clip is for "
+    "the surrogate; beta · k3 is subtracted after it."
+)
+def penalty_in_the_advantage(*given):
+    logp, old_logp, ref_logp, advantage, mask, epsilon, beta = given
+    logp, old_logp, ref_logp, advantage = (
+        torch.where(mask, values, 0.0)
+        for values in (logp, old_logp.detach(), ref_logp.detach(), advantage.detach()[:, None])
+    )
+    gain = _clipped(logp, old_logp, advantage - beta * _k3(logp, ref_logp), epsilon)
+    return -averaged(gain, mask)
+
+
+@grpo_loss.wrong("The ratio is upside down: this is old over policy. exp(logp − old_logp).")
+def loss_ratio_inverted(*given):
+    return grpo(given, lambda logp, old, advantage, eps: _clipped(-logp, -old, advantage, eps))
+
+
+@grpo_loss.wrong(
+    "exp is missing: logp − old_logp is the logarithm of the ratio, 0 where nothing has changed."
+)
+def loss_of_log_ratios(*given):
+    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
+        ratio = logp - old
+        return torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)
+
+    return grpo(given, promise)
+
+
+@grpo_loss.wrong(
+    "One ratio for the whole response: the mean of its log-ratios was taken before exp. Here each "
+    "token has its own ratio, and its own clip."
+)
+def ratio_of_the_response(*given):
+    mask = given[4]
+
+    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
+        gap = (logp - old).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
+        return _clipped(gap.expand_as(logp), torch.zeros_like(logp), advantage, epsilon)
+
+    return grpo(given, promise)
+
+
+@grpo_loss.wrong(
+    "This is the mean of the responses' means, as GRPO's paper has it: a token of a long response "
+    "counts less than one of a short. Here it is one sum and one count for the whole batch."
+)
+def mean_of_responses(*given):
+    def average(gain: Tensor, mask: Tensor) -> Tensor:
+        sums = torch.where(mask, gain, 0.0).sum(1)
+        return (sums / mask.sum(1).clamp(min=1)).mean()
+
+    return grpo(given, average=average)
+
+
+@grpo_loss.wrong("Summed, not averaged: divide by the number of real tokens.")
+def loss_summed(*given):
+    return reference.grpo_loss(*given) * given[4].sum()
+
+
+@grpo_loss.wrong(
+    "The tokens were summed and divided by the number of responses: a batch of long responses "
+    "takes larger steps. Divide by the number of real tokens."
+)
+def divided_by_responses(*given):
+    return reference.grpo_loss(*given) * given[4].sum() / len(given[4])
+
+
+@grpo_loss.wrong(
+    "The sum is right, the count is not: this divides by all places, padding included."
+)
+def divided_by_all_places(*given):
+    return grpo(given, average=lambda gain, mask: torch.where(mask, gain, 0.0).mean())
+
+
+@grpo_loss.wrong("The mask was not used: padding counts like real tokens.")
+def loss_mask_ignored(*given):
+    return reference.grpo_loss(*given[:4], torch.ones_like(given[4]), *given[5:])
+
+
+@grpo_loss.wrong(
+    "The promise is masked, the penalty is not: it is the mean over real tokens and padding alike."
+)
+def penalty_over_padding(*given):
+    logp, _, ref_logp, *_, beta = given
+    kl = _k3(logp, ref_logp.detach()).mean()
+    return reference.grpo_loss(*given[:-1], 0.0) + beta * kl
+
+
+@grpo_loss.wrong(
+    "The mask was multiplied in. What stands in the padding may be inf or nan, and 0 · inf is nan: "
+    "choose with torch.where."
+)
+def loss_times_mask(*given):
+    logp, old_logp, ref_logp, advantage, mask, epsilon, beta = given
+    promise = _clipped(logp, old_logp.detach(), advantage.detach()[:, None], epsilon)
+    gain = promise - beta * _k3(logp, ref_logp.detach())
+    return -(gain * mask).sum() / mask.sum().clamp(min=1)
+
+
+@grpo_loss.wrong(
+    "The gradient is nan: the padding was replaced after exp, too late. The gradient "
+    "of a branch that is not chosen is still computed, so replace before exp as well."
+)
+def loss_replaced_too_late(*given):
+    logp, old_logp, ref_logp, advantage, mask, epsilon, beta = given
+    promise = _clipped(logp, old_logp.detach(), advantage.detach()[:, None], epsilon)
+    return -averaged(promise - beta * _k3(logp, ref_logp.detach()), mask)
+
+
+@grpo_loss.wrong(
+    "Right until no token is real: the mean of nothing is 0/0 = nan. Keep the count from being 0."
+)
+def loss_of_nothing(*given):
+    return grpo(given, average=lambda gain, mask: gain[mask].mean())
+
+
+@grpo_loss.wrong(
+    "The advantages were laid along time, as [batch] meets [batch, time] from the right: give them "
+    "a second axis, advantage[:, None]."
+)
+def advantage_along_time(*given):
+    logp, old_logp, ref_logp, advantage, mask, epsilon, beta = given
+    logp, old_logp, ref_logp = (
+        torch.where(mask, values, 0.0) for values in (logp, old_logp.detach(), ref_logp.detach())
+    )
+    ratio, advantage = (logp - old_logp).exp(), advantage.detach()
+    promise = torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)
+    return -averaged(promise - beta * _k3(logp, ref_logp), mask)
+
+
+@grpo_loss.wrong(
+    "The promise was detached: only the penalty is left to learn from. Of the four, old_logp, "
+    "ref_logp and advantage are the constants."
+)
+def promise_detached(*given):
+    return grpo(given, lambda *inputs: _clipped(*inputs).detach())
+
+
+@grpo_loss.wrong("No gradient reaches logp: it was detached.")
+def logp_detached(*given):
+    return reference.grpo_loss(given[0].detach(), *given[1:])
+
+
+for _leaks in (
+    *((name,) for name in CONSTANTS),
+    CONSTANTS[:2],
+    CONSTANTS[1:],
+    CONSTANTS[::2],
+    CONSTANTS,
+):
+    grpo_loss.mistakes.append(
+        Mistake(
+            f"loss_leaks_to_{'_and_'.join(_leaks)}",
+            f"A gradient reaches {' and '.join(_leaks)}. Only logp is "
+            "differentiable: detach the others.",
+            partial(leaking_loss, tuple(name for name in CONSTANTS if name not in _leaks)),
+        )
+    )
+
+
+@grpo_loss.wrong(
+    "A Python number came back: .item() and float() cut the graph, and there is nothing left to "
+    "differentiate. Return the tensor."
+)
+def grpo_as_a_number(*given):
+    return reference.grpo_loss(*given).item()
+
+
+@grpo_loss.wrong(
+    "The penalty was counted twice: once in the objective and once more beside it. It is "
+    "subtracted once."
+)
+def penalty_twice(*given):
+    return reference.grpo_loss(*given[:-1], 2 * given[-1])
+
+
+@grpo_loss.wrong(
+    "logp itself stands for old_logp, so every ratio is 1 and nothing is ever clipped. old_logp "
+    "was noted when the tokens were drawn: use it."
+)
+def old_is_the_present_policy(*given):
+    return reference.grpo_loss(given[0], given[0].detach(), *given[2:])
+
+
+@grpo_loss.wrong(
+    "Only ratios above 1 + epsilon were clipped. With a negative advantage it is the lower bound, "
+    "1 − epsilon, that takes the incentive away."
+)
+def clipped_above_only(*given):
+    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
+        ratio = (logp - old).exp()
+        return torch.minimum(ratio * advantage, ratio.clamp(max=1 + epsilon) * advantage)
+
+    return grpo(given, promise)
+
+
+@grpo_loss.wrong(
+    "k3 without − δ: exp(δ) − 1 is not 0 at its least, and tokens that the policy overrates are "
+    "paid for. k3 is exp(δ) − 1 − δ."
+)
+def delta_forgotten(*given):
+    return grpo(given, penalty=lambda logp, ref_logp: torch.expm1(ref_logp - logp))
+
+
+@grpo_loss.wrong("float64 came in and float32 went out: keep the dtype you are given.")
+def grpo_cast_to_float32(*given):
+    return reference.grpo_loss(*(values.float() for values in given[:4]), *given[4:])
+
+
+@grpo_loss.wrong(
+    "An input was changed in place: the caller's old_logp is another tensor afterwards. Compute a "
+    "new one."
+)
+def old_logp_changed_in_place(*given):
+    with torch.no_grad():
+        given[1].sub_(1.0)
+    return reference.grpo_loss(given[0] - 1.0, given[1], given[2] - 1.0, *given[3:])
+
+
+@grpo_loss.wrong("beta was squared: the penalty is beta · k3.")
+def loss_with_beta_squared(*given):
+    return reference.grpo_loss(*given[:-1], given[-1] ** 2)
+
+
+@grpo_loss.wrong("Half of the penalty is charged: it is beta · k3, with no ½.")
+def half_the_penalty(*given):
+    return reference.grpo_loss(*given[:-1], given[-1] / 2)
+
+
+@grpo_loss.wrong("0.2 was written in for epsilon: the bounds are 1 − epsilon and 1 + epsilon.")
+def epsilon_of_a_fifth(*given):
+    return reference.grpo_loss(*given[:-2], 0.2, given[-1])
+
+
+@grpo_loss.wrong(
+    "The upper bound is 1.28 (clip-higher, DAPO's 0.28 in place of epsilon). Here both bounds are "
+    "epsilon away from 1."
+)
+def loss_clipped_higher(*given):
+    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
+        ratio = (logp - old).exp()
+        return torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1.28) * advantage)
+
+    return grpo(given, promise)
+
+
+@grpo_loss.wrong(
+    "A second clip bounds what a negative advantage may cost, at 3 times the advantage: that is "
+    "dual-clip PPO. Here a bad token whose ratio has grown keeps its whole gradient."
+)
+def loss_clipped_twice(*given):
+    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
+        once = _clipped(logp, old, advantage, epsilon)
+        return torch.where(advantage < 0, torch.maximum(once, 3 * advantage), once)
+
+    return grpo(given, promise)
+
+
+@grpo_loss.wrong(
+    "A constant clipped ratio weighs logp · advantage: that is CISPO. It keeps the gradient of "
+    "every token; PPO's minimum takes it away beyond the bound."
+)
+def constant_ratio_times_logp(*given):
+    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
+        return (logp - old).exp().clamp(max=1 + epsilon).detach() * advantage * logp
+
+    return grpo(given, promise)
+
+
+@grpo_loss.wrong(
+    "Ratios above 5 were cut off (truncated weights) before the clip. For a negative advantage the "
+    "minimum takes the ratio as it is, however large."
+)
+def loss_ratio_truncated(*given):
+    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
+        ratio = (logp - old).exp().clamp(max=5.0)
+        return torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)
+
+    return grpo(given, promise)
+
+
+@grpo_loss.wrong(
+    "k3 was cut off at 10. A token that far from ref then has no gradient to bring it back: the "
+    "penalty has no bound."
+)
+def k3_cut_off(*given):
+    return grpo(given, penalty=lambda logp, ref_logp: _k3(logp, ref_logp).clamp(max=10.0))
+
+
+@grpo_loss.wrong(
+    "The log-ratio to ref was clamped to ±20 before k3. A token that far away then has no gradient "
+    "to bring it back: the penalty has no bound."
+)
+def k3_of_clamped_ratios(*given):
+    def penalty(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        delta = (ref_logp - logp).clamp(-20.0, 20.0)
+        return torch.expm1(delta) - delta
+
+    return grpo(given, penalty=penalty)
+
+
+@grpo_loss.wrong(
+    "k3 was weighted by the ratio policy/old. That is the unbiased form, an exercise of its own; "
+    "here each token's k3 counts as it is."
+)
+def k3_weighted_by_the_ratio(*given):
+    old_logp = torch.where(given[4], given[1].detach(), 0.0)
+
+    def penalty(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return (logp - old_logp).exp() * _k3(logp, ref_logp)
+
+    return grpo(given, penalty=penalty)
+
+
+@grpo_loss.wrong(
+    "The drift was charged twice: taken from the advantage, as in the reward, and once more in the "
+    "loss. Here it is charged in the loss alone."
+)
+def penalty_in_both_places(*given):
+    logp, old_logp, ref_logp, advantage, mask, epsilon, beta = given
+    drift = torch.where(mask, _k3(logp, ref_logp).detach(), 0.0).sum(1)
+    return reference.grpo_loss(
+        logp, old_logp, ref_logp, advantage - beta * drift, mask, epsilon, beta
+    )
+
+
+@grpo_loss.wrong(
+    "Responses of advantage 0 were left out. They pay for their drift, and their tokens count."
+)
+def tied_groups_masked(*given):
+    counted = given[4] & (given[3].detach() != 0)[:, None]
+    return reference.grpo_loss(*given[:4], counted, *given[5:])
+
+
+@grpo_loss.wrong(
+    "This is the mean of the means of two halves of the batch: a token of the half with fewer of "
+    "them counts more. Take one sum and one count for the whole batch."
+)
+def mean_of_two_halves(*given):
+    def average(gain: Tensor, mask: Tensor) -> Tensor:
+        size = max((len(gain) + 1) // 2, 1)
+        halves = [averaged(*half) for half in zip(gain.split(size), mask.split(size), strict=True)]
+        return torch.stack(halves).mean()
+
+    return grpo(given, average=average)
+
+
+@grpo_loss.wrong(
+    "exp(logp) / exp(old_logp) is 0/0 = nan for a token that both hold for very rare: each "
+    "probability rounds to 0. Subtract first: exp(logp − old_logp)."
+)
+def loss_of_quotients(*given):
+    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
+        ratio = logp.exp() / old.exp()
+        return torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)
+
+    return grpo(given, promise)
+
+
+@grpo_loss.right
+def grpo_of_chosen_tokens(logp, old_logp, ref_logp, advantage, mask, epsilon, beta):
+    if not mask.any():
+        return logp[mask].sum()
+    gains = advantage.detach()[:, None].expand_as(logp)[mask]
+    logp, old_logp, ref_logp = logp[mask], old_logp[mask].detach(), ref_logp[mask].detach()
+    ratio = torch.exp(logp - old_logp)
+    loss = torch.max(-gains * ratio, -gains * torch.clip(ratio, 1 - epsilon, 1 + epsilon))
+    gap = logp - ref_logp
+    return (loss + beta * (torch.exp(-gap) + gap - 1)).mean()
+
+
+@grpo_loss.right
+def grpo_token_by_token(logp, old_logp, ref_logp, advantage, mask, epsilon, beta):
+    total, count = logp.new_zeros(()), 0
+    for b, t in mask.nonzero().tolist():
+        ratio = (logp[b, t] - old_logp[b, t].item()).exp()
+        gain = advantage[b].item()
+        bound = 1 + epsilon if gain > 0 else 1 - epsilon
+        clipped = gain * ratio > gain * bound
+        promise = torch.full_like(ratio, gain * bound) if clipped else ratio * gain
+        delta = ref_logp[b, t].item() - logp[b, t]
+        total = total + promise - beta * (delta.exp() - delta - 1)
+        count += 1
+    return -total / max(count, 1)
+
+
+@grpo_loss.right
+def grpo_with_relu(logp, old_logp, ref_logp, advantage, mask, epsilon, beta):
+    clean = (v.masked_fill(~mask, 0.0) for v in (logp, old_logp.detach(), ref_logp.detach()))
+    logp, old_logp, ref_logp = clean
+    gains = advantage.detach().unsqueeze(1)
+    ratio = torch.exp(logp - old_logp)
+    promise = ratio * gains - F.relu((ratio - 1) * gains.sign() - epsilon) * gains.abs()
+    k3 = (ref_logp - logp).exp() - 1 + logp - ref_logp
+    weight = mask.to(logp.dtype) / max(int(mask.sum()), 1)
+    return torch.einsum("bt,bt->", beta * k3 - promise, weight)
+
+
+@grpo_loss.right
+def grpo_in_two_means(logp, old_logp, ref_logp, advantage, mask, epsilon, beta):
+    if mask.sum() == 0:
+        return torch.zeros((), dtype=logp.dtype)
+    rows = mask.nonzero()[:, 0]
+    new, old, ref = (values.masked_select(mask) for values in (logp, old_logp, ref_logp))
+    ratio, gains = (new - old.detach()).exp(), advantage.detach()[rows]
+    low, high = 1 - epsilon, 1 + epsilon
+    bounded = torch.where(gains > 0, ratio.clamp(max=high), ratio.clamp(min=low))
+    return beta * torch.mean(_k3(new, ref.detach())) - torch.mean(bounded * gains)

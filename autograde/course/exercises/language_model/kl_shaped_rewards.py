@@ -1,0 +1,484 @@
+"""The exercise `kl_shaped_rewards`."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812, its usual name
+
+from helpers import reference
+from helpers.cases import RULES, VALUES, Case
+
+from ...draw import Draw
+from ...exercise import Exercise, Mistake, tensor
+from .shared import EMPTY, INF, NAN, PADDING
+
+LAST = "the last real token"
+
+CONSTANT = "a constant"
+
+kl_shaped_rewards = Exercise(
+    "kl_shaped_rewards",
+    parts={VALUES: 2, LAST: 2, PADDING: 1, EMPTY: 1, CONSTANT: 1, RULES: 1},
+    hints=(
+        "Two rewards, added: a price at every real token, and a score at one token of each row. "
+        "Write them as two tensors [batch, time].",
+        "A response need not begin at 0 nor end at the end: its last real token is the True after "
+        "which no True follows. cumsum over the mask, from the right, counts the True from each "
+        "place on.",
+        "With flip(1) before and after cumsum, the last real token is where the mask is True and "
+        "that count is 1. torch.where(last, score[:, None], 0.0) puts the score there; choose the "
+        "price with torch.where too, and detach the sum.",
+    ),
+    advisory={CONSTANT: "that no gradient arrives"},
+)
+
+THREE = ("score", "logp", "ref_logp")
+
+
+@kl_shaped_rewards.by_hand
+def _() -> Iterator[Case]:
+    def case(title: str, mask: list[bool], part: str = VALUES, **changed: Any) -> Case:
+        inputs = {
+            "score": tensor(1.0),
+            "logp": tensor([-1.0, -2.0, -3.0]),
+            "ref_logp": tensor([-3.0, -1.0, -3.5]),
+            "mask": torch.tensor([mask]),
+            "beta": 0.1,
+        }
+        return Case(title, inputs | changed, part)
+
+    yield case("log-ratios 2, −1, 0.5, score 1, beta 0.1: −0.2, 0.1, 0.95", [True, True, True])
+    yield case("the same without a price: 0, 0, 1", [True, True, True], beta=0.0)
+    # Sizes that the drawn cases never reach: no bound is seen by luck alone.
+    wide = {"logp": tensor([-1.0, -8.0, -3.0]), "ref_logp": tensor([-7.0, -2.0, -3.0])}
+    for score in (8.0, -8.0):
+        title = f"log-ratios 6, −6, 0, score {score:g}: −0.6, 0.6, {score:g}".replace("-", "−")
+        yield case(title, [True, True, True], **wide, score=tensor(score))
+    yield case("the third is padding: −0.2, 1.1, 0", [True, True, False], LAST)
+    yield case("the first is the prompt: 0, 0.1, 0.95", [False, True, True], LAST)
+    yield case("one real token in the middle: 0, 1.1, 0", [False, True, False], LAST)
+    for poison in (INF, NAN):
+        changed = {"logp": tensor([-1.0, -2.0, poison]), "ref_logp": tensor([-3.0, -1.0, poison])}
+        yield case(f"{poison} in the padding", [True, True, False], PADDING, **changed)
+    yield case("nothing real: 0, 0, 0", [False, False, False], EMPTY)
+    sure = {"logp": tensor([-1.0, -2.0, 0.0]), "ref_logp": tensor([-3.0, -1.0, -0.5])}
+    yield case("the last token is certain: −0.2, 0.1, 0.95", [True, True, True], LAST, **sure)
+    far = {"logp": tensor([-1.0, -26.0, -3.0]), "ref_logp": tensor([-16.0, -1.0, -3.0])}
+    far |= {"score": tensor(-40.0)}
+    title = "log-ratios 15, −25, 0, score −40: −1.5, 2.5, −40"
+    yield case(title, [True, True, True], RULES, **far)
+    far = {"logp": tensor([-1.0, -71.0, -3.0]), "ref_logp": tensor([-71.0, -1.0, -3.0])}
+    for score in (5000.0, -5000.0):
+        title = f"log-ratios 70, −70, 0, score {score:g}: −7, 7, {score:g}".replace("-", "−")
+        yield case(title, [True, True, True], RULES, **far, score=tensor(score))
+
+
+@kl_shaped_rewards.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    def inputs(mask: Tensor, beta: float = 0.3, dtype: torch.dtype = torch.float32) -> dict:
+        ref_logp = draw.logp(*mask.shape, dtype=dtype)
+        return {
+            "score": draw.normal(len(mask), dtype=dtype) + 0.5,
+            "logp": ref_logp + draw.normal(*mask.shape, scale=0.8, dtype=dtype),
+            "ref_logp": ref_logp,
+            "mask": mask,
+            "beta": beta,
+        }
+
+    whole, lengths = torch.ones(4, 4, dtype=torch.bool), draw.lengths_mask(4, 7)
+    yield Case("4 responses of 4 tokens", inputs(whole))
+    yield Case("beta 2.5", inputs(whole[:, :3], 2.5))
+    yield Case("rows of unequal length", inputs(lengths), LAST)
+    place = torch.arange(7)
+    responses = lengths.roll(2, dims=1) & (place >= 2)
+    responses[:, 2:4] = True  # two real tokens at least: a single one is a case of its own
+    yield Case("a prompt of two tokens in front", inputs(responses), LAST)
+    pieces = ([0, 1, 1, 0, 1, 0], [1, 0, 1, 0, 0, 1], [1, 1, 0, 1, 1, 0], [0, 1, 0, 1, 0, 0])
+    holes = torch.tensor(pieces, dtype=torch.bool)
+    yield Case("responses with gaps in them", inputs(holes), LAST)
+    poisoned = inputs(responses)
+    for name, poison in (("logp", NAN), ("ref_logp", -INF)):
+        poisoned[name] = poisoned[name].masked_fill(~responses, poison)
+    yield Case("nan and inf in prompt and padding", poisoned, PADDING)
+    some = lengths.clone()
+    some[1] = False
+    yield Case("one row with nothing real", inputs(some), EMPTY)
+    yield Case("score, logp and ref_logp with a graph", inputs(lengths), CONSTANT, THREE)
+    yield Case("float64", inputs(lengths, dtype=torch.float64), RULES)
+
+
+def _last(mask: Tensor) -> Tensor:
+    """True at the last True of each row."""
+    return mask & (mask.flip(1).cumsum(1).flip(1) == 1)
+
+
+def _shaped(
+    given: tuple,
+    price: Callable[[Tensor, Tensor], Tensor] = torch.sub,
+    last: Callable[[Tensor], Tensor] = _last,
+) -> Tensor:
+    """The rewards with another price of a token, or the score at other places."""
+    score, logp, ref_logp, mask, beta = given
+    logp, ref_logp, score = logp.detach(), ref_logp.detach(), score.detach()
+    costs = (beta * price(logp, ref_logp)).masked_fill(~mask, 0.0)
+    return score[:, None].expand_as(logp).masked_fill(~last(mask), 0.0) - costs
+
+
+@kl_shaped_rewards.wrong(
+    "The price has the wrong sign: drift is paid for here. It is −beta · (logp − ref_logp): what "
+    "the policy made likelier than the reference costs."
+)
+def drift_rewarded(*given):
+    return _shaped(given, lambda logp, ref_logp: ref_logp - logp)
+
+
+@kl_shaped_rewards.wrong("The price was not weighted: multiply the log-ratio by beta.")
+def price_without_beta(score, logp, ref_logp, mask, beta):
+    return reference.kl_shaped_rewards(score, logp, ref_logp, mask, 1.0)
+
+
+@kl_shaped_rewards.wrong("The price is missing: only the score came back.")
+def score_alone(score, logp, ref_logp, mask, beta):
+    return reference.kl_shaped_rewards(score, logp, ref_logp, mask, 0.0)
+
+
+@kl_shaped_rewards.wrong("The score is missing: add it to the last real token of each row.")
+def price_alone(score, logp, ref_logp, mask, beta):
+    return reference.kl_shaped_rewards(torch.zeros_like(score), logp, ref_logp, mask, beta)
+
+
+@kl_shaped_rewards.wrong(
+    "The score was written over the price of the last real token. Both belong there: add it."
+)
+def score_in_place_of_the_price(*given):
+    score, _, _, mask, _ = given
+    return torch.where(_last(mask), score[:, None], _shaped(given)).detach()
+
+
+@kl_shaped_rewards.wrong(
+    "Every real token got the score. It judges the response as a whole and is paid once, at its "
+    "last real token."
+)
+def score_on_every_token(*given):
+    return _shaped(given, last=lambda mask: mask)
+
+
+@kl_shaped_rewards.wrong(
+    "The score was shared out over the tokens. It is paid whole, at the last real token."
+)
+def score_shared_out(score, logp, ref_logp, mask, beta):
+    share = score / mask.sum(1).clamp(min=1)
+    return _shaped((share, logp, ref_logp, mask, beta), last=lambda mask: mask)
+
+
+@kl_shaped_rewards.wrong(
+    "The score went to the last place of the row, [:, -1], which is padding where a response is "
+    "shorter. It belongs to the last place where the mask is True."
+)
+def score_at_the_end_of_the_row(*given):
+    end = torch.arange(given[3].shape[1]) == given[3].shape[1] - 1
+    return _shaped(given, last=lambda mask: end.expand_as(mask))
+
+
+@kl_shaped_rewards.wrong(
+    "The last place of the row was taken for the last real token, so a response that ends before "
+    "gets no score."
+)
+def score_lost_with_padding(*given):
+    end = torch.arange(given[3].shape[1]) == given[3].shape[1] - 1
+    return _shaped(given, last=lambda mask: end & mask)
+
+
+@kl_shaped_rewards.wrong(
+    "mask.sum(1) − 1 is the last real place only if the row begins with the response. With a "
+    "prompt in front, or a gap, the last True is further on."
+)
+def score_at_the_count(*given):
+    def counted(mask: Tensor) -> Tensor:
+        place = torch.arange(mask.shape[1])
+        return (place == mask.sum(1, keepdim=True) - 1) & mask.any(1, keepdim=True)
+
+    return _shaped(given, last=counted)
+
+
+@kl_shaped_rewards.wrong(
+    "mask.sum(1) − 1 is −1 in a row with nothing real, which is the row's last place; and with a "
+    "prompt in front, or a gap, it is not the last real place. Look for the last True."
+)
+def score_at_the_count_or_the_end(*given):
+    def counted(mask: Tensor) -> Tensor:
+        place = torch.arange(mask.shape[1])
+        return place == (mask.sum(1, keepdim=True) - 1) % mask.shape[1]
+
+    return _shaped(given, last=counted)
+
+
+@kl_shaped_rewards.wrong(
+    "The score went to the first gap's edge: the last token of the first unbroken piece. A later "
+    "True may follow; take the last one of the row."
+)
+def score_at_the_end_of_the_first_piece(*given):
+    def first_end(mask: Tensor) -> Tensor:
+        ends = mask & ~F.pad(mask, (0, 1))[:, 1:]
+        return ends & (ends.cumsum(1) == 1)
+
+    return _shaped(given, last=first_end)
+
+
+@kl_shaped_rewards.wrong(
+    "The count of real tokens from here on is 1 in a gap before the last real token too, so the "
+    "score was paid there as well. Ask for both: the mask is True, and the count is 1."
+)
+def score_in_the_last_gap_too(*given):
+    return _shaped(given, last=lambda mask: mask.flip(1).cumsum(1).flip(1) == 1)
+
+
+@kl_shaped_rewards.wrong(
+    "The score went to the end of every piece of the response: it was paid more than once in a row "
+    "with gaps. Take the last True of the row."
+)
+def score_at_the_end_of_every_piece(*given):
+    return _shaped(given, last=lambda mask: mask & ~F.pad(mask, (0, 1))[:, 1:])
+
+
+@kl_shaped_rewards.wrong(
+    "The score went to the first real token: argmax of a mask finds the first True. It is paid at "
+    "the last."
+)
+def score_at_the_first_token(*given):
+    return _shaped(given, last=lambda mask: mask & (mask.cumsum(1) == 1))
+
+
+@kl_shaped_rewards.wrong(
+    "A row with nothing real got its score at the end: there an index of −1, or an argmax of 0 "
+    "after a flip, is the last place. Such a row is all zeros."
+)
+def empty_row_scored_at_the_end(*given):
+    def found(mask: Tensor) -> Tensor:
+        last = mask.shape[1] - 1 - mask.flip(1).int().argmax(1, keepdim=True)
+        return torch.arange(mask.shape[1]) == last
+
+    return _shaped(given, last=found)
+
+
+@kl_shaped_rewards.wrong(
+    "A row with nothing real got its score at place 0: the largest index of no True came out as 0. "
+    "Such a row is all zeros."
+)
+def empty_row_scored_at_the_start(*given):
+    def found(mask: Tensor) -> Tensor:
+        place = torch.arange(mask.shape[1])
+        return place == (place * mask).amax(1, keepdim=True)
+
+    return _shaped(given, last=found)
+
+
+@kl_shaped_rewards.wrong(
+    "The sum of all prices was charged at the last real token. Charge each token for its own "
+    "drift: then credit can be given token by token."
+)
+def price_at_the_end(score, logp, ref_logp, mask, beta):
+    gap = torch.where(mask, logp - ref_logp, 0.0).sum(1)
+    return _shaped((score - beta * gap, logp, ref_logp, mask, 0.0)).detach()
+
+
+@kl_shaped_rewards.wrong(
+    "The price was divided by the length of the response. Each token pays for its own drift whole."
+)
+def price_divided_by_length(score, logp, ref_logp, mask, beta):
+    length = mask.sum(1, keepdim=True).clamp(min=1)
+    return _shaped((score, logp / length, ref_logp / length, mask, beta))
+
+
+@kl_shaped_rewards.wrong(
+    "The price is k3. In the reward it is the log-ratio itself, k1: its expectation is the same, "
+    "and as a constant it gives the right gradient through the advantage."
+)
+def price_k3(*given):
+    return _shaped(given, lambda logp, ref_logp: (ref_logp - logp).expm1() - ref_logp + logp)
+
+
+@kl_shaped_rewards.wrong(
+    "The price is k2, half the square. In the reward it is the log-ratio itself, which may be "
+    "negative."
+)
+def price_k2(*given):
+    return _shaped(given, lambda logp, ref_logp: (logp - ref_logp).square() / 2)
+
+
+@kl_shaped_rewards.wrong(
+    "The price was kept from being negative. A token that the policy made rarer than the "
+    "reference earns something: without that, the prices do not average to a KL."
+)
+def price_never_negative(*given):
+    return _shaped(given, lambda logp, ref_logp: (logp - ref_logp).clamp(min=0))
+
+
+@kl_shaped_rewards.wrong("The price is the size of the log-ratio. It keeps its sign.")
+def price_of_the_size(*given):
+    return _shaped(given, lambda logp, ref_logp: (logp - ref_logp).abs())
+
+
+@kl_shaped_rewards.wrong(
+    "exp was taken: the price is the ratio of probabilities. It is the log-ratio, logp − ref_logp."
+)
+def price_of_the_ratio(*given):
+    return _shaped(given, lambda logp, ref_logp: (logp - ref_logp).exp())
+
+
+@kl_shaped_rewards.wrong(
+    "beta was multiplied into the score too. It weighs the price of drift alone."
+)
+def score_times_beta(score, logp, ref_logp, mask, beta):
+    return reference.kl_shaped_rewards(beta * score, logp, ref_logp, mask, beta)
+
+
+@kl_shaped_rewards.wrong(
+    "The score was laid along time, as [batch] meets [batch, time] from the right: give it a "
+    "second axis, score[:, None]."
+)
+def score_along_time(score, logp, ref_logp, mask, beta):
+    price = torch.where(mask, -beta * (logp - ref_logp), 0.0)
+    return (price + torch.where(_last(mask), score, 0.0)).detach()
+
+
+@kl_shaped_rewards.wrong("One number for each response came back: return one for each token.")
+def summed_up(score, logp, ref_logp, mask, beta):
+    return reference.kl_shaped_rewards(score, logp, ref_logp, mask, beta).sum(1)
+
+
+@kl_shaped_rewards.wrong("The mask was not used for the price: padding and prompt are charged too.")
+def padding_charged(score, logp, ref_logp, mask, beta):
+    price = -beta * (logp - ref_logp)
+    return (price + torch.where(_last(mask), score[:, None], 0.0)).detach()
+
+
+@kl_shaped_rewards.wrong(
+    "The mask was multiplied in. What stands in the padding may be inf or nan, and 0 · inf is nan: "
+    "choose with torch.where."
+)
+def price_times_mask(score, logp, ref_logp, mask, beta):
+    price = -beta * (logp - ref_logp) * mask
+    return (price + torch.where(_last(mask), score[:, None], 0.0)).detach()
+
+
+def _leaking(constants: tuple[str, ...], *given: Any) -> Tensor:
+    """The rewards where only these inputs were detached."""
+    named = dict(zip((*THREE, "mask", "beta"), given, strict=True))
+    for name in constants:
+        named[name] = named[name].detach()
+    price = torch.where(named["mask"], named["logp"] - named["ref_logp"], 0.0)
+    paid = torch.where(_last(named["mask"]), named["score"][:, None], 0.0)
+    return paid - named["beta"] * price
+
+
+for _leaks in (("logp",), ("score",), ("ref_logp",), THREE, ("score", "logp"), THREE[1:]):
+    kl_shaped_rewards.mistakes.append(
+        Mistake(
+            f"gradient_reaches_{'_and_'.join(_leaks)}",
+            f"A gradient reaches {' and '.join(_leaks)}. A reward is "
+            "what the world paid, a constant: it acts through the advantage. Detach the result.",
+            partial(_leaking, tuple(name for name in THREE if name not in _leaks)),
+        )
+    )
+
+
+@kl_shaped_rewards.wrong(
+    "Rewards were added up from each token to the end: that is the return-to-go, which comes "
+    "later. Return each token's own reward."
+)
+def rewards_to_go(*given):
+    return reference.kl_shaped_rewards(*given).flip(1).cumsum(1).flip(1)
+
+
+@kl_shaped_rewards.wrong(
+    "Padding behind the last real token was paid the score too: the count of real tokens so far is "
+    "full there as well. Ask for both, the count and the mask."
+)
+def score_on_the_padding_behind(*given):
+    return _shaped(given, last=lambda mask: mask.cumsum(1) == mask.sum(1, keepdim=True))
+
+
+@kl_shaped_rewards.wrong("float64 came in and float32 went out: keep the dtype you are given.")
+def rewards_cast_to_float32(score, logp, ref_logp, mask, beta):
+    given = (values.float() for values in (score, logp, ref_logp))
+    return reference.kl_shaped_rewards(*given, mask, beta)
+
+
+@kl_shaped_rewards.wrong(
+    "An input was changed in place: the caller's logp is another tensor afterwards. Compute a new "
+    "one."
+)
+def logp_changed_in_place(score, logp, ref_logp, mask, beta):
+    with torch.no_grad():
+        logp -= ref_logp
+    return reference.kl_shaped_rewards(score, logp, torch.zeros_like(logp), mask, beta)
+
+
+@kl_shaped_rewards.wrong("beta was squared: the price is beta · (logp − ref_logp).")
+def beta_squared(score, logp, ref_logp, mask, beta):
+    return reference.kl_shaped_rewards(score, logp, ref_logp, mask, beta**2)
+
+
+@kl_shaped_rewards.wrong(
+    "Each row's price was shared out evenly over its real tokens. Each token pays for itself: the "
+    "reward then says which one drifted."
+)
+def price_shared_out(score, logp, ref_logp, mask, beta):
+    gap = (logp - ref_logp).masked_fill(~mask, 0.0)
+    shared = gap.sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
+    nothing = torch.zeros_like(logp)
+    return reference.kl_shaped_rewards(score, shared.expand_as(logp), nothing, mask, beta)
+
+
+@kl_shaped_rewards.wrong(
+    "The score was paid one token early: at the place before the last True. The last real token "
+    "gets it."
+)
+def score_one_early(*given):
+    return _shaped(given, last=lambda mask: F.pad(_last(mask), (0, 1))[:, 1:])
+
+
+@kl_shaped_rewards.right
+def token_by_token(score, logp, ref_logp, mask, beta):
+    rewards = torch.zeros_like(logp)
+    for b in range(len(logp)):
+        real = mask[b].nonzero().flatten().tolist()
+        for t in real:
+            rewards[b, t] = -beta * (logp[b, t].item() - ref_logp[b, t].item())
+        if real:
+            rewards[b, real[-1]] += score[b].item()
+    return rewards
+
+
+@kl_shaped_rewards.right
+def with_scatter_add(score, logp, ref_logp, mask, beta):
+    with torch.no_grad():
+        rewards = (logp - ref_logp).masked_fill(~mask, 0.0) * -beta
+        place = torch.arange(mask.shape[1], device=mask.device)
+        last = torch.where(mask, place, -1).amax(1)
+        paid = score.masked_fill(last < 0, 0.0)
+        return rewards.scatter_add(1, last.clamp(min=0)[:, None], paid[:, None])
+
+
+@kl_shaped_rewards.right
+@torch.no_grad()
+def with_index_put(score, logp, ref_logp, mask, beta):
+    rewards = logp.new_zeros(logp.shape)
+    rewards[mask] = beta * (ref_logp[mask] - logp[mask])
+    rows = mask.any(1).nonzero().squeeze(1)
+    backwards = mask.flip(1).to(torch.uint8).argmax(1)
+    rewards[rows, mask.shape[1] - 1 - backwards[rows]] += score[rows]
+    return rewards
+
+
+@kl_shaped_rewards.right
+def with_one_hot(score, logp, ref_logp, mask, beta):
+    time = mask.shape[1]
+    last = (torch.arange(1, time + 1) * mask).max(dim=1).values
+    at = F.one_hot(last, time + 1)[:, 1:].to(logp.dtype)
+    gap = torch.nan_to_num(logp, 0.0, 0.0, 0.0) - torch.nan_to_num(ref_logp, 0.0, 0.0, 0.0)
+    return torch.einsum("b,bt->bt", score, at).detach() - beta * (gap * mask).detach()

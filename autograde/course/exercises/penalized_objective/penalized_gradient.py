@@ -1,0 +1,458 @@
+"""The exercise `penalized_gradient`."""
+
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+from torch.distributions import Categorical
+from torch.nn import functional as F  # noqa: N812, its usual name
+
+from helpers import reference
+from helpers.cases import RULES, VALUES, Case
+
+from ...draw import Draw
+from ...exercise import Exercise, tensor
+from .shared import (
+    LARGE,
+    choices,
+    choices_by_hand,
+    expected_reward,
+    hand,
+    inexact_log_ratios,
+    log_probs,
+)
+
+penalized_gradient = Exercise(
+    "penalized_gradient",
+    parts={VALUES: 3, LARGE: 1, RULES: 1},
+    hints=(
+        "Call what stands in the brackets of the objective the worth of an action: its reward "
+        "minus beta times its log-ratio. The worth itself changes with the logits: what does that "
+        "change contribute, averaged over the policy?",
+        "Nothing, so treat the worth as constant. Then put ∂π(a)/∂z(b) = π(a)·([a = b] − π(b)) "
+        "into Σ_a worth(a) · ∂π(a)/∂z(b), and split the sum in two.",
+        "The first part is π(b) · worth(b), the second π(b) times the mean worth under the "
+        "policy. keepdim=True keeps that mean's axis, so that it lines up with the actions.",
+    ),
+    advisory={VALUES: "that it is written by hand, without autograd"},
+)
+
+
+@penalized_gradient.by_hand
+def _() -> Iterator[Case]:
+    for title, inputs, part in choices_by_hand():
+        # In float64 the formula errs by 1e-14, differences of the objective by 1e-11 at best.
+        close = {RULES: {"rtol": 1e-12, "atol": 1e-13}, LARGE: {"atol": 3e-4}}.get(part, {})
+        yield Case(title, inputs, part, probe="without_autograd", **close)
+    far = hand(tensor(0.0, -45.0), tensor(0.0, -120.0), tensor(1.0, 5.0), 0.5)
+    title = "policy logits (0, −45), ref logits (0, −120)"
+    yield Case(title, far, LARGE, probe="without_autograd")
+
+
+@penalized_gradient.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    for title, inputs, part in choices(draw):
+        atol = 3e-4 if part == LARGE else None  # float32's steps near 1000 are 6e-5
+        yield Case(title, inputs, part, atol=atol, probe="without_autograd")
+
+
+def _worth(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    """Reward − β · log-ratio of each action."""
+    log_policy, log_ref = log_probs(logits, ref_logits)
+    return rewards - beta * (log_policy - log_ref)
+
+
+def _centred(weight: Tensor, worth: Tensor) -> Tensor:
+    """weight · (worth − its mean under the weights)."""
+    return weight * (worth - (weight * worth).sum(-1, keepdim=True))
+
+
+@penalized_gradient.wrong(
+    "The mean worth is missing. Raising one logit lowers all other probabilities, so an action "
+    "gains only by what it is worth more than the policy's mean; the entries must sum to 0."
+)
+def mean_forgotten(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return logits.softmax(-1) * _worth(logits, ref_logits, rewards, beta)
+
+
+@penalized_gradient.wrong(
+    "This is the gradient with respect to the log-probabilities, as if each could move by itself. "
+    "The logits move them together, through the softmax: the policy's mean is subtracted."
+)
+def gradient_of_log_probs(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    return logits.softmax(-1) * (_worth(logits, ref_logits, rewards, beta) - beta)
+
+
+@penalized_gradient.wrong(
+    "This is the gradient with respect to the probabilities. One more step leads to the logits: "
+    "the derivative of the softmax."
+)
+def gradient_of_probabilities(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    return _worth(logits, ref_logits, rewards, beta) - beta
+
+
+@penalized_gradient.wrong(
+    "The policy's probability in front is missing: an action that is hardly ever drawn moves the "
+    "objective hardly at all."
+)
+def probability_forgotten(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    worth = _worth(logits, ref_logits, rewards, beta)
+    return worth - (logits.softmax(-1) * worth).sum(-1, keepdim=True)
+
+
+@penalized_gradient.wrong(
+    "Only the softmax's diagonal was used, π(a)·(1 − π(a)). A logit moves the other actions' "
+    "probabilities too, by −π(a)·π(b): sum over all of them."
+)
+def diagonal_only(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    policy = logits.softmax(-1)
+    return policy * (1 - policy) * _worth(logits, ref_logits, rewards, beta)
+
+
+@penalized_gradient.wrong(
+    "The mean was taken with equal weights. It is the policy's mean: weight by its probabilities."
+)
+def plain_mean(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    worth = _worth(logits, ref_logits, rewards, beta)
+    return logits.softmax(-1) * (worth - worth.mean(-1, keepdim=True))
+
+
+@penalized_gradient.wrong(
+    "The mean was taken under the reference. It is the policy that moves: weight by its own "
+    "probabilities."
+)
+def mean_under_the_reference(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    worth = _worth(logits, ref_logits, rewards, beta)
+    return logits.softmax(-1) * (worth - expected_reward(ref_logits, worth).unsqueeze(-1))
+
+
+@penalized_gradient.wrong(
+    "The reward was compared with its mean, the log-ratio was not. Subtract the mean of both: the "
+    "log-ratio's is the KL."
+)
+def penalty_not_centred(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    worth = _worth(logits, ref_logits, rewards, beta)
+    return logits.softmax(-1) * (worth - expected_reward(logits, rewards).unsqueeze(-1))
+
+
+@penalized_gradient.wrong(
+    "The sign is turned: this is the gradient of the loss. Along the answer the objective rises."
+)
+def descends(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return -reference.penalized_gradient(logits, ref_logits, rewards, beta)
+
+
+@penalized_gradient.wrong(
+    "The penalty's gradient was added, so that it pushes away from the reference: subtract it."
+)
+def divergence_rewarded(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return reference.penalized_gradient(logits, ref_logits, rewards, -beta)
+
+
+@penalized_gradient.wrong("The penalty is missing: this is the gradient of the reward alone.")
+def penalty_forgotten(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return reference.penalized_gradient(logits, ref_logits, rewards, 0.0)
+
+
+@penalized_gradient.wrong("beta was not used: the penalty's gradient counts as if beta were 1.")
+def beta_forgotten(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return reference.penalized_gradient(logits, ref_logits, rewards, 1.0)
+
+
+@penalized_gradient.wrong(
+    "policy − ref is the gradient of KL(ref ‖ policy). The penalty is KL(policy ‖ ref), and its "
+    "gradient holds the log-ratio."
+)
+def divergence_swapped(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    policy = logits.softmax(-1)
+    return _centred(policy, rewards) - beta * (policy - ref_logits.softmax(-1))
+
+
+@penalized_gradient.wrong(
+    "The reference is missing: this is the gradient of an entropy bonus, which pulls towards the "
+    "uniform policy. The log-ratio is log policy − log ref."
+)
+def reference_forgotten(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return _centred(logits.softmax(-1), rewards - beta * logits.log_softmax(-1))
+
+
+@penalized_gradient.wrong(
+    "The policy's own logarithm is missing from the log-ratio: it is log policy − log ref."
+)
+def cross_entropy(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return _centred(logits.softmax(-1), rewards + beta * ref_logits.log_softmax(-1))
+
+
+@penalized_gradient.wrong(
+    "The reference's probability stands in front. It is the policy whose logits move: weight by "
+    "its own probabilities."
+)
+def weighted_by_the_reference(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    worth = _worth(logits, ref_logits, rewards, beta)
+    return ref_logits.softmax(-1) * (worth - expected_reward(logits, worth).unsqueeze(-1))
+
+
+@penalized_gradient.wrong(
+    "The reference's probabilities are the weights throughout, in front and in the mean. Both are "
+    "the policy's: it is the policy's logits that move."
+)
+def reference_as_weights(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    return _centred(ref_logits.softmax(-1), _worth(logits, ref_logits, rewards, beta))
+
+
+@penalized_gradient.wrong(
+    "The logits were taken for log-probabilities: exp of a logit does not sum to 1 over the "
+    "actions. The policy's probabilities are the softmax of its logits."
+)
+def logits_as_log_probs(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return _centred(logits.exp(), rewards - beta * (logits - ref_logits))
+
+
+@penalized_gradient.wrong(
+    "The mean lost its axis, so it was subtracted across the wrong one, or did not fit at all. "
+    "keepdim=True keeps the axis of actions with length one."
+)
+def keepdim_forgotten(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    policy, worth = logits.softmax(-1), _worth(logits, ref_logits, rewards, beta)
+    return policy * (worth - (policy * worth).sum(-1))
+
+
+@penalized_gradient.wrong(
+    "The mean was taken over everything. Each choice has its own: sum over the last axis alone."
+)
+def mean_over_everything(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    policy, worth = logits.softmax(-1), _worth(logits, ref_logits, rewards, beta)
+    return policy * (worth - (policy * worth).sum())
+
+
+@penalized_gradient.wrong(
+    "The answer is divided by the number of choices: it is the gradient of their mean. Each "
+    "choice has an objective of its own."
+)
+def gradient_of_the_mean(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    gradient = reference.penalized_gradient(logits, ref_logits, rewards, beta)
+    return gradient / max(logits[..., 0].numel(), 1)
+
+
+@penalized_gradient.wrong(
+    "autograd was called, or a graph was needed where none is kept. Write the gradient out with "
+    "probabilities and logarithms: it is two lines."
+)
+def by_autograd(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    leaf = logits.detach().clone().requires_grad_(True)
+    with torch.enable_grad():
+        value = reference.penalized_objective(leaf, ref_logits, rewards, beta).sum()
+        return torch.autograd.grad(value, leaf)[0]
+
+
+@penalized_gradient.wrong(
+    "Near the gradient, and not equal to it, as finite differences are: one or two calls for each "
+    "action, and digits lost in the difference. Use them to check the formula that you derive.",
+    rough=0.02,  # whatever the step, and whichever way it goes
+)
+def finite_differences(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    step = 1e-2  # one so long is off by more than by rounding
+    here = reference.penalized_objective(logits, ref_logits, rewards, beta)
+    there = [
+        reference.penalized_objective(logits + step * one, ref_logits, rewards, beta)
+        for one in torch.eye(logits.shape[-1], dtype=logits.dtype)
+    ]
+    return (torch.stack(there, dim=-1) - here[..., None]) / step
+
+
+@penalized_gradient.wrong(
+    "Right for ordinary logits, NaN where a probability of the policy rounds to 0: 0 · (−inf). "
+    "log_softmax(x) keeps what log(softmax(x)) loses."
+)
+def softmax_then_log(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    policy = logits.softmax(-1)
+    return _centred(policy, rewards - beta * (policy.log() - ref_logits.softmax(-1).log()))
+
+
+def _gradient_of(
+    log_ratio: Callable,
+    size: float,
+    logits: Tensor,
+    ref_logits: Tensor,
+    rewards: Tensor,
+    beta: float,
+) -> Tensor:
+    return _centred(logits.softmax(-1), rewards - beta * log_ratio(size, logits, ref_logits))
+
+
+inexact_log_ratios(penalized_gradient, _gradient_of)
+
+
+@penalized_gradient.wrong(
+    "The product rule's second part is −beta · π(a) here. It too goes through the softmax, where "
+    "it is a sum over all actions: −beta · (π(a) − π(a) · Σ π), which is 0."
+)
+def product_rule_without_the_sum(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    policy = logits.softmax(-1)
+    return _centred(policy, _worth(logits, ref_logits, rewards, beta)) - beta * policy
+
+
+@penalized_gradient.wrong(
+    "The product rule's second part is −beta · π(a) · (1 − π(a)) here, the softmax's diagonal. The "
+    "other actions' log-ratios move too: over all of them it sums to 0."
+)
+def product_rule_on_the_diagonal(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    policy = logits.softmax(-1)
+    centred = _centred(policy, _worth(logits, ref_logits, rewards, beta))
+    return centred - beta * policy * (1 - policy)
+
+
+@penalized_gradient.wrong(
+    "Both parts of the product rule use the softmax's diagonal alone, π(a) · (1 − π(a)). A logit "
+    "moves the other actions' probabilities too, by −π(a) · π(b): sum over all of them."
+)
+def product_rule_all_on_the_diagonal(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    policy = logits.softmax(-1)
+    return policy * (1 - policy) * (_worth(logits, ref_logits, rewards, beta) - beta)
+
+
+@penalized_gradient.wrong(
+    "The answer is divided by the number of actions. The policy's probabilities are the weights "
+    "already: sum, do not average."
+)
+def averaged_over_actions(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    gradient = reference.penalized_gradient(logits, ref_logits, rewards, beta)
+    return gradient / logits.shape[-1]
+
+
+@penalized_gradient.wrong(
+    "The answer is float64 whatever came in: computing in float64 is fine, returning it is not."
+)
+def returned_in_float64(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    doubles = (x.double() for x in (logits, ref_logits, rewards))
+    return reference.penalized_gradient(*doubles, beta)
+
+
+@penalized_gradient.wrong(
+    "The probabilities were normalised over the first axis. Actions lie along the last: dim=-1."
+)
+def normalised_over_the_first_axis(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    log_policy, log_ref = logits.log_softmax(0), ref_logits.log_softmax(0)
+    return _centred(log_policy.exp(), rewards - beta * (log_policy - log_ref))
+
+
+@penalized_gradient.wrong("An input was changed in place: compute a new tensor.")
+def rewards_changed_in_place(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    rewards -= expected_reward(logits, rewards).unsqueeze(-1)
+    return reference.penalized_gradient(logits, ref_logits, rewards, beta)
+
+
+@penalized_gradient.wrong("The answer is float32 whatever came in: keep the dtype of the inputs.")
+def cast_to_float32(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    floats = (x.float() for x in (logits, ref_logits, rewards))
+    return reference.penalized_gradient(*floats, beta)
+
+
+@penalized_gradient.wrong("beta was doubled: the gradient of beta · KL has no factor 2.")
+def penalty_twice(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return reference.penalized_gradient(logits, ref_logits, rewards, 2 * beta)
+
+
+@penalized_gradient.wrong(
+    "The policy's probability stands there twice. Each entry is π(a) · (worth − mean worth)."
+)
+def probability_twice(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return logits.softmax(-1) * reference.penalized_gradient(logits, ref_logits, rewards, beta)
+
+
+@penalized_gradient.wrong(
+    "These are the actions' worths, reward − beta · log-ratio. What raising a logit gains is its "
+    "probability times how far its worth is above the policy's mean."
+)
+def worths_returned(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return _worth(logits, ref_logits, rewards, beta)
+
+
+@penalized_gradient.wrong(
+    "This is the objective, one number for each choice. Its gradient has one for each action."
+)
+def objective_itself(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return reference.penalized_objective(logits, ref_logits, rewards, beta).detach()
+
+
+@penalized_gradient.right
+def constants_cancel(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    # The two normalisers, and the +1 of the product rule, are the same for every action.
+    worth = rewards - beta * (logits - ref_logits + 1)
+    policy = F.softmax(logits, -1)
+    return policy * worth - policy * torch.einsum("...a,...a->...", policy, worth)[..., None]
+
+
+@penalized_gradient.right
+def by_the_jacobian(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    policy = Categorical(logits=logits).probs
+    jacobian = torch.diag_embed(policy) - policy[..., :, None] * policy[..., None, :]
+    worth = _worth(logits, ref_logits, rewards, beta)
+    return (jacobian @ worth[..., None]).squeeze(-1)
+
+
+@penalized_gradient.right
+def action_by_action(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    if logits.ndim > 1:
+        rows = zip(logits, ref_logits, rewards, strict=True)
+        return torch.stack([action_by_action(*row, beta) for row in rows])
+    policy = logits.softmax(0)
+    worth = _worth(logits, ref_logits, rewards, beta)
+    gradient = torch.zeros_like(logits)
+    for a in range(len(logits)):
+        for b in range(len(logits)):
+            gradient[b] += worth[a] * policy[a] * ((1.0 if a == b else 0.0) - policy[b])
+    return gradient
+
+
+@penalized_gradient.right
+def in_double_and_back_again(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    worth = _worth(logits.double(), ref_logits.double(), rewards.double(), beta)
+    return _centred(logits.double().softmax(-1), worth).to(logits.dtype)
+
+
+@penalized_gradient.right
+def value_as_the_baseline(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    value = reference.penalized_objective(logits, ref_logits, rewards, beta).unsqueeze(-1)
+    return torch.softmax(logits, -1) * (_worth(logits, ref_logits, rewards, beta) - value)
+
+
+@penalized_gradient.right
+def two_covariances(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    log_policy, log_ref = log_probs(logits, ref_logits)
+    policy = log_policy.exp()
+    divergence = (policy * (log_policy - log_ref)).sum(-1, keepdim=True)
+    reward = rewards - (policy * rewards).sum(-1, keepdim=True)
+    return policy * reward - beta * policy * (log_policy - log_ref - divergence)

@@ -1,0 +1,472 @@
+"""The exercise `penalized_objective`."""
+
+import math
+from collections.abc import Callable, Iterator
+
+import torch
+from torch import Tensor
+from torch.distributions import Categorical, kl_divergence
+from torch.nn import functional as F  # noqa: N812, its usual name
+
+from helpers import reference
+from helpers.cases import GRADIENT, RULES, VALUES, Case
+
+from ...draw import Draw
+from ...exercise import Exercise
+from .shared import (
+    LARGE,
+    _choice,
+    choices,
+    choices_by_hand,
+    expected_reward,
+    inexact_log_ratios,
+    log_probs,
+)
+
+penalized_objective = Exercise(
+    "penalized_objective",
+    parts={VALUES: 2, GRADIENT: 1, LARGE: 1, RULES: 1},
+    hints=(
+        "Two sums over actions, both weighted by the policy's probabilities: one of rewards, one "
+        "of log policy − log ref. Which of the two is charged at beta per unit?",
+        "log_softmax over the last axis gives both logarithms from logits; its exp gives the "
+        "weights. Only ref_logits is detached: the weights are the policy, and they move.",
+        "Both sums have the same weights, so there is one sum: of policy · (reward − beta · "
+        "log-ratio). Which axis does it run over?",
+    ),
+)
+
+
+@penalized_objective.by_hand
+def _() -> Iterator[Case]:
+    for title, inputs, part in choices_by_hand():
+        atol = 1e-3 if part == LARGE else None  # as below
+        yield Case(title, inputs, part, ("logits", "ref_logits"), atol=atol)
+
+
+@penalized_objective.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    for title, inputs, part in choices(draw):
+        # Among logits in the hundreds a float32 gradient of nearly nothing has no digits.
+        atol = 1e-3 if part == LARGE else None
+        yield Case(title, inputs, part, ("logits", "ref_logits"), atol=atol)
+    yield Case("no gradient asked", _choice(draw, 2, 3), RULES)
+
+
+def _kl(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    log_policy, log_ref = log_probs(logits, ref_logits)
+    return (log_policy.exp() * (log_policy - log_ref)).sum(-1)
+
+
+@penalized_objective.wrong(
+    "The penalty is KL(ref ‖ policy): its arguments are swapped. The policy's probabilities are "
+    "the weights, and its logarithm comes first."
+)
+def divergence_swapped(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    log_policy, log_ref = log_probs(logits, ref_logits)
+    backwards = (log_ref.exp() * (log_ref - log_policy)).sum(-1)
+    return expected_reward(logits, rewards) - beta * backwards
+
+
+@penalized_objective.wrong(
+    "The divergence was added: this pays the policy for leaving the reference. What is maximised "
+    "must fall as the divergence grows, so subtract."
+)
+def divergence_rewarded(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return expected_reward(logits, rewards) + beta * _kl(logits, ref_logits)
+
+
+@penalized_objective.wrong(
+    "The sign of the whole is turned: this is the loss that an optimiser would minimise. The "
+    "objective is to be maximised: reward counts as plus."
+)
+def returned_the_loss(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return -reference.penalized_objective(logits, ref_logits, rewards, beta)
+
+
+@penalized_objective.wrong(
+    "beta multiplies the reward here. It is the price of the divergence: E[r] − beta · KL."
+)
+def beta_on_the_reward(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return beta * expected_reward(logits, rewards) - _kl(logits, ref_logits)
+
+
+@penalized_objective.wrong(
+    "The two terms were mixed with weights 1 − beta and beta. The reward keeps the weight 1, and "
+    "beta may be above 1."
+)
+def weighted_average(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return (1 - beta) * expected_reward(logits, rewards) - beta * _kl(logits, ref_logits)
+
+
+@penalized_objective.wrong("beta was not used: the divergence is subtracted at a price of 1.")
+def beta_forgotten(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return expected_reward(logits, rewards) - _kl(logits, ref_logits)
+
+
+@penalized_objective.wrong("The penalty is missing: this is the expected reward alone.")
+def penalty_forgotten(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return expected_reward(logits, rewards)
+
+
+@penalized_objective.wrong(
+    "The penalty was subtracted twice. Subtract beta · KL once, from the plain expected reward."
+)
+def penalty_twice(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return expected_reward(logits, rewards) - 2 * beta * _kl(logits, ref_logits)
+
+
+@penalized_objective.wrong(
+    "The policy's own logarithm is missing: this subtracts the cross-entropy −Σ π log π_ref, not "
+    "the divergence. At policy = ref the penalty must be 0."
+)
+def cross_entropy(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    log_ref = ref_logits.detach().log_softmax(-1)
+    return expected_reward(logits, rewards) + beta * (logits.softmax(-1) * log_ref).sum(-1)
+
+
+@penalized_objective.wrong(
+    "The reference is missing: this is an entropy bonus, which pulls towards the uniform policy. "
+    "KL(policy ‖ ref) also holds log ref."
+)
+def entropy_bonus(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    entropy = -(logits.softmax(-1) * logits.log_softmax(-1)).sum(-1)
+    return expected_reward(logits, rewards) + beta * entropy
+
+
+@penalized_objective.wrong(
+    "The rewards were averaged with equal weights. Weight each by the policy's probability of "
+    "its action."
+)
+def rewards_unweighted(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return rewards.mean(-1) - beta * _kl(logits, ref_logits)
+
+
+@penalized_objective.wrong(
+    "The rewards were weighted by the reference's probabilities. It is the policy that acts: "
+    "weight by its own."
+)
+def reward_of_the_reference(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    return expected_reward(ref_logits.detach(), rewards) - beta * _kl(logits, ref_logits)
+
+
+@penalized_objective.wrong(
+    "Only the policy's likeliest action was paid. The objective is an expectation: sum over all "
+    "actions, weighted by their probabilities."
+)
+def greedy_reward(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    best = logits.argmax(-1, keepdim=True)
+    return rewards.gather(-1, best).squeeze(-1) - beta * _kl(logits, ref_logits)
+
+
+@penalized_objective.wrong(
+    "The value is right, its gradient is not: the probabilities that weight the log-ratio were "
+    "held constant, and so the penalty pulls nowhere. Detach ref_logits alone."
+)
+def penalty_weight_detached(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    log_policy, log_ref = log_probs(logits, ref_logits)
+    penalty = (log_policy.exp().detach() * (log_policy - log_ref)).sum(-1)
+    return expected_reward(logits, rewards) - beta * penalty
+
+
+@penalized_objective.wrong(
+    "The value is right, its gradient is not: the probabilities that weight the rewards were held "
+    "constant, so that no reward is pursued. Detach ref_logits alone."
+)
+def reward_weight_detached(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    return expected_reward(logits.detach(), rewards) - beta * _kl(logits, ref_logits)
+
+
+@penalized_objective.wrong("A gradient reaches ref_logits, which is a constant: detach it.")
+def reference_not_constant(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    log_policy, log_ref = logits.log_softmax(-1), ref_logits.log_softmax(-1)
+    return (log_policy.exp() * (rewards - beta * (log_policy - log_ref))).sum(-1)
+
+
+@penalized_objective.wrong("No gradient reaches logits: the policy's side was detached too.")
+def everything_detached(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return reference.penalized_objective(logits.detach(), ref_logits, rewards, beta)
+
+
+@penalized_objective.wrong(
+    "This is the mean over actions. The policy's probabilities are the weights already: sum."
+)
+def averaged(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    value = reference.penalized_objective(logits, ref_logits, rewards, beta)
+    return value / logits.shape[-1]
+
+
+@penalized_objective.wrong(
+    "One number came back for all choices. Sum over the last axis alone: one number per choice."
+)
+def summed_over_everything(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    return reference.penalized_objective(logits, ref_logits, rewards, beta).sum()
+
+
+@penalized_objective.wrong(
+    "One number per action came back: the sum over actions, the last axis, is missing."
+)
+def sum_forgotten(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    log_policy, log_ref = log_probs(logits, ref_logits)
+    return log_policy.exp() * (rewards - beta * (log_policy - log_ref))
+
+
+@penalized_objective.wrong(
+    "The probabilities were normalised over the first axis. Actions lie along the last: dim=-1."
+)
+def normalised_over_the_first_axis(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    log_policy, log_ref = logits.log_softmax(0), ref_logits.detach().log_softmax(0)
+    return (log_policy.exp() * (rewards - beta * (log_policy - log_ref))).sum(-1)
+
+
+@penalized_objective.wrong(
+    "The logits themselves were subtracted. A logit is a log-probability only up to a constant "
+    "that differs between policy and ref: take log_softmax of both first."
+)
+def raw_logits(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return (logits.softmax(-1) * (rewards - beta * (logits - ref_logits.detach()))).sum(-1)
+
+
+@penalized_objective.wrong(
+    "The logits were taken for log-probabilities, in the weights too: exp of a logit does not sum "
+    "to 1 over the actions. Take log_softmax of both first."
+)
+def logits_as_log_probs(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return (logits.exp() * (rewards - beta * (logits - ref_logits.detach()))).sum(-1)
+
+
+@penalized_objective.wrong(
+    "Only the policy was normalised: ref_logits were subtracted as they are. They are "
+    "log-probabilities only up to a constant: take their log_softmax too."
+)
+def reference_not_normalised(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    log_policy = logits.log_softmax(-1)
+    return (log_policy.exp() * (rewards - beta * (log_policy - ref_logits.detach()))).sum(-1)
+
+
+@penalized_objective.wrong(
+    "The divergence is in bits: a logarithm to base 2. Everything here is in nats."
+)
+def in_bits(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return reference.penalized_objective(logits, ref_logits, rewards, beta / math.log(2))
+
+
+@penalized_objective.wrong(
+    "Right for ordinary logits, NaN where a probability of the policy rounds to 0: 0 · (−inf). "
+    "log_softmax(x) keeps what log(softmax(x)) loses."
+)
+def softmax_then_log(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    policy, ref = logits.softmax(-1), ref_logits.detach().softmax(-1)
+    return (policy * (rewards - beta * (policy.log() - ref.log()))).sum(-1)
+
+
+@penalized_objective.wrong(
+    "exp of a raw logit overflows: exp(1001) is inf. softmax and log_softmax subtract the largest "
+    "logit first."
+)
+def exp_without_shift(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    policy = logits.exp() / logits.exp().sum(-1, keepdim=True)
+    log_policy, log_ref = log_probs(logits, ref_logits)
+    return (policy * (rewards - beta * (log_policy - log_ref))).sum(-1)
+
+
+@penalized_objective.wrong(
+    "The logarithm of ref's softmax was taken: it is −inf where ref's probability rounds to 0. "
+    "log_softmax(ref_logits) never forms the probability."
+)
+def reference_through_probabilities(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().softmax(-1).log()
+    return (log_policy.exp() * (rewards - beta * (log_policy - log_ref))).sum(-1)
+
+
+def _objective_of(
+    log_ratio: Callable,
+    size: float,
+    logits: Tensor,
+    ref_logits: Tensor,
+    rewards: Tensor,
+    beta: float,
+) -> Tensor:
+    worth = rewards - beta * log_ratio(size, logits, ref_logits)
+    return (logits.softmax(-1) * worth).sum(-1)
+
+
+inexact_log_ratios(penalized_objective, _objective_of)
+
+
+@penalized_objective.wrong(
+    "The rewards were weighted by the policy's log-probabilities. An expectation weighs by "
+    "probabilities: exp of these."
+)
+def rewards_weighted_by_logarithms(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    return (logits.log_softmax(-1) * rewards).sum(-1) - beta * _kl(logits, ref_logits)
+
+
+@penalized_objective.wrong(
+    "The divergences of all choices were added up and charged to each: .sum() lacks its axis. Each "
+    "choice has its own, over the last axis."
+)
+def penalty_summed_over_everything(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    return expected_reward(logits, rewards) - beta * _kl(logits, ref_logits).sum()
+
+
+@penalized_objective.wrong(
+    "The expected rewards of all choices were added up and paid to each: .sum() lacks its axis. "
+    "Each choice has its own, over the last axis."
+)
+def reward_summed_over_everything(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    return expected_reward(logits, rewards).sum() - beta * _kl(logits, ref_logits)
+
+
+@penalized_objective.wrong(
+    "The penalty is half the squared log-ratio, k2, an estimate for single samples. With every "
+    "action at hand, weigh the log-ratio itself."
+)
+def k2_weighed(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    log_policy, log_ref = log_probs(logits, ref_logits)
+    half_square = 0.5 * (log_policy - log_ref).square()
+    return (log_policy.exp() * (rewards - beta * half_square)).sum(-1)
+
+
+@penalized_objective.wrong(
+    "The answer is float64 whatever came in: computing in float64 is fine, returning it is not."
+)
+def returned_in_float64(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    doubles = (x.double() for x in (logits, ref_logits, rewards))
+    return reference.penalized_objective(*doubles, beta)
+
+
+@penalized_objective.wrong(
+    "An input was changed in place, and autograd refuses that where it needs the input: "
+    "compute a new tensor."
+)
+def shifted_in_place(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    logits -= logits.max(dim=-1, keepdim=True).values
+    return reference.penalized_objective(logits, ref_logits, rewards, beta)
+
+
+@penalized_objective.wrong("The answer is float32 whatever came in: keep the dtype of the inputs.")
+def cast_to_float32(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    floats = (x.float() for x in (logits, ref_logits, rewards))
+    return reference.penalized_objective(*floats, beta)
+
+
+@penalized_objective.wrong(
+    "Both directions of the divergence were charged, KL(policy ‖ ref) + KL(ref ‖ policy). The "
+    "penalty is the first alone."
+)
+def both_directions(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    log_policy, log_ref = log_probs(logits, ref_logits)
+    gap = log_policy - log_ref
+    return expected_reward(logits, rewards) - beta * ((log_policy.exp() - log_ref.exp()) * gap).sum(
+        -1
+    )
+
+
+@penalized_objective.wrong(
+    "The greatest reward was taken in place of the expected one: weigh the rewards by the policy."
+)
+def greatest_reward(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return rewards.max(-1).values - beta * _kl(logits, ref_logits)
+
+
+@penalized_objective.wrong("beta was squared: the penalty is beta · KL.")
+def beta_squared(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return expected_reward(logits, rewards) - beta**2 * _kl(logits, ref_logits)
+
+
+@penalized_objective.wrong(
+    "The penalty was divided by beta: a larger beta must cost more, not less."
+)
+def divided_by_beta(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return expected_reward(logits, rewards) - _kl(logits, ref_logits) / beta
+
+
+@penalized_objective.wrong("Half of the penalty is charged: it is beta · KL, with no ½.")
+def half_the_penalty(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    return expected_reward(logits, rewards) - beta / 2 * _kl(logits, ref_logits)
+
+
+@penalized_objective.wrong(
+    "The penalty is the total variation, half the sum of |π − ref|: it is KL(policy ‖ ref) here."
+)
+def total_variation(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    log_policy, log_ref = log_probs(logits, ref_logits)
+    distance = (log_policy.exp() - log_ref.exp()).abs().sum(-1) / 2
+    return expected_reward(logits, rewards) - beta * distance
+
+
+@penalized_objective.right
+def with_distributions(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    policy, ref = Categorical(logits=logits), Categorical(logits=ref_logits.detach())
+    return (policy.probs * rewards).sum(-1) - beta * kl_divergence(policy, ref)
+
+
+@penalized_objective.right
+def choice_by_choice(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    if logits.ndim > 1:
+        rows = zip(logits, ref_logits, rewards, strict=True)
+        return torch.stack([choice_by_choice(*row, beta) for row in rows])
+    total = logits.new_zeros(())
+    for action in range(len(logits)):
+        logp = logits[action] - logits.logsumexp(0)
+        ref_logp = (ref_logits[action] - ref_logits.logsumexp(0)).item()
+        total = total + logp.exp() * (rewards[action] - beta * (logp - ref_logp))
+    return total
+
+
+@penalized_objective.right
+def reward_entropy_and_cross_entropy(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    policy, log_ref = logits.softmax(-1), F.log_softmax(ref_logits, -1).detach()
+    total = torch.einsum("...a,...a->...", policy, rewards + beta * log_ref)
+    return total + beta * Categorical(logits=logits).entropy()
+
+
+@penalized_objective.right
+def normalisers_apart(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    ref_logits = ref_logits.detach()
+    worth = rewards - beta * (logits - ref_logits)
+    mean = torch.matmul(logits.softmax(-1)[..., None, :], worth[..., None]).squeeze(-1).squeeze(-1)
+    return mean + beta * (logits.logsumexp(-1) - ref_logits.logsumexp(-1))
+
+
+@penalized_objective.right
+def in_double_and_back(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    log_policy, log_ref = log_probs(logits.double(), ref_logits.double())
+    worth = rewards.double() - beta * (log_policy - log_ref)
+    return (log_policy.exp() * worth).sum(-1).to(logits.dtype)
+
+
+@penalized_objective.right
+def through_the_optimum(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    if beta == 0:
+        return torch.einsum("...a,...a->...", logits.softmax(-1), rewards)
+    tilted = ref_logits.detach().log_softmax(-1) + rewards / beta
+    gap = F.kl_div(
+        tilted.log_softmax(-1), logits.log_softmax(-1), reduction="none", log_target=True
+    )
+    return beta * (tilted.logsumexp(-1) - gap.sum(-1))

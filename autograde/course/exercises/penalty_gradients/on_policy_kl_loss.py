@@ -1,0 +1,293 @@
+"""The exercise `on_policy_kl_loss`."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812, its usual name
+
+from helpers.cases import RULES, VALUES, Case
+
+from ...draw import Draw
+from ...exercise import Exercise
+from .expected_gradient import Estimator
+from .shared import CONSTANTS, RARE, SEEN_INSIDE, SHAPES, cases_by_hand, drawn_cases
+
+on_policy_kl_loss = Exercise(
+    "on_policy_kl_loss",
+    parts={VALUES: 3, CONSTANTS: 1, SHAPES: 1, RARE: 1, RULES: 1},
+    hints=(
+        "Write KL(policy ‖ ref) as a sum over tokens and differentiate both factors: the "
+        "probability in front moves too. One of the two terms is a mean score, which is 0.",
+        "What is left is the mean, over the policy's tokens, of (log policy − log ref) · ∇logp. "
+        "Autograd gives ∇logp when it differentiates logp. How does a number get in front of it "
+        "without being differentiated itself?",
+        "A product of two factors, both made of what came in. One carries the gradient and is "
+        "logp; the other is the log-ratio, taken out of the graph.",
+    ),
+    advisory=SEEN_INSIDE,
+)
+
+
+@on_policy_kl_loss.by_hand
+def _() -> Iterator[Case]:
+    yield from cases_by_hand(off_policy=False)
+
+
+@on_policy_kl_loss.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    yield from drawn_cases(False, draw)
+
+
+def _on_policy_mistakes(formula: Estimator) -> None:
+    """Register what goes wrong around any right loss.
+
+    formula: a right one, differentiable twice over: gradients reach both arguments.
+    """
+
+    @on_policy_kl_loss.wrong("A gradient reaches ref_logp, which is a constant: detach it.")
+    def reference_moves(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return formula(logp, ref_logp)
+
+    @on_policy_kl_loss.wrong(
+        "The wrong side was detached: logp is differentiable, ref_logp is the constant."
+    )
+    def policy_detached(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return formula(logp.detach(), ref_logp)
+
+    @on_policy_kl_loss.wrong(
+        "The mean over tokens was taken inside. Return one loss for each token: averages come "
+        "later, with the mask."
+    )
+    def averaged(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return formula(logp, ref_logp.detach()).mean()
+
+    @on_policy_kl_loss.wrong(
+        "The tokens were added up into one number. Return one loss for each token."
+    )
+    def added_up(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return formula(logp, ref_logp.detach()).sum()
+
+    @on_policy_kl_loss.wrong(
+        "The last axis was summed away. Every axis holds drawn tokens here, none the vocabulary: "
+        "return a loss of the shape that came in."
+    )
+    def last_axis_summed(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return formula(logp, ref_logp.detach()).sum(-1, keepdim=True)
+
+    @on_policy_kl_loss.wrong(
+        "A token by itself gets no gradient: something was made of all tokens that came in, such "
+        "as log_softmax once more, or their mean as a baseline. What comes in are "
+        "log-probabilities of drawn tokens, and no axis holds the vocabulary."
+    )
+    def normalised_again(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return formula(logp.log_softmax(-1), ref_logp.detach().log_softmax(-1))
+
+    @on_policy_kl_loss.wrong("The sign is turned: this loss pushes the policy away from ref.")
+    def negated(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return -formula(logp, ref_logp.detach())
+
+    @on_policy_kl_loss.wrong("The gradient is twice too large: a factor ½ is missing.")
+    def twice(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return 2 * formula(logp, ref_logp.detach())
+
+    @on_policy_kl_loss.wrong("The gradient is half of what it should be: one ½ too many.")
+    def halved(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return formula(logp, ref_logp.detach()) / 2
+
+    @on_policy_kl_loss.wrong(
+        "Probabilities were formed on the way, and one of a rare token rounds to 0. Subtract the "
+        "logarithms that came in."
+    )
+    def through_probabilities(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return formula(logp.exp().log(), ref_logp.detach().exp().log())
+
+    @on_policy_kl_loss.wrong(
+        "logp was changed in place, and autograd refuses that where it needs the input: compute a "
+        "new tensor."
+    )
+    def changed_in_place(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        logp -= ref_logp.detach()
+        return formula(logp, torch.zeros_like(logp))
+
+    @on_policy_kl_loss.wrong(
+        "The computation ran in float32 whatever came in: keep the dtype of the inputs."
+    )
+    def cast_to_float32(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return formula(logp.float(), ref_logp.float().detach())
+
+    @on_policy_kl_loss.wrong(
+        "Logarithms were turned to base 2. They are in nats: use them as they are."
+    )
+    def in_bits(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        return formula(logp / math.log(2), ref_logp.detach() / math.log(2))
+
+    @on_policy_kl_loss.wrong(
+        "The log-ratio was clamped to ±10. A token that far away is the one to pull back hardest: "
+        "the contract has no bound."
+    )
+    def log_ratio_clamped(logp: Tensor, ref_logp: Tensor) -> Tensor:
+        gap = (logp - ref_logp.detach()).clamp(-10.0, 10.0).detach()
+        return formula(logp, logp.detach() - gap)
+
+
+_on_policy_mistakes(lambda logp, ref_logp: 0.5 * (logp - ref_logp) ** 2)
+
+
+@on_policy_kl_loss.wrong(
+    "The last axis was summed as if it held the vocabulary, for an exact KL. Every axis holds "
+    "drawn tokens, one log-probability each: with a single token there is nothing to sum over."
+)
+def summed_over_the_vocabulary(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return (logp.exp() * (logp - ref_logp.detach())).sum(-1, keepdim=True).expand_as(logp)
+
+
+@on_policy_kl_loss.wrong(
+    "This is k1 itself, or has its gradient: ∇logp, whose mean over the policy's tokens is 0. The "
+    "value is right and nothing pulls. The log-ratio must stand in front of ∇logp."
+)
+def k1_itself(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return logp - ref_logp.detach()
+
+
+@on_policy_kl_loss.wrong(
+    "No gradient reaches logp at all: the log-ratio was detached as a whole. A number that you "
+    "only log needs no gradient; a loss does."
+)
+def everything_detached(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return (logp - ref_logp).detach()
+
+
+@on_policy_kl_loss.wrong(
+    "This is k3 itself. Its mean is KL(policy ‖ ref), but its mean gradient is that of the other "
+    "direction, ∇KL(ref ‖ policy): autograd does not see that the draws change with the policy."
+)
+def k3_itself(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return torch.expm1(delta) - delta
+
+
+@on_policy_kl_loss.wrong(
+    "This is k3 with the ratio turned round, policy/ref: tokens that the policy overrates pull "
+    "exponentially hard, and the mean is the gradient of no KL."
+)
+def k3_turned_round(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    gap = logp - ref_logp.detach()
+    return torch.expm1(gap) - gap
+
+
+@on_policy_kl_loss.wrong(
+    "Both factors carry a gradient: logp · (logp − ref) differentiates the weight as well. Detach "
+    "the factor that is to be a number."
+)
+def weight_differentiated(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return logp * (logp - ref_logp.detach())
+
+
+@on_policy_kl_loss.wrong(
+    "Each token was weighted by its probability. The tokens are drawn from the policy, so the "
+    "weight is in how often they turn up already; that formula is for a sum over the vocabulary."
+)
+def weighted_by_the_policy(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return logp.exp() * (logp - ref_logp.detach())
+
+
+@on_policy_kl_loss.wrong(
+    "k1 was weighted by a constant probability. The tokens are drawn from the policy, so how often "
+    "they turn up is their weight already; what must stand in front of ∇logp is the log-ratio."
+)
+def k1_weighted_by_a_constant(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return logp.detach().exp() * (logp - ref_logp.detach())
+
+
+@on_policy_kl_loss.wrong(
+    "The log-ratio stands in front of ∇logp, and so does the token's probability: it is counted "
+    "twice, as the tokens are drawn from the policy. Leave the probability out."
+)
+def probability_counted_twice(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return logp.detach().exp() * logp * (logp - ref_logp).detach()
+
+
+@on_policy_kl_loss.wrong(
+    "The ratio in front is policy/ref. The policy draws here, so the ratio is policy over the "
+    "policy of the draw: 1 in value, and only its gradient matters."
+)
+def ratio_to_the_reference(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    gap = logp - ref_logp.detach()
+    return gap.exp() * gap
+
+
+@on_policy_kl_loss.wrong(
+    "Only log ref weighs the score: this is the gradient of the cross-entropy. The policy's own "
+    "log-probability belongs to the weight too, else the policy puts all on one token."
+)
+def entropy_forgotten(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return -logp * ref_logp.detach()
+
+
+@on_policy_kl_loss.wrong(
+    "The reference is not in it: this only raises the policy's entropy. The weight is the "
+    "log-ratio, log policy − log ref."
+)
+def reference_forgotten(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return logp * logp.detach()
+
+
+@on_policy_kl_loss.wrong(
+    "Tokens that became rarer were left out. The signs must stay: such tokens are pulled up."
+)
+def clamped_at_zero(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return 0.5 * (logp - ref_logp.detach()).clamp(min=0.0) ** 2
+
+
+@on_policy_kl_loss.wrong(
+    "The weight has lost its sign. A token that became rarer must be pulled up, not down."
+)
+def absolute_weight(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return logp * (logp - ref_logp).abs().detach()
+
+
+@on_policy_kl_loss.wrong(
+    "The weight is only the sign of the log-ratio: far or near, every token pulls alike. This is "
+    "the absolute log-ratio; square it, or weigh by the log-ratio itself."
+)
+def absolute_log_ratio(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return (logp - ref_logp.detach()).abs()
+
+
+@on_policy_kl_loss.right
+def half_the_square(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return F.mse_loss(logp, ref_logp.detach(), reduction="none") / 2
+
+
+@on_policy_kl_loss.right
+def ratio_times_k1(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    ratio = torch.exp(logp - logp.detach())
+    return ratio * (logp - ref_logp.detach())
+
+
+@on_policy_kl_loss.right
+def ratio_times_k3(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return (logp - logp.detach()).exp() * (torch.expm1(delta) - delta)
+
+
+@on_policy_kl_loss.right
+def product_rule_kept(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    with torch.no_grad():
+        weight = 1 + logp - ref_logp  # the 1 has mean gradient 0: it is a baseline
+    return torch.mul(weight, logp)
+
+
+@on_policy_kl_loss.right
+def value_zero(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return torch.einsum("...,...->...", logp - logp.detach(), (logp - ref_logp).detach())
+
+
+@on_policy_kl_loss.right
+def one_by_one(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    pairs = zip(logp.reshape(-1), ref_logp.reshape(-1).tolist(), strict=True)
+    return torch.stack([policy * (policy.item() - ref) for policy, ref in pairs]).reshape(
+        logp.shape
+    )

@@ -1,0 +1,327 @@
+"""The exercise `importance_ratio`."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from helpers.cases import GRADIENT, RULES, VALUES, Case
+
+from ...draw import Draw
+from ...exercise import Exercise, Mistake, tensor
+
+UNLIKELY = "unlikely tokens"
+
+importance_ratio = Exercise(
+    "importance_ratio",
+    parts={VALUES: 1, GRADIENT: 1, UNLIKELY: 1, RULES: 1},
+    hints=(
+        "Both inputs are logarithms. What does a quotient of probabilities become when you have "
+        "their logarithms?",
+        "Subtract first, then exp: exp(logp) by itself is 0 for an unlikely token, and 0 / 0 is "
+        "nan. One of the two is a constant: which policy is not being trained?",
+        "A constant is a tensor that has left the graph: old_logp.detach(). Take logp minus that, "
+        "and one more function of the difference.",
+    ),
+)
+
+
+@importance_ratio.by_hand
+def _() -> Iterator[Case]:
+    both = ("logp", "old_logp")
+    quarter, half = tensor([0.25]).log(), tensor([0.5]).log()
+    yield Case("from 1/4 to 1/2: 2", {"logp": half, "old_logp": quarter}, grad=both)
+    yield Case("from 1/2 to 1/4: 1/2", {"logp": quarter, "old_logp": half}, grad=both)
+    yield Case("nothing changed: 1", {"logp": half, "old_logp": half}, grad=both)
+    # Further apart than any that are drawn, so that a bound shows here or never among these.
+    near, far = tensor([-0.5, -3.5]), tensor([-3.5, -0.5])
+    yield Case("3 nats up and 3 nats down: e³ and e⁻³", {"logp": near, "old_logp": far}, grad=both)
+    exact = {"logp": tensor([-15.0, -14.0], dtype=torch.float64)}
+    exact["old_logp"] = exact["logp"].flip(1)
+    yield Case("float64, tokens of about 1e-6: 1/e and e", exact, RULES, both)
+    yield Case(
+        "−120 against −121 and −121 against −120: e and 1/e",
+        {"logp": tensor([-120.0, -121.0]), "old_logp": tensor([-121.0, -120.0])},
+        part=UNLIKELY,
+        grad=("logp",),
+    )
+    yield Case(
+        "a token 25 nats likelier than it was: e to the 25",
+        {"logp": tensor([-1.0, -2.0]), "old_logp": tensor([-26.0, -2.0])},
+        part=UNLIKELY,
+        grad=("logp",),
+    )
+    yield Case(
+        "a token 75 nats likelier than it was: e to the 75",
+        {"logp": tensor([-1.0, -2.0]), "old_logp": tensor([-76.0, -2.0])},
+        part=UNLIKELY,
+    )
+
+
+@importance_ratio.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    def inputs(*shape: int, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+        return {name: draw.logp(*shape, dtype=dtype) for name in ("logp", "old_logp")}
+
+    both = ("logp", "old_logp")
+    yield Case("3 rows of 4 tokens", inputs(3, 4), grad=both)
+    yield Case("one row of 5", inputs(1, 5), grad=both)
+    yield Case("two rows of one token, no gradient asked for", inputs(2, 1))
+    yield Case("an empty row", inputs(2, 0))
+    yield Case("float64", inputs(2, 3, dtype=torch.float64), part=RULES, grad=both)
+    far = {name: value - 110.0 for name, value in inputs(2, 3).items()}
+    yield Case("log-probabilities below −110", far, UNLIKELY, ("logp",))
+
+
+@importance_ratio.wrong("Turned over: this is old / policy. The policy being trained is on top.")
+def swapped(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (old_logp.detach() - logp).exp()
+
+
+@importance_ratio.wrong("This is the logarithm of the ratio: exp is still missing.")
+def log_ratio(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return logp - old_logp.detach()
+
+
+@importance_ratio.wrong(
+    "The log-probabilities were divided. A quotient of probabilities is a difference "
+    "of logarithms, then exp."
+)
+def ratio_of_logs(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return logp / old_logp.detach()
+
+
+@importance_ratio.wrong("This is ratio − 1, from expm1. An unchanged token has a ratio of 1.")
+def with_expm1(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).expm1()
+
+
+@importance_ratio.wrong(
+    "Log-probabilities are in nats, so the inverse is exp. This is exp2, a power of 2."
+)
+def base_two(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).exp2()
+
+
+@importance_ratio.wrong(
+    "The value is right, but a gradient flows into old_logp. The old policy drew the data and is "
+    "fixed: detach it."
+)
+def old_not_detached(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp).exp()
+
+
+@importance_ratio.wrong(
+    "The value is right, but the policy was held constant and old was not. Detach old_logp, "
+    "leave logp in the graph."
+)
+def wrong_one_detached(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp.detach() - old_logp).exp()
+
+
+@importance_ratio.wrong(
+    "The value is right, but nothing can learn from it: no gradient reaches logp. Detach "
+    "old_logp alone."
+)
+def everything_detached(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp).exp().detach()
+
+
+@importance_ratio.wrong(
+    "Right for likely tokens only: exp(−120) is 0 in float32 and 0 / 0 is nan. Subtract the "
+    "logarithms first, take exp once."
+)
+def quotient_of_exps(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return logp.exp() / old_logp.detach().exp()
+
+
+@importance_ratio.wrong(
+    "nan_to_num hides the 0 / 0: the ratio of two unlikely tokens came back as 0. Subtract the "
+    "logarithms first, take exp once."
+)
+def quotient_with_nan_replaced(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp.exp() / old_logp.detach().exp()).nan_to_num()
+
+
+def _quotient_with_constant(size: float, logp: Tensor, old_logp: Tensor) -> Tensor:
+    return logp.exp() / (old_logp.detach().exp() + size)
+
+
+for _size in (6, 8, 10, 12):
+    importance_ratio.mistakes.append(
+        Mistake(
+            f"quotient_with_constant_1e_{_size}",
+            f"About 1e-{_size} in the denominator hides the 0 / 0: an unlikely token now has a "
+            "ratio of 0. Subtract the logarithms first, take exp once.",
+            partial(_quotient_with_constant, 10.0**-_size),
+        )
+    )
+
+
+def _log_ratio_clamped(bound: float, logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).clamp(-bound, bound).exp()
+
+
+def _ratio_capped(bound: float, logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).exp().clamp(max=bound)
+
+
+NOT_CLIPPED = (
+    "Nothing is clipped in this exercise: a clamped ratio has no gradient, and its value is "
+    "another one."
+)
+
+
+for _bound in (5, 10, 20):
+    for _name, _says, _answer in (
+        ("log_ratio_clamped", "The log-ratio was clamped before exp, to ±", _log_ratio_clamped),
+        ("ratio_capped", "The ratio was cut off at ", _ratio_capped),
+    ):
+        _wrong = Mistake(
+            f"{_name}_at_{_bound}", f"{_says}{_bound}. {NOT_CLIPPED}", partial(_answer, _bound)
+        )
+        importance_ratio.mistakes.append(_wrong)
+
+
+@importance_ratio.wrong(
+    "The policy was compared with itself, logp − logp.detach(): that is 1 whatever has changed. "
+    "The denominator is old_logp, what the policy was when it drew the data."
+)
+def policy_against_itself(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - logp.detach()).exp()
+
+
+@importance_ratio.wrong(
+    "Every token got one ratio, the geometric mean over its response. Each has its own: average "
+    "nothing."
+)
+def geometric_mean_for_each_token(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).mean(-1, keepdim=True).exp().expand_as(logp)
+
+
+@importance_ratio.wrong(
+    "The ratio was clipped to 0.8 … 1.2. That belongs to PPO's objective, in a later lesson; the "
+    "ratio itself is not clipped."
+)
+def clipped(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).exp().clamp(0.8, 1.2)
+
+
+@importance_ratio.wrong(
+    "The log-ratios were summed over the response: this is one ratio a row. Return one a token."
+)
+def of_whole_responses(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).sum(-1).exp()
+
+
+@importance_ratio.wrong(
+    "Every token of a row got the ratio of the whole response, the product of its tokens' ratios. "
+    "Each token has its own: sum nothing."
+)
+def response_ratio_for_each_token(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).sum(-1, keepdim=True).exp().expand_as(logp)
+
+
+@importance_ratio.wrong(
+    "The ratios were summed over the response. Return one ratio for each token."
+)
+def ratios_summed(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).exp().sum(-1)
+
+
+@importance_ratio.wrong(
+    "The ratios were multiplied up along the row: this is the ratio of the words so far. Return "
+    "that of each token alone."
+)
+def ratio_of_the_words_so_far(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).cumsum(-1).exp()
+
+
+@importance_ratio.wrong(
+    "softmax makes the row sum to 1. The log-probabilities are normalised already, each over its "
+    "own vocabulary: take exp of the difference alone."
+)
+def softmax_of_the_difference(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).softmax(-1)
+
+
+@importance_ratio.wrong(
+    "Both inputs went through softmax, which normalises them over the tokens of a row. They are "
+    "log-probabilities already: subtract them, then exp."
+)
+def quotient_of_softmaxes(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return logp.softmax(-1) / old_logp.detach().softmax(-1)
+
+
+@importance_ratio.wrong("An input was changed in place (sub_, exp_, −=): compute a new tensor.")
+def in_place(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return logp.sub_(old_logp.detach()).exp()
+
+
+@importance_ratio.wrong("float64 came in and float32 went out: keep the dtype you are given.")
+def cast_to_float32(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp.float() - old_logp.detach().float()).exp()
+
+
+@importance_ratio.wrong(
+    "This is 1 + (logp − old_logp), which is near the ratio only while little has moved. Take exp."
+)
+def first_order_only(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return 1 + (logp - old_logp.detach())
+
+
+@importance_ratio.wrong("This is the policy's probability alone: divide by old's.")
+def old_forgotten(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return logp.exp()
+
+
+@importance_ratio.wrong(
+    "The sign of the difference was dropped, so no ratio is below 1. A token that became less "
+    "likely has one below 1."
+)
+def never_below_one(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).abs().exp()
+
+
+@importance_ratio.wrong(
+    "This is a sigmoid, policy / (policy + old). The ratio is policy / old: exp of the difference."
+)
+def sigmoid_of_the_difference(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).sigmoid()
+
+
+@importance_ratio.right
+def under_no_grad(logp: Tensor, old_logp: Tensor) -> Tensor:
+    with torch.no_grad():
+        old = old_logp.clone()
+    return torch.exp(logp - old)
+
+
+@importance_ratio.right
+def inverse_of_the_inverse(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return 1 / torch.exp(old_logp.detach() - logp)
+
+
+@importance_ratio.right
+def quotient_in_double(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (logp.double().exp() / old_logp.detach().double().exp()).to(logp.dtype)
+
+
+@importance_ratio.right
+def token_by_token_ratio(logp: Tensor, old_logp: Tensor) -> Tensor:
+    out = torch.zeros_like(logp)
+    for b in range(logp.shape[0]):
+        for t in range(logp.shape[1]):
+            out[b, t] = torch.exp(logp[b, t] - old_logp[b, t].detach())
+    return out
+
+
+@importance_ratio.right
+def square_of_the_root(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return (0.5 * (logp - old_logp.detach())).exp().square()
+
+
+@importance_ratio.right
+def one_plus_expm1(logp: Tensor, old_logp: Tensor) -> Tensor:
+    return 1 + torch.expm1(logp - old_logp.data)

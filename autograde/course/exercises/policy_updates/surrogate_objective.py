@@ -1,0 +1,454 @@
+"""The exercise `surrogate_objective`."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from helpers import reference
+from helpers.cases import GRADIENT, RULES, VALUES, Case
+
+from ...draw import Draw
+from ...exercise import Exercise, tensor
+from .shared import EMPTY, INF, NAN, PADDING, UNEQUAL, _count, equal_rows
+
+surrogate_objective = Exercise(
+    "surrogate_objective",
+    parts={VALUES: 2, GRADIENT: 1, UNEQUAL: 1, PADDING: 1, EMPTY: 1, RULES: 1},
+    hints=(
+        "You have both pieces: importance_ratio for each token, masked_mean for the average. "
+        "Advantage goes between them, as a constant.",
+        "masked_mean keeps padding out of the value. The gradient goes back through exp and the "
+        "product as well, and 0 · inf there is nan: padding must be gone before the arithmetic.",
+        "Replace padding in logp, old_logp and advantage with torch.where(mask, ..., 0.0) first. "
+        "Then ratio × detached advantage, then masked_mean of that.",
+    ),
+)
+
+TENSORS = ("logp", "old_logp", "advantage")
+
+
+@surrogate_objective.by_hand
+def _() -> Iterator[Case]:
+    full = torch.ones(1, 2, dtype=torch.bool)
+    yield Case(
+        "ratios 2 and 1/2, advantages 1 and −2: (2 − 1) / 2 = 1/2",
+        {
+            "logp": tensor([0.5, 0.25]).log(),
+            "old_logp": tensor([0.25, 0.5]).log(),
+            "advantage": tensor([1.0, -2.0]),
+            "mask": full,
+        },
+        grad=TENSORS,
+    )
+    yield Case(
+        "before any update every ratio is 1: the mean advantage, (3 − 1) / 2 = 1",
+        {
+            "logp": tensor([0.3, 0.6]).log(),
+            "old_logp": tensor([0.3, 0.6]).log(),
+            "advantage": tensor([3.0, -1.0]),
+            "mask": full,
+        },
+        grad=TENSORS,
+    )
+    yield Case(
+        "ratios 1, advantages 0 and 3: 3/2",
+        {
+            "logp": tensor([-1.0, -2.0]),
+            "old_logp": tensor([-1.0, -2.0]),
+            "advantage": tensor([0.0, 3.0]),
+            "mask": full,
+        },
+        grad=TENSORS,
+    )
+    yield Case(
+        "−120 against −121, and −1 against −26, advantages 1 and −1: (e − e²⁵) / 2",
+        {
+            "logp": tensor([-120.0, -1.0]),
+            "old_logp": tensor([-121.0, -26.0]),
+            "advantage": tensor([1.0, -1.0]),
+            "mask": full,
+        },
+        part=GRADIENT,
+        grad=("logp",),
+    )
+    yield Case(
+        "−1 against −71, advantages −1 and 1: (1 − e⁷⁰) / 2",
+        {
+            "logp": tensor([-1.0, -1.0]),
+            "old_logp": tensor([-71.0, -1.0]),
+            "advantage": tensor([-1.0, 1.0]),
+            "mask": full,
+        },
+        part=GRADIENT,
+    )
+    # Further apart than any that are drawn, so that a bound shows here or never among the values.
+    yield Case(
+        "3 nats up and 3 nats down, advantages 1, 2, −3 and −4: −(e³ + e⁻³) / 2",
+        {
+            "logp": tensor([-0.5, -3.5], [-0.5, -3.5]),
+            "old_logp": tensor([-3.5, -0.5], [-3.5, -0.5]),
+            "advantage": tensor([1.0, 2.0], [-3.0, -4.0]),
+            "mask": full.expand(2, 2),
+        },
+        grad=TENSORS,
+    )
+    yield Case(
+        "rows of 3 and 1, ratios 1, advantages 1, 2, 3 and 10: 4",
+        {
+            "logp": torch.full((2, 3), -1.0),
+            "old_logp": torch.full((2, 3), -1.0),
+            "advantage": tensor([1.0, 2.0, 3.0], [10.0, 0.0, 0.0]),
+            "mask": torch.tensor([[True, True, True], [True, False, False]]),
+        },
+        part=UNEQUAL,
+        grad=("logp",),
+    )
+
+
+@surrogate_objective.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    def inputs(mask: Tensor, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
+        drawn = {name: draw.logp(*mask.shape, dtype=dtype) for name in ("logp", "old_logp")}
+        advantage = draw.normal(*mask.shape, dtype=dtype) + 0.3
+        return drawn | {"advantage": advantage, "mask": mask}
+
+    full = torch.ones(3, 4, dtype=torch.bool)
+    yield Case("3 rows of 4 real tokens", inputs(full), grad=TENSORS)
+    half = torch.arange(6) < torch.full((4, 1), 3)
+    yield Case("4 rows, 3 of 6 tokens real", inputs(half), grad=TENSORS)
+    yield Case("the same, no gradient asked for", inputs(half))
+    yield Case("unequal rows", inputs(draw.lengths_mask(4, 6)), UNEQUAL, ("logp",))
+    yield Case("gaps between real tokens", inputs(draw.scattered_mask(3, 5)), UNEQUAL, ("logp",))
+    for name in TENSORS:
+        poisoned = inputs(equal_rows(3, 5))
+        fill = torch.tensor([INF, -INF, NAN]).repeat(5).reshape(3, 5)
+        poisoned[name] = torch.where(poisoned["mask"], poisoned[name], fill)
+        yield Case(f"inf and nan in the padding of {name}", poisoned, PADDING, ("logp",))
+    mixed = inputs(equal_rows(3, 4))
+    for name, poison in zip(TENSORS, (NAN, -INF, INF), strict=True):
+        mixed[name] = mixed[name].masked_fill(~mixed["mask"], poison)
+    yield Case("inf and nan in the padding of all three", mixed, PADDING, ("logp",))
+    nothing = torch.zeros(2, 3, dtype=torch.bool)
+    yield Case("no real token at all: 0", inputs(nothing), EMPTY, ("logp",))
+    yield Case("float64, no real token", inputs(nothing, torch.float64), EMPTY)
+    double = inputs(equal_rows(3, 4), torch.float64)
+    yield Case("float64", double, part=RULES, grad=TENSORS)
+
+
+def _clean(mask: Tensor, *tensors: Tensor) -> list[Tensor]:
+    return [tensor.masked_fill(~mask, 0.0) for tensor in tensors]
+
+
+def _gains(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    """Ratio × advantage, 0 in the padding."""
+    logp, old_logp, advantage = _clean(mask, logp, old_logp.detach(), advantage.detach())
+    return (logp - old_logp).exp() * advantage
+
+
+@surrogate_objective.wrong(
+    "The sign is turned: this is a loss. J is maximised, so a good token made likelier raises it; "
+    "the minus belongs to the optimiser's loss."
+)
+def negated(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    return -_gains(logp, old_logp, advantage, mask).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "This is log-probability × advantage: its gradient agrees with J's while policy and old are "
+    "the same, its value does not. Use the ratio."
+)
+def log_prob_times_advantage(
+    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
+) -> Tensor:
+    logp, advantage = _clean(mask, logp, advantage.detach())
+    return (logp * advantage).sum() / _count(mask)
+
+
+@surrogate_objective.wrong("This uses the log-ratio. The ratio itself, its exp, is weighted.")
+def log_ratio_times_advantage(
+    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
+) -> Tensor:
+    logp, old_logp, advantage = _clean(mask, logp, old_logp.detach(), advantage.detach())
+    return ((logp - old_logp) * advantage).sum() / _count(mask)
+
+
+@surrogate_objective.wrong("The ratio is turned over: old / policy. The policy is on top.")
+def ratio_swapped(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    logp, old_logp, advantage = _clean(mask, logp, old_logp.detach(), advantage.detach())
+    return ((old_logp - logp).exp() * advantage).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "The ratio is missing: this is the mean advantage, which does not know the policy at all."
+)
+def ratio_forgotten(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    return _clean(mask, advantage.detach())[0].sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "The policy was compared with itself, logp − logp.detach(): that ratio is 1 whatever has "
+    "changed. The denominator is old_logp."
+)
+def policy_against_itself(
+    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
+) -> Tensor:
+    logp, advantage = _clean(mask, logp, advantage.detach())
+    return ((logp - logp.detach()).exp() * advantage).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "The ratio was held constant, so nothing would be learnt: its gradient is the point. Detach "
+    "old_logp and advantage, and log-probabilities take no other part in J."
+)
+def ratio_held_constant(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    weight = _gains(logp, old_logp, advantage, mask).detach()
+    return (weight * _clean(mask, logp)[0]).sum() / _count(mask)
+
+
+@surrogate_objective.wrong("The advantage is missing: this is the mean ratio.")
+def advantage_forgotten(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    return _gains(logp, old_logp, torch.ones_like(logp), mask).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "This is PPO's clipped objective. It comes in a later lesson: J here is ratio × advantage, "
+    "unclipped."
+)
+def clipped_objective(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    logp, old_logp, advantage = _clean(mask, logp, old_logp.detach(), advantage.detach())
+    ratio = (logp - old_logp).exp()
+    gains = torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage)
+    return gains.sum() / _count(mask)
+
+
+@surrogate_objective.wrong("The advantages were standardised first. They are used as given here.")
+def advantage_standardised(
+    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
+) -> Tensor:
+    real = advantage[mask].detach()
+    scale = real.std(unbiased=False) + 1e-8 if mask.any() else 1.0
+    centre = real.mean() if mask.any() else 0.0
+    return _gains(logp, old_logp, (advantage - centre) / scale, mask).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "The value is right, but a gradient flows into old_logp: the policy that drew the data is a "
+    "constant."
+)
+def old_not_detached(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    logp, old_logp, advantage = _clean(mask, logp, old_logp, advantage.detach())
+    return ((logp - old_logp).exp() * advantage).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "The value is right, but a gradient flows into advantage: it was measured on the data and is "
+    "a constant. Detach it."
+)
+def advantage_not_detached(
+    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
+) -> Tensor:
+    logp, old_logp, advantage = _clean(mask, logp, old_logp.detach(), advantage)
+    return ((logp - old_logp).exp() * advantage).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "The value is right, but gradients flow into both old_logp and advantage. Both are constants: "
+    "detach them."
+)
+def nothing_detached(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    logp, old_logp, advantage = _clean(mask, logp, old_logp, advantage)
+    return ((logp - old_logp).exp() * advantage).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "The value is right, but no gradient reaches logp, so nothing would be learnt. Detach "
+    "old_logp and advantage alone."
+)
+def everything_detached(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    return reference.surrogate_objective(logp, old_logp, advantage, mask).detach()
+
+
+@surrogate_objective.wrong(
+    "The sum is over real tokens, the count is not: padding is in the mean. Divide by the number "
+    "of True."
+)
+def divided_by_all_places(
+    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
+) -> Tensor:
+    return _gains(logp, old_logp, advantage, mask).mean()
+
+
+@surrogate_objective.wrong(
+    "Each response was summed, and the sums averaged over responses. The mean is over all real "
+    "tokens of the batch: sum once, divide once."
+)
+def divided_by_rows(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    return _gains(logp, old_logp, advantage, mask).sum(-1).mean()
+
+
+@surrogate_objective.wrong("This is the sum over real tokens: divide it by how many there are.")
+def summed(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    return _gains(logp, old_logp, advantage, mask).sum()
+
+
+@surrogate_objective.wrong("The mask was not used: padding counts as if it were real.")
+def mask_ignored(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    return reference.surrogate_objective(logp, old_logp, advantage, torch.ones_like(mask))
+
+
+@surrogate_objective.wrong(
+    "This is the mean of the rows' means: tokens of short responses count more. The mean is over "
+    "all real tokens of the batch, as in masked_mean."
+)
+def mean_of_row_means(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    gains = _gains(logp, old_logp, advantage, mask)
+    return (gains.sum(-1) / mask.sum(-1).clamp(min=1)).mean()
+
+
+@surrogate_objective.wrong(
+    "The mask was multiplied in, and 0 · inf is nan: padding reached the value. Replace padding "
+    "with torch.where before any arithmetic."
+)
+def multiplied_by_mask(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    gains = (logp - old_logp.detach()).exp() * advantage.detach()
+    return (gains * mask).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "The inputs were multiplied by the mask, and 0 · inf is nan: what stands in padding reached "
+    "the value. Replace it with torch.where instead."
+)
+def inputs_multiplied_by_mask(
+    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
+) -> Tensor:
+    ratio = (logp * mask - old_logp.detach() * mask).exp()
+    return (ratio * (advantage.detach() * mask) * mask).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "The value is right, but the gradient is nan: the inputs were multiplied by the mask, and "
+    "0 · inf is nan already. Replace padding with torch.where instead."
+)
+def inputs_multiplied_then_masked(
+    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
+) -> Tensor:
+    ratio = (logp * mask - old_logp.detach() * mask).exp()
+    return reference.masked_mean(ratio * (advantage.detach() * mask), mask)
+
+
+@surrogate_objective.wrong(
+    "The value is right, but the gradient is nan: padding was removed after exp, and going back "
+    "through exp multiplies 0 by inf. Replace it in the inputs first, in logp above all."
+)
+def padding_removed_too_late(
+    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
+) -> Tensor:
+    gains = (logp - old_logp.detach()).exp() * advantage.detach()
+    return torch.where(mask, gains, 0.0).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "Right where some token is real; with none, 0 / 0 is nan. J of nothing is 0: your masked_mean "
+    "does that."
+)
+def nothing_over_nothing(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    return _gains(logp, old_logp, advantage, mask).sum() / mask.sum()
+
+
+@surrogate_objective.wrong(
+    "An input was changed in place to clear its padding (x[~mask] = 0, masked_fill_). Write into "
+    "a new tensor."
+)
+def in_place(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    for values in (logp, old_logp, advantage):
+        values[~mask] = 0.0
+    return reference.surrogate_objective(logp, old_logp, advantage, mask)
+
+
+@surrogate_objective.wrong("float64 came in and float32 went out: keep the dtype you are given.")
+def cast_to_float32(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    floats = (values.float() for values in (logp, old_logp, advantage))
+    return reference.surrogate_objective(*floats, mask)
+
+
+@surrogate_objective.wrong(
+    "This is (ratio − 1) × advantage: its gradient is J's, its value is not. The ratio itself is "
+    "the weight."
+)
+def ratio_less_one(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    moved = torch.expm1((logp - old_logp.detach()).masked_fill(~mask, 0.0))
+    return (moved * advantage.detach().masked_fill(~mask, 0.0)).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "Only tokens with a positive advantage were counted. What was worse than expected is to become "
+    "less likely: keep both signs."
+)
+def good_tokens_only(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    return _gains(logp, old_logp, advantage.clamp(min=0), mask).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "Ratios and advantages were averaged apart, and the means multiplied. Multiply token by token, "
+    "then average."
+)
+def product_of_means(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    ones = torch.ones_like(advantage)
+    mean_ratio = _gains(logp, old_logp, ones, mask).sum() / _count(mask)
+    return mean_ratio * advantage.detach().masked_fill(~mask, 0.0).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "The advantages' mean was taken away first. They are what they are by the time they come in: "
+    "use them unchanged."
+)
+def advantage_centred(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    mean = advantage.detach().masked_fill(~mask, 0.0).sum() / _count(mask)
+    return _gains(logp, old_logp, advantage - mean, mask).sum() / _count(mask)
+
+
+@surrogate_objective.right
+def selected_first(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    ratio = torch.exp(logp[mask] - old_logp[mask].detach())
+    return (ratio * advantage[mask].detach()).sum() / max(int(mask.sum()), 1)
+
+
+@surrogate_objective.right
+def as_a_dot_product(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    if not mask.any():
+        return logp.new_zeros(())
+    with torch.no_grad():
+        old, gain = old_logp[mask], advantage[mask]
+    return torch.einsum("n,n->", torch.exp(logp[mask] - old), gain) / mask.sum()
+
+
+@surrogate_objective.right
+def value_and_gradient_apart(
+    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
+) -> Tensor:
+    logp, old_logp, advantage = _clean(mask, logp, old_logp.detach(), advantage.detach())
+    ratio = (logp.detach() - old_logp).exp()
+    moving = (logp - logp.detach()).exp()  # 1 in value, d logp in gradient
+    return reference.masked_mean(ratio * moving * advantage, mask)
+
+
+@surrogate_objective.right
+def policy_alone_cleaned(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    # What is left of the padding meets a gradient of 0 at the first torch.where, and is dropped.
+    ratio = (torch.where(mask, logp, 0.0) - old_logp.detach()).exp()
+    return torch.where(mask, ratio * advantage.detach(), 0.0).sum() / _count(mask)
+
+
+@surrogate_objective.right
+def in_double_and_back(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    gains = _gains(logp.double(), old_logp.double(), advantage.double(), mask)
+    return (gains.sum() / _count(mask)).to(logp.dtype)
+
+
+@surrogate_objective.right
+def row_by_row(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    total = logp.new_zeros(())
+    for row, old, gain, real in zip(logp, old_logp, advantage, mask, strict=True):
+        total = total + ((row[real] - old[real].detach()).exp() * gain[real].detach()).sum()
+    return total / _count(mask)

@@ -1,0 +1,470 @@
+"""The exercise `token_log_probs`."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from helpers import reference
+from helpers.cases import GRADIENT, RULES, VALUES, Case
+
+from ...draw import Draw
+from ...exercise import Exercise, Mistake, tensor
+
+TEMPERATURE = "temperature"
+
+LARGE = "large logits"
+
+SINGLE = "a single token"
+
+token_log_probs = Exercise(
+    "token_log_probs",
+    parts={VALUES: 2, GRADIENT: 1, TEMPERATURE: 1, LARGE: 1, SINGLE: 1, RULES: 1},
+    hints=(
+        "Line the two tensors up first: which logits have no token to score, and which token has "
+        "no logits that score it? Both slices must have time − 1 entries.",
+        "Divide by the temperature before anything else, into a new tensor. log_softmax over the "
+        "last axis is stable where log(softmax) is not.",
+        "With log_probs of shape [batch, time − 1, vocab], log_probs.gather(-1, index) picks one "
+        "entry of each row; the index is the shifted tokens with a last axis of length 1, which "
+        "you remove again afterwards.",
+    ),
+)
+
+
+@token_log_probs.by_hand
+def _() -> Iterator[Case]:
+    three_to_one = torch.tensor([3.0, 1.0]).log()
+    logits = torch.stack([three_to_one, three_to_one.flip(0), three_to_one]).unsqueeze(0)
+    tokens = torch.tensor([[1, 0, 0]])
+    yield Case(
+        "probabilities (3/4, 1/4), then (1/4, 3/4); tokens 1, 0, 0: log 3/4, log 1/4",
+        {"logits": logits, "tokens": tokens},
+        grad=("logits",),
+    )
+    yield Case(
+        "the same at temperature 1/2: log 9/10, log 1/10",
+        {"logits": logits, "tokens": tokens, "temperature": 0.5},
+        part=TEMPERATURE,
+        grad=("logits",),
+    )
+    # Rarer than any that is drawn among the values, so that a bound, or a constant added to a
+    # probability, shows here or never among these.
+    yield Case(
+        "logits (0, 12), tokens 0, 0, 1: a token of 1 in 160,000 and a common one",
+        {"logits": tensor([[0.0, 12.0]] * 3), "tokens": torch.tensor([[0, 0, 1]])},
+        grad=("logits",),
+    )
+    rare = torch.tensor([[[1.0, -13.0, 0.0]] * 3], dtype=torch.float64)
+    yield Case(
+        "float64, a token of about 1e-6",
+        {"logits": rare, "tokens": torch.tensor([[0, 1, 2]])},
+        part=RULES,
+        grad=("logits",),
+    )
+    steep = torch.tensor([[[1000.0, -1000.0, 0.0]] * 4])
+    yield Case(
+        "logits (1000, −1000, 0); tokens 0, 0, 1, 2: 0, −2000, −1000",
+        {"logits": steep, "tokens": torch.tensor([[0, 0, 1, 2]])},
+        part=LARGE,
+        grad=("logits",),
+        rtol=0.0,
+        atol=1e-3,
+    )
+    low = torch.tensor([-1000.0, -1001.0, -1002.0]).expand(1, 4, 3)
+    yield Case(
+        "the same beside logits (−1000, −1001, −1002)",
+        {"logits": torch.cat([steep, low]), "tokens": torch.tensor([[0, 0, 1, 2]] * 2)},
+        part=LARGE,
+        grad=("logits",),
+        rtol=0.0,
+        atol=1e-3,
+    )
+    yield Case(
+        "two sequences of a single token: two empty rows",
+        {"logits": torch.zeros(2, 1, 4), "tokens": torch.tensor([[1], [3]])},
+        part=SINGLE,
+    )
+
+
+@token_log_probs.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    def inputs(
+        batch: int, time: int, vocab: int, scale: float = 1.5, dtype: torch.dtype = torch.float32
+    ) -> dict[str, Tensor]:
+        logits = draw.normal(batch, time, vocab, scale=scale, dtype=dtype).clamp(-4.0, 4.0)
+        return {"logits": logits, "tokens": draw.integers(batch, time, below=vocab)}
+
+    def warm(shape: tuple[int, int, int], temperature: float) -> dict:
+        given = inputs(*shape)
+        return given | {"logits": given["logits"].clamp(-2.0, 2.0), "temperature": temperature}
+
+    score = ("logits",)
+    yield Case("3 sequences of 5 tokens, vocabulary 7", inputs(3, 5, 7), grad=score)
+    yield Case("1 sequence of 6 tokens, vocabulary 3", inputs(1, 6, 3), grad=score)
+    yield Case("2 tokens: one log-probability a row", inputs(4, 2, 5), grad=score)
+    yield Case("temperature 0.7", warm((2, 5, 6), 0.7), TEMPERATURE, score)
+    yield Case("temperature 2.5, no gradient asked for", warm((3, 4, 5), 2.5), TEMPERATURE)
+    yield Case("logits near ±1000", _near_thousand(draw), LARGE, score, rtol=0.0, atol=1e-3)
+    yield Case("float64", inputs(2, 4, 5, dtype=torch.float64), RULES, score)
+
+
+def _near_thousand(draw: Draw) -> dict[str, Tensor]:
+    """Logits of −1000, 0 and 1000, a little apart; each kind of them is drawn."""
+    level = torch.tensor([-1000.0, 0.0, 995.0, 1000.0])
+    logits = level - draw.uniform(2, 5, 4, high=3.0) * level.sign()
+    return {"logits": logits, "tokens": (torch.arange(5) + draw.integers(2, 1, below=4)) % 4}
+
+
+@token_log_probs.wrong(
+    "Each token was scored by the logits of its own place, which have already read it. The token "
+    "at t + 1 is scored by the logits at t."
+)
+def scored_by_own_logits(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    log_probs = (logits / temperature).log_softmax(-1)
+    return log_probs.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)[:, 1:]
+
+
+@token_log_probs.wrong(
+    "The shift goes the wrong way: logits[:, 1:] score tokens[:, :-1] here, the past. Drop the "
+    "last logits and the first token."
+)
+def shifted_backwards(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    log_probs = (logits[:, 1:] / temperature).log_softmax(-1)
+    return log_probs.gather(-1, tokens[:, :-1, None]).squeeze(-1)
+
+
+@token_log_probs.wrong(
+    "The logits are the right ones, the tokens are not: tokens[:, :-1] are those just read. Drop "
+    "the first token, not the last."
+)
+def token_already_read(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    log_probs = (logits[:, :-1] / temperature).log_softmax(-1)
+    return log_probs.gather(-1, tokens[:, :-1, None]).squeeze(-1)
+
+
+@token_log_probs.wrong(
+    "As many log-probabilities as tokens came back: the shift is missing. The first token has no "
+    "logits before it, so a row has time − 1 entries."
+)
+def not_shifted(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    log_probs = (logits / temperature).log_softmax(-1)
+    return log_probs.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
+
+
+@token_log_probs.wrong("The temperature was not used: divide the logits by it.")
+def temperature_forgotten(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return reference.token_log_probs(logits, tokens)
+
+
+@token_log_probs.wrong("The logits were multiplied by the temperature: divide them by it.")
+def temperature_multiplied(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return reference.token_log_probs(logits, tokens, 1 / temperature)
+
+
+@token_log_probs.wrong(
+    "The log-probabilities were divided by the temperature, so the probabilities no longer sum "
+    "to 1. Divide the logits, before log_softmax."
+)
+def temperature_too_late(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return reference.token_log_probs(logits, tokens) / temperature
+
+
+@token_log_probs.wrong(
+    "Right for ordinary logits, wrong for large ones: softmax rounds a small probability to 0 and "
+    "its logarithm is −inf. log_softmax, or the logit minus logsumexp, keeps it."
+)
+def softmax_then_log(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return _chosen((logits / temperature).softmax(-1).log(), tokens)
+
+
+def _constant_added(
+    size: float, logits: Tensor, tokens: Tensor, temperature: float = 1.0
+) -> Tensor:
+    return _chosen(((logits / temperature).softmax(-1) + size).log(), tokens)
+
+
+def _probability_clamped(
+    size: float, logits: Tensor, tokens: Tensor, temperature: float = 1.0
+) -> Tensor:
+    return _chosen((logits / temperature).softmax(-1).clamp(min=size).log(), tokens)
+
+
+for _size in (6, 8, 10, 12):
+    _cost = f"every unlikely token now costs the same −{_size * 2.302585:.1f} nats"
+    for _name, _says, _answer in (
+        ("constant_added", f"The 1e-{_size} added inside the logarithm", _constant_added),
+        ("probability_clamped_at", f"The clamp at 1e-{_size}", _probability_clamped),
+    ):
+        _says += f" hides the −inf, and {_cost}. Use log_softmax, which needs no such guard."
+        _wrong = Mistake(f"{_name}_1e_{_size}", _says, partial(_answer, 10.0**-_size))
+        token_log_probs.mistakes.append(_wrong)
+
+
+def _constant_in_the_temperature(
+    size: float, logits: Tensor, tokens: Tensor, temperature: float = 1.0
+) -> Tensor:
+    return reference.token_log_probs(logits, tokens, temperature + size)
+
+
+for _size in (6, 7, 8):
+    token_log_probs.mistakes.append(
+        Mistake(
+            f"constant_in_the_temperature_1e_{_size}",
+            f"About 1e-{_size} was added to the temperature, and float64 shows it. A temperature "
+            "is above 0: divide by it as it is.",
+            partial(_constant_in_the_temperature, 10.0**-_size),
+        )
+    )
+
+
+@token_log_probs.wrong(
+    "Right for ordinary logits, infinite for large ones: exp(1000) overflows. Take the sum with "
+    "torch.logsumexp, or use log_softmax: both subtract the largest logit first."
+)
+def log_of_summed_exp(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    scaled = logits / temperature
+    return _chosen(scaled - scaled.exp().sum(-1, keepdim=True).log(), tokens)
+
+
+@token_log_probs.wrong("These are probabilities: the logarithm is missing.")
+def probabilities(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return _chosen((logits / temperature).softmax(-1), tokens)
+
+
+@token_log_probs.wrong(
+    "These are logits as they came: they are yet to be normalised, with log_softmax."
+)
+def not_normalised(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return _chosen(logits / temperature, tokens)
+
+
+@token_log_probs.wrong(
+    "Normalised over the wrong axis: log_softmax(dim=1) runs over time. The probabilities of the "
+    "words at one place sum to 1, so the axis is vocab, the last."
+)
+def normalised_over_time(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return _chosen((logits / temperature).log_softmax(1), tokens)
+
+
+@token_log_probs.wrong(
+    "Normalised over the wrong axis: log_softmax(1) of the sliced logits runs over time. The "
+    "probabilities of the words at one place sum to 1, so the axis is vocab, the last."
+)
+def normalised_over_sliced_time(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    log_probs = (logits[:, :-1] / temperature).log_softmax(1)
+    return log_probs.gather(-1, tokens[:, 1:, None]).squeeze(-1)
+
+
+@token_log_probs.wrong(
+    "Tokens in square brackets index the first axis, the batch. They are to pick from the last: "
+    "gather(-1, ...) does that, with the tokens given a last axis of length 1."
+)
+def indexed_the_batch(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return (logits / temperature).log_softmax(-1)[:, :-1][tokens[:, 1:]]
+
+
+@token_log_probs.wrong(
+    "Indexing with [:, :, tokens] takes all tokens at all places, one table for each place. "
+    "gather(-1, ...) takes one token at each."
+)
+def all_tokens_at_all_places(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return (logits[:, :-1] / temperature).log_softmax(-1)[:, :, tokens[:, 1:]]
+
+
+@token_log_probs.wrong(
+    "The sign is turned: this is the cross-entropy, as F.cross_entropy and nll_loss give it. A "
+    "log-probability is never above 0."
+)
+def cross_entropy(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return -reference.token_log_probs(logits, tokens, temperature)
+
+
+@token_log_probs.wrong(
+    "This is the log-probability of the likeliest token. The one that was drawn is wanted: pick "
+    "it with gather."
+)
+def likeliest_token(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return (logits[:, :-1] / temperature).log_softmax(-1).amax(-1)
+
+
+@token_log_probs.wrong(
+    "A zero was put in front, for the first token, which nothing scores. Return time − 1 entries."
+)
+def zero_in_front(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return F.pad(reference.token_log_probs(logits, tokens, temperature), (1, 0))
+
+
+@token_log_probs.wrong(
+    "A zero was put at the end, for the last logits, which score nothing. Return time − 1 entries."
+)
+def zero_at_the_end(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return F.pad(reference.token_log_probs(logits, tokens, temperature), (0, 1))
+
+
+@token_log_probs.wrong(
+    "Each log-probability stands one place late, with a zero in front of them, and the last is "
+    "gone. The first entry is that of the second token."
+)
+def one_place_late(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return F.pad(reference.token_log_probs(logits, tokens, temperature), (1, 0))[:, :-1]
+
+
+@token_log_probs.wrong(
+    "gather wants an index with as many axes as what it picks from: the tokens lack the last one. "
+    "Give them an axis of length 1, and take it away from the result."
+)
+def index_without_the_last_axis(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return (logits[:, :-1] / temperature).log_softmax(-1).gather(-1, tokens[:, 1:])
+
+
+@token_log_probs.wrong(
+    "Normalised twice: log_softmax was given probabilities, where it wants logits. It does by "
+    "itself what softmax and log would do."
+)
+def log_softmax_of_probabilities(
+    logits: Tensor, tokens: Tensor, temperature: float = 1.0
+) -> Tensor:
+    return _chosen((logits / temperature).softmax(-1).log_softmax(-1), tokens)
+
+
+@token_log_probs.wrong("Summed over the response: return one log-probability for each token.")
+def summed_over_time(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return reference.token_log_probs(logits, tokens, temperature).sum(-1)
+
+
+@token_log_probs.wrong(
+    "The last axis is still there, with length 1: gather keeps it. Remove it with squeeze(-1)."
+)
+def axis_kept(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return reference.token_log_probs(logits, tokens, temperature).unsqueeze(-1)
+
+
+@token_log_probs.wrong(
+    "The value is right, but no gradient reaches the logits: .detach(), no_grad() or numpy cut the "
+    "graph. This is the policy's side, the one that learns."
+)
+def detached(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return reference.token_log_probs(logits, tokens, temperature).detach()
+
+
+@token_log_probs.wrong(
+    "Right except for a single token: torch.stack of an empty list raises. One gather does all "
+    "places at once and gives an empty row by itself."
+)
+def stacked_over_time(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    log_probs = (logits / temperature).log_softmax(-1)
+    rows = torch.arange(len(tokens))
+    places = range(tokens.shape[1] - 1)
+    return torch.stack([log_probs[rows, t, tokens[:, t + 1]] for t in places], dim=1)
+
+
+@token_log_probs.wrong(
+    "Right except for a single token: Categorical refuses logits without any place. Score all "
+    "places and drop the last afterwards, or use gather, which gives an empty row by itself."
+)
+def categorical_of_nothing(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    policy = torch.distributions.Categorical(logits=logits[:, :-1] / temperature)
+    return policy.log_prob(tokens[:, 1:])
+
+
+@token_log_probs.wrong(
+    "squeeze() without an axis removes every axis of length 1, the batch's or time's too. Say "
+    "which: squeeze(-1)."
+)
+def squeezed_everything(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return reference.token_log_probs(logits, tokens, temperature).squeeze()
+
+
+@token_log_probs.wrong(
+    "The logits were changed in place (/= or div_): the caller's tensor is scaled again at every "
+    "call. Divide into a new tensor."
+)
+def in_place(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    logits /= temperature
+    return reference.token_log_probs(logits, tokens)
+
+
+@token_log_probs.wrong("float64 came in and float32 went out: keep the dtype you are given.")
+def cast_to_float32(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return reference.token_log_probs(logits.float(), tokens, temperature)
+
+
+def _chosen(scores: Tensor, tokens: Tensor) -> Tensor:
+    """The score at t of the token at t + 1."""
+    return scores[:, :-1].gather(-1, tokens[:, 1:].unsqueeze(-1)).squeeze(-1)
+
+
+@token_log_probs.wrong(
+    "Each logit went through a sigmoid by itself, as if tokens did not exclude each other. One "
+    "token follows: log_softmax over the vocabulary."
+)
+def log_sigmoid_taken(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    logs = F.logsigmoid(logits[:, :-1] / temperature)
+    return logs.gather(-1, tokens[:, 1:].unsqueeze(-1)).squeeze(-1)
+
+
+@token_log_probs.wrong(
+    "These are entropies, one for each place: the token that came was not looked up."
+)
+def entropy_of_each_place(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    logs = (logits[:, :-1] / temperature).log_softmax(-1)
+    return -(logs.exp() * logs).sum(-1)
+
+
+@token_log_probs.right
+def with_cross_entropy(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    scores = (logits[:, :-1] / temperature).transpose(1, 2)  # batch vocab time-1
+    return -F.cross_entropy(scores, tokens[:, 1:], reduction="none")
+
+
+@token_log_probs.right
+def with_one_hot(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    log_probs = (logits[:, :-1] / temperature).log_softmax(-1)
+    hot = F.one_hot(tokens[:, 1:], logits.shape[-1]).to(logits.dtype)
+    return torch.einsum("btv,btv->bt", log_probs, hot)
+
+
+@token_log_probs.right
+def with_categorical(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    policy = torch.distributions.Categorical(logits=logits / temperature)
+    return policy.log_prob(tokens.roll(-1, dims=1))[:, :-1]
+
+
+@token_log_probs.right
+def one_row_at_a_time(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    rows = []
+    for scores, row in zip(logits, tokens, strict=True):
+        log_probs = torch.log_softmax(scores / temperature, dim=-1)
+        rows.append(log_probs[torch.arange(len(row) - 1), row[1:]])
+    return torch.stack(rows)
+
+
+@token_log_probs.right
+def one_flat_table(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    table = (logits[:, :-1] / temperature).log_softmax(-1).flatten(0, 1)
+    picked = table[torch.arange(len(table)), tokens[:, 1:].flatten()]
+    return picked.reshape(tokens[:, 1:].shape)
+
+
+@token_log_probs.right
+def in_double_and_back(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return _chosen((logits.double() / temperature).log_softmax(-1), tokens).to(logits.dtype)
+
+
+@token_log_probs.right
+def largest_subtracted_by_hand(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    scaled = logits / temperature
+    scaled = scaled - scaled.amax(-1, keepdim=True).detach()
+    return _chosen(scaled - scaled.exp().sum(-1, keepdim=True).log(), tokens)
+
+
+@token_log_probs.right
+def filled_one_by_one(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    out = logits.new_zeros(tokens.shape[0], tokens.shape[1] - 1)
+    for b in range(out.shape[0]):
+        for t in range(out.shape[1]):
+            out[b, t] = (logits[b, t] / temperature).log_softmax(0)[tokens[b, t + 1]]
+    return out

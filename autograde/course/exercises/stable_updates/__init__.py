@@ -1,0 +1,12 @@
+"""Exercises of lesson 05: the update itself, penalised, clipped and adaptive."""
+
+# In the order of the lesson.
+ORDER = (
+    "penalized_loss",
+    "clipped_surrogate",
+    "policy_update",
+    "adapt_beta",
+    "adapt_beta_proportional",
+    "q05_clip_and_penalty",
+    "q05_erratic",
+)

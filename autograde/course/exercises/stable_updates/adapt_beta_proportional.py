@@ -1,0 +1,228 @@
+"""The exercise `adapt_beta_proportional`."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+
+from helpers.cases import VALUES, Case
+
+from ...draw import Draw
+from ...exercise import Exercise
+from .shared import INF
+
+LIMITS = "large errors"
+
+adapt_beta_proportional = Exercise(
+    "adapt_beta_proportional",
+    parts={VALUES: 2, LIMITS: 1},
+    hints=(
+        "First the relative error of the divergence: how far is kl / target from 1? Too large a "
+        "divergence gives a positive error, and a larger beta.",
+        "The error is clipped to ±0.2 before anything else, then scaled by n_steps / horizon: the "
+        "share of the horizon that this update used up.",
+        "min(max(error, −0.2), 0.2) is the clip. Then beta is multiplied by 1 plus the product of "
+        "the clipped error with n_steps / horizon.",
+    ),
+)
+
+
+def _controller(beta: float, kl: float, target: float, n_steps: int, horizon: int) -> dict:
+    names = ("beta", "kl", "target", "n_steps", "horizon")
+    return dict(zip(names, (beta, kl, target, n_steps, horizon), strict=True))
+
+
+@adapt_beta_proportional.by_hand
+def _() -> Iterator[Case]:
+    rows = (
+        ("error 0.1, a fifth of the horizon: 0.102", (0.1, 11.0, 10.0, 2000, 10_000), VALUES),
+        ("error −0.1, a fifth of the horizon: 0.098", (0.1, 9.0, 10.0, 2000, 10_000), VALUES),
+        ("on target: beta stays", (0.3, 6.0, 6.0, 256, 10_000), VALUES),
+        ("error 0.15, the whole horizon: 2.3", (2.0, 1.15, 1.0, 500, 500), VALUES),
+        ("beta 0 stays 0", (0.0, 1.1, 1.0, 1, 2), VALUES),
+        ("error 4, clipped to 0.2: 1.2", (1.0, 5.0, 1.0, 100, 100), LIMITS),
+        ("error −1, clipped to −0.2: 0.8", (1.0, 0.0, 1.0, 100, 100), LIMITS),
+        ("a negative estimate of kl, half the horizon: 0.9", (1.0, -3.0, 1.0, 50, 100), LIMITS),
+        ("three horizons at once, error 0.1: 1.3", (1.0, 1.1, 1.0, 300, 100), VALUES),
+        ("beta 1000, error 0.1, the whole horizon: 1100", (1e3, 1.1, 1.0, 100, 100), VALUES),
+    )
+    for title, values, part in rows:
+        yield _steered(title, values, part)
+
+
+@adapt_beta_proportional.drawn
+def _(draw: Draw) -> Iterator[Case]:
+    spans = (
+        ("a little below the target", 0.85, 0.97, VALUES),
+        ("a little above the target", 1.03, 1.15, VALUES),
+        ("far below the target", 0.1, 0.6, LIMITS),
+        ("far above the target", 1.6, 9.0, LIMITS),
+    )
+    for name, low, high, part in spans:
+        target = draw.uniform(low=0.5, high=8.0).item()
+        kl = target * draw.uniform(low=low, high=high).item()
+        n_steps = 64 + int(draw.integers(1, below=512))
+        beta = draw.uniform(low=0.05, high=2.0).item()
+        yield _steered(name, (beta, kl, target, n_steps, 2000), part)
+
+
+def _steered(title: str, values: tuple, part: str) -> Case:
+    # Right digits of float32 will do.
+    return Case(title, _controller(*values), part, rtol=1e-6, atol=0.0)
+
+
+def _clip(value: float, low: float = -0.2, high: float = 0.2) -> float:
+    return min(max(value, low), high)
+
+
+@adapt_beta_proportional.wrong(
+    "The error was not clipped: one wild estimate would throw beta off. Keep it within ±0.2."
+)
+def error_not_clipped(beta, kl, target, n_steps, horizon):
+    return beta * (1 + (kl / target - 1) * n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong(
+    "The sign of the error is turned: beta must grow when kl is above the target."
+)
+def error_turned(beta, kl, target, n_steps, horizon):
+    return beta * (1 - _clip(kl / target - 1) * n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong("The quotient is upside down: the error is kl / target − 1.")
+def quotient_inverted(beta, kl, target, n_steps, horizon):
+    off = target / kl if kl else INF
+    return beta * (1 + _clip(off - 1) * n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong(
+    "The error is kl − target here. It is relative to the target: kl / target − 1."
+)
+def absolute_error(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip(kl - target) * n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong(
+    "n_steps / horizon is missing: beta would move by up to 20 % at every update, however small."
+)
+def horizon_ignored(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip(kl / target - 1))
+
+
+@adapt_beta_proportional.wrong("n_steps was not used: the share of the horizon is n_steps/horizon.")
+def n_steps_ignored(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip(kl / target - 1) / horizon)
+
+
+@adapt_beta_proportional.wrong(
+    "horizon / n_steps is upside down: a long horizon makes beta move slowly."
+)
+def horizon_inverted(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip(kl / target - 1) * horizon / n_steps)
+
+
+@adapt_beta_proportional.wrong(
+    "n_steps // horizon is a whole number, mostly 0, and beta never moves. Divide with /."
+)
+def whole_division(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip(kl / target - 1) * (n_steps // horizon))
+
+
+@adapt_beta_proportional.wrong(
+    "The clip came last, after n_steps / horizon. The error is clipped, then scaled."
+)
+def clipped_too_late(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip((kl / target - 1) * n_steps / horizon))
+
+
+@adapt_beta_proportional.wrong(
+    "− 1 is missing: kl / target itself was clipped to ±0.2, so beta grows even on target."
+)
+def quotient_clipped(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip(kl / target) * n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong("1 + is missing: beta was replaced by its change.")
+def change_alone(beta, kl, target, n_steps, horizon):
+    return beta * _clip(kl / target - 1) * n_steps / horizon
+
+
+@adapt_beta_proportional.wrong("The change was added to beta. It multiplies beta.")
+def change_added(beta, kl, target, n_steps, horizon):
+    return beta + _clip(kl / target - 1) * n_steps / horizon
+
+
+@adapt_beta_proportional.wrong("Only the upper side was clipped: the error is at least −0.2 too.")
+def clipped_above_only(beta, kl, target, n_steps, horizon):
+    return beta * (1 + min(kl / target - 1, 0.2) * n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong("Only the lower side was clipped: the error is at most 0.2 too.")
+def clipped_below_only(beta, kl, target, n_steps, horizon):
+    return beta * (1 + max(kl / target - 1, -0.2) * n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong(
+    "beta moved by a full 0.2 whatever the size of the error: only its sign was used."
+)
+def sign_only(beta, kl, target, n_steps, horizon):
+    error = kl / target - 1
+    return beta * (1 + 0.2 * ((error > 0) - (error < 0)) * n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong(
+    "1 + error was raised to the power n_steps / horizon. The rule is linear in n_steps: "
+    "1 + error · n_steps / horizon."
+)
+def compounded(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip(kl / target - 1)) ** (n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong("The error was clipped at ±0.1: its bounds are ±0.2.")
+def clipped_at_a_tenth(beta, kl, target, n_steps, horizon):
+    return beta * (1 + min(0.1, max(-0.1, kl / target - 1)) * n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong(
+    "The change was taken as an exponent: the factor is 1 + error · n_steps / horizon."
+)
+def exponential_change(beta, kl, target, n_steps, horizon):
+    return beta * math.exp(_clip(kl / target - 1) * n_steps / horizon)
+
+
+@adapt_beta_proportional.wrong(
+    "n_steps / horizon stands outside the bracket: beta · (1 + error) · n_steps / horizon scales "
+    "beta itself. It belongs to the error alone."
+)
+def share_outside_the_bracket(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip(kl / target - 1)) * n_steps / horizon
+
+
+@adapt_beta_proportional.wrong(
+    "The whole bracket was divided by horizon: beta · (1 + error · n_steps) / horizon. Only the "
+    "error is scaled, by n_steps / horizon."
+)
+def bracket_divided(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip(kl / target - 1) * n_steps) / horizon
+
+
+@adapt_beta_proportional.right
+def quotient_between_bounds(beta, kl, target, n_steps, horizon):
+    quotient = min(max(kl / target, 0.8), 1.2)
+    return beta + beta * (quotient - 1) * (n_steps / horizon)
+
+
+@adapt_beta_proportional.right
+def with_torch(beta, kl, target, n_steps, horizon):
+    error = torch.tensor((kl - target) / target, dtype=torch.float64).clamp(-0.2, 0.2)
+    return (beta * (1 + error * n_steps / horizon)).item()
+
+
+@adapt_beta_proportional.right
+def case_by_case(beta, kl, target, n_steps, horizon):
+    share = n_steps / horizon
+    if kl > 1.2 * target:
+        return beta * (1 + 0.2 * share)
+    if kl < 0.8 * target:
+        return beta * (1 - 0.2 * share)
+    return beta * (1 + share * (kl - target) / target)

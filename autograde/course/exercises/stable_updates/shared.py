@@ -1,0 +1,5 @@
+"""What these exercises share."""
+
+import torch
+
+INF, NAN = torch.inf, torch.nan
