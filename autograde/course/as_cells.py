@@ -55,7 +55,10 @@ def _gather_function(function: Any, name: str, parts: dict[str, str]) -> None:
     module, code = inspect.getmodule(function), function.__code__
     for free, held in zip(code.co_freevars, function.__closure__ or (), strict=True):
         _gather_held(held.cell_contents, free, parts)
-    node = _node(module, code.co_firstlineno)
+    if source := getattr(function, "__source__", ""):  # a right answer with one line changed
+        node: Any = ast.parse(source).body[0]
+    else:
+        node = _node(module, code.co_firstlineno)
     if isinstance(node, ast.Lambda):
         node = ast.Assign([ast.Name(name, ast.Store())], node, lineno=0)
     _gather_node(module, name, node, parts)

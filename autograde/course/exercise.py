@@ -16,6 +16,7 @@ from helpers.cases import Case
 from helpers.compare import FORM, Verdict, WrongAnswer, judge
 from helpers.probe import Answer, ask
 
+from .changed_line import with_line
 from .draw import Draw
 
 CaseMaker = Callable[[Draw], Iterable[Case]]
@@ -94,6 +95,17 @@ class Exercise:
             return answer
 
         return keep
+
+    def changed(
+        self, name: str, line: str, instead: str, says: str, of: Any = None, rough: Any = 0.0
+    ) -> None:
+        """Add the wrong answer that is a right one with `instead` in the place of `line`.
+
+        line: a line, or a part of one that stands there once. of: the right answer; the reference
+        unless another is given. rough: see Mistake. Raises ValueError where nothing would change.
+        """
+        answer = with_line(self.answer if of is None else of, name, line, instead)
+        self.mistakes.append(Mistake(name, says, answer, rough))
 
     def right(self, answer: Any) -> Any:
         """Decorate an unusual right answer: the tests prove that it gets full points."""

@@ -91,29 +91,31 @@ def _masked_gap(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
     return (logp - ref_logp).masked_fill(~mask, 0.0)
 
 
-@sequence_log_ratio.wrong("The sign is turned: this is log ref − log policy, the price of staying.")
-def ref_minus_policy(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return -reference.sequence_log_ratio(logp, ref_logp, mask)
-
-
-@sequence_log_ratio.wrong("The mask was not used: tokens of padding are in the sum.")
-def padding_counted(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return (logp - ref_logp.detach()).sum(1)
-
-
-@sequence_log_ratio.wrong(
-    "The mask is turned round: padding was summed and real tokens were left out."
+sequence_log_ratio.changed(
+    "ref_minus_policy",
+    "logp - ref_logp.detach()",
+    "ref_logp.detach() - logp",
+    "The sign is turned: this is log ref − log policy, the price of staying.",
 )
-def mask_inverted(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return _masked_gap(logp, ref_logp.detach(), ~mask).sum(1)
-
-
-@sequence_log_ratio.wrong(
+sequence_log_ratio.changed(
+    "padding_counted",
+    "torch.where(mask, gap, 0.0).sum(dim=1)",
+    "gap.sum(dim=1)",
+    "The mask was not used: tokens of padding are in the sum.",
+)
+sequence_log_ratio.changed(
+    "mask_inverted",
+    "torch.where(mask, gap, 0.0)",
+    "torch.where(mask, 0.0, gap)",
+    "The mask is turned round: padding was summed and real tokens were left out.",
+)
+sequence_log_ratio.changed(
+    "multiplied_by_the_mask",
+    "torch.where(mask, gap, 0.0)",
+    "(gap * mask)",
     "Right while padding holds ordinary numbers: 0 · inf and 0 · NaN are NaN. Choose with "
-    "torch.where in place of multiplying by the mask."
+    "torch.where in place of multiplying by the mask.",
 )
-def multiplied_by_the_mask(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return ((logp - ref_logp.detach()) * mask).sum(1)
 
 
 @sequence_log_ratio.wrong(
