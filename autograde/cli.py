@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from .common.errors import UsageError, is_disk_full
+from .common.files import require_target
 from .common.interrupts import kept
 from .common.saying import said, say, show_exception, warn
 
@@ -155,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _settle_root(asked: bool) -> None:
     """Raise UsageError for root who did not ask for it; workers are told by the environment."""
-    from .grading.sandbox import AS_ROOT, require_no_root
+    from .common.root import AS_ROOT, require_no_root
 
     if asked:
         os.environ[AS_ROOT] = "1"
@@ -273,10 +274,12 @@ def _remote(options: argparse.Namespace) -> "Remote | None":
 
 
 def _feedback(options: argparse.Namespace) -> int:
-    from .returning.feedback import feedback
     from .term.term import Term
 
-    pages, failed = feedback(Term.open(options.course), _bar)
+    term = Term.open(options.course)  # or that there is none is told after seconds of imports
+    from .returning.feedback import feedback
+
+    pages, failed = feedback(term, _bar)
     for line in failed:
         warn(line)
     say(f"{len(pages)} pages in {Path(options.course) / 'feedback'}")
@@ -284,10 +287,13 @@ def _feedback(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
-    from .returning.reporting import report
     from .term.term import Term
 
-    say(report(Term.open(options.course), options.to))
+    term = Term.open(options.course)  # as for feedback
+    require_target(options.to, ".html")
+    from .returning.reporting import report
+
+    say(report(term, options.to))
     return 0
 
 
@@ -304,6 +310,9 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from .term.reading import read_bytes
+
+    read_bytes(options.file)  # or it is told before seconds of imports
     from helpers.report import Report
 
     from .course.recognise import named_lesson, other_lesson
@@ -326,6 +335,10 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _gradescope(options: argparse.Namespace) -> int:
+    from .course.lessons import known_lesson
+
+    known_lesson(options.lesson)  # as for feedback
+    require_target(options.to, ".zip")
     from .returning.gradescope import gradescope
 
     say(gradescope(options.lesson, options.to, options.sandbox))

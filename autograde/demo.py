@@ -7,14 +7,6 @@ from pathlib import Path
 from .common.errors import UsageError
 from .common.files import require_place
 from .common.saying import say
-from .course import sample
-from .grading.grading import grade
-from .receiving.collecting import collect
-from .returning.exporting import export, grades, table
-from .returning.feedback import feedback
-from .returning.reporting import report
-from .term.releasing import release
-from .term.term import init
 
 MARK = ".made-by-demo"
 
@@ -33,6 +25,20 @@ def demo(folder: Path, progress: Callable[[Iterable, int], Iterable]) -> None:
     folder.mkdir(parents=True)
     (folder / MARK).touch()
     say("A sample class: wrong answers by name, a perfect, an untouched and a broken notebook")
+    _play(folder, progress)
+
+
+def _play(folder: Path, progress: Callable[[Iterable, int], Iterable]) -> None:
+    # Here, as a folder that cannot be taken is told before seconds of imports.
+    from .course import sample
+    from .grading.grading import grade
+    from .receiving.collecting import collect
+    from .returning.exporting import export, grades, table
+    from .returning.feedback import feedback
+    from .returning.reporting import report
+    from .term.releasing import release
+    from .term.term import init
+
     downloads = sample.write(folder / "class")
     say("1 of 7  init: a term folder with its roster")
     term = init(folder / "term", folder / "class" / "roster.csv")

@@ -87,7 +87,7 @@ def _user() -> Finding:
     """Root grades only where that is asked for by name."""
     if os.geteuid() != 0:
         return Finding("user", "not root")
-    from .grading.sandbox import AS_ROOT
+    from .common.root import AS_ROOT
 
     if os.environ.get(AS_ROOT) == "1":
         return Finding("user", "root, as asked: student code gets a user without rights")

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZipFile
 
-from .check import lesson_exercises, state
+from .checking import lesson_exercises, state
 
 DISTRIBUTIONS = ("stable-policy-updates-student", "stable-policy-updates")
 BY_HAND = "save the notebook and hand in the .ipynb file itself"

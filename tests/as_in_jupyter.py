@@ -35,7 +35,7 @@ def main() -> None:
     import torch
 
     import helpers.plots.divergence  # noqa: F401 the slowest of a lesson's imports
-    from helpers.check import lesson_exercises
+    from helpers.checking import lesson_exercises
 
     # The wrappers are torch's own; only no compiler is started, which takes a minute.
     torch.compiler.set_stance("force_eager")
@@ -72,7 +72,7 @@ def _shell() -> "InteractiveShell":
 
 
 def _status(case: dict) -> str:
-    from helpers.check import visible_verdict
+    from helpers.checking import visible_verdict
 
     _on_colab()
     shell = _shell()

@@ -6,7 +6,7 @@ import sys
 import time
 
 from autograde.course.exercises import LESSONS, exercises
-from helpers.check import visible_verdict
+from helpers.checking import visible_verdict
 
 IMPORT = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
 BOTH = "import torch, time; t = time.perf_counter(); import helpers; print(time.perf_counter() - t)"

@@ -15,6 +15,7 @@ import pickle
 import resource
 import signal
 import socket
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -23,8 +24,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any, NoReturn
-
-import torch
 
 from .errors import LimitError
 
@@ -231,7 +230,8 @@ def _let_go(line: int) -> None:
     gc.freeze()  # no file of a dropped object is closed later, under a number that is ours by then
     os.closerange(3, line)
     os.closerange(line + 1, resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-    torch.set_num_threads(1)  # those of OpenMP are not there in a forked process
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(1)  # those of OpenMP are not there in a forked process
 
 
 def _limit(bounds: Bounds | None) -> None:

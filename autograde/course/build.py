@@ -26,7 +26,9 @@ from .lessons import (
     Cell,
     lesson_path,
     read_source,
+    write_notebook,
 )
+from .nbgrader_api import run_api
 
 HIDDEN = """### BEGIN HIDDEN TESTS
 from autograde.grading.inkernel import score
@@ -56,12 +58,6 @@ def _build_lesson(root: Path, lesson: str) -> list[Path]:
     if not same(data, made):  # a digit that another processor rounds otherwise is no change
         data.write_bytes(made)
     return [notebook, data]
-
-
-def write_notebook(path: Path, notebook: nbformat.NotebookNode) -> None:
-    """Write it as a build does: the same bytes for the same notebook."""
-    text = nbformat.writes(notebook, version=4)
-    path.write_text(text.rstrip("\n") + "\n", encoding="utf-8", newline="\n")
 
 
 def source_notebook(lesson: str) -> nbformat.NotebookNode:
@@ -139,13 +135,6 @@ def generate(root: Path, lessons: list[str]) -> list[Path]:
     return written
 
 
-def run_api(step: Any, *arguments: Any, **options: Any) -> None:
-    """Call a step of nbgrader's API. Raises RuntimeError with its log when it fails."""
-    result = step(*arguments, **options)
-    if not result["success"]:
-        raise RuntimeError(result.get("error") or result.get("log"))
-
-
 def stale() -> list[Path]:
     """The built files of the checkout that differ from what its sources make now."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -196,10 +185,3 @@ def _answers_alike(one: dict[str, Any], other: dict[str, Any]) -> bool:
     return len(one["answers"]) == len(other["answers"]) and all(
         _alike(mine, others, max(1e-5, how)) for mine, others, how in pairs
     )
-
-
-def why(result: dict) -> str:
-    """The line of nbgrader's log that says what went wrong, not the last one, which never does."""
-    lines = (result.get("error") or result.get("log") or "").strip().splitlines()
-    told = [line for line in lines if line[:1].isalpha() and not line.startswith("Traceback")]
-    return told[-1] if told else "no reason given"

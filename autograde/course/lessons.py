@@ -4,13 +4,13 @@ import ast
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-
-import jupytext
-import nbformat
-from nbformat import NotebookNode
+from typing import TYPE_CHECKING
 
 from ..common.errors import UsageError, did_you_mean
 from .exercises import LESSONS, exercises
+
+if TYPE_CHECKING:  # it takes a second to import
+    from nbformat import NotebookNode
 
 ROOT = Path(__file__).resolve().parents[2]
 SOLUTIONS = ROOT / "solutions"
@@ -58,6 +58,8 @@ def read_source(lesson: str) -> list[Cell]:
     Raises UsageError, naming the cell, when the source and the exercises disagree.
     """
     path = lesson_path(SOLUTIONS, lesson, ".py")
+    import jupytext
+
     notebook = jupytext.reads(path.read_text(encoding="utf-8"), "py:percent")
     cells = [_read_cell(path, i, cell) for i, cell in enumerate(notebook.cells)]
     _must_match(path, lesson, cells)
@@ -141,19 +143,29 @@ def _require_built() -> None:
         raise UsageError(f"{missing[0]}: missing; work in a checkout, and run: autograde build")
 
 
-def checkout_base(lesson: str) -> NotebookNode:
+def checkout_base(lesson: str) -> "NotebookNode":
     """The student notebook of the checkout, for grading a file without a term."""
+    import nbformat
+
     _require_built()
     return nbformat.read(lesson_path(NOTEBOOKS, lesson), as_version=4)
 
 
-def grade_id(cell: NotebookNode) -> str:
+def grade_id(cell: "NotebookNode") -> str:
     """nbgrader's name for the cell, if it has one."""
     name = mark_of(cell).get("grade_id", "")
     return name if isinstance(name, str) else ""
 
 
-def mark_of(cell: NotebookNode) -> dict:
+def mark_of(cell: "NotebookNode") -> dict:
     """nbgrader's own metadata of a cell; empty where there is none, or something else."""
     mark = cell.metadata.get("nbgrader")
     return mark if isinstance(mark, dict) else {}
+
+
+def write_notebook(path: Path, notebook: "NotebookNode") -> None:
+    """Write it as a build does: the same bytes for the same notebook."""
+    import nbformat
+
+    text = nbformat.writes(notebook, version=4)
+    path.write_text(text.rstrip("\n") + "\n", encoding="utf-8", newline="\n")

@@ -3,18 +3,20 @@
 import re
 from collections.abc import Iterable
 from pathlib import Path, PurePath
-
-from nbformat import NotebookNode
+from typing import TYPE_CHECKING
 
 from ..common.errors import UsageError
 from .exercises import LESSONS, exercises
 from .lessons import grade_id
 
+if TYPE_CHECKING:  # it takes a second to import
+    from nbformat import NotebookNode
+
 # A definition or an assignment at the beginning of a line; no parser, which hostile text can stall.
 BINDS = re.compile(r"^(?:def[ \t]+(\w+)|(\w+)[ \t]*(?::[^=\n]+)?=(?!=))", re.MULTILINE)
 
 
-def recognise(path: Path, notebook: NotebookNode) -> str:
+def recognise(path: Path, notebook: "NotebookNode") -> str:
     """The lesson that a notebook is of: the one in its name, unless its cells are of another.
 
     Raises UsageError when it is of none.

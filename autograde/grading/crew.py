@@ -1,44 +1,19 @@
 """Have work done: here, or by workers of Dask, one here for each core or wherever they are."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from ..common.errors import UsageError
+from .jobs import AnyJob, Finished
 from .sandbox import SandboxDiedError
-from .working import Done, Work, do
+from .working import do
 
 if TYPE_CHECKING:  # Dask takes half a second to import, and few submissions need none
     from .cluster import Remote
 
 FEW = 6  # with less than this to run, starting workers takes longer than the work
 AHEAD = 3  # submissions given out for each worker: it never waits, and memory stays flat
-
-
-class Job(Protocol):
-    """What passes through a crew. work: what is to be done for it, None for nothing.
-
-    key: of the work; equal ones are done once.
-    """
-
-    @property
-    def work(self) -> Work | None: ...
-
-    @property
-    def key(self) -> str: ...
-
-
-AnyJob = TypeVar("AnyJob", bound=Job)
-
-
-@dataclass(frozen=True)
-class Finished(Generic[AnyJob]):
-    """A job, with what came of its work: something, or a problem, or neither if there was none."""
-
-    job: AnyJob
-    done: Done | None = None
-    problem: str = ""
 
 
 def finished(

@@ -5,8 +5,11 @@ A line of steps, each with a type of its own that the next one takes:
     Submission ─ preparing ─► Prepared ─ crew, working ─► Finished ─ kept, recorded ─► Result
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import cache
+from itertools import chain
 from typing import TYPE_CHECKING
 
 from ..common.errors import UsageError, did_you_mean, is_disk_full
@@ -14,16 +17,13 @@ from ..common.interrupts import look
 from ..course.lessons import known_lesson
 from ..term.store import Store
 from ..term.term import Term
-from ..term.verdict import Graded
-from .crew import Finished, finished
-from .filling import fill
+from .jobs import Finished
 from .preparing import Desk, Prepared, Submission
-from .program import how_of
-from .working import Done
 
 if TYPE_CHECKING:
     from .cluster import Remote
     from .recording import Recorder
+    from .working import Done
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Result:
     name: str
     problem: str = ""
     skipped: bool = False
-    anew: Done | None = None
+    anew: "Done | None" = None
     sandbox: str = ""
 
 
@@ -87,24 +87,54 @@ def grade(
     record: False judges and stores, and leaves gradebook and folders alone.
     Raises UsageError for a lesson or a student that is not there, and when nothing can run.
     """
-    from .recording import Recorder  # 1 s to import nbgrader: not for those who only check a file
-
     wanted = _wanted(term, [known_lesson(name) for name in lessons], student)
-    how = how_of(sorted({one.lesson for one in wanted}), mode, device)
     outcome = Outcome()
-    with term.store() as store, Recorder(term) as recorder:
-        late = recorder.lateness if record else lambda student, lesson: ""
-        prepared = Desk(term, store, how, regrade, late).prepare_all(wanted)
-        failed_before = store.failed()
-        for ended in progress(finished(prepared, workers, scheduler), len(wanted)):
+    with term.store() as store, ExitStack() as opened:
+        recorder = cache(lambda: opened.enter_context(_recorder(term)))
+
+        def late(student: str, lesson: str) -> str:
+            told = record and term.states_time(student, lesson)
+            return recorder().lateness(student, lesson) if told else ""
+
+        asked = sorted({one.lesson for one in wanted})
+        desk = Desk(term, store, mode, device, asked, regrade, late)
+        prepared, failed_before = desk.prepare_all(wanted), store.failed()
+        first = recorder if record else lambda: None  # says at once what is wrong with a gradebook
+        for ended in progress(_finished(prepared, first, workers, scheduler), len(wanted)):
             look()
             result = _kept(store, ended)
             if record and not result.problem and ended.job.program:
-                result = replace(result, problem=_record(store, recorder, ended.job))
+                result = replace(result, problem=_record(store, recorder(), ended.job))
             if result.problem != failed_before.get(result.name, ""):
                 store.keep_failed(result.name, result.problem)
             outcome.add(result)
     return outcome
+
+
+def _recorder(term: Term) -> "Recorder":
+    from .recording import Recorder  # 1 s to import nbgrader: not where there is nothing to record
+
+    return Recorder(term)
+
+
+def _finished(
+    prepared: Iterator[Prepared],
+    first: Callable[[], object],
+    workers: int,
+    scheduler: "Remote | None",
+) -> Iterator[Finished[Prepared]]:
+    """See `crew.finished`; without a crew, which takes seconds to import, while there is no work.
+
+    first: what is called before there is any.
+    """
+    for one in prepared:
+        if one.work is None:
+            yield Finished(one)
+        else:
+            from .crew import finished
+
+            first()
+            yield from finished(chain([one], prepared), workers, scheduler)
 
 
 def _wanted(term: Term, lessons: list[str], student: str | None) -> list[Submission]:
@@ -129,6 +159,8 @@ def _kept(store: Store, ended: Finished[Prepared]) -> Result:
     name, problem = job.submission.name, job.problem or ended.problem
     if done is None or job.program is None:
         return Result(name, problem, job.is_recorded)
+    from ..term.verdict import Graded
+
     graded = Graded.of(done.graded)
     store.keep(job.key, graded, job.program.mark, done.answers)
     return Result(name, problem, anew=done, sandbox=graded.sandbox)
@@ -136,6 +168,8 @@ def _kept(store: Store, ended: Finished[Prepared]) -> Result:
 
 def _record(store: Store, recorder: "Recorder", one: Prepared) -> str:
     """Write one verdict into the gradebook; what went wrong."""
+    from .filling import fill
+
     submission, graded = one.submission, store.verdict(one.key)
     try:
         filled = fill(one.program.rebuilt, graded)

@@ -3,16 +3,19 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..common.errors import UsageError, is_disk_full
 from ..course.lessons import lesson_path
 from ..term.store import Store
 from ..term.term import Term
 from .edition import edition
-from .from_file import read_and_rebuild
-from .program import Program
-from .working import How, Work
+
+if TYPE_CHECKING:  # see `jobs`
+    from .program import Program
+    from .working import How, Work
 
 
 @dataclass(frozen=True)
@@ -37,9 +40,9 @@ class Prepared:
     """
 
     submission: Submission
-    program: Program | None = None
+    program: "Program | None" = None
     source: str = ""
-    work: Work | None = None
+    work: "Work | None" = None
     problem: str = ""
 
     @property
@@ -52,17 +55,20 @@ class Prepared:
         return not self.program and not self.problem
 
 
-@dataclass(frozen=True)
+@dataclass
 class Desk:
     """What submissions are prepared with.
 
-    regrade: also what is recorded. late: what there is to say of a submission's lateness; where
-    that has changed, it is recorded again.
+    mode, device: see `grading.grade`. lessons: all that are wanted. regrade: also what is recorded.
+    late: what there is to say of a submission's lateness; where that has changed, it is recorded
+    again.
     """
 
     term: Term
     store: Store
-    how: How
+    mode: str
+    device: str
+    lessons: Iterable[str]
     regrade: bool
     late: Callable[[str, str], str]
 
@@ -87,15 +93,27 @@ class Desk:
         path = self.term.submission(one.student, one.lesson)
         _require_plain_file(path, self.term.root)
         late = self.late(one.student, one.lesson)
-        source = f"{_mark_of(path)}-{base_mark}-{self.how.mode}{late}-{edition(one.lesson)}"
+        source = f"{_mark_of(path)}-{base_mark}-{self.mode}{late}-{edition(one.lesson)}"
         there = lesson_path(self.term.root / "autograded" / one.student, one.lesson).exists()
         if not self.regrade and there and self.store.recorded_source(one.name) == source:
             return Prepared(one)
+        return self._rebuild(one, path, base_mark, source)
+
+    def _rebuild(self, one: Submission, path: Path, base_mark: str, source: str) -> Prepared:
+        from .from_file import read_and_rebuild
+        from .program import Program
+
         _, rebuilt = read_and_rebuild(path, self.term.base_path(one.lesson), base_mark)
-        program, work = Program(one.lesson, rebuilt, self.how.mode), None
+        program, work = Program(one.lesson, rebuilt, self.mode), None
         if self.regrade or self.store.verdict(program.key) is None:
-            work = program.work(self.term.secret, self.how, self.store.answers(program.mark))
+            work = program.work(self.term.secret, self._how, self.store.answers(program.mark))
         return Prepared(one, program, source, work)
+
+    @cached_property
+    def _how(self) -> "How":
+        from .program import how_of
+
+        return how_of(self.lessons, self.mode, self.device)
 
 
 def _require_plain_file(path: Path, root: Path) -> None:

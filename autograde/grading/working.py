@@ -18,11 +18,12 @@ from helpers.codec import BadDataError, pack, unpack
 
 from ..common.errors import LimitError, UsageError
 from ..common.guard import guarded
+from ..common.root import require_no_root
 from ..course.exercises import exercises
 from ..term.store import MOST_ANSWERS
 from .edition import edition
 from .judging import answered, judge_guarded, question
-from .sandbox import Limits, Sandbox, require_no_root
+from .sandbox import Limits, Sandbox
 from .steps import Step
 
 _own = threading.local()  # a sandbox for each thread that works

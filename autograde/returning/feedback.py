@@ -10,8 +10,8 @@ from helpers.clean import clean
 from ..common.errors import LimitError, UsageError
 from ..common.files import write_whole
 from ..common.guard import fresh, guarded
-from ..course.build import why
 from ..course.lessons import lesson_path
+from ..course.nbgrader_api import why
 from ..term.reading import ASK_ANEW
 from ..term.term import Term
 from .pages import policy, templates

@@ -26,12 +26,12 @@ from helpers.report import Report
 
 from ..common.errors import UsageError
 from ..common.files import require_target, write_whole
+from ..common.root import AS_ROOT
 from ..common.saying import said, say
 from ..course.exercises import exercises
 from ..course.lessons import ROOT, checkout_base, known_lesson
 from ..grading.from_file import lesson_in
 from ..grading.program import how_of
-from ..grading.sandbox import AS_ROOT
 from ..grading.single import grade_file
 from ..grading.working import sandbox_of
 from ..term.verdict import Graded

@@ -5,11 +5,12 @@ import json
 import re
 import warnings
 from pathlib import Path
-
-import nbformat
-from nbformat import NotebookNode
+from typing import TYPE_CHECKING
 
 from ..common.errors import UsageError, shown
+
+if TYPE_CHECKING:  # it takes a second to import
+    from nbformat import NotebookNode
 
 BOMS = (
     (codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"),
@@ -115,24 +116,30 @@ def _quick(cell: dict) -> tuple[str, str, str]:
 MOST_BYTES = 64 * 2**20
 
 
-def read_notebook(path: Path) -> NotebookNode:
+def read_notebook(path: Path) -> "NotebookNode":
     """A submitted notebook. Raises UsageError: what is wrong with the file, and the remedy."""
+    return parse_notebook(notebook_text(read_bytes(path), path), path)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Of a file that was handed in. Raises UsageError where it cannot be read, or is too large."""
     try:
         if path.stat().st_size > MOST_BYTES:
             most = MOST_BYTES >> 20
             raise UsageError(f"{path}: larger than {most} MiB; clear its outputs and send it again")
-        data = path.read_bytes()
+        return path.read_bytes()
     except FileNotFoundError:
         raise UsageError(f"{path}: no such file; check the path") from None
     except OSError as error:
         raise UsageError(
             f"{path}: cannot be read ({error.strerror}); hand in the .ipynb file"
         ) from None
-    return parse_notebook(notebook_text(data, path), path)
 
 
-def parse_notebook(text: str, path: Path) -> NotebookNode:
+def parse_notebook(text: str, path: Path) -> "NotebookNode":
     """Like `read_notebook`, from the text of the file; `path` is only for the message."""
+    import nbformat
+
     try:
         with warnings.catch_warnings():  # about cells of one id, say, which are no matter here
             warnings.simplefilter("ignore")
@@ -151,13 +158,13 @@ def parse_notebook(text: str, path: Path) -> NotebookNode:
     return notebook
 
 
-def tidy_notebook(notebook: NotebookNode) -> NotebookNode:
+def tidy_notebook(notebook: "NotebookNode") -> "NotebookNode":
     """The notebook with its cells in the form that `rebuild` relies on, whatever was handed in."""
     notebook["cells"] = [_tidy(cell) for cell in notebook["cells"]]
     return notebook
 
 
-def _tidy(cell: NotebookNode) -> NotebookNode:
+def _tidy(cell: "NotebookNode") -> "NotebookNode":
     """The parts of a cell that are used, in the form that the rest can rely on."""
     source = cell.get("source", "")
     source = source if isinstance(source, str) else "".join(map(str, source))
@@ -165,6 +172,8 @@ def _tidy(cell: NotebookNode) -> NotebookNode:
     metadata = cell.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     kind = cell.get("cell_type", "raw")
+    from nbformat import NotebookNode
+
     tidied = NotebookNode(cell_type=kind, source=source, metadata=NotebookNode(metadata))
     # Untrusted and unread: `essays` takes pictures and text from them.
     tidied |= {name: cell[name] for name in ("attachments", "outputs") if name in cell}

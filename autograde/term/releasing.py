@@ -4,17 +4,13 @@ import shutil
 import tomllib
 from pathlib import Path
 
-import nbformat
-
-from helpers import reference
-
 from ..common.errors import UsageError
 from ..common.files import require_place
-from ..course.build import write_notebook
 from ..course.exercises import LESSONS
 from ..course.lesson_frame import address_frame, frame_addresses
-from ..course.lessons import NOTEBOOKS, ROOT, lesson_path
+from ..course.lessons import NOTEBOOKS, ROOT, lesson_path, write_notebook
 
+ANSWERS = "reference"  # the folder of helpers that no student gets
 PYPROJECT = """[build-system]
 requires = ["hatchling>=1.27"]
 build-backend = "hatchling.build"
@@ -98,8 +94,9 @@ def release(folder: Path, colab: str = "") -> Path:
 
 
 def _fill(folder: Path, colab: str) -> None:
-    answers = Path(reference.__file__).parent.name
-    ignore = shutil.ignore_patterns(answers, "__pycache__", ".ipynb_checkpoints")
+    import nbformat
+
+    ignore = shutil.ignore_patterns(ANSWERS, "__pycache__", ".ipynb_checkpoints")
     shutil.copytree(ROOT / "helpers", folder / "helpers", ignore=ignore)
     for lesson in LESSONS:
         target = lesson_path(folder / "notebooks", lesson)

@@ -9,10 +9,12 @@ import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from helpers.clean import clean, clean_tree
 
-from .verdict import Graded
+if TYPE_CHECKING:  # PyTorch is imported with it
+    from .verdict import Graded
 
 MOST_ANSWERS = 2**20  # bytes of a submission's answers, compressed: honest ones have 15,000 at most
 
@@ -53,8 +55,10 @@ class Store:
     def _one(self, query: str, key: str) -> tuple | None:
         return self._database.execute(query, (key,)).fetchone()
 
-    def verdict(self, key: str) -> Graded | None:
+    def verdict(self, key: str) -> "Graded | None":
         """What was stored under this key, see `grading.Program`."""
+        from .verdict import Graded
+
         found = self._one("select graded from verdict where key = ?", key)
         return Graded.of(json.loads(found[0])) if found else None
 
@@ -63,7 +67,7 @@ class Store:
         found = self._one("select packed from answers where program = ?", program)
         return zlib.decompress(found[0]) if found else None
 
-    def keep(self, key: str, graded: Graded, program: str, packed: bytes) -> None:
+    def keep(self, key: str, graded: "Graded", program: str, packed: bytes) -> None:
         """Store a verdict and what it was made from, both or neither; no answers beyond
         MOST_ANSWERS, which are asked for again when they are needed."""
         compressed = zlib.compress(packed, 1)

@@ -4,26 +4,24 @@ import csv
 import os
 import secrets
 import shutil
+import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import nbformat
-from nbformat import NotebookNode
-from sqlalchemy import URL, create_engine, make_url
-from sqlalchemy.exc import SQLAlchemyError
+from typing import TYPE_CHECKING, Any
 
 from ..common.errors import UsageError
 from ..common.files import require_place
 from ..common.saying import warn
-from ..course.build import run_api
 from ..course.exercises import LESSONS
 from ..course.lessons import SOLUTIONS, _require_built, lesson_path
 from .rosters import ROSTER_COLUMNS, is_student_id, read_people
 from .store import Store
+
+if TYPE_CHECKING:  # it takes a second to import
+    from nbformat import NotebookNode
 
 CONFIG = """# This term's nbgrader settings; what you add below the call wins.
 from autograde.course.settings import configure
@@ -32,6 +30,8 @@ c = get_config()  # noqa: F821
 configure(c, __file__.rpartition("/")[0] or ".")
 """
 UNMATCHED = "unmatched"  # where `collect` keeps what is nobody's; nbgrader does not look there
+SQLITE = "sqlite:///"
+LESSON_NAMES = "select name from assignment"
 # Where essays are graded, as messages say it; it is no command of nbgrader's.
 FORMGRADER = "jupyter lab, started in the term folder: menu Nbgrader, Formgrader"
 
@@ -80,8 +80,10 @@ class Term:
         known = {self.submission(*pair).parent for pair in self.submissions()}
         return sorted(set((self.root / "submitted").glob("*/*")) - known)
 
-    def base(self, lesson: str) -> NotebookNode:
+    def base(self, lesson: str) -> "NotebookNode":
         """The student notebook that submissions are rebuilt on."""
+        import nbformat
+
         return nbformat.read(self.base_path(lesson), as_version=4)
 
     def base_path(self, lesson: str) -> Path:
@@ -102,20 +104,33 @@ class Term:
         with self.store() as store:
             return store.recorded()
 
+    def states_time(self, student: str, lesson: str) -> bool:
+        """Whether there is a time at which a submission came in."""
+        return (self.submission(student, lesson).parent / "timestamp.txt").exists()
+
     @property
     def url(self) -> str:
         """Of the gradebook's database: `c.CourseDirectory.db_url` of nbgrader_config.py."""
-        return self.api().coursedir.db_url
+        stated = self._config().CourseDirectory.get("db_url", "")
+        return stated or f"{SQLITE}{self.root / 'gradebook.db'}"  # as nbgrader has it
 
     @property
     def shown_url(self) -> str:
         """The gradebook as a message may name it: a file's path, or a URL without its password."""
-        url = make_url(self.url)
-        return url.database if _is_file(url) else url.render_as_string(hide_password=True)
+        if self.url.startswith(SQLITE):
+            return self.url.removeprefix(SQLITE)
+        from sqlalchemy import make_url
+
+        return make_url(self.url).render_as_string(hide_password=True)
 
     def api(self) -> Any:
         """nbgrader's Python interface to this term."""
         from nbgrader.apps import NbGraderAPI
+
+        return NbGraderAPI(config=self._config())
+
+    def _config(self) -> Any:
+        """What nbgrader_config.py says. Raises UsageError where it cannot be run."""
         from traitlets.config import PyFileConfigLoader
 
         try:
@@ -127,7 +142,7 @@ class Term:
                 f"and run: autograde init {self.root}"
             ) from None
         config.Application.log_level = 40  # our own lines say what matters
-        return NbGraderAPI(config=config)
+        return config
 
 
 def close(root: Path) -> bool:
@@ -141,23 +156,15 @@ def close(root: Path) -> bool:
     return True
 
 
-def _is_file(url: URL) -> bool:
-    return url.get_backend_name() == "sqlite"
-
-
 def _require_own_gradebook(term: Term) -> None:
     """Raise UsageError for a database that does not answer, is no gradebook or another course's."""
-    url, shown = make_url(term.url), term.shown_url
-    if _is_file(url) and not Path(shown).is_file():
+    shown, is_file = term.shown_url, term.url.startswith(SQLITE)
+    if is_file and not Path(shown).is_file():
         raise UsageError(f"{shown}: missing; make it again: autograde init {term.root}")
-    mend = "put the right one back, or move it away" if _is_file(url) else "start it, make it"
+    mend = "put the right one back, or move it away" if is_file else "start it, make it"
     try:
-        engine = create_engine(url)
-        with closing(engine.raw_connection()) as database, closing(database.cursor()) as cursor:
-            cursor.execute("select name from assignment")
-            known = {name for (name,) in cursor.fetchall()}
-        engine.dispose()
-    except (SQLAlchemyError, ImportError, _errors_of(url)) as error:
+        known = _lessons_of_file(shown) if is_file else _lessons_of_server(term.url)
+    except _NoGradebookError as error:
         reason = str(error).strip().partition("\n")[0]
         raise UsageError(
             f"{shown}: not a gradebook ({reason}); {mend} and run: autograde init {term.root}"
@@ -167,12 +174,30 @@ def _require_own_gradebook(term: Term) -> None:
         raise UsageError(f"{shown}: has no {missing[0]}; bring it up: autograde init {term.root}")
 
 
-def _errors_of(url: URL) -> type[Exception]:
-    """What the database's own driver raises."""
+class _NoGradebookError(Exception):
+    """What a database said."""
+
+
+def _lessons_of_file(path: str) -> set[str]:
     try:
-        return url.get_dialect().import_dbapi().Error
-    except ImportError:
-        return ImportError
+        with closing(sqlite3.connect(path)) as database:
+            return {name for (name,) in database.execute(LESSON_NAMES)}
+    except sqlite3.Error as error:
+        raise _NoGradebookError(error) from None
+
+
+def _lessons_of_server(url: str) -> set[str]:
+    from sqlalchemy import create_engine, text
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        engine = create_engine(url)
+        with closing(engine.connect()) as connection:
+            known = {name for (name,) in connection.execute(text(LESSON_NAMES))}
+        engine.dispose()
+    except (SQLAlchemyError, ImportError) as error:
+        raise _NoGradebookError(getattr(error, "orig", None) or error) from None
+    return known
 
 
 def read_roster(path: Path) -> list[dict[str, str]]:
@@ -219,6 +244,8 @@ def _furnish(term: Term, students: list[dict[str, str]] | None) -> None:
     (term.root / "submitted").mkdir(exist_ok=True)
     if students is not None:
         _write_roster(term.root / "roster.csv", students)
+    from ..course.nbgrader_api import run_api
+
     api = term.api()
     for lesson in LESSONS:
         source = lesson_path(term.root / "source", lesson)

@@ -13,10 +13,10 @@ from pathlib import Path
 from nbformat import NotebookNode
 from playwright.sync_api import Browser
 
-from autograde.course.build import run_api
 from autograde.course.exercise import Mistake
 from autograde.course.exercises import exercises
 from autograde.course.lessons import NOTEBOOKS, grade_id, lesson_path
+from autograde.course.nbgrader_api import run_api
 from autograde.course.sample import mistaken, solutions
 from autograde.returning.reporting import report
 from autograde.term.rosters import ROSTER_COLUMNS

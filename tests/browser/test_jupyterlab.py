@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 
 from autograde.course.exercises import LESSONS, exercises
 from autograde.course.lessons import NOTEBOOKS, SOLUTIONS, lesson_path
-from helpers.check import ANSWERED, STATUS
+from helpers.checking import ANSWERED, STATUS
 from helpers.report import is_quiz
 from tests.browser.axe import open_browser
 from tests.browser.jupyterlab import ERROR, opened, serve

@@ -5,8 +5,10 @@ A topic is a package: its ORDER names the exercises, and each of them is the fil
 
 from functools import cache
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-from ..exercise import Exercise
+if TYPE_CHECKING:  # the names of the lessons alone need no PyTorch
+    from ..exercise import Exercise
 
 # Each lesson's topic.
 LESSONS = {
@@ -21,21 +23,21 @@ LESSONS = {
 }
 
 
-def exercises(lesson: str) -> dict[str, Exercise]:
+def exercises(lesson: str) -> "dict[str, Exercise]":
     """The lesson's exercises by name, in order. Raises KeyError for an unknown lesson."""
     return dict(_described(LESSONS[lesson]))
 
 
 @cache  # asked for each file of a class
-def _described(topic: str) -> dict[str, Exercise]:
+def _described(topic: str) -> "dict[str, Exercise]":
     return {name: _read(topic, name) for name in import_module(f"{__name__}.{topic}").ORDER}
 
 
-def _read(topic: str, name: str) -> Exercise:
+def _read(topic: str, name: str) -> "Exercise":
     return getattr(import_module(f"{__name__}.{topic}.{name}"), name)
 
 
-def exercise(name: str) -> Exercise:
+def exercise(name: str) -> "Exercise":
     """One exercise. Raises KeyError when no lesson has it."""
     for lesson in LESSONS:
         if name in exercises(lesson):

@@ -10,6 +10,7 @@ import pytest
 
 from autograde.cli import main
 from autograde.common.errors import UsageError
+from autograde.common.root import AS_ROOT
 from autograde.course.exercises import exercise
 from autograde.course.lessons import ROOT
 from autograde.grading import sandbox
@@ -192,13 +193,13 @@ def test_a_second_death_is_told_and_weakens_nothing(monkeypatch, mode):
 )
 def test_root_is_refused_in_one_line(monkeypatch, capsys, tmp_path, command):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv(sandbox.AS_ROOT)
+    monkeypatch.delenv(AS_ROOT)
     assert main(command) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "ordinary user" in line
     assert "--as-root" in line
     assert list(tmp_path.iterdir()) == []
-    with pytest.raises(UsageError, match=f"{sandbox.AS_ROOT}=1"):
+    with pytest.raises(UsageError, match=f"{AS_ROOT}=1"):
         sandbox_of(How())  # as nbgrader's own command comes to it
 
 

@@ -16,9 +16,9 @@ from nbgrader import utils
 from nbgrader.server_extensions.formgrader import handlers
 
 from autograde.course.as_cells import handed_in
-from autograde.course.build import run_api
 from autograde.course.lesson_frame import address_frame
 from autograde.course.lessons import EVIDENCE, checkout_base, grade_id, lesson_path
+from autograde.course.nbgrader_api import run_api
 from autograde.course.sample import solutions
 from autograde.grading.essays import EMPTY
 from autograde.grading.grading import grade

@@ -4,7 +4,7 @@ import pytest
 
 from autograde.course.exercises import LESSONS, exercises
 from helpers import check, hint, progress, ready
-from helpers.check import UnknownExerciseError, visible_verdict
+from helpers.checking import UnknownExerciseError, visible_verdict
 from helpers.reference import k1, log_ratio
 
 ALL = [(name, one) for lesson in LESSONS for name, one in exercises(lesson).items()]
