@@ -1,7 +1,10 @@
 """Bad input gets one line that names it and the remedy, the right exit code, and no half result."""
 
 import json
+import shutil
 import sqlite3
+import subprocess
+import sys
 
 import pytest
 
@@ -293,3 +296,50 @@ def test_the_doctor_says_what_mends_a_machine_without_bubblewrap(monkeypatch):
     monkeypatch.setattr("shutil.which", lambda name: None)
     mends = {finding.what: finding.mend for finding in findings()}
     assert "apt-get install bubblewrap" in mends["sandbox"]
+
+
+# Seconds to import, each of them.
+HEAVY = ("torch", "nbformat", "nbgrader", "jupytext", "sqlalchemy", "distributed")
+IMPORTED = (
+    "import sys; from autograde.cli import main\n"
+    "try: code = main(sys.argv[1:])\n"
+    "except SystemExit as ended: code = ended.code\n"
+    f"print('imported', *sorted(set({HEAVY}) & set(sys.modules))); sys.exit(code)"
+)
+
+
+def imported(*arguments):
+    """The exit code of a command, and what it imported that takes long."""
+    ran = subprocess.run(
+        [sys.executable, "-P", "-c", IMPORTED, *map(str, arguments)], capture_output=True, text=True
+    )
+    assert "\nimported" in f"\n{ran.stdout}", ran.stderr
+    return ran.returncode, ran.stdout.rpartition("imported")[2].split()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["nonsense"], ["grade", "--workers", "0"], ["grade", "--course", "nowhere"],
+        ["collect", "x.zip", "--course", "nowhere"], ["feedback", "--course", "nowhere"],
+        ["report", "--to", "x.html", "--course", "nowhere"], ["check", "nowhere.ipynb"],
+        ["export", "--to", "x.csv", "--course", "nowhere"], ["init", "x", "--roster", "nowhere"],
+        ["gradescope", "99", "--to", "x.zip"], ["gradescope", "02", "--to", "x.pdf"],
+        ["demo", __file__],
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_what_is_refused_is_told_before_seconds_of_imports(arguments):
+    assert imported(*arguments) == (2, [])
+
+
+def test_nothing_new_to_grade_takes_no_seconds_of_imports(tmp_path, save, base):
+    term = init(tmp_path / "term")
+    path = term.submission("ada1", "02_divergence")
+    path.parent.mkdir(parents=True)
+    shutil.copy(save(base), path)
+    command = "grade", "--course", term.root, "--workers", "1"
+    code, first = imported(*command)
+    assert code == 0
+    assert "torch" in first
+    assert imported(*command) == (0, [])

@@ -13,8 +13,7 @@ from autograde.common import guard
 from autograde.common.errors import LimitError, UsageError
 from autograde.common.guard import Bounds, Guard, fresh, guarded
 from autograde.course.exercises import exercise
-from autograde.grading import from_file, judging
-from autograde.grading.rebuild import rebuild
+from autograde.grading import from_file, judging, rebuild
 from autograde.grading.sandbox import Limits
 from helpers.codec import pack
 
