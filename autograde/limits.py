@@ -7,11 +7,11 @@ from helpers import clean, codec
 
 from .common import errors, guard, saying
 from .grading import beneath, essays, judging, magics, prose, rebuild, slicing
-from .grading.inside import confine, submission
+from .grading.inside import child, confine, submission
 from .grading.sandbox import Limits
 from .receiving import collecting, matching, unpacking
 from .returning import gradescope
-from .term import rosters, store
+from .term import reading, rosters, store
 
 HEAD = ("stage", "what", "at most", "when it is met")
 LEFT_OUT = "left out, and it is said where it stood"
@@ -88,7 +88,7 @@ def _matching() -> Iterator[tuple[str, str, str]]:
 
 
 def _rebuilding() -> Iterator[tuple[str, str, str]]:
-    yield "a notebook's file", _bytes(rebuild.MOST_BYTES), REFUSED
+    yield "a notebook's file", _bytes(reading.MOST_BYTES), REFUSED
     yield "its cells", f"{rebuild.MOST_CELLS:,}", REFUSED
     yield "characters of code", f"{rebuild.MOST_CODE:,}", REFUSED
     yield "reading, or rebuilding, of one", _bounds(), REFUSED
@@ -107,7 +107,7 @@ def _running() -> Iterator[tuple[str, str, str]]:
     yield "one notebook", f"{most.total(0)} s and {most.seconds} s for each exercise", stopped
     yield "memory of a process", _bytes(most.memory), f"{refused}, or {stopped}"
     yield "processes", "1", refused
-    yield "threads", f"{submission.THREADS}", refused
+    yield "threads", f"{child.THREADS}", refused
     room = f"{confine.FILES:,} files, {_bytes(max(submission.SCRATCH.values()))}"
     yield "each of the folders that can be written to", room, f"{refused}, or {stopped}"
     yield "network", "none", refused

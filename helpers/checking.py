@@ -12,9 +12,10 @@ from typing import Any
 
 from .cases import Case
 from .codec import unpack
-from .compare import Verdict, WrongAnswer, judge
+from .compare import judge
 from .probe import ask
 from .report import STATUS, Report, is_essay, is_quiz
+from .verdict import Verdict, WrongAnswer
 
 ANSWERED = "answered; whether it is right, grading will tell"
 ESSAY = (

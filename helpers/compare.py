@@ -1,108 +1,32 @@
 """Judge answers: the one place where two answers are compared, for checks, grading and tests."""
 
-import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .cases import GRADIENT, RULES, VALUES, Case
-from .probe import KIND, WEIGHTS, Answer
+from .closeness import (
+    TOLERANCE,
+    as_tensor,
+    close,
+    exact,
+    is_number,
+    is_tensor_like,
+    same_value,
+    tolerance,
+)
+from .describing import describe, short
+from .observed import KIND, WEIGHTS
+from .probe import Answer
 from .relations import relation
+from .verdict import Failure, Verdict, WrongAnswer
 
-# What rounding alone may do to an answer of ordinary size, by the dtype that came out.
-TOLERANCE = {torch.float64: (1e-9, 1e-11), torch.float32: (2e-4, 1e-5)}
-FORM = "$one of"  # an expected answer that only says what forms are allowed
 DTYPE = "dtype"  # the observation that `_split` makes of a value's dtype
-NUMBER = {KIND: "a number"}  # as a form: any number
 MISSING = {KIND: "nothing"}
-KINDS = {
-    "list": "an empty list",
-    "NoneType": "None (is a `return` missing?)",
-    "ellipsis": "... (not written yet)",
-}
-
-
-@dataclass(frozen=True)
-class WrongAnswer:
-    """A mistake that people make: its name, what to say about it, and what it answers.
-
-    rough: how far off its numbers are by rounding alone, by the number of the case, where that is
-    more than between right answers; infinite where they are nothing but rounding.
-    """
-
-    name: str
-    says: str
-    answers: Sequence[Answer]
-    rough: Mapping[int, float] = field(default_factory=dict)
-
-    def plain(self) -> dict[str, Any]:
-        """As a dict that `codec.pack` takes; of noise nothing is kept."""
-        kept = [{} if self.is_noise(i) else answer for i, answer in enumerate(self.answers)]
-        rough = {str(number): how for number, how in self.rough.items()}
-        return {"name": self.name, "says": self.says, "answers": kept, "rough": rough}
-
-    @classmethod
-    def of(cls, plain: Mapping[str, Any]) -> "WrongAnswer":
-        """Back from `plain`."""
-        return cls(**{**plain, "rough": {int(i): how for i, how in plain["rough"].items()}})
-
-    def is_noise(self, number: int) -> bool:
-        """Whether what it answers to this case hangs on the machine."""
-        return math.isinf(self.rough.get(number, 0.0))
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One observation that differs from what was expected, said in words.
-
-    expected is empty where there is nothing to compare with: `got` says what happened instead.
-    """
-
-    part: str
-    case: str
-    what: str
-    got: str
-    expected: str
-    line: str = ""
-
-
-@dataclass
-class Verdict:
-    """What an answer is worth, and why."""
-
-    exercise: str
-    status: str  # "right", "wrong", "not written", "raised", "not answered"
-    parts: dict[str, int]
-    passed: dict[str, bool]
-    failures: list[Failure] = field(default_factory=list)
-    diagnoses: dict[str, str] = field(default_factory=dict)  # a mistake's name: what to say
-    calls: list[str] = field(default_factory=list)  # other exercises, not right themselves
-    despite: list[str] = field(default_factory=list)  # of these, those that cost nothing here
-
-    @property
-    def points(self) -> int:
-        """The sum of the parts that passed; none counts while the values are wrong."""
-        if not self.passed.get(VALUES, True):
-            return 0
-        return sum(worth for part, worth in self.parts.items() if self.passed[part])
-
-    @property
-    def max_points(self) -> int:
-        return sum(self.parts.values())
-
-    def plain(self) -> dict[str, Any]:
-        """As JSON-able data, the points included."""
-        return asdict(self) | {"points": self.points, "max_points": self.max_points}
-
-    @classmethod
-    def of(cls, plain: Mapping[str, Any]) -> "Verdict":
-        """Back from `plain`."""
-        kept = {k: v for k, v in plain.items() if k not in ("points", "max_points")}
-        return cls(**{**kept, "failures": [Failure(**failure) for failure in plain["failures"]]})
 
 
 def judge(
@@ -183,7 +107,7 @@ def _compare(
         return
     for what, wanted in expected.items():
         part = _part(parts, case, what)
-        yield what, part, what in got and _same(got[what], wanted, case)
+        yield what, part, what in got and same_value(got[what], wanted, case)
     for what in got.keys() - expected.keys():
         if re.fullmatch(r"value \d+", what):  # a list that goes on; a dict may know more
             yield what, case.part, False
@@ -198,69 +122,6 @@ def _part(parts: Mapping[str, int], case: Case, what: str) -> str:
     if what.startswith("value '") and what.split("'")[1] in parts:
         return what.split("'")[1]  # an answer that is a dict: each key may be a part
     return case.part
-
-
-def _same(got: Any, expected: Any, case: Case) -> bool:
-    """Equal up to the rounding that the dtype explains; NaN equals nothing."""
-    if isinstance(expected, dict) and FORM in expected:
-        return any(_same(got, form, case) for form in expected[FORM])
-    if isinstance(expected, dict) and "kinds" in expected:
-        return isinstance(got, dict) and expected["kinds"][0] in got.get("kinds", ())
-    if isinstance(expected, bool | str | list):
-        return _text(got) == _text(expected)
-    if expected is None:  # no gradient arrives; a gradient of zeros says the same
-        return got is None or (isinstance(got, Tensor) and not got.any())
-    if isinstance(expected, int | float):
-        return _is_number(got) and _close(_exact(got), expected, case)
-    if isinstance(expected, Tensor):
-        if got is None:
-            return not expected.any()
-        return _is_tensor_like(got) and _close(_tensor(got), expected, case)
-    if expected == NUMBER:
-        return _is_number(got)
-    return got == expected  # kinds: None, Ellipsis and the like
-
-
-def _text(value: Any) -> Any:
-    return value.strip().casefold() if isinstance(value, str) else value
-
-
-def _is_number(value: Any) -> bool:
-    if isinstance(value, Tensor):
-        return value.numel() == 1
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _exact(number: Any) -> Tensor:
-    """A Python number with all its digits: float32's steps are as large as the tolerance."""
-    return torch.tensor(float(number), dtype=torch.float64)
-
-
-def _tensor(value: Any) -> Tensor:
-    return value if isinstance(value, Tensor) else _exact(value)
-
-
-def _is_tensor_like(value: Any) -> bool:
-    return isinstance(value, Tensor) or _is_number(value)
-
-
-def _close(got: Tensor, expected: Tensor | float, case: Case) -> bool:
-    wanted = expected if isinstance(expected, Tensor) else _exact(expected)
-    if got.shape != wanted.shape and not (got.numel() == 1 and not isinstance(expected, Tensor)):
-        return False
-    if got.shape == wanted.shape and got.dtype == wanted.dtype and torch.equal(got, wanted):
-        return True  # as most are: in a fraction of the time
-    if not (wanted.is_floating_point() or got.is_floating_point()):
-        return torch.equal(got, wanted)
-    rtol, atol = _tolerance(case, wanted)
-    got, wanted = got.reshape(wanted.shape).double(), wanted.double()
-    return torch.allclose(got, wanted, rtol=rtol, atol=atol)
-
-
-def _tolerance(case: Case, wanted: Tensor) -> tuple[float, float]:
-    """(relative, absolute): the case's own, or what rounding explains."""
-    rtol, atol = TOLERANCE.get(wanted.dtype, (1e-2, 1e-2))
-    return rtol if case.rtol is None else case.rtol, atol if case.atol is None else case.atol
 
 
 def _diagnose(
@@ -310,7 +171,7 @@ def _related(
     pairs = [(_split(got[i]).get("value"), expected[i].get("value")) for i in told]
     if not all(_is_plain(value) for pair in pairs for value in pair):
         return {}
-    found = relation([(_tensor(one), _tensor(other)) for one, other in pairs])
+    found = relation([(as_tensor(one), as_tensor(other)) for one, other in pairs])
     return dict([found]) if found else {}
 
 
@@ -318,7 +179,7 @@ def _is_plain(value: Any) -> bool:
     """Whether it is a number, or a tensor that can be computed with like any other."""
     if isinstance(value, Tensor):
         return value.layout == torch.strided and not value.is_complex()
-    return _is_number(value)
+    return is_number(value)
 
 
 def _gradients(
@@ -334,7 +195,7 @@ def _gradients(
                 f"The values are right, but no gradient reaches {name}: .detach(), .item(), numpy, "
                 "a new tensor or no_grad() cut the graph.",
             )
-        elif all(_same(other, None, Case("", {})) for _, other in pairs):
+        elif all(same_value(other, None, Case("", {})) for _, other in pairs):
             yield f"a {what}", f"A gradient reaches {name}, which is a constant here: detach it."
 
 
@@ -390,7 +251,7 @@ def _is_noise(answer: Answer) -> bool:
     if "error" in answer:
         return not {"ValueError", "_LinAlgError"}.isdisjoint(answer["error"].get("kinds", ()))
     values = [value for what, value in answer.items() if _is_value(what)]
-    return all(_is_number(value) or value == "nan" for value in values)
+    return all(is_number(value) or value == "nan" for value in values)
 
 
 def _is_value(what: str) -> bool:
@@ -424,10 +285,10 @@ def agree(
             return False
         if not torch.equal(one.isnan(), other.isnan()):
             return False
-        return _close(one.masked_fill(one.isnan(), 0), other.masked_fill(other.isnan(), 0), case)
+        return close(one.masked_fill(one.isnan(), 0), other.masked_fill(other.isnan(), 0), case)
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and one.get(KIND) == other.get(KIND)
-    return _same(one, other, case)
+    return same_value(one, other, case)
 
 
 def _as_coarse(case: Case, mistake: Answer, observed: Any, rough: float, share: float) -> Case:
@@ -443,7 +304,7 @@ def _as_coarse(case: Case, mistake: Answer, observed: Any, rough: float, share: 
     plain = case.rtol is None and torch.float32 in given
     if not (rough or narrowed or plain) and share == 1.0:
         return case
-    rtol, atol = _tolerance(case, _tensor(observed) if _is_tensor_like(observed) else _exact(0))
+    rtol, atol = tolerance(case, as_tensor(observed) if is_tensor_like(observed) else exact(0))
     if narrowed or plain:
         rtol, atol = map(max, zip((rtol, atol), TOLERANCE[torch.float32], strict=True))
     return replace(case, rtol=rtol * share, atol=max(atol, rough) * share)
@@ -461,10 +322,10 @@ def _said(error: Mapping[str, Any] | None) -> str | None:
 def _failure(case: Case, part: str, what: str, got: Answer, expected: Answer) -> Failure:
     error = got.get("error")
     if error and what != "error":
-        return Failure(part, case.title, what, _exception(error), "", _short(str(error["line"])))
+        return Failure(part, case.title, what, _exception(error), "", short(str(error["line"])))
     got, expected = _split(got), _split(expected)
     one, other = _found(got, what), expected.get(what, MISSING)
-    rtol, _ = _tolerance(case, other) if isinstance(other, Tensor) else (0.0, 0.0)
+    rtol, _ = tolerance(case, other) if isinstance(other, Tensor) else (0.0, 0.0)
     pair = describe(one, other, rtol=rtol), describe(other, one, rtol=rtol)
     if pair[0] == pair[1]:  # the difference is further back
         pair = describe(one, other, 12, rtol), describe(other, one, 12, rtol)
@@ -495,69 +356,9 @@ def _exception(error: Mapping[str, Any]) -> str:
         return f"it calls {error['function']}, which is not written yet"
     if _is_out_of_memory(error):
         return "it needed more memory than there is for it"
-    return _short(f"{error['kinds'][0]}: {error['message']}")
+    return short(f"{error['kinds'][0]}: {error['message']}")
 
 
 def _is_out_of_memory(error: Mapping[str, Any]) -> bool:
     """torch says it with an exception and in words of its own."""
     return "MemoryError" in error["kinds"] or "can't allocate memory" in str(error["message"])
-
-
-def describe(value: Any, beside: Any = None, digits: int = 5, rtol: float = 0.0) -> str:
-    """An observation in a few words; large tensors by their shape and the worst place.
-
-    rtol: the part of a difference that is nobody's fault.
-    """
-    return _short(_describe(value, beside, digits, rtol))
-
-
-def _short(text: str, limit: int = 500) -> str:
-    """Student code may answer a text of any length; a reader wants its beginning."""
-    return text if len(text) <= limit else text[:limit] + " …"
-
-
-def _describe(value: Any, beside: Any, digits: int, rtol: float) -> str:
-    if value is None:
-        return "no gradient"
-    if isinstance(value, Tensor):
-        return _describe_tensor(value, beside, digits, rtol)
-    if isinstance(value, float):
-        return f"{value:.{digits + 1}g}"
-    if isinstance(value, dict) and "kinds" in value:
-        return f"{value['kinds'][0]}: {value.get('message', '')}"
-    if isinstance(value, dict) and FORM in value:
-        return " or ".join(map(describe, value[FORM]))
-    if isinstance(value, dict):
-        kind = str(value.get(KIND))
-        return KINDS.get(kind, kind)
-    if isinstance(value, list):
-        return ", ".join(map(str, value)) or "none"
-    asked = beside.get(FORM, [beside]) if isinstance(beside, dict) else []
-    return repr(value) if NUMBER in asked else str(value)  # '60' is no number
-
-
-def _describe_tensor(value: Tensor, beside: Any, digits: int, rtol: float) -> str:
-    shape = tuple(value.shape)
-    if isinstance(beside, Tensor) and beside.shape != value.shape:
-        return f"shape {shape}"
-    if not value.numel() and value.ndim > 1:  # of any number of rows
-        return f"an empty tensor of shape {shape}"
-    if value.numel() <= 6:
-        return _numbers(value, digits)
-    if isinstance(beside, Tensor):
-        sizes = torch.maximum(value.double().abs(), beside.double().abs())
-        gap = (value.double() - beside.double()).abs() - rtol * sizes
-        gap = gap.nan_to_num(nan=torch.inf)
-        gap = gap.masked_fill(value == beside, 0.0)  # infinity minus infinity is no gap
-        place = [int(i) for i in torch.unravel_index(gap.argmax(), gap.shape)]
-        return f"{_numbers(value[tuple(place)], digits)} at {place}"
-    return f"a tensor of shape {shape}"
-
-
-def _numbers(value: Tensor, digits: int) -> str:
-    """Nested lists of numbers, short enough to read."""
-    if value.ndim == 0:
-        item = value.item()
-        # Plus 0.0, as −0 is no number to a reader.
-        return f"{item + 0.0:.{digits}g}" if isinstance(item, float) else str(item)
-    return "[" + ", ".join(_numbers(item, digits) for item in value) + "]"

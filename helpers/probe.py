@@ -21,11 +21,20 @@ import torch.autograd.forward_ad
 from torch import Tensor, nn
 
 from .cases import Case, build_inputs
+from .networks import (
+    changes_of,
+    different,
+    make_up,
+    moves_with,
+    standing,
+    state,
+    trained_once,
+    training_parts,
+)
+from .observed import KIND, WEIGHTS, plain_tensor, same_bytes
 
 Answer = dict[str, Any]
-WEIGHTS = (0.5, 1.5)  # of the first and the last of several outputs, where they are differentiated
 BY_HAND = "autograd was called: write the gradient out by hand"
-KIND = "$kind"  # stands for a value that is neither a tensor, a number nor a string
 
 
 def ask(target: Any, cases: Sequence[Case]) -> list[Answer]:
@@ -73,12 +82,12 @@ def _call(function: Callable[..., Any], case: Case) -> Answer:
     changed = [
         name
         for name, now in _tensors(inputs)
-        if not _same_bytes(before[name], now)
+        if not same_bytes(before[name], now)
         or now.requires_grad != (name in case.grad)  # detach_() cuts the caller's graph
         or (now.is_leaf and (now.requires_grad or now.grad is not None))
     ]
     answer = dict(_observe("value", value))
-    answer["changed inputs"] = [*changed, *_different(settings, _settings(inputs))]
+    answer["changed inputs"] = [*changed, *different(settings, _settings(inputs))]
     for name, gradient in _gradients(value, {name: leaves[name] for name in case.grad}).items():
         answer[f"gradient of {name}"] = gradient
     for name, module in inputs.items():
@@ -99,7 +108,7 @@ def _settings(inputs: dict[str, Any]) -> dict[str, Any]:
     found = {}
     for name, value in inputs.items():
         if isinstance(value, nn.Module):
-            found |= {f"{what} of {name}": one for what, one in _make_up(value).items()}
+            found |= {f"{what} of {name}": one for what, one in make_up(value).items()}
         elif isinstance(value, torch.optim.Optimizer):
             groups = enumerate(value.param_groups)
             pairs = ((f"{k} of {name}", v) for _, group in groups for k, v in group.items())
@@ -190,28 +199,28 @@ def _frozen_copy(function: Callable[..., Any], case: Case) -> Answer:
     """
     inputs = build_inputs(case.inputs, ())
     policy, tokens = inputs["policy"], inputs["tokens"]
-    before, numbers = _standing(policy), _state(policy)
+    before, numbers = standing(policy), state(policy)
     copy = function(policy)
     if not isinstance(copy, nn.Module):
         return dict(_observe("value", copy))
     answer: Answer = {
-        "value 'policy as it was': what has changed": _changes(before, policy),
-        "value 'eval mode': modules in training mode": _training(copy),
+        "value 'policy as it was': what has changed": changes_of(before, policy),
+        "value 'eval mode': modules in training mode": training_parts(copy),
     }
     as_it_came = copy(tokens)
-    answer["value 'eval mode': what it scores as it came"] = _plain_tensor(as_it_came)
+    answer["value 'eval mode': what it scores as it came"] = plain_tensor(as_it_came)
     scores = copy.eval()(tokens)
     trained = [name for name, p in copy.named_parameters() if p.requires_grad]
     # A module need not tell of all that it holds; its scores do.
     trained += ["some that it does not name"] if scores.requires_grad and not trained else []
     answer["value 'no gradients': parameters that require one"] = trained
-    answer["value"] = _plain_tensor(scores.clone())
-    moved = _moves_with(numbers, copy)
+    answer["value"] = plain_tensor(scores.clone())
+    moved = moves_with(numbers, copy)
     with torch.no_grad():
-        same = _same_bytes(scores, copy(tokens))
+        same = same_bytes(scores, copy(tokens))
     moved += [] if moved or same else ["what it scores"]
     answer["value 'independent': what moves with the policy"] = moved
-    answer["value 'independent': what the policy moves with it"] = _moves_with(_state(copy), policy)
+    answer["value 'independent': what the policy moves with it"] = moves_with(state(copy), policy)
     return answer | _moved_apart(function, case)
 
 
@@ -224,91 +233,17 @@ def _moved_apart(function: Callable[..., Any], case: Case) -> Answer:
     inputs = build_inputs(case.inputs, ())
     policy, tokens = inputs["policy"], inputs["tokens"]
     copy = function(policy)
-    before, slopes = _trained(policy, tokens)
+    before, slopes = trained_once(policy, tokens)
     with torch.inference_mode():
-        for name, value in _state(policy).items():
+        for name, value in state(policy).items():
             value.add_(inputs["moves"][name])
     scores = copy.eval()(tokens)
     return {
         "value 'policy as it was': what it scores": before,
         "value 'policy as it was': its gradients, in a row": slopes,
-        "value 'independent': what it scores when the policy has moved": _plain_tensor(scores),
-        "value 'policy as it was': what it scores when it has moved": _plain_tensor(policy(tokens)),
+        "value 'independent': what it scores when the policy has moved": plain_tensor(scores),
+        "value 'policy as it was': what it scores when it has moved": plain_tensor(policy(tokens)),
     }
-
-
-def _trained(network: nn.Module, tokens: Tensor) -> tuple[Any, Tensor]:
-    """Its scores, and its parameters' gradients once those of the scores have come on top."""
-    scores = network(tokens)
-    if scores.requires_grad:
-        weights = torch.linspace(*WEIGHTS, scores.numel(), dtype=scores.dtype)
-        scores.backward(weights.to(scores.device).reshape(scores.shape))
-    slopes = [torch.zeros_like(p) if p.grad is None else p.grad for p in network.parameters()]
-    return _plain_tensor(scores), torch.cat([slope.flatten() for slope in slopes])
-
-
-def _standing(network: nn.Module) -> dict[str, Any]:
-    """All that a caller may care for in a network, by name."""
-    found = _make_up(network)
-    for name, parameter in network.named_parameters():
-        grad = parameter.grad
-        found[f"gradient of {name}"] = None if grad is None else grad.clone()
-    return found | {name: value.detach().clone() for name, value in _state(network).items()}
-
-
-def _make_up(network: nn.Module) -> dict[str, Any]:
-    """What a network is made of besides its numbers: modes, attributes, hooks, its very parts."""
-    found: dict[str, Any] = {}
-    for name, module in network.named_modules():
-        found[f"mode of {_named(name)}"] = module.training
-        found[f"class of {_named(name)}"] = type(module)
-        for key, value in vars(module).items():
-            held = value.items() if isinstance(value, dict) else [("", value)]
-            found |= {f"{key} {of} of {_named(name)}".replace("  ", " "): v for of, v in held}
-    for name, value in _state(network).items():
-        found[f"requires_grad of {name}"] = value.requires_grad
-        found[f"hooks of {name}"] = list(value._backward_hooks or ())
-    return found
-
-
-def _changes(before: dict[str, Any], network: nn.Module) -> list[str]:
-    return _different(before, _standing(network))
-
-
-def _different(before: dict[str, Any], after: dict[str, Any]) -> list[str]:
-    """Names whose values are no longer the same, gone or new."""
-    names = dict.fromkeys([*before, *after])
-    return [n for n in names if not _equal(before.get(n, KIND), after.get(n, KIND))]
-
-
-def _named(module: str) -> str:
-    return module or "the whole"
-
-
-def _training(network: nn.Module) -> list[str]:
-    return [_named(name) for name, module in network.named_modules() if module.training]
-
-
-def _state(network: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers, each once."""
-    return dict([*network.named_parameters(), *network.named_buffers()])
-
-
-def _equal(one: Any, other: Any) -> bool:
-    if one is other:
-        return True
-    if isinstance(one, Tensor) and isinstance(other, Tensor):
-        return _same_bytes(one, other)
-    return type(one) is type(other) and not isinstance(one, nn.Module) and one == other
-
-
-def _moves_with(moved: dict[str, Tensor], watched: nn.Module) -> list[str]:
-    """What changes in `watched` when all the numbers `moved` do."""
-    before = {name: value.detach().clone() for name, value in _state(watched).items()}
-    with torch.inference_mode():  # a copy made in that mode can be changed there only
-        for value in moved.values():
-            value.add_(1)
-    return [name for name, now in _state(watched).items() if not _same_bytes(before[name], now)]
 
 
 def _train(function: Callable[..., Any], case: Case, steps: int, plain: bool = False) -> Answer:
@@ -318,7 +253,7 @@ def _train(function: Callable[..., Any], case: Case, steps: int, plain: bool = F
     """
     inputs = build_inputs(case.inputs, (), case.given)
     before = {name: value.clone() for name, value in _tensors(inputs)}
-    ref_before = _standing(inputs["ref"])
+    ref_before = standing(inputs["ref"])
     answer: Answer = {}
     for step in range(steps):
         value = function(**inputs) if _takes(function, inputs) else function(*inputs.values())
@@ -328,11 +263,11 @@ def _train(function: Callable[..., Any], case: Case, steps: int, plain: bool = F
             tensors = [k for k in ("loss", "kl") if isinstance(value.get(k), Tensor)]
             answer["tensors in place of numbers"] = tensors
     answer["changed inputs"] = [
-        name for name, now in _tensors(inputs) if not _same_bytes(before[name], now)
+        name for name, now in _tensors(inputs) if not same_bytes(before[name], now)
     ]
     moved = [parameter.detach().flatten() for parameter in inputs["policy"].parameters()]
     answer["the policy's parameters, in a row"] = torch.cat(moved)
-    changes = _changes(ref_before, inputs["ref"])
+    changes = changes_of(ref_before, inputs["ref"])
     answer["what has changed in ref"] = [c for c in changes if not c.startswith("requires_grad")]
     return answer
 
@@ -372,7 +307,7 @@ def _observe(path: str, value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, list | tuple) and value:
         return [pair for i, item in enumerate(value) for pair in _observe(f"{path} {i}", item)]
     if isinstance(value, Tensor):
-        return [(path, _plain_tensor(value))]
+        return [(path, plain_tensor(value))]
     if isinstance(value, bool | int | float | str):
         return [(path, "nan" if value != value else value)]  # as a word, nan is like itself
     if path != "value" and isinstance(value, SupportsFloat) and getattr(value, "ndim", 1) == 0:
@@ -382,25 +317,8 @@ def _observe(path: str, value: Any) -> list[tuple[str, Any]]:
     return [(path, {KIND: type(value).__name__})]
 
 
-def _plain_tensor(value: Tensor) -> Any:
-    """Its numbers on the CPU, laid out densely; complex ones are no answer to anything here."""
-    if value.is_complex() or value.is_quantized:
-        return {KIND: f"a {value.dtype} tensor"}
-    dense = value.detach().to_dense() if value.layout != torch.strided else value.detach()
-    return dense.cpu().contiguous()
-
-
 def _tensors(inputs: dict[str, Any]) -> list[tuple[str, Tensor]]:
     return [(name, value) for name, value in inputs.items() if isinstance(value, Tensor)]
-
-
-def _same_bytes(before: Tensor, now: Tensor) -> bool:
-    """Equal to the bit, so that a NaN equals itself."""
-    now = now.detach()
-    if before.shape != now.shape or before.dtype != now.dtype:
-        return False
-    flat = (tensor.contiguous().reshape(-1).view(torch.uint8) for tensor in (before, now))
-    return before.numel() == 0 or torch.equal(*flat)
 
 
 def _gradients(value: Any, inputs: dict[str, Tensor]) -> Answer:

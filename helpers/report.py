@@ -5,7 +5,7 @@ from html import escape
 
 from .cases import VALUES
 from .clean import clean
-from .compare import Failure, Verdict
+from .verdict import Failure, Verdict
 
 STATUS = {
     "right": "every case passes",

@@ -11,7 +11,7 @@ from autograde.grading.rebuild import rebuild
 from autograde.grading.recording import Recorder
 from autograde.term.verdict import Graded
 from helpers.codec import pack
-from helpers.compare import Verdict
+from helpers.verdict import Verdict
 
 RIGHT, UNWRITTEN = "right", "unwritten"
 

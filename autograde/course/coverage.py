@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from helpers.compare import Verdict
+from helpers.verdict import Verdict
 
 from ..common.saying import say
 from .exercise import Exercise, Mistake, Quiz, Sheet

@@ -13,8 +13,10 @@ import torch
 
 from helpers import reference
 from helpers.cases import Case
-from helpers.compare import FORM, Verdict, WrongAnswer, judge
+from helpers.closeness import FORM
+from helpers.compare import judge
 from helpers.probe import Answer, ask
+from helpers.verdict import Verdict, WrongAnswer
 
 from .changed_line import with_line
 from .draw import Draw

@@ -14,8 +14,9 @@ from typing import Any
 
 from helpers import reference
 from helpers.cases import Case
-from helpers.compare import Verdict, judge
+from helpers.compare import judge
 from helpers.probe import Answer, ask
+from helpers.verdict import Verdict
 
 from ..course.exercise import Exercise, Sheet
 

@@ -14,28 +14,26 @@ HELPERS, COURSE, HERE = (
     Path(file).resolve().parent for file in (helpers.__file__, course.__file__, __file__)
 )
 INSIDE = HERE / "inside"
+JUDGES = ("compare", "closeness", "describing", "relations", "verdict")
+ASKERS = ("probe", "networks", "observed", "cases", "codec")
 
 
 @cache
 def edition(lesson: str) -> str:
     """A hash of what judges a lesson: a corrected reference asks for a new verdict."""
     judged = [COURSE / "exercise.py", HERE / "judging.py", HERE / "beneath.py"]
-    judged += [COURSE / "exercises" / "__init__.py", HELPERS / "relations.py"]
+    judged += [COURSE / "exercises" / "__init__.py"]
+    judged += [HELPERS / f"{name}.py" for name in JUDGES]
     folders = COURSE / "exercises" / LESSONS[lesson], HELPERS / "reference"
-    judged += _sources(HELPERS, "compare") + [path for one in folders for path in one.glob("*.py")]
+    judged += [path for folder in folders for path in folder.glob("*.py")]
     return _hash_of(judged) + asking_edition()
 
 
 @cache
 def asking_edition() -> str:
     """A hash of what asks: while it stands, the same questions get the same answers."""
-    asks = [path for name in ("probe", "cases", "codec") for path in _sources(HELPERS, name)]
+    asks = [HELPERS / f"{name}.py" for name in ASKERS]
     return _hash_of([*asks, *INSIDE.glob("*.py")])
-
-
-def _sources(folder: Path, name: str) -> list[Path]:
-    """Of a module, or of a package."""
-    return [*folder.glob(f"{name}.py"), *(folder / name).glob("*.py")]
 
 
 def _hash_of(paths: Iterable[Path]) -> str:

@@ -2,8 +2,8 @@
 
 from nbformat import NotebookNode, from_dict
 
-from helpers.compare import Verdict
 from helpers.report import Report
+from helpers.verdict import Verdict
 
 from ..course.lessons import grade_id
 from ..term.verdict import Graded

@@ -10,8 +10,8 @@ from typing import Any
 
 from helpers.cases import Case
 from helpers.codec import pack, unpack
-from helpers.compare import Failure, Verdict
 from helpers.probe import Answer
+from helpers.verdict import Failure, Verdict
 
 from ..common import guard
 from ..common.errors import LimitError

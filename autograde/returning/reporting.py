@@ -5,8 +5,9 @@ from pathlib import Path
 
 from ..common.files import require_target, write_whole
 from ..term.term import FORMGRADER, Term
+from .counted import ENOUGH, LOW, Item, Lesson, Mistake, Tally
 from .pages import policy, templates
-from .tally import ENOUGH, LOW, Item, Lesson, Mistake, Tally, tally
+from .tally import tally
 
 MOST_COMMON = 10
 # What of a lesson asks for something to be done, and what.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from helpers.compare import Verdict
+from helpers.verdict import Verdict
 
 
 @dataclass(frozen=True)

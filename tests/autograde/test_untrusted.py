@@ -28,7 +28,7 @@ from autograde.term.rosters import is_student_id
 from autograde.term.store import Store
 from autograde.term.term import Term, close
 from helpers.clean import clean
-from helpers.compare import Failure, Verdict
+from helpers.verdict import Failure, Verdict
 from tests.unseen import HONEST, HOSTILE, seen
 
 PACKAGE = Path(__file__).resolve().parents[2] / "autograde"

@@ -3,8 +3,8 @@
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
-from helpers.compare import Failure, Verdict
 from helpers.report import STATUS, Report
+from helpers.verdict import Failure, Verdict
 from tests.browser.axe import serious_violations
 from tests.pages import as_html
 

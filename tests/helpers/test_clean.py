@@ -98,7 +98,7 @@ def test_no_answer_adds_a_line_of_ours_to_a_report(verdict_that_says):
 
 @pytest.fixture
 def verdict_that_says():
-    from helpers.compare import Failure, Verdict
+    from helpers.verdict import Failure, Verdict
 
     def make(text):
         failure = Failure("the value", text, text, text, text, text)

@@ -4,8 +4,11 @@ import pytest
 import torch
 
 from helpers.cases import GRADIENT, RULES, VALUES, Case
-from helpers.compare import FORM, NUMBER, Verdict, WrongAnswer, agree, describe, judge
+from helpers.closeness import FORM, NUMBER
+from helpers.compare import agree, judge
+from helpers.describing import describe
 from helpers.probe import ask
+from helpers.verdict import Verdict, WrongAnswer
 
 PARTS = {VALUES: 2, GRADIENT: 1, RULES: 1}
 CASES = [

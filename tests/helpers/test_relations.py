@@ -6,9 +6,10 @@ import pytest
 import torch
 
 from helpers.cases import GRADIENT, RULES, VALUES, Case
-from helpers.compare import WrongAnswer, judge
+from helpers.compare import judge
 from helpers.probe import ask
 from helpers.relations import relation
+from helpers.verdict import WrongAnswer
 
 PARTS = {VALUES: 2, GRADIENT: 1, RULES: 1}
 X = torch.tensor([[0.5, -1.0, 2.0], [-0.25, 0.75, 3.0]])

@@ -67,7 +67,7 @@ HEADERS = {
 # What it would answer is replaced where it is packed, in its own process.
 FORGED = """
 import json, struct
-import inside.submission as submission
+import inside.child as child
 from helpers.codec import pack as honest
 
 def tree(text, numbers=0):
@@ -99,7 +99,7 @@ def forged(kind):
             "line": "\\x1b[1A" * 10**5}})),
     }[kind]()
 
-submission.pack = lambda reply: forged(KIND)
+child.pack = lambda reply: forged(KIND)
 
 def k1(logp, ref_logp):
     return logp * 0

@@ -29,7 +29,8 @@ def forging() -> Iterator[Hostile]:
     )
     for module, names in (
         ("torch", ("allclose", "equal", "isclose", "is_tensor")),
-        ("helpers.compare", ("judge", "_close", "_same")),
+        ("helpers.compare", ("judge", "close", "same_value")),
+        ("helpers.closeness", ("close", "same_value")),
         ("helpers.codec", ("pack", "unpack")),
     ):
         yield added(
@@ -43,9 +44,9 @@ def forging() -> Iterator[Hostile]:
         "replaced-probe",
         "replaces what asks, where it is used, so that every answer is a right one",
         """
-        import inside.submission, helpers.probe
+        import inside.child, helpers.probe
         right = lambda target, cases: [{"value": "right", "status": "right"} for _ in cases]
-        helpers.probe.ask = inside.submission.ask = right
+        helpers.probe.ask = inside.child.ask = right
         """,
         spoils=OTHERS,
     )
@@ -53,9 +54,9 @@ def forging() -> Iterator[Hostile]:
         "replaced-pack",
         "replaces what packs its reply by a report of full points",
         """
-        import inside.submission as submission
-        pack = submission.pack
-        submission.pack = lambda reply: pack({"status": "right", "points": 4, "passed": True})
+        import inside.child as child
+        pack = child.pack
+        child.pack = lambda reply: pack({"status": "right", "points": 4, "passed": True})
         """,
         spoils=OTHERS,
     )
@@ -64,7 +65,7 @@ def forging() -> Iterator[Hostile]:
         "puts a module of its own in the place of the helpers",
         """
         import sys, types
-        for name in ("helpers.probe", "helpers.codec", "inside.submission"):
+        for name in ("helpers.probe", "helpers.codec", "inside.child", "inside.submission"):
             sys.modules[name] = types.ModuleType(name)
         """,
     )

@@ -13,7 +13,7 @@ from autograde.common.errors import UsageError
 from autograde.common.root import AS_ROOT
 from autograde.course.exercises import exercise
 from autograde.course.lessons import ROOT
-from autograde.grading import sandbox
+from autograde.grading import isolation, sandbox
 from autograde.grading.inside import confine
 from autograde.grading.judging import judge_reply
 from autograde.grading.sandbox import Sandbox, SandboxDiedError
@@ -80,13 +80,13 @@ def confined(request, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "user":
             closed = tmp_path_factory.mktemp("closed") / "helpers"
-            shutil.copytree(sandbox.HELPERS, closed)
+            shutil.copytree(isolation.HELPERS, closed)
             closed.chmod(0o700)
-            patch.setattr(sandbox, "HELPERS", closed)
-            sandbox._readable_part.cache_clear()
+            patch.setattr(isolation, "HELPERS", closed)
+            isolation._readable_part.cache_clear()
         with Sandbox(request.param, limits=SHORT) as one:
             yield one
-    sandbox._readable_part.cache_clear()
+    isolation._readable_part.cache_clear()
 
 
 def tell(where, expressions):
@@ -160,7 +160,7 @@ def test_a_submission_of_roots_is_another_users_outside(confined):
         patch.setattr(sandbox, "_converse", look)
         assert tell(confined, ["1 + 1"]) == ["2"]
     (user,) = numbers - {"0" * 16}
-    assert int(user) in sandbox.PASSING_USERS
+    assert int(user) in isolation.PASSING_USERS
 
 
 def _status(pid):
@@ -210,8 +210,8 @@ def test_no_filter_holds_the_number_of_a_process_yet():
 @ONLY_ROOT
 def test_an_ordinary_user_gets_the_same(tmp_path):
     folders = [sys.base_prefix, sys.prefix, str(ROOT)]
-    how = json.dumps({"user": sandbox._passing_user(), "folders": folders})
-    become = [sys.executable, "-ESs", str(sandbox.INSIDE / "as_user.py"), how]
+    how = json.dumps({"user": isolation._passing_user(), "folders": folders})
+    become = [sys.executable, "-ESs", str(isolation.INSIDE / "as_user.py"), how]
     asks = ["-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "0", __file__]
     ran = subprocess.run(
         [*become, sys.executable, *asks], cwd=ROOT, capture_output=True, text=True, check=False,

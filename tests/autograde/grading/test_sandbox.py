@@ -14,7 +14,7 @@ import torch
 from autograde.common.errors import UsageError
 from autograde.course.exercises import exercise
 from autograde.course.lessons import ROOT
-from autograde.grading import sandbox
+from autograde.grading import isolation, sandbox
 from autograde.grading.judging import judge_reply
 from autograde.grading.sandbox import Sandbox
 from autograde.grading.steps import Step
@@ -308,8 +308,8 @@ def test_what_is_killed_while_it_starts_is_started_again(mode, monkeypatch):
 
 def test_a_host_without_nested_namespaces_gets_a_sandbox_for_each(monkeypatch):
     """bubblewrap is told to forbid them, as some hosts do."""
-    isolation = sandbox._isolation
-    monkeypatch.setattr(sandbox, "_isolation", lambda mode: isolation("strict"))
+    alone = isolation._isolation("strict")
+    monkeypatch.setattr(isolation, "_isolation", lambda mode: alone)
     with Sandbox("fork", limits=SHORT) as one:
         assert one.mode == "strict"
         assert tell(one, "1 + 1") == ["2"]
@@ -358,7 +358,7 @@ def test_no_bubblewrap_no_run(monkeypatch, mode):
 
 @pytest.mark.parametrize("mode", CONFINED)
 def test_a_bubblewrap_that_cannot_start_is_no_students_fault(monkeypatch, mode):
-    monkeypatch.setattr(sandbox, "_files", lambda: ["--ro-bind", "/no/such/folder", "/x"])
+    monkeypatch.setattr(isolation, "_files", lambda: ["--ro-bind", "/no/such/folder", "/x"])
     with pytest.raises(UsageError, match="did not start.*autograde doctor"):
         Sandbox(mode).ask([], {"k1": []})
 

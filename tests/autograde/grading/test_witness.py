@@ -15,7 +15,7 @@ from autograde.grading.steps import Step
 from helpers.codec import pack
 from helpers.probe import ask
 
-LIE = "import helpers.probe\nhelpers.probe._same_bytes = lambda *_: True\n"
+LIE = "import helpers.probe\nhelpers.probe.same_bytes = lambda *_: True\n"
 HEAD = "def k1(logp, ref_logp):\n    "
 IN_PLACE = {
     "in place": "return logp.sub_(ref_logp)",

@@ -12,7 +12,7 @@ from autograde.course.sample import solutions
 from autograde.grading.judging import ENDS, PROBLEMS
 from autograde.returning.feedback import feedback
 from autograde.term.term import init
-from helpers.compare import describe
+from helpers.describing import describe
 from helpers.report import Report
 from tests.classroom import RIGHT, UNWRITTEN, cell, record, verdict
 

@@ -13,7 +13,7 @@ from autograde.course.as_cells import handed_in
 from autograde.course.exercises import exercises
 from autograde.course.lessons import checkout_base
 from autograde.course.sample import solutions, with_mistakes
-from autograde.grading import sandbox
+from autograde.grading import isolation
 from autograde.grading.sandbox import Sandbox
 from autograde.returning.gradescope import gradescope, main
 from tests.as_user import can_mount
@@ -270,11 +270,10 @@ def test_where_everybody_can_read_the_answers_nothing_runs(monkeypatch, tmp_path
     open_up(tmp_path)
     (tmp_path / "reference").mkdir()
     (tmp_path / "reference" / "__init__.py").write_text("")
-    monkeypatch.setattr("autograde.grading.sandbox.HELPERS", tmp_path)
-    kept = (
-        "autograde.grading.sandbox._readable_part"  # for all that follows, but not of these helpers
-    )
-    monkeypatch.setattr(kept, sandbox._readable_part.__wrapped__)
+    monkeypatch.setattr("autograde.grading.isolation.HELPERS", tmp_path)
+    # For all that follows, but not of these helpers.
+    kept = "autograde.grading.isolation._readable_part"
+    monkeypatch.setattr(kept, isolation._readable_part.__wrapped__)
     says = "every user can read the answers|needs root"
     with Sandbox("user") as opened, pytest.raises(UsageError, match=says):
         opened.ask([], {})

@@ -14,16 +14,9 @@ from autograde.cli import main
 from autograde.course.exercises import LESSONS, exercises
 from autograde.grading.grading import grade
 from autograde.grading.judging import PROBLEMS
+from autograde.returning.counted import ENOUGH, Item, Lesson, Mistake, Tally, correlation
 from autograde.returning.reporting import page, report
-from autograde.returning.tally import (
-    ENOUGH,
-    Item,
-    Lesson,
-    Mistake,
-    Tally,
-    correlation,
-    tally,
-)
+from autograde.returning.tally import tally
 from autograde.term.term import Term, init
 from tests.classroom import UNWRITTEN, cell, record
 

@@ -1,6 +1,6 @@
 """The exercise `q07_diagnose`."""
 
-from helpers.compare import NUMBER
+from helpers.closeness import NUMBER
 
 from ...exercise import Quiz
 

@@ -1,6 +1,6 @@
 """The exercise `q02_interpret_penalty`."""
 
-from helpers.compare import NUMBER
+from helpers.closeness import NUMBER
 
 from ...exercise import Quiz
 

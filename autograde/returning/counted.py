@@ -1,0 +1,148 @@
+"""What is counted of a class, and what is made of the counts."""
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from helpers.describing import describe
+
+from ..course.exercise import Exercise, Quiz
+
+# With n students the 95 % interval of a correlation is tanh(atanh r ± 1.96/√(n − 3)). From 25 on,
+# that of an item with r = 0 ends below 0.4, which a good item has: the two can be told apart.
+ENOUGH = 25
+LOW = 0.2  # the customary bound below which an item wants a look (Ebel and Frisbie)
+ELSE = "something else"
+NO_ANSWER = "no answer"
+
+
+@dataclass
+class Mistake:
+    """What was said to those who made it, and who they are."""
+
+    says: str
+    students: list[str] = field(default_factory=list)
+
+    @property
+    def count(self) -> int:
+        return len(self.students)
+
+
+@dataclass
+class Item:
+    """One exercise, question or essay of a lesson, and how the class did.
+
+    scores: of everyone whose score is known. mistakes, statuses, stopped: by name, by status and
+    by reason. choices: for each key of a question's answer, who gave which answer.
+    """
+
+    name: str
+    most: float
+    described: Exercise | None
+    scores: dict[str, float] = field(default_factory=dict)
+    waits: list[str] = field(default_factory=list)
+    mistakes: dict[str, Mistake] = field(default_factory=dict)
+    statuses: dict[str, list[str]] = field(default_factory=dict)
+    unnamed: list[str] = field(default_factory=list)
+    stopped: dict[str, list[str]] = field(default_factory=dict)
+    choices: dict[Any, dict[str, list[str]]] = field(default_factory=dict)
+    correlation: "Correlation | None" = None
+
+    @property
+    def is_quiz(self) -> bool:
+        return isinstance(self.described, Quiz)
+
+    @property
+    def passes(self) -> dict[str, int]:
+        """How many have all, some and none of the points."""
+        full = sum(score >= self.most for score in self.scores.values())
+        none = sum(score <= 0 for score in self.scores.values())
+        return {"full": full, "part": len(self.scores) - full - none, "none": none}
+
+    def right(self, key: Any) -> str:
+        """The right answer to a question, or to one of its keys."""
+        return describe(self.described.answer if key is None else self.described.answer[key])
+
+    def comment(self, key: Any, choice: str) -> str:
+        """What a question says to those who gave this answer alone."""
+        for mistake in self.described.mistakes:
+            pairs = mistake.answer if isinstance(mistake.answer, dict) else {None: mistake.answer}
+            if {k: describe(value) for k, value in pairs.items()} == {key: choice}:
+                return mistake.says
+        return ""
+
+
+@dataclass(frozen=True)
+class Correlation:
+    """Of an item with the rest of the score, over n students; low and high are of 95 %."""
+
+    value: float
+    n: int
+    low: float
+    high: float
+
+
+@dataclass
+class Lesson:
+    """One lesson. Students are named by id; totals are of those whose work is graded.
+
+    late: how late, and how many points that cost. ungraded: handed in, and neither graded nor
+    failed. unjudged: graded with no verdict of ours in the store. blank: nothing was written.
+    """
+
+    name: str
+    items: dict[str, Item]
+    handed_in: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+    totals: dict[str, float] = field(default_factory=dict)
+    late: dict[str, tuple[timedelta, float]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
+    ungraded: list[str] = field(default_factory=list)
+    unprotected: list[str] = field(default_factory=list)
+    unjudged: set[str] = field(default_factory=set)
+    blank: set[str] = field(default_factory=set)
+
+    @property
+    def most(self) -> float:
+        return sum(item.most for item in self.items.values())
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.totals.values())
+
+    @property
+    def waits(self) -> list[str]:
+        """Who waits for a score by hand."""
+        return sorted({one for item in self.items.values() for one in item.waits})
+
+    def histogram(self, bins: int = 10) -> list[int]:
+        """How many scored in each tenth of the points; the full score is in the last."""
+        counts = [0] * bins
+        for total in self.totals.values():
+            share = total / self.most if self.most else 0
+            counts[min(max(int(share * bins), 0), bins - 1)] += 1
+        return counts
+
+
+@dataclass
+class Tally:
+    """A term: its lessons, its students' names by id, and who is not on the roster."""
+
+    lessons: dict[str, Lesson]
+    names: dict[str, str]
+    roster: list[str]
+    unlisted: list[str]
+
+
+def correlation(these: Sequence[float], those: Sequence[float]) -> Correlation | None:
+    """Pearson's, with Fisher's interval; None where there are fewer than 4, or one never varies."""
+    n = len(these)
+    if n < 4 or min(these) == max(these) or min(those) == max(those):
+        return None
+    value = statistics.correlation(these, those)
+    middle = math.atanh(max(min(value, 1 - 1e-12), -1 + 1e-12))
+    spread = 1.96 / math.sqrt(n - 3)
+    return Correlation(value, n, math.tanh(middle - spread), math.tanh(middle + spread))

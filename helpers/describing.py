@@ -1,0 +1,75 @@
+"""A value in the few words that a report has for it."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .closeness import FORM, NUMBER
+from .observed import KIND
+
+KINDS = {
+    "list": "an empty list",
+    "NoneType": "None (is a `return` missing?)",
+    "ellipsis": "... (not written yet)",
+}
+
+
+def describe(value: Any, beside: Any = None, digits: int = 5, rtol: float = 0.0) -> str:
+    """An observation in a few words; large tensors by their shape and the worst place.
+
+    rtol: the part of a difference that is nobody's fault.
+    """
+    return short(_describe(value, beside, digits, rtol))
+
+
+def short(text: str, limit: int = 500) -> str:
+    """Student code may answer a text of any length; a reader wants its beginning."""
+    return text if len(text) <= limit else text[:limit] + " …"
+
+
+def _describe(value: Any, beside: Any, digits: int, rtol: float) -> str:
+    if value is None:
+        return "no gradient"
+    if isinstance(value, Tensor):
+        return _describe_tensor(value, beside, digits, rtol)
+    if isinstance(value, float):
+        return f"{value:.{digits + 1}g}"
+    if isinstance(value, dict) and "kinds" in value:
+        return f"{value['kinds'][0]}: {value.get('message', '')}"
+    if isinstance(value, dict) and FORM in value:
+        return " or ".join(map(describe, value[FORM]))
+    if isinstance(value, dict):
+        kind = str(value.get(KIND))
+        return KINDS.get(kind, kind)
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    asked = beside.get(FORM, [beside]) if isinstance(beside, dict) else []
+    return repr(value) if NUMBER in asked else str(value)  # '60' is no number
+
+
+def _describe_tensor(value: Tensor, beside: Any, digits: int, rtol: float) -> str:
+    shape = tuple(value.shape)
+    if isinstance(beside, Tensor) and beside.shape != value.shape:
+        return f"shape {shape}"
+    if not value.numel() and value.ndim > 1:  # of any number of rows
+        return f"an empty tensor of shape {shape}"
+    if value.numel() <= 6:
+        return _numbers(value, digits)
+    if isinstance(beside, Tensor):
+        sizes = torch.maximum(value.double().abs(), beside.double().abs())
+        gap = (value.double() - beside.double()).abs() - rtol * sizes
+        gap = gap.nan_to_num(nan=torch.inf)
+        gap = gap.masked_fill(value == beside, 0.0)  # infinity minus infinity is no gap
+        place = [int(i) for i in torch.unravel_index(gap.argmax(), gap.shape)]
+        return f"{_numbers(value[tuple(place)], digits)} at {place}"
+    return f"a tensor of shape {shape}"
+
+
+def _numbers(value: Tensor, digits: int) -> str:
+    """Nested lists of numbers, short enough to read."""
+    if value.ndim == 0:
+        item = value.item()
+        # Plus 0.0, as −0 is no number to a reader.
+        return f"{item + 0.0:.{digits}g}" if isinstance(item, float) else str(item)
+    return "[" + ", ".join(_numbers(item, digits) for item in value) + "]"
