@@ -24,16 +24,20 @@ name = "{name}"
 version = "{version}"
 description = "{description}"
 requires-python = "{python}"
+# A hosted notebook, such as Colab's, has its own of what is in lab, and keeps it as it is.
 dependencies = [
 {dependencies}
 ]
 
 [project.optional-dependencies]
-lab = {lab}
+lab = [
+{lab}
+]
 
 [tool.hatch.build.targets.wheel]
 packages = ["helpers"]
 """
+HOSTED = ("torch", "numpy", "matplotlib", "ipywidgets")  # what every hosted notebook has
 ENVIRONMENT = """name: {name}
 channels: [conda-forge]
 dependencies:
@@ -110,15 +114,21 @@ def _fill(folder: Path, colab: str) -> None:
     for name in ("LICENSE", "requirements.lock"):
         shutil.copy(ROOT / name, folder / name)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    hosted = [line for line in project["dependencies"] if line.startswith(HOSTED)]
+    light = [line for line in project["dependencies"] if line not in hosted]
     words = {
         "name": f"{project['name']}-student",
         "version": project["version"],
         "description": "Stable policy updates: the student bundle",
         "python": project["requires-python"],
-        "dependencies": "\n".join(f'  "{line}",' for line in project["dependencies"]),
-        "lab": project["optional-dependencies"]["lab"],
+        "dependencies": _listed(light),
+        "lab": _listed(hosted + project["optional-dependencies"]["lab"]),
         "lessons": "\n".join(f"- `notebooks/{name}/{name}.ipynb`" for name in LESSONS),
     }
     templates = {"pyproject.toml": PYPROJECT, "environment.yml": ENVIRONMENT, "README.md": README}
     for name, template in templates.items():
         (folder / name).write_text(template.format(**words), encoding="utf-8")
+
+
+def _listed(lines: list[str]) -> str:
+    return "\n".join(f'  "{line}",' for line in lines)
