@@ -1,5 +1,6 @@
 """Make the student bundle: the notebooks and `helpers` without the answers."""
 
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -42,7 +43,7 @@ ENVIRONMENT = """name: {name}
 channels: [conda-forge]
 dependencies:
   - python>=3.11
-  - pip
+  - pip>=26.2
   - pip:
       - -c requirements.lock
       - .[lab]
@@ -52,10 +53,11 @@ README = """# {description}
 Install what the notebooks import, in this folder, with Python 3.11 or later:
 
     python3 -m venv .venv
+    .venv/bin/pip install --upgrade pip
     .venv/bin/pip install -c requirements.lock .[lab]
     .venv/bin/jupyter lab notebooks
 
-(With conda: `conda env create -f environment.yml`, then `conda activate {name}` and
+(On Windows it is `py -m venv .venv`, then `.venv\\Scripts\\python -m pip` for `.venv/bin/pip`. With conda: `conda env create -f environment.yml`, then `conda activate {name}` and
 `jupyter lab notebooks`.)
 
 Begin with `notebooks/00_start_here/00_start_here.ipynb`: it shows how everything works. The
@@ -111,8 +113,8 @@ def _fill(folder: Path, colab: str) -> None:
         notebook = nbformat.read(lesson_path(NOTEBOOKS, lesson), as_version=4)
         address_frame(lesson, notebook, colab)
         write_notebook(target, notebook)
-    for name in ("LICENSE", "requirements.lock"):
-        shutil.copy(ROOT / name, folder / name)
+    shutil.copy(ROOT / "LICENSE", folder / "LICENSE")
+    (folder / "requirements.lock").write_text(_lock(), encoding="utf-8")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     hosted = [line for line in project["dependencies"] if line.startswith(HOSTED)]
     light = [line for line in project["dependencies"] if line not in hosted]
@@ -128,6 +130,13 @@ def _fill(folder: Path, colab: str) -> None:
     templates = {"pyproject.toml": PYPROJECT, "environment.yml": ENVIRONMENT, "README.md": README}
     for name, template in templates.items():
         (folder / name).write_text(template.format(**words), encoding="utf-8")
+
+
+def _lock() -> str:
+    """The course's pins and hashes, without torch's hashes: which build of it a student's machine
+    takes, such as one without CUDA, is that machine's affair, and each has another hash."""
+    lock = (ROOT / "requirements.lock").read_text("utf-8")
+    return re.sub(r"(?m)^(torch==[^\s\\]+).*\n(?: +--hash=.*\n)+", r"\1\n", lock)
 
 
 def _listed(lines: list[str]) -> str:
