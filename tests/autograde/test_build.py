@@ -210,6 +210,11 @@ def test_what_is_no_place_for_a_bundle_is_refused(tmp_path, where):
     [
         ('# %% check="log_ratio" points=4', '# %% check="log_ratio" points=3', "points"),
         ('# %% check="log_ratio" points=4', "# %% other", "has no kind"),
+        (
+            '# %% check="log_ratio" points=4',
+            "# %% demo",
+            "log_ratio has no check; add the cell # %%",
+        ),
         ("def log_ratio(", "def logratio(", "does not define log_ratio"),
         ("    ### END SOLUTION\n", "", "lacks"),
         ('# %% exercise="log_ratio"', "# %% demo", "described are"),

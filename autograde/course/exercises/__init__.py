@@ -2,6 +2,7 @@
 
 from functools import cache
 
+from ...common.errors import UsageError
 from ..exercise import Exercise
 from . import (
     case_study,
@@ -33,8 +34,11 @@ def exercises(lesson: str) -> dict[str, Exercise]:
 
 @cache  # asked for each file of a class, and a module holds much beside
 def _described(lesson: str) -> dict[str, Exercise]:
-    found = (value for value in vars(LESSONS[lesson]).values() if isinstance(value, Exercise))
-    return {exercise.name: exercise for exercise in found}
+    described: dict[str, Exercise] = {}
+    for value in vars(LESSONS[lesson]).values():
+        if isinstance(value, Exercise) and described.setdefault(value.name, value) is not value:
+            raise UsageError(f"{lesson}: two exercises are named {value.name}; rename one")
+    return described
 
 
 def exercise(name: str) -> Exercise:
