@@ -5,7 +5,7 @@ DEMO ?= demo
 # What is graded by these targets is this course's own; where root is the only user, it is root's.
 export AUTOGRADE_AS_ROOT := 1
 
-.PHONY: help setup sandbox postgresql browser lab demo pictures build test test-gpu test-browser hostile coverage steadiness experiments pretrain sweep bench bench-grading same-scores lint clean
+.PHONY: help setup setup-dev lock sandbox postgresql browser lab demo pictures build test test-gpu test-browser hostile coverage steadiness experiments pretrain sweep bench bench-grading same-scores lint clean
 
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
@@ -20,18 +20,41 @@ help:
 	@echo "make hostile   grade hostile and broken submissions, and show what became of each; 30 minutes"
 	@echo "make bench-grading  grading beside plain nbgrader, and as a class grows; 45 minutes"
 	@echo "make same-scores    the same points by three ways to grade, for every mistake; 1 hour"
+	@echo "make lock      write requirements.lock again; with UPGRADE=--upgrade, with the newest versions"
 	@echo "make build     make the notebooks from the lessons' sources"
 	@echo "make test-gpu  the exercises' tests on a GPU"
 	@echo "make pictures  take the README's pictures again; about 1 minute"
 	@echo "make test-browser  the lessons and formgrader in JupyterLab, and every page's accessibility"
 
+# requirements.lock pins all that any of it needs, with hashes, and only what is asked for comes from
+# it: the course and grading for .venv/ready, the tests' tools for .venv/ready-dev. torch comes first, as
+# pip prefers files whose hashes an index states, with CUDA, to one in a folder (PIP_FIND_LINKS).
 setup: .venv/ready
+setup-dev: .venv/ready-dev
+INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock --build-constraint requirements.lock
 .venv/ready: pyproject.toml requirements.lock
 	@echo "== setting up .venv (about 2 minutes, once) =="
 	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[instructor,dev]'
+	@sed -n '/^pip==/,/[^\\]$$/p' requirements.lock >.venv/pip.txt  # older ones take no hashes from constraints
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r .venv/pip.txt
+	@$(INSTALL) --no-index --no-deps torch 2>/dev/null || true  # from a folder of wheels, where pip knows one
+	@$(INSTALL) -e '.[instructor]'
 	@touch $@
+.venv/ready-dev: .venv/ready
+	@echo "== setting up the tests' tools (about 1 minute, once) =="
+	@$(INSTALL) -e '.[instructor,dev]'
+	@touch $@
+
+# Keeps the versions that are there; with UPGRADE=--upgrade it takes the newest. The hash that is added
+# is of PyTorch's own build without CUDA, which the index lacks: for machines that have it in a folder.
+WITHOUT_CUDA := 6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
+lock: setup-dev
+	@grep -v -e '^--' -e $(WITHOUT_CUDA) requirements.lock >.venv/lock
+	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group setup --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --no-header $(UPGRADE) -o .venv/lock
+	@{ echo '# Made by: make lock'; echo '--no-require-hashes'; cat .venv/lock; } \
+	  | awk '{ print } /^torch==2.13.0 / { print "    --hash=sha256:$(WITHOUT_CUDA) \\" }' >requirements.lock
 
 # Student code is run under bubblewrap, which comes with the system and not with Python.
 sandbox:
@@ -67,23 +90,23 @@ build: setup
 demo: setup sandbox
 	@$(BIN)/autograde demo $(DEMO)
 
-test: setup sandbox postgresql browser
+test: setup-dev sandbox postgresql browser
 	@echo "== tests: about 50 minutes on 2 cores =="
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/autograde build --check
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile  # two tests at a time, a core for each
 
-test-gpu: setup
+test-gpu: setup-dev
 	$(BIN)/python -m pytest tests -m gpu -s
 
-pictures: setup browser
+pictures: setup-dev browser
 	@$(BIN)/python -P -m tests.browser.pictures
 
-test-browser: setup sandbox browser
+test-browser: setup-dev sandbox browser
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests -m browser --durations 0
 
-hostile: setup sandbox
+hostile: setup-dev sandbox
 	@OMP_NUM_THREADS=1 $(BIN)/python -P -m tests.hostile $(ATTACKS)  # --mode strict --only sandbox/
 
 coverage: setup
@@ -102,17 +125,17 @@ pretrain: setup
 sweep: setup
 	$(BIN)/python -m autograde.records.sweep
 
-bench: setup
+bench: setup-dev
 	@$(BIN)/python -P tests/bench_student.py
 	@$(BIN)/python -m tests.bench_divergence
 
-bench-grading: setup sandbox
+bench-grading: setup-dev sandbox
 	@OMP_NUM_THREADS=1 $(BIN)/python -P -m tests.bench_grading
 
-same-scores: setup sandbox
+same-scores: setup-dev sandbox
 	@OMP_NUM_THREADS=1 $(BIN)/python -P -m tests.same_scores
 
-lint: setup
+lint: setup-dev
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
 
 clean:

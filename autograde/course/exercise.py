@@ -18,6 +18,7 @@ from helpers.compare import judge
 from helpers.probe import Answer, ask
 from helpers.verdict import Verdict, WrongAnswer
 
+from ..common.errors import UsageError
 from .changed_line import with_line
 from .draw import Draw
 
@@ -93,7 +94,7 @@ class Exercise:
         """
 
         def keep(answer: Any) -> Any:
-            self.mistakes.append(Mistake(answer.__name__, says, answer, rough))
+            self._add(Mistake(answer.__name__, says, answer, rough))
             return answer
 
         return keep
@@ -107,7 +108,12 @@ class Exercise:
         unless another is given. rough: see Mistake. Raises ValueError where nothing would change.
         """
         answer = with_line(self.answer if of is None else of, name, line, instead)
-        self.mistakes.append(Mistake(name, says, answer, rough))
+        self._add(Mistake(name, says, answer, rough))
+
+    def _add(self, mistake: Mistake) -> None:
+        if mistake.name in {known.name for known in self.mistakes}:
+            raise UsageError(f"{self.name}: two mistakes are named {mistake.name}; rename one")
+        self.mistakes.append(mistake)
 
     def right(self, answer: Any) -> Any:
         """Decorate an unusual right answer: the tests prove that it gets full points."""
@@ -144,6 +150,7 @@ class Exercise:
     def visible(self) -> dict[str, Any]:
         """All that a student's bundle knows of the exercise, as plain data: no code."""
         sheet = Sheet(self, self.visible_cases)
+        sheet.require_mistakes()
         return self._data(sheet.cases, sheet.expected, [answer.plain() for answer in sheet.wrong])
 
     def _data(
@@ -205,6 +212,14 @@ class Sheet:
             for m in self.exercise.mistakes
         ]
 
+    def require_mistakes(self) -> None:
+        """Raises UsageError, naming it, when a mistake answers all that the reference does."""
+        of = self.exercise
+        for mistake in self.wrong:
+            got = list(mistake.answers)
+            if judge(of.name, of.parts, self.cases, got, self.expected).status == "right":
+                raise UsageError(f"{of.name}: the mistake {mistake.name} answers as the reference")
+
     def judge(self, got: Sequence[Answer]) -> Verdict:
         """Compare answers to the cases with the reference's, and name the mistake in them."""
         exercise = self.exercise
@@ -243,10 +258,11 @@ class Quiz(Exercise):
 
     def distractor(self, answer: Any, says: str) -> None:
         """What to say to someone who answered this."""
-        self.mistakes.append(Mistake(_slug(answer), says, answer))
+        self._add(Mistake(_slug(answer), says, answer))
 
     def visible(self) -> dict[str, Any]:
         """The forms in place of the answer, and no distractor's comment: both would tell."""
+        Sheet(self, self.visible_cases).require_mistakes()
         keyed = self.forms if isinstance(self.forms, dict) else {None: self.forms}
         expected = {
             "value" if key is None else f"value {key!r}": {FORM: form}

@@ -1,5 +1,6 @@
 """What the build puts around every lesson: Google Colab's set-up first, handing in last."""
 
+import hashlib
 import json
 import re
 from pathlib import Path
@@ -13,63 +14,30 @@ from .lessons import lesson_path
 
 COLAB = "https://colab.research.google.com"
 BADGE = f"[![Open in Colab]({COLAB}/assets/colab-badge.svg)]"
+# This changes nothing that Colab has: what the bundle asks of pip is light, with lower bounds only.
 INSTALL = """\
-# @title On Google Colab this cell installs the course; elsewhere it does nothing.
+# @title On Google Colab this installs the course; where it is installed, it does nothing.
 COURSE = {course}  # @param {{type:"string"}}
-# COURSE: where the student bundle is, the URL or the path of a zip.
-
-import importlib.metadata
-import subprocess
-import sys
-
-try:
-    from google import colab
-except ImportError:
-    colab = None
-
-
-def pip(*words):
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *words]
-    return subprocess.run(command, capture_output=True, text=True)
-
-
-def lacking(package):
-    # Only these are given to pip: what Colab has it would take to pieces to check it.
-    from packaging.requirements import Requirement
-
-    for line in importlib.metadata.requires(package):
-        need = Requirement(line)
-        found = [one.version for one in importlib.metadata.distributions(name=need.name)][:1]
-        fits = found and need.specifier.contains(found[0], prereleases=True)
-        if not fits and (need.marker is None or need.marker.evaluate({{"extra": ""}})):
-            yield line
-
-
-if colab and not COURSE:
-    print("The course is not installed: put the address that your instructor gave you "
-          "at COURSE, and run this cell again.")
-elif colab:
-    with open("/tmp/kept.txt", "w") as file:  # pip adds what is missing and changes nothing else
-        file.write(pip("list", "--format=freeze").stdout)
-    done = pip("install", "--no-deps", COURSE)
-    importlib.invalidate_caches()
-    lacks = [] if done.returncode else list(lacking("stable-policy-updates-student"))
-    if lacks:
-        done = pip("install", "-c", "/tmp/kept.txt", *lacks)
-        importlib.invalidate_caches()
-    print("The course is installed." if done.returncode == 0 else
-          f"The course could not be installed from {{COURSE}}; show your instructor these lines:\\n"
-          + done.stderr[-800:])"""
+from importlib.util import find_spec as has
+if not has("helpers"):
+    %pip install -q "$COURSE"
+    print("Ready." if has("helpers") else "Not installed: is COURSE your instructor's address?")"""
 FOLDED = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # JupyterLab's, and Colab's
 SUBMIT = """\
 from helpers import submit
 
 submit("{lesson}")"""
 _ADDRESS = re.compile(r"(?m)^COURSE = .*$")
+_OLDER = {  # the first cells of earlier versions, without their address: SHA-256
+    "d66aff7227308e2142e97e6f47de072b68d0767ee6b1c047a3d09d9b39bb5772",
+    "55a473d4617cec9969d2bd77b35bf2c81f0424730a7233fe479b9e080c301502",
+    "ccd969d69c866441a8e0c78b851b88fda91166a90d37e5cd826501aa5749791f",
+}
 _GITHUB = re.compile(
     r"https://github\.com/(?P<repo>[\w.-]+/[\w.-]+?)(\.git)?(/tree/(?P<branch>[\w./-]+?))?/?$"
 )
-_PACKED = re.compile(r"[^?#]+\.(zip|tar\.gz|whl)([?#].*)?$")
+# IPython and its shell read it between double quotes, in which these would not be themselves.
+_PACKED = re.compile(r"""[^?#"$`{}\\]+\.(zip|tar\.gz|whl)([?#][^"$`{}\\]*)?$""")
 
 
 def framed(lesson: str, cells: list[NotebookNode], where: str = "") -> list[NotebookNode]:
@@ -123,8 +91,10 @@ def frame_sources() -> set[str]:
 
 
 def without_address(source: str) -> str:
-    """A cell's source, in which it does not matter whose release it comes from."""
-    return _ADDRESS.sub("COURSE =", source).strip()
+    """A cell's source, in which it does not matter whose release it comes from, or how old."""
+    found = _ADDRESS.sub("COURSE =", source).strip()
+    older = found != source.strip() and hashlib.sha256(found.encode()).hexdigest() in _OLDER
+    return _ADDRESS.sub("COURSE =", _install("")) if older else found
 
 
 def _install(course: str) -> str:

@@ -112,10 +112,23 @@ def _must_match(path: Path, lesson: str, cells: list[Cell]) -> None:
     essays = {cell.name for cell in cells if cell.kind == ESSAY}
     for name in {name for cell in cells for name in cell.evidence} - essays:
         raise UsageError(f"{path}: a cell is evidence for {name}, and there is no such essay")
+    _must_be_checked(path, lesson, cells)
     checks = [(cell.name, cell.points) for cell in cells if cell.kind == "check"]
     wanted = [(name, exercise.points) for name, exercise in described.items()]
     if checks != wanted:
         raise UsageError(f"{path}: has the checks and points {checks}, wanted are {wanted}")
+
+
+def _must_be_checked(path: Path, lesson: str, cells: list[Cell]) -> None:
+    """Each exercise has a check, and a name that no other lesson has: answers go by it."""
+    checked = {cell.name for cell in cells if cell.kind == "check"}
+    for name, exercise in exercises(lesson).items():
+        if name not in checked:
+            line = f'# %% check="{name}" points={exercise.points}'
+            raise UsageError(f"{path}: {name} has no check; add the cell {line}")
+        for other in LESSONS:
+            if other != lesson and name in exercises(other):
+                raise UsageError(f"{path}: {name} is an exercise of {other} too; rename one")
 
 
 def defined_names(source: str) -> set[str]:

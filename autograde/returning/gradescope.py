@@ -59,6 +59,8 @@ for python in python3.13 python3.12 python3.11; do
   if apt-get install -y "$python" "$python-venv"; then break; fi
 done
 "$python" -m venv /opt/course
+sed -n '/^pip==/,/[^\\\\]$/p' "$root/source/course/requirements.lock" >/opt/course/pip.txt
+/opt/course/bin/pip install --require-hashes -r /opt/course/pip.txt  # takes hashes from constraints
 /opt/course/bin/pip install -c "$root/source/course/requirements.lock" \\
   -r "$root/source/requirements.txt"
 """

@@ -1,5 +1,6 @@
 """Make the student bundle: the notebooks and `helpers` without the answers."""
 
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -20,21 +21,25 @@ name = "{name}"
 version = "{version}"
 description = "{description}"
 requires-python = "{python}"
+# A hosted notebook, such as Colab's, has its own of what is in lab, and keeps it as it is.
 dependencies = [
 {dependencies}
 ]
 
 [project.optional-dependencies]
-lab = {lab}
+lab = [
+{lab}
+]
 
 [tool.hatch.build.targets.wheel]
 packages = ["helpers"]
 """
+HOSTED = ("torch", "numpy", "matplotlib", "ipywidgets")  # what every hosted notebook has
 ENVIRONMENT = """name: {name}
 channels: [conda-forge]
 dependencies:
   - python>=3.11
-  - pip
+  - pip>=26.2
   - pip:
       - -c requirements.lock
       - .[lab]
@@ -44,10 +49,12 @@ README = """# {description}
 Install what the notebooks import, in this folder, with Python 3.11 or later:
 
     python3 -m venv .venv
+    .venv/bin/pip install --upgrade pip
     .venv/bin/pip install -c requirements.lock .[lab]
     .venv/bin/jupyter lab notebooks
 
-(With conda: `conda env create -f environment.yml`, then `conda activate {name}` and
+(On Windows it is `py -m venv .venv`, then `.venv\\Scripts\\python -m pip` for `.venv/bin/pip`. With
+conda: `conda env create -f environment.yml`, then `conda activate {name}` and
 `jupyter lab notebooks`.)
 
 Begin with `notebooks/00_start_here/00_start_here.ipynb`: it shows how everything works. The
@@ -104,18 +111,31 @@ def _fill(folder: Path, colab: str) -> None:
         notebook = nbformat.read(lesson_path(NOTEBOOKS, lesson), as_version=4)
         address_frame(lesson, notebook, colab)
         write_notebook(target, notebook)
-    for name in ("LICENSE", "requirements.lock"):
-        shutil.copy(ROOT / name, folder / name)
+    shutil.copy(ROOT / "LICENSE", folder / "LICENSE")
+    (folder / "requirements.lock").write_text(_lock(), encoding="utf-8")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    hosted = [line for line in project["dependencies"] if line.startswith(HOSTED)]
+    light = [line for line in project["dependencies"] if line not in hosted]
     words = {
         "name": f"{project['name']}-student",
         "version": project["version"],
         "description": "Stable policy updates: the student bundle",
         "python": project["requires-python"],
-        "dependencies": "\n".join(f'  "{line}",' for line in project["dependencies"]),
-        "lab": project["optional-dependencies"]["lab"],
+        "dependencies": _listed(light),
+        "lab": _listed(hosted + project["optional-dependencies"]["lab"]),
         "lessons": "\n".join(f"- `notebooks/{name}/{name}.ipynb`" for name in LESSONS),
     }
     templates = {"pyproject.toml": PYPROJECT, "environment.yml": ENVIRONMENT, "README.md": README}
     for name, template in templates.items():
         (folder / name).write_text(template.format(**words), encoding="utf-8")
+
+
+def _lock() -> str:
+    """The course's pins and hashes, without torch's hashes: which build of it a student's machine
+    takes, such as one without CUDA, is that machine's affair, and each has another hash."""
+    lock = (ROOT / "requirements.lock").read_text("utf-8")
+    return re.sub(r"(?m)^(torch==[^\s\\]+).*\n(?: +--hash=.*\n)+", r"\1\n", lock)
+
+
+def _listed(lines: list[str]) -> str:
+    return "\n".join(f'  "{line}",' for line in lines)

@@ -3,9 +3,13 @@
 A topic is a package: its ORDER names the exercises, and each of them is the file of that name.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+from ...common.errors import UsageError
 
 if TYPE_CHECKING:  # the names of the lessons alone need no PyTorch
     from ..exercise import Exercise
@@ -30,7 +34,20 @@ def exercises(lesson: str) -> "dict[str, Exercise]":
 
 @cache  # asked for each file of a class
 def _described(topic: str) -> "dict[str, Exercise]":
-    return {name: _read(topic, name) for name in import_module(f"{__name__}.{topic}").ORDER}
+    package = import_module(f"{__name__}.{topic}")
+    _must_be_whole(topic, package.ORDER, Path(package.__file__).parent)
+    return {name: _read(topic, name) for name in package.ORDER}
+
+
+def _must_be_whole(topic: str, order: Sequence[str], folder: Path) -> None:
+    """Raise UsageError where ORDER names an exercise twice, or another one than the files do."""
+    twice = next((name for name in order if order.count(name) > 1), "")
+    if twice:
+        raise UsageError(f"{folder}: two exercises of {topic} are named {twice}; rename one")
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__", "shared"}
+    for name in sorted(files ^ set(order)):
+        lacks = f"ORDER does not name {name}" if name in files else f"has no {name}.py"
+        raise UsageError(f"{folder}: {lacks}; an exercise is a file, and a name in ORDER")
 
 
 def _read(topic: str, name: str) -> "Exercise":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from IPython.core.inputtransformer2 import TransformerManager
 
 from autograde.common.errors import UsageError
 from autograde.course import build as building
@@ -162,8 +163,9 @@ def test_every_lesson_begins_with_colab_and_ends_with_submit():
 
 def test_colabs_cell_does_nothing_elsewhere(capsys):
     cell = nbformat.read(lesson_path(NOTEBOOKS, "00_start_here"), as_version=4).cells[1]
+    assert len(cell.source.splitlines()) <= 6
     before = set(sys.modules)
-    exec(cell.source, {})
+    exec(TransformerManager().transform_cell(cell.source), {})  # a shell would be no name here
     assert capsys.readouterr() == ("", "")
     assert not [name for name in set(sys.modules) - before if name.startswith("google")]
 
@@ -180,7 +182,7 @@ def test_colabs_cell_does_nothing_elsewhere(capsys):
          "/github/me/course/blob/autumn/26/notebooks/02_divergence/02_divergence.ipynb)"),
         ("https://my.org/b.zip?download=1", "https://my.org/b.zip?download=1", "google.com/)"),
         ("/content/drive/My Drive/b.zip", "/content/drive/My Drive/b.zip", "google.com/)"),
-        ('/odd/"{name}\\n.zip', '/odd/"{name}\\n.zip', "google.com/)"),
+        ("/odd/'name'.zip", "/odd/'name'.zip", "google.com/)"),
     ],
 )  # fmt: skip
 def test_a_release_for_colab_knows_where_it_lies(tmp_path, where, course, badge):
@@ -193,7 +195,10 @@ def test_a_release_for_colab_knows_where_it_lies(tmp_path, where, course, badge)
     assert notebook.cells[2:] == ours.cells[2:]
 
 
-@pytest.mark.parametrize("where", ["here", "https://github.com/me", "b.zip\nimport os", "a.tar"])
+@pytest.mark.parametrize(
+    "where",
+    ["here", "https://github.com/me", "b.zip\nimport os", "a.tar", '".zip', "$HOME.zip", "b.zip?`"],
+)
 def test_what_is_no_place_for_a_bundle_is_refused(tmp_path, where):
     with pytest.raises(UsageError, match="OWNER/NAME"):
         release(tmp_path / "bundle", where)
@@ -205,6 +210,11 @@ def test_what_is_no_place_for_a_bundle_is_refused(tmp_path, where):
     [
         ('# %% check="log_ratio" points=4', '# %% check="log_ratio" points=3', "points"),
         ('# %% check="log_ratio" points=4', "# %% other", "has no kind"),
+        (
+            '# %% check="log_ratio" points=4',
+            "# %% demo",
+            "log_ratio has no check; add the cell # %%",
+        ),
         ("def log_ratio(", "def logratio(", "does not define log_ratio"),
         ("    ### END SOLUTION\n", "", "lacks"),
         ('# %% exercise="log_ratio"', "# %% demo", "described are"),

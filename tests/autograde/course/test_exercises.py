@@ -3,11 +3,15 @@
 import inspect
 
 import pytest
+import torch
 
+from autograde.common.errors import UsageError
 from autograde.course.as_cells import answer_cell
 from autograde.course.coverage import SEEDS, accepted, points_by_draw, refused, sheet, visible_sheet
-from autograde.course.exercise import Quiz
-from autograde.course.exercises import LESSONS, exercises
+from autograde.course.exercise import Case, Exercise, Quiz
+from autograde.course.exercises import LESSONS, _must_be_whole, exercises
+from autograde.course.lessons import read_source
+from helpers import reference
 from helpers.codec import pack
 
 ALL = [one for lesson in LESSONS for one in exercises(lesson).values()]
@@ -113,3 +117,47 @@ def test_equal_seeds_give_equal_cases_and_others_do_not():
     assert packed(b"key", "one") == packed(b"key", "one")
     assert packed(b"key", "one") != packed(b"key", "two")
     assert packed(b"key", "one") != packed(b"yek", "one")
+
+
+def described(name="k1") -> Exercise:
+    made = Exercise(name, {"values": 1}, ("", "", ""))
+    inputs = {"logp": torch.zeros(2), "ref_logp": torch.ones(2)}
+    made.by_hand(lambda: [Case("one", inputs)])
+    return made
+
+
+def test_two_mistakes_of_one_name_are_named():
+    made, quiz = described(), Quiz("quiz", {"values": 1}, ("", "", ""), forms=("a", "b"))
+    made.wrong("swapped")(reference.k2)
+    quiz.distractor("a", "no")
+    with pytest.raises(UsageError, match="^k1: two mistakes are named k2; rename one$"):
+        made.wrong("swapped, too")(reference.k2)
+    with pytest.raises(UsageError, match="^quiz: two mistakes are named answered_a; rename one$"):
+        quiz.distractor("a", "no")
+
+
+def test_a_mistake_that_equals_the_reference_is_named():
+    made = described()
+    made.wrong("another")(reference.k2)
+    made.visible()
+    made.wrong("the same")(lambda logp, ref_logp: reference.k1(logp, ref_logp))
+    with pytest.raises(UsageError, match="^k1: the mistake <lambda> answers as the reference$"):
+        made.visible()
+
+
+def test_two_exercises_of_one_name_are_named(tmp_path):
+    for name in ("__init__", "shared", "k1", "k2"):
+        (tmp_path / f"{name}.py").touch()
+    _must_be_whole("99_twice", ("k1", "k2"), tmp_path)
+    with pytest.raises(UsageError, match="two exercises of 99_twice are named k1; rename one$"):
+        _must_be_whole("99_twice", ("k1", "k2", "k1"), tmp_path)
+    with pytest.raises(UsageError, match="ORDER does not name k2; an exercise is a file"):
+        _must_be_whole("99_twice", ("k1",), tmp_path)
+    with pytest.raises(UsageError, match="has no k3.py; an exercise is a file"):
+        _must_be_whole("99_twice", ("k1", "k2", "k3"), tmp_path)
+
+
+def test_an_exercise_that_two_lessons_have_is_named(monkeypatch):
+    monkeypatch.setitem(LESSONS, "99_twice", LESSONS["02_divergence"])
+    with pytest.raises(UsageError, match="02_divergence.py: .* is an exercise of 99_twice too"):
+        read_source("02_divergence")

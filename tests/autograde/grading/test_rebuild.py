@@ -3,6 +3,7 @@
 import json
 import random
 from copy import deepcopy
+from pathlib import Path
 
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
@@ -65,6 +66,19 @@ def test_the_frame_of_a_lesson_changes_no_program(base, solved):
     assert list(program(rebuild(old_base, older))) == wanted
     assert list(program(rebuild(old_base, solved))) == wanted
     assert not [step for step in wanted if "submit(" in step.source or "COURSE" in step.source]
+
+
+@pytest.mark.parametrize("address", ['""', '"https://github.com/me/course/archive/HEAD.zip"'])
+def test_the_first_cell_of_an_earlier_version_is_not_run(base, solved, address):
+    wanted = list(program(rebuild(base, solved)))
+    older = Path(__file__).with_name("older_first_cell.txt").read_text("utf-8")
+    solved.cells[1].source = older.replace('COURSE = ""', f"COURSE = {address}")
+    lost = deepcopy(solved)
+    lost.cells[1].metadata = {}
+    for submitted in (solved, lost):
+        assert list(program(rebuild(base, submitted))) == wanted
+    lost.cells[1].source += "\nmine = 1"  # a student's work, wherever it stands
+    assert list(program(rebuild(base, lost))) != wanted
 
 
 def test_metadata_lost(base, solved):
