@@ -228,7 +228,7 @@ def test_a_corrected_reference_judges_stored_answers_again(term, outcome, monkey
     assert again.asked == 0
     assert scores(term) == before
     monkeypatch.setattr("helpers.reference.k1", lambda logp, ref_logp: ref_logp - logp)
-    for user in ("judging", "preparing", "program", "working"):
+    for user in ("preparing", "program", "working"):
         monkeypatch.setattr(f"autograde.grading.{user}.edition", lambda lesson: "corrected")
     corrected = grade(term, [LESSON], student="perfect")
     assert (corrected.graded, corrected.asked) == ([f"perfect/{LESSON}"], 0)
