@@ -181,13 +181,15 @@ def greedy(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
     return torch.where(best.bool(), 0.0, -torch.inf).to(rewards.dtype)
 
 
-optimal_policy.changed(
-    "rewards_standardised",
-    "gap / beta",
-    "gap / (rewards.std(dim=-1, keepdim=True, correction=0) + 1e-8) / beta",
+@optimal_policy.wrong(
     "The rewards were divided by their standard deviation first. π* depends on the size of the "
-    "rewards: leave their scale alone.",
+    "rewards: leave their scale alone."
 )
+def rewards_standardised(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    spread = rewards.std(-1, keepdim=True, correction=0)
+    return reference.optimal_policy(ref_logits, rewards / (spread + 1e-8), beta)
+
+
 optimal_policy.changed(
     "normalised_over_the_first_axis",
     "gap / beta).log_softmax(dim=-1)",

@@ -231,8 +231,8 @@ penalized_loss.changed(
 )
 penalized_loss.changed(
     "log_ratio_used",
-    ".exp()",
-    "",
+    "torch.where(mask, logp - old_logp.detach(), 0.0).exp()",
+    "(logp - old_logp.detach())",
     "exp is missing: logp − old_logp is the logarithm of the ratio. Its gradient is right at old "
     "and nowhere else.",
 )
