@@ -1,7 +1,7 @@
-"""The exercise `best_kl`."""
+"""Find the divergence at which a fitted curve of gold is greatest."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -68,47 +68,37 @@ def _need_a_peak(b: float) -> None:
         raise ValueError("the curve has no peak")
 
 
-def _peak(exponent: Callable[[float, float], float]) -> Callable[[float, float], float]:
-    """exp of a formula, with the right refusal."""
-
-    def answer(alpha: float, b: float) -> float:
-        _need_a_peak(b)
-        return math.exp(exponent(alpha, b))
-
-    return answer
-
-
-@best_kl.wrong("This is the best d. Asked is the kl, which is d².")
-def d_returned(alpha, b):
-    _need_a_peak(b)
-    return math.exp(alpha / b - 1)
-
-
-@best_kl.wrong("This is √d: d = exp(alpha/b − 1), and kl is its square, not its root.")
-def root_returned(alpha, b):
-    _need_a_peak(b)
-    return math.exp((alpha / b - 1) / 2)
-
-
-@best_kl.wrong("This is log d at the peak: take exp, and square.")
-def logarithm_returned(alpha, b):
-    _need_a_peak(b)
-    return alpha / b - 1
-
-
-@best_kl.wrong(
-    "− 1 is missing: at d = exp(alpha/b) the bracket is 0, so this is where the curve is back at "
-    "ref's level, not where it is highest. Differentiate with the product rule."
+best_kl.changed(
+    "d_returned",
+    "math.exp(2 * (alpha / b - 1))",
+    "math.exp(alpha / b - 1)",
+    "This is the best d. Asked is the kl, which is d².",
 )
-def zero_crossing(alpha, b):
-    _need_a_peak(b)
-    return math.exp(2 * alpha / b)
-
-
-@best_kl.wrong("The sign of the 1 is turned: alpha − b · log d − b = 0 gives log d = alpha/b − 1.")
-def one_added(alpha, b):
-    _need_a_peak(b)
-    return math.exp(2 * (alpha / b + 1))
+best_kl.changed(
+    "root_returned",
+    "math.exp(2 * (alpha / b - 1))",
+    "math.exp((alpha / b - 1) / 2)",
+    "This is √d: d = exp(alpha/b − 1), and kl is its square, not its root.",
+)
+best_kl.changed(
+    "logarithm_returned",
+    "math.exp(2 * (alpha / b - 1))",
+    "alpha / b - 1",
+    "This is log d at the peak: take exp, and square.",
+)
+best_kl.changed(
+    "zero_crossing",
+    "math.exp(2 * (alpha / b - 1))",
+    "math.exp(2 * alpha / b)",
+    "− 1 is missing: at d = exp(alpha/b) the bracket is 0, so this is where the curve is back at "
+    "ref's level, not where it is highest. Differentiate with the product rule.",
+)
+best_kl.changed(
+    "one_added",
+    "b - 1",
+    "b + 1",
+    "The sign of the 1 is turned: alpha − b · log d − b = 0 gives log d = alpha/b − 1.",
+)
 
 
 @best_kl.wrong("The quotient is upside down: it is alpha/b. A larger b brings the peak nearer.")
@@ -117,71 +107,63 @@ def quotient_inverted(alpha, b):
     return math.exp(2 * (b / alpha - 1)) if alpha else math.inf
 
 
-@best_kl.wrong(
+best_kl.changed(
+    "one_inside_the_quotient",
+    "math.exp(2 * (alpha / b - 1))",
+    "math.exp(2 * (alpha - 1) / b)",
     "The 1 was subtracted from alpha before dividing by b. From alpha − b · log d − b = 0 follows "
-    "log d = (alpha − b)/b = alpha/b − 1."
+    "log d = (alpha − b)/b = alpha/b − 1.",
 )
-def one_inside_the_quotient(alpha, b):
-    _need_a_peak(b)
-    return math.exp(2 * (alpha - 1) / b)
-
-
-@best_kl.wrong("The division by b is missing: log d = (alpha − b)/b at the peak.")
-def not_divided(alpha, b):
-    _need_a_peak(b)
-    return math.exp(2 * (alpha - b))
-
-
-@best_kl.wrong("exp(alpha/b) − 1 is not exp(alpha/b − 1): the 1 belongs into the exponent.")
-def one_outside_the_exponent(alpha, b):
-    _need_a_peak(b)
-    return (math.exp(alpha / b) - 1) ** 2
-
-
-@best_kl.wrong(
+best_kl.changed(
+    "not_divided",
+    "alpha / b - 1",
+    "alpha - b",
+    "The division by b is missing: log d = (alpha − b)/b at the peak.",
+)
+best_kl.changed(
+    "one_outside_the_exponent",
+    "math.exp(2 * (alpha / b - 1))",
+    "(math.exp(alpha / b) - 1) ** 2",
+    "exp(alpha/b) − 1 is not exp(alpha/b − 1): the 1 belongs into the exponent.",
+)
+best_kl.changed(
+    "half_squared",
+    "math.exp(2 * (alpha / b - 1))",
+    "math.exp(2 * alpha / b - 1)",
     "Only part of the exponent was doubled: this is exp(2 · alpha/b − 1). Squaring d doubles all "
-    "of it."
+    "of it.",
 )
-def half_squared(alpha, b):
-    _need_a_peak(b)
-    return math.exp(2 * alpha / b - 1)
-
-
-@best_kl.wrong(
+best_kl.changed(
+    "log_of_kl_in_the_curve",
+    "math.exp(2 * (alpha / b - 1))",
+    "math.exp(alpha / b - 2)",
     "This is the peak of kl · (alpha − b · log kl), or of √kl · (alpha − b · log kl): the curve's "
-    "logarithm is that of d = √kl."
+    "logarithm is that of d = √kl.",
 )
-def log_of_kl_in_the_curve(alpha, b):
-    _need_a_peak(b)
-    return math.exp(alpha / b - 2)
-
-
-@best_kl.wrong("The logarithm is the natural one, so its inverse is exp, not a power of 10.")
-def power_of_ten(alpha, b):
-    _need_a_peak(b)
-    return 10 ** (2 * (alpha / b - 1))
-
-
-@best_kl.wrong("The logarithm is the natural one, so its inverse is exp, not a power of 2.")
-def power_of_two(alpha, b):
-    _need_a_peak(b)
-    return 2 ** (2 * (alpha / b - 1))
-
-
-@best_kl.wrong(
-    "This is how much gold is gained at the peak, b · d. Asked is where the peak is, in nats."
+best_kl.changed(
+    "power_of_ten",
+    "math.exp(2 * (alpha / b - 1))",
+    "10 ** (2 * (alpha / b - 1))",
+    "The logarithm is the natural one, so its inverse is exp, not a power of 10.",
 )
-def height_of_the_peak(alpha, b):
-    _need_a_peak(b)
-    return b * math.exp(alpha / b - 1)
-
-
-@best_kl.wrong(
-    "This is the peak of the best-of-n form, d · (alpha − b · d). Here the bracket holds log d."
+best_kl.changed(
+    "power_of_two",
+    "math.exp(2 * (alpha / b - 1))",
+    "2 ** (2 * (alpha / b - 1))",
+    "The logarithm is the natural one, so its inverse is exp, not a power of 2.",
 )
-def best_of_n_peak(alpha, b):
-    _need_a_peak(b)
-    return (alpha / (2 * b)) ** 2
+best_kl.changed(
+    "height_of_the_peak",
+    "math.exp(2 * (alpha / b - 1))",
+    "b * math.exp(alpha / b - 1)",
+    "This is how much gold is gained at the peak, b · d. Asked is where the peak is, in nats.",
+)
+best_kl.changed(
+    "best_of_n_peak",
+    "math.exp(2 * (alpha / b - 1))",
+    "(alpha / (2 * b)) ** 2",
+    "This is the peak of the best-of-n form, d · (alpha − b · d). Here the bracket holds log d.",
+)
 
 
 @best_kl.wrong(
@@ -211,42 +193,33 @@ def formula_alone(alpha, b):
     return math.exp(2 * (alpha / b - 1))
 
 
-@best_kl.wrong(
+best_kl.changed(
+    "negative_b_answered",
+    "not b > 0",
+    "b == 0",
     "b below 0 was let through: there the same formula finds the curve's lowest point. Raise "
-    "ValueError for every b that is not above 0."
+    "ValueError for every b that is not above 0.",
 )
-def negative_b_answered(alpha, b):
-    if b == 0:
-        raise ValueError("the curve has no peak")
-    return math.exp(2 * (alpha / b - 1))
-
-
-@best_kl.wrong(
+best_kl.changed(
+    "zero_b_divided",
+    "not b > 0",
+    "b < 0",
     "b = 0 was let through, and division by 0 is another error than the one asked for. Raise "
-    "ValueError for every b that is not above 0."
+    "ValueError for every b that is not above 0.",
 )
-def zero_b_divided(alpha, b):
-    if b < 0:
-        raise ValueError("the curve has no peak")
-    return math.exp(2 * (alpha / b - 1))
-
-
-@best_kl.wrong(
+best_kl.changed(
+    "negative_alpha_refused",
+    "not b > 0",
+    "alpha <= 0 or b <= 0",
     "alpha at or below 0 was refused. The curve has a peak then too, very near to ref: only b "
-    "decides."
+    "decides.",
 )
-def negative_alpha_refused(alpha, b):
-    if alpha <= 0 or b <= 0:
-        raise ValueError("alpha and b must be above 0")
-    return math.exp(2 * (alpha / b - 1))
-
-
-@best_kl.wrong(
-    "A peak below 1 nat was raised to 1: alpha/b − 1 may well be negative, and d less than 1."
+best_kl.changed(
+    "at_least_one",
+    "(alpha / b - 1)",
+    "max(alpha / b - 1, 0.0)",
+    "A peak below 1 nat was raised to 1: alpha/b − 1 may well be negative, and d less than 1.",
 )
-def at_least_one(alpha, b):
-    _need_a_peak(b)
-    return math.exp(2 * max(alpha / b - 1, 0.0))
 
 
 @best_kl.wrong(

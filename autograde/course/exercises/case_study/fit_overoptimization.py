@@ -1,4 +1,4 @@
-"""The exercise `fit_overoptimization`."""
+"""Fit gold = d · (alpha − b · log d), d = √kl, to some runs by least squares."""
 
 import math
 from collections.abc import Iterator
@@ -175,60 +175,45 @@ def weighed_too_much(kl, gold):
     return _solved(d, gold, d)
 
 
-@fit_overoptimization.wrong(
+fit_overoptimization.changed(
+    "log_of_kl",
+    "d.log()",
+    "(d * d).log()",
     "log kl stands in place of log d. As log kl = 2 · log d, this halves b: take the logarithm of "
-    "d = √kl."
+    "d = √kl.",
 )
-def log_of_kl(kl, gold):
-    d, gold = _columns(kl, gold)
-    alpha, b = _solved(d, gold)
-    return alpha, b / 2
-
-
-@fit_overoptimization.wrong(
-    "The square root is missing: kl was used for d, in the factor and in the logarithm. d = √kl."
+fit_overoptimization.changed(
+    "root_forgotten",
+    ".sqrt()",
+    "",
+    "The square root is missing: kl was used for d, in the factor and in the logarithm. d = √kl.",
 )
-def root_forgotten(kl, gold):
-    d, gold = _columns(kl, gold)
-    return _solved(d * d, gold)
-
-
-@fit_overoptimization.wrong(
-    "The factor in front of the bracket is kl here. It is d = √kl, inside and outside."
+fit_overoptimization.changed(
+    "kl_as_the_factor",
+    "[d, -d * d.log()]",
+    "[d * d, -d * d * d.log()]",
+    "The factor in front of the bracket is kl here. It is d = √kl, inside and outside.",
 )
-def kl_as_the_factor(kl, gold):
-    d, gold = _columns(kl, gold)
-    alpha, b = _least_squares([d * d, -d * d * d.log()], gold)
-    return alpha, b
-
-
-@fit_overoptimization.wrong(
-    "The factor d is missing: this fits gold = alpha − b · log d. The bracket is multiplied by d."
+fit_overoptimization.changed(
+    "factor_forgotten",
+    "[d, -d * d.log()]",
+    "[torch.ones_like(d), -d.log()]",
+    "The factor d is missing: this fits gold = alpha − b · log d. The bracket is multiplied by d.",
 )
-def factor_forgotten(kl, gold):
-    d, gold = _columns(kl, gold)
-    alpha, b = _least_squares([torch.ones_like(d), -d.log()], gold)
-    return alpha, b
-
-
-@fit_overoptimization.wrong(
+fit_overoptimization.changed(
+    "factor_on_alpha_only",
+    "[d, -d * d.log()]",
+    "[d, -d.log()]",
     "d multiplies alpha only: this fits gold = alpha · d − b · log d. The factor d stands in front "
-    "of the whole bracket, so b goes with d · log d."
+    "of the whole bracket, so b goes with d · log d.",
 )
-def factor_on_alpha_only(kl, gold):
-    d, gold = _columns(kl, gold)
-    alpha, b = _least_squares([d, -d.log()], gold)
-    return alpha, b
-
-
-@fit_overoptimization.wrong(
+fit_overoptimization.changed(
+    "best_of_n_form",
+    "[d, -d * d.log()]",
+    "[d, -d * d]",
     "This is Gao's form for best-of-n, d · (alpha − b · d). The one for reinforcement learning, "
-    "asked here, has log d in the bracket."
+    "asked here, has log d in the bracket.",
 )
-def best_of_n_form(kl, gold):
-    d, gold = _columns(kl, gold)
-    alpha, b = _least_squares([d, -d * d], gold)
-    return alpha, b
 
 
 @fit_overoptimization.wrong(
@@ -241,53 +226,44 @@ def intercept_added(kl, gold):
     return alpha, b
 
 
-@fit_overoptimization.wrong(
+fit_overoptimization.changed(
+    "sign_of_b_turned",
+    "[d, -d * d.log()]",
+    "[d, d * d.log()]",
     "b has the wrong sign: the form *subtracts* b · log d, so the column that goes with b is "
-    "−d · log d."
+    "−d · log d.",
 )
-def sign_of_b_turned(kl, gold):
-    alpha, b = _solved(*_columns(kl, gold))
-    return alpha, -b
-
-
-@fit_overoptimization.wrong("The order is swapped: return alpha first, then b.")
-def order_swapped(kl, gold):
-    alpha, b = _solved(*_columns(kl, gold))
-    return b, alpha
-
-
-@fit_overoptimization.wrong(
-    "The logarithm is to base 10. log is the natural one everywhere in this course."
+fit_overoptimization.changed(
+    "order_swapped",
+    "return alpha, b",
+    "return b, alpha",
+    "The order is swapped: return alpha first, then b.",
 )
-def log_to_base_ten(kl, gold):
-    alpha, b = _solved(*_columns(kl, gold))
-    return alpha, b * math.log(10)
-
-
-@fit_overoptimization.wrong(
-    "The logarithm is to base 2. log is the natural one everywhere in this course."
+fit_overoptimization.changed(
+    "log_to_base_ten",
+    "d.log()",
+    "d.log10()",
+    "The logarithm is to base 10. log is the natural one everywhere in this course.",
 )
-def log_to_base_two(kl, gold):
-    alpha, b = _solved(*_columns(kl, gold))
-    return alpha, b * math.log(2)
-
-
-@fit_overoptimization.wrong(
+fit_overoptimization.changed(
+    "log_to_base_two",
+    "d.log()",
+    "d.log2()",
+    "The logarithm is to base 2. log is the natural one everywhere in this course.",
+)
+fit_overoptimization.changed(
+    "log_of_one_more",
+    "d.log()",
+    "d.log1p()",
     "log1p, the logarithm of 1 + d, is another curve. Leave out the runs at kl 0 or below and take "
-    "log d itself."
+    "log d itself.",
 )
-def log_of_one_more(kl, gold):
-    d, gold = _columns(kl, gold)
-    alpha, b = _least_squares([d, -d * d.log1p()], gold)
-    return alpha, b
-
-
-@fit_overoptimization.wrong(
-    "b comes out negated and alpha too: the left side is −gold, or both columns are turned."
+fit_overoptimization.changed(
+    "both_signs_turned",
+    "return alpha, b",
+    "return -alpha, -b",
+    "b comes out negated and alpha too: the left side is −gold, or both columns are turned.",
 )
-def both_signs_turned(kl, gold):
-    alpha, b = _solved(*_columns(kl, gold))
-    return -alpha, -b
 
 
 @fit_overoptimization.wrong(
@@ -311,12 +287,12 @@ def first_and_last_only(kl, gold):
     return _solved(d[ends], gold[ends])
 
 
-@fit_overoptimization.wrong(
-    "kl was sorted and gold was not: each kl now stands beside another run's gold."
+fit_overoptimization.changed(
+    "only_kl_sorted",
+    ".sqrt()",
+    ".sqrt().sort().values",
+    "kl was sorted and gold was not: each kl now stands beside another run's gold.",
 )
-def only_kl_sorted(kl, gold):
-    d, gold = _columns(kl, gold)
-    return _solved(d.sort().values, gold)
 
 
 @fit_overoptimization.wrong(
@@ -412,24 +388,20 @@ def nothing_refused(kl, gold):
     return _lenient(kl[kept], gold[kept])
 
 
-@fit_overoptimization.wrong(
+fit_overoptimization.changed(
+    "numbers_for_nothing",
+    'raise ValueError("kl: a fit needs two runs above 0, and not all at one kl")',
+    "return math.nan, math.nan",
     "Where there is nothing to fit, nan came back in place of a ValueError: whoever called "
-    "goes on with numbers that mean nothing. Raise it."
+    "goes on with numbers that mean nothing. Raise it.",
 )
-def numbers_for_nothing(kl, gold):
-    if kl[kl > 0].unique().numel() < 2:
-        return math.nan, math.nan
-    return _solved(*_columns(kl, gold))
-
-
-@fit_overoptimization.wrong(
+fit_overoptimization.changed(
+    "zeros_for_nothing",
+    'raise ValueError("kl: a fit needs two runs above 0, and not all at one kl")',
+    "return 0.0, 0.0",
     "Where there is nothing to fit, 0 came back in place of a ValueError: whoever called goes on "
-    "with numbers that mean nothing. Raise it."
+    "with numbers that mean nothing. Raise it.",
 )
-def zeros_for_nothing(kl, gold):
-    if kl[kl > 0].unique().numel() < 2:
-        return 0.0, 0.0
-    return _solved(*_columns(kl, gold))
 
 
 def _lenient(kl: Tensor, gold: Tensor) -> Pair:
@@ -518,13 +490,12 @@ def left_to_the_solver(kl, gold):
     return alpha, b
 
 
-@fit_overoptimization.wrong(
-    "None was returned where there is nothing to fit. Raise ValueError, as the docstring says."
+fit_overoptimization.changed(
+    "none_returned",
+    'raise ValueError("kl: a fit needs two runs above 0, and not all at one kl")',
+    "return None",
+    "None was returned where there is nothing to fit. Raise ValueError, as the docstring says.",
 )
-def none_returned(kl, gold):
-    if kl[kl > 0].unique().numel() < 2:
-        return None
-    return _solved(*_columns(kl, gold))
 
 
 @fit_overoptimization.wrong(
@@ -566,20 +537,19 @@ def repeats_dropped(kl, gold):
     return _solved(*_columns(kl, gold))
 
 
-@fit_overoptimization.wrong(
-    "One tensor came back. Return two plain numbers, alpha and b: .tolist() or .item() gives them."
+fit_overoptimization.changed(
+    "one_tensor",
+    "return alpha, b",
+    "return torch.tensor((alpha, b))",
+    "One tensor came back. Return two plain numbers, alpha and b: .tolist() or .item() gives them.",
 )
-def one_tensor(kl, gold):
-    return torch.tensor(_solved(*_columns(kl, gold)))
-
-
-@fit_overoptimization.wrong(
+fit_overoptimization.changed(
+    "nested",
+    "return alpha, b",
+    "return [alpha], [b]",
     "alpha and b came back in tensors of shape (1,), not as plain numbers in the shape of the "
-    "solution: two nested lists or columns. Take the numbers out with .item() or .tolist()."
+    "solution: two nested lists or columns. Take the numbers out with .item() or .tolist().",
 )
-def nested(kl, gold):
-    alpha, b = _solved(*_columns(kl, gold))
-    return [alpha], [b]
 
 
 @fit_overoptimization.wrong(

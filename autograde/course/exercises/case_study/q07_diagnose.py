@@ -1,4 +1,4 @@
-"""The exercise `q07_diagnose`."""
+"""Diagnose a run from its curves, and choose the remedy."""
 
 from helpers.closeness import NUMBER
 

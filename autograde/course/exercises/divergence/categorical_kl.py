@@ -1,6 +1,6 @@
-"""The exercise `categorical_kl`."""
+"""Compute KL(policy ‖ ref) exactly, from the logits of every outcome."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -99,19 +99,20 @@ def _shifted(inputs: dict[str, Tensor], by: float) -> dict[str, Tensor]:
     return {name: value + by for name, value in inputs.items()}
 
 
+@categorical_kl.right
+def written_out(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    never, broken = logits == -INF, ref_logits == -INF
+    logs = (x.log_softmax(-1) for x in (logits, ref_logits.detach()))
+    log_policy, log_ref = (log.masked_fill(never, 0.0) for log in logs)
+    cost = log_policy.exp() * (log_policy - log_ref)
+    return cost.masked_fill(broken, INF).masked_fill(never, 0.0).sum(-1)
+
+
 def _divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
     """KL(p ‖ q) from logarithms; gradients reach both."""
     never = log_p == -INF
     gap = log_p.masked_fill(never, 0.0) - log_q.masked_fill(never, 0.0)
     return (log_p.exp() * gap).masked_fill(gap == INF, INF).sum(-1)
-
-
-def _sum_of_costs(cost: Callable, logits: Tensor, ref_logits: Tensor, dim: int = -1) -> Tensor:
-    """Σ cost(log policy, log ref), 0 where the policy's logit is −inf, +inf where only ref's is."""
-    never, broken = logits == -INF, ref_logits == -INF
-    logs = [values.log_softmax(dim) for values in (logits, ref_logits.detach())]
-    costs = cost(*(log.masked_fill(never, 0.0) for log in logs))
-    return costs.masked_fill(never, 0.0).masked_fill(broken & ~never, INF).sum(-1)
 
 
 @categorical_kl.wrong(
@@ -130,56 +131,58 @@ def kl_div_as_it_is(logits: Tensor, ref_logits: Tensor) -> Tensor:
     return F.kl_div(ref_logits.log_softmax(-1), logits.softmax(-1), reduction="none").sum(-1)
 
 
-@categorical_kl.wrong(
+categorical_kl.changed(
+    "weight_detached",
+    "log_policy.exp()",
+    "log_policy.exp().detach()",
     "The value is right but its gradient is not: the weight π(y) was held constant. "
-    "Detach the reference alone."
+    "Detach the reference alone.",
+    of=written_out,
 )
-def weight_detached(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return _sum_of_costs(
-        lambda log_p, log_q: log_p.exp().detach() * (log_p - log_q), logits, ref_logits
-    )
-
-
-@categorical_kl.wrong("A gradient reaches ref_logits, which is a constant: detach it.")
-def reference_not_constant(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return _divergence(logits.log_softmax(-1), ref_logits.log_softmax(-1))
-
-
-@categorical_kl.wrong(
-    "This is the cross-entropy −Σ π log π_ref: the policy's own Σ π log π is missing."
+categorical_kl.changed(
+    "reference_not_constant",
+    "ref_logits.detach()",
+    "ref_logits",
+    "A gradient reaches ref_logits, which is a constant: detach it.",
+    of=written_out,
 )
-def cross_entropy(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return _sum_of_costs(lambda log_p, log_q: -log_p.exp() * log_q, logits, ref_logits)
-
-
-@categorical_kl.wrong(
-    "The sign is turned: this is −KL(policy ‖ ref), and a divergence is never below 0."
+categorical_kl.changed(
+    "cross_entropy",
+    "log_policy.exp() * (log_policy - log_ref)",
+    "-log_policy.exp() * log_ref",
+    "This is the cross-entropy −Σ π log π_ref: the policy's own Σ π log π is missing.",
+    of=written_out,
 )
-def negated(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return -reference.categorical_kl(logits, ref_logits)
-
-
-@categorical_kl.wrong(
+categorical_kl.changed(
+    "negated",
+    "return cost",
+    "return -cost",
+    "The sign is turned: this is −KL(policy ‖ ref), and a divergence is never below 0.",
+    of=written_out,
+)
+categorical_kl.changed(
+    "averaged",
+    ".sum(-1)",
+    ".mean(-1)",
     "This is the mean over outcomes. The expectation is already in the weights π(y): sum, "
-    "do not average."
+    "do not average.",
+    of=written_out,
 )
-def averaged(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return reference.categorical_kl(logits, ref_logits) / logits.shape[-1]
-
-
-@categorical_kl.wrong("One number came back for everything. Sum over the last axis only.")
-def summed_over_everything(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return reference.categorical_kl(logits, ref_logits).sum()
-
-
-@categorical_kl.wrong(
+categorical_kl.changed(
+    "summed_over_everything",
+    ".sum(-1)",
+    ".sum()",
+    "One number came back for everything. Sum over the last axis only.",
+    of=written_out,
+)
+categorical_kl.changed(
+    "normalised_over_the_first_axis",
+    "log_softmax(-1)",
+    "log_softmax(0)",
     "The probabilities were normalised over the first axis. Outcomes lie along the last one: "
-    "dim=-1."
+    "dim=-1.",
+    of=written_out,
 )
-def normalised_over_the_first_axis(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return _sum_of_costs(
-        lambda log_p, log_q: log_p.exp() * (log_p - log_q), logits, ref_logits, dim=0
-    )
 
 
 @categorical_kl.wrong(
@@ -192,25 +195,29 @@ def raw_logits(logits: Tensor, ref_logits: Tensor) -> Tensor:
     return (logits.softmax(-1) * gap).masked_fill(broken & ~never, INF).sum(-1)
 
 
-@categorical_kl.wrong(
+categorical_kl.changed(
+    "ref_not_normalised",
+    ".sum(-1)",
+    ".sum(-1) - ref_logits.detach().logsumexp(-1)",
     "The reference's logits went in as they came. A logit is a log-probability only up to a "
-    "constant: take log_softmax of ref_logits too."
+    "constant: take log_softmax of ref_logits too.",
+    of=written_out,
 )
-def ref_not_normalised(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return reference.categorical_kl(logits, ref_logits) - ref_logits.detach().logsumexp(-1)
-
-
-@categorical_kl.wrong(
+categorical_kl.changed(
+    "policy_not_normalised",
+    ".sum(-1)",
+    ".sum(-1) + logits.logsumexp(-1)",
     "The policy's logits went in as they came. A logit is a log-probability only up to a "
-    "constant: take log_softmax of logits too."
+    "constant: take log_softmax of logits too.",
+    of=written_out,
 )
-def policy_not_normalised(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return reference.categorical_kl(logits, ref_logits) + logits.logsumexp(-1)
-
-
-@categorical_kl.wrong("This is in bits: a logarithm to base 2. Log-probabilities here are in nats.")
-def in_bits(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return reference.categorical_kl(logits, ref_logits) / LOG_2
+categorical_kl.changed(
+    "in_bits",
+    ".sum(-1)",
+    ".sum(-1) / LOG_2",
+    "This is in bits: a logarithm to base 2. Log-probabilities here are in nats.",
+    of=written_out,
+)
 
 
 @categorical_kl.wrong(
@@ -253,20 +260,14 @@ for _size in (6, 7, 8, 9, 10, 12):
         categorical_kl.mistakes.append(_wrong)
 
 
-def _log_ratios_clamped(bound: float, logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return _sum_of_costs(
-        lambda log_p, log_q: log_p.exp() * (log_p - log_q).clamp(-bound, bound), logits, ref_logits
-    )
-
-
-for _bound in (5.0, 10.0, 20.0):
-    categorical_kl.mistakes.append(
-        Mistake(
-            f"log_ratios_clamped_at_{_bound:.0f}",
-            f"The log-ratios were clamped to ±{_bound:.0f}. What ref hardly ever draws may cost "
-            "more: the contract is the sum, without a bound.",
-            partial(_log_ratios_clamped, _bound),
-        )
+for _bound in (5, 10, 20):
+    categorical_kl.changed(
+        f"log_ratios_clamped_at_{_bound}",
+        "(log_policy - log_ref)",
+        f"(log_policy - log_ref).clamp(-{_bound}, {_bound})",
+        f"The log-ratios were clamped to ±{_bound}. What ref hardly ever draws may cost more: the "
+        "contract is the sum, without a bound.",
+        of=written_out,
     )
 
 
@@ -381,9 +382,13 @@ def large_number_for_infinity(logits: Tensor, ref_logits: Tensor) -> Tensor:
     return reference.categorical_kl(logits.clamp(min=-1e9), ref_logits.clamp(min=-1e9))
 
 
-@categorical_kl.wrong("No gradient reaches logits: the policy's side was detached too.")
-def everything_detached(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return reference.categorical_kl(logits.detach(), ref_logits)
+categorical_kl.changed(
+    "everything_detached",
+    ".sum(-1)",
+    ".sum(-1).detach()",
+    "No gradient reaches logits: the policy's side was detached too.",
+    of=written_out,
+)
 
 
 @categorical_kl.wrong(
@@ -395,9 +400,13 @@ def shifted_in_place(logits: Tensor, ref_logits: Tensor) -> Tensor:
     return reference.categorical_kl(logits, ref_logits)
 
 
-@categorical_kl.wrong("The answer is float32 whatever came in: keep the dtype of the inputs.")
-def cast_to_float32(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return reference.categorical_kl(logits.float(), ref_logits.float())
+categorical_kl.changed(
+    "cast_to_float32",
+    "(logits, ref_logits.detach())",
+    "(logits.float(), ref_logits.detach().float())",
+    "The answer is float32 whatever came in: keep the dtype of the inputs.",
+    of=written_out,
+)
 
 
 @categorical_kl.wrong(
@@ -447,60 +456,58 @@ def squared_distance(logits: Tensor, ref_logits: Tensor) -> Tensor:
     "This is the policy's entropy: ref was not used. Compare log π with log π_ref."
 )
 def entropy_alone(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return _sum_of_costs(lambda log_p, _: -log_p.exp() * log_p, logits, logits.detach())
+    log_policy = logits.log_softmax(-1).masked_fill(logits == -INF, 0.0)
+    return -(logits.softmax(-1) * log_policy).sum(-1)
 
 
 @categorical_kl.wrong(
     "This is Σ π log π, the negative entropy: ref was not used. Subtract log π_ref from log π."
 )
 def negative_entropy_alone(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return _sum_of_costs(lambda log_p, _: log_p.exp() * log_p, logits, logits.detach())
+    log_policy = logits.log_softmax(-1).masked_fill(logits == -INF, 0.0)
+    return (logits.softmax(-1) * log_policy).sum(-1)
 
 
-@categorical_kl.wrong(
+categorical_kl.changed(
+    "log_ratios_unweighted",
+    "log_policy.exp() * (log_policy - log_ref)",
+    "log_policy - log_ref",
     "The log-ratios were added up unweighted. An expectation weighs each outcome by how often the "
-    "policy draws it: π(y)."
+    "policy draws it: π(y).",
+    of=written_out,
 )
-def log_ratios_unweighted(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return _sum_of_costs(lambda log_p, log_q: log_p - log_q, logits, ref_logits)
-
-
-@categorical_kl.wrong(
+categorical_kl.changed(
+    "weighted_by_the_reference",
+    "log_policy.exp()",
+    "log_ref.exp()",
     "The log-ratios were weighted by ref's probabilities: this is −KL(ref ‖ policy). The weights "
-    "are the policy's."
+    "are the policy's.",
+    of=written_out,
 )
-def weighted_by_the_reference(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return _sum_of_costs(lambda log_p, log_q: log_q.exp() * (log_p - log_q), logits, ref_logits)
-
-
-@categorical_kl.wrong(
+categorical_kl.changed(
+    "absolute_log_ratios",
+    "(log_policy - log_ref)",
+    "(log_policy - log_ref).abs()",
     "Each log-ratio lost its sign. Terms below 0 belong in the sum: it is only the whole of it "
-    "that is never below 0."
+    "that is never below 0.",
+    of=written_out,
 )
-def absolute_log_ratios(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return _sum_of_costs(
-        lambda log_p, log_q: log_p.exp() * (log_p - log_q).abs(), logits, ref_logits
-    )
-
-
-@categorical_kl.wrong(
+categorical_kl.changed(
+    "negative_log_ratios_cut_off",
+    "(log_policy - log_ref)",
+    "(log_policy - log_ref).clamp(min=0)",
     "Log-ratios below 0 were cut off. They belong in the sum: it is only the whole of it that is "
-    "never below 0."
+    "never below 0.",
+    of=written_out,
 )
-def negative_log_ratios_cut_off(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return _sum_of_costs(
-        lambda log_p, log_q: log_p.exp() * (log_p - log_q).clamp(min=0), logits, ref_logits
-    )
-
-
-@categorical_kl.wrong(
+categorical_kl.changed(
+    "k2_weighed",
+    "(log_policy - log_ref)",
+    "(log_policy - log_ref).square() / 2",
     "Half the squared log-ratio was weighed in place of the log-ratio: that is k2, an estimate "
-    "for single samples. With every outcome at hand, weigh log π − log π_ref itself."
+    "for single samples. With every outcome at hand, weigh log π − log π_ref itself.",
+    of=written_out,
 )
-def k2_weighed(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return _sum_of_costs(
-        lambda log_p, log_q: log_p.exp() * (log_p - log_q).square() / 2, logits, ref_logits
-    )
 
 
 @categorical_kl.right

@@ -1,4 +1,4 @@
-"""The exercise `k1`."""
+"""Estimate the KL from each drawn token by its log-ratio."""
 
 import torch
 from torch import Tensor

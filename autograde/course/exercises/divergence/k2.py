@@ -1,4 +1,4 @@
-"""The exercise `k2`."""
+"""Estimate the KL from each drawn token by half its squared log-ratio."""
 
 import torch
 from torch import Tensor
@@ -27,14 +27,8 @@ k2.drawn(token_cases)
 token_mistakes(k2, lambda logp, ref_logp: 0.5 * (logp - ref_logp) ** 2)
 
 
-@k2.wrong("The ½ is missing: twice the value.")
-def half_forgotten(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return (logp - ref_logp.detach()) ** 2
-
-
-@k2.wrong("The square is missing: this is half of k1.")
-def square_forgotten(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return 0.5 * (logp - ref_logp.detach())
+k2.changed("half_forgotten", "0.5 * ", "", "The ½ is missing: twice the value.")
+k2.changed("square_forgotten", ".square()", "", "The square is missing: this is half of k1.")
 
 
 @k2.wrong("The ½ was squared too: ¼ of the squared log-ratio. Square first, then halve.")
@@ -42,9 +36,12 @@ def half_squared(logp: Tensor, ref_logp: Tensor) -> Tensor:
     return (0.5 * (logp - ref_logp.detach())) ** 2
 
 
-@k2.wrong("This is ½ (ratio − 1)². k2 squares the logarithm of the ratio.")
-def squared_ratio(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return 0.5 * torch.expm1(ref_logp.detach() - logp) ** 2
+k2.changed(
+    "squared_ratio",
+    "(logp - ref_logp.detach())",
+    "torch.expm1(ref_logp.detach() - logp)",
+    "This is ½ (ratio − 1)². k2 squares the logarithm of the ratio.",
+)
 
 
 @k2.wrong("Each logarithm was squared by itself. Subtract first, then square.")
@@ -52,16 +49,15 @@ def difference_of_squares(logp: Tensor, ref_logp: Tensor) -> Tensor:
     return 0.5 * (logp**2 - ref_logp.detach() ** 2)
 
 
-@k2.wrong("The sign is turned: k2 is half a square, and never below 0.")
-def negated_square(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return -0.5 * (logp - ref_logp.detach()) ** 2
-
-
-@k2.wrong(
-    "Half the absolute log-ratio: it is positive, but square it instead of dropping its sign."
+k2.changed(
+    "negated_square", "0.5", "-0.5", "The sign is turned: k2 is half a square, and never below 0."
 )
-def absolute_in_place_of_square(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return 0.5 * (logp - ref_logp.detach()).abs()
+k2.changed(
+    "absolute_in_place_of_square",
+    ".square()",
+    ".abs()",
+    "Half the absolute log-ratio: it is positive, but square it instead of dropping its sign.",
+)
 
 
 @k2.wrong("This is k1, the log-ratio itself: k2 is half its square.")
@@ -74,9 +70,12 @@ def k3_in_its_place(logp: Tensor, ref_logp: Tensor) -> Tensor:
     return reference.k3(logp, ref_logp)
 
 
-@k2.wrong("Probabilities were subtracted. k2 squares a difference of log-probabilities.")
-def probabilities_subtracted(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return 0.5 * (logp.exp() - ref_logp.detach().exp()) ** 2
+k2.changed(
+    "probabilities_subtracted",
+    "logp - ref_logp.detach()",
+    "logp.exp() - ref_logp.detach().exp()",
+    "Probabilities were subtracted. k2 squares a difference of log-probabilities.",
+)
 
 
 @k2.right

@@ -1,8 +1,7 @@
-"""The exercise `k3`."""
+"""Estimate the KL from each drawn token by (ratio − 1) − log ratio, with all its digits."""
 
 import math
 from collections.abc import Iterator
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -11,7 +10,7 @@ from helpers import reference
 from helpers.cases import GRADIENT, RULES, VALUES, Case
 
 from ...draw import Draw
-from ...exercise import Exercise, Mistake, tensor
+from ...exercise import Exercise, tensor
 from .shared import RARE, WITHOUT_A_BOUND, token_cases, token_cases_by_hand, token_mistakes
 
 SMALL = "small log-ratios"
@@ -67,83 +66,73 @@ def _small_log_ratios(draw: Draw, count: int) -> Tensor:
 token_mistakes(k3, lambda logp, ref_logp: torch.expm1(ref_logp - logp) - (ref_logp - logp))
 
 
-@k3.wrong(
+k3.changed(
+    "cancellation",
+    "torch.expm1(delta) - delta",
+    "delta.exp() - delta - 1",
     "exp(δ) − δ − 1 cancels: for δ near 1e-6 the answer, ½δ², is hardly larger than the rounding "
     "of exp(δ), which δ does not share. torch.expm1(δ) has all digits of exp(δ) − 1.",
     rough={SMALL_CASE: 2e-15},
 )
-def cancellation(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    delta = ref_logp.detach() - logp
-    return delta.exp() - delta - 1
-
-
-@k3.wrong(
+k3.changed(
+    "brackets_forgotten",
+    "torch.expm1(delta) - delta",
+    "torch.expm1(delta) + logp - ref_logp.detach()",
     "expm1 came in, but its small result was added to a whole log-probability, which rounds its "
-    "digits away. Form the difference ref_logp − logp first, in brackets."
+    "digits away. Form the difference ref_logp − logp first, in brackets.",
 )
-def brackets_forgotten(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    ref = ref_logp.detach()
-    return torch.expm1(ref - logp) + logp - ref
-
-
-@k3.wrong(
-    "½δ² alone is k2. It has k3's value only for small log-ratios, and its mean is not the KL."
+k3.changed(
+    "k2_in_its_place",
+    "torch.expm1(delta) - delta",
+    "0.5 * delta**2",
+    "½δ² alone is k2. It has k3's value only for small log-ratios, and its mean is not the KL.",
 )
-def k2_in_its_place(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return 0.5 * (logp - ref_logp.detach()) ** 2
-
-
-@k3.wrong(
+k3.changed(
+    "ratio_turned_round",
+    "ref_logp.detach() - logp",
+    "logp - ref_logp.detach()",
     "The ratio is turned round: policy/ref in place of ref/policy. Averaged over the policy's "
-    "tokens, ratio − 1 is 0 only for ref/policy."
+    "tokens, ratio − 1 is 0 only for ref/policy.",
 )
-def ratio_turned_round(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    gap = logp - ref_logp.detach()
-    return torch.expm1(gap) - gap
-
-
-@k3.wrong(
+k3.changed(
+    "exponent_turned_round",
+    "torch.expm1(delta)",
+    "torch.expm1(-delta)",
     "The exponent's sign and the logarithm's disagree: the ratio is policy/ref in one place and "
-    "ref/policy in the other."
+    "ref/policy in the other.",
 )
-def exponent_turned_round(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    gap = logp - ref_logp.detach()
-    return torch.expm1(gap) + gap
-
-
-@k3.wrong("log ratio was added. It is subtracted: (ratio − 1) − log ratio.")
-def logarithm_added(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    delta = ref_logp.detach() - logp
-    return torch.expm1(delta) + delta
-
-
-@k3.wrong("The −1 is missing: two equal policies must be at 0, and this gives 1.")
-def one_forgotten(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    delta = ref_logp.detach() - logp
-    return delta.exp() - delta
-
-
-@k3.wrong(
+k3.changed(
+    "logarithm_added",
+    "torch.expm1(delta) - delta",
+    "torch.expm1(delta) + delta",
+    "log ratio was added. It is subtracted: (ratio − 1) − log ratio.",
+)
+k3.changed(
+    "one_forgotten",
+    "torch.expm1(delta)",
+    "delta.exp()",
+    "The −1 is missing: two equal policies must be at 0, and this gives 1.",
+)
+k3.changed(
+    "one_subtracted_twice",
+    "torch.expm1(delta) - delta",
+    "torch.expm1(delta) - 1 - delta",
     "1 was subtracted twice: expm1(δ) is exp(δ) − 1 already. Two equal policies must be at 0, and "
-    "this gives −1."
+    "this gives −1.",
 )
-def one_subtracted_twice(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    delta = ref_logp.detach() - logp
-    return torch.expm1(delta) - 1 - delta
-
-
-@k3.wrong("log ratio is missing: ratio − 1 alone averages to 0, whatever the KL.")
-def logarithm_forgotten(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return torch.expm1(ref_logp.detach() - logp)
-
-
-@k3.wrong(
+k3.changed(
+    "logarithm_forgotten",
+    "torch.expm1(delta) - delta",
+    "torch.expm1(delta)",
+    "log ratio is missing: ratio − 1 alone averages to 0, whatever the KL.",
+)
+k3.changed(
+    "ratio_detached",
+    "torch.expm1(delta)",
+    "torch.expm1(delta).detach()",
     "The value is right, its gradient is k1's: the ratio was held constant. Both terms contain the "
-    "policy: detach ref_logp alone."
+    "policy: detach ref_logp alone.",
 )
-def ratio_detached(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    delta = ref_logp.detach() - logp
-    return torch.expm1(delta).detach() - delta
 
 
 @k3.wrong(
@@ -155,65 +144,58 @@ def gradient_of_k2(logp: Tensor, ref_logp: Tensor) -> Tensor:
     return reference.k3(logp, ref_logp).detach() + half_square - half_square.detach()
 
 
-@k3.wrong(
+k3.changed(
+    "expm1_of_the_ratio",
+    "torch.expm1(delta)",
+    "torch.expm1(delta.exp())",
     "expm1 was taken of the ratio, which is exp(δ) already. It takes δ itself: expm1(δ) is the "
-    "ratio − 1."
+    "ratio − 1.",
 )
-def expm1_of_the_ratio(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    delta = ref_logp.detach() - logp
-    return torch.expm1(delta.exp()) - delta
-
-
-@k3.wrong(
+k3.changed(
+    "epsilon_in_the_logarithm",
+    "torch.expm1(delta) - delta",
+    "(delta.exp() - 1) - (delta.exp() + 1e-8).log()",
     "A small number, about 1e-8, was added inside log(ratio). A ratio is above 0: add nothing, and "
-    "a small log-ratio keeps its digits."
+    "a small log-ratio keeps its digits.",
 )
-def epsilon_in_the_logarithm(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    ratio = (ref_logp.detach() - logp).exp()
-    return (ratio - 1) - (ratio + 1e-8).log()
-
-
-def _exponent_clamped(high: float, logp: Tensor, ref_logp: Tensor) -> Tensor:
-    delta = ref_logp.detach() - logp
-    return torch.expm1(delta.clamp(max=high)) - delta
 
 
 for _bound in (5, 10, 20):
-    k3.mistakes.append(
-        Mistake(
-            f"exponent_cut_off_at_{_bound}",
-            f"The exponent was cut off at {_bound}. {WITHOUT_A_BOUND}",
-            partial(_exponent_clamped, _bound),
-        )
+    k3.changed(
+        f"exponent_cut_off_at_{_bound}",
+        "torch.expm1(delta)",
+        f"torch.expm1(delta.clamp(max={_bound}))",
+        f"The exponent was cut off at {_bound}. {WITHOUT_A_BOUND}",
     )
 
 
-@k3.wrong("The result was cut off at 10. The contract is the formula, without a bound.")
-def value_clamped(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return reference.k3(logp, ref_logp).clamp(max=10.0)
-
-
-@k3.wrong("This is k1, the log-ratio itself: it may be negative. k3 is expm1(δ) − δ.")
-def k1_in_place_of_k3(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return logp - ref_logp.detach()
-
-
-@k3.wrong(
+k3.changed(
+    "value_clamped",
+    "torch.expm1(delta) - delta",
+    "(torch.expm1(delta) - delta).clamp(max=10.0)",
+    "The result was cut off at 10. The contract is the formula, without a bound.",
+)
+k3.changed(
+    "k1_in_place_of_k3",
+    "torch.expm1(delta) - delta",
+    "-delta",
+    "This is k1, the log-ratio itself: it may be negative. k3 is expm1(δ) − δ.",
+)
+k3.changed(
+    "k3_weighted_by_the_policy",
+    "torch.expm1(delta) - delta",
+    "logp.exp() * (torch.expm1(delta) - delta)",
     "k3 was weighted by the policy's probability. The tokens are drawn from the policy: the "
     "average over them weighs already.",
-    rough={FAR_CASE: 1e5},  # its gradient there is a difference of numbers near 1e10
+    rough={FAR_CASE: 1e5},
 )
-def k3_weighted_by_the_policy(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return logp.exp() * reference.k3(logp, ref_logp)
-
-
-@k3.wrong(
+k3.changed(
+    "ratio_times_its_logarithm",
+    "torch.expm1(delta) - delta",
+    "-delta * (-delta).exp()",
     "This is ratio · log ratio, which estimates KL(policy ‖ ref) from tokens drawn from ref. Here "
-    "they are drawn from the policy: expm1(δ) − δ with δ = ref_logp − logp."
+    "they are drawn from the policy: expm1(δ) − δ with δ = ref_logp − logp.",
 )
-def ratio_times_its_logarithm(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    gap = logp - ref_logp.detach()
-    return gap.exp() * gap
 
 
 @k3.right

@@ -1,4 +1,4 @@
-"""The exercise `q02_dynamics`."""
+"""Say what dropping the transition probabilities from the penalty costs."""
 
 from helpers.cases import VALUES
 

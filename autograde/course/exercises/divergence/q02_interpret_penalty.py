@@ -1,4 +1,4 @@
-"""The exercise `q02_interpret_penalty`."""
+"""Read one response's penalty off a table, and say which way it pushes."""
 
 from helpers.closeness import NUMBER
 

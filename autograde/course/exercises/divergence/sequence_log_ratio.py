@@ -1,16 +1,14 @@
-"""The exercise `sequence_log_ratio`."""
+"""Add up, over a response's real tokens, how much likelier the policy makes each than ref does."""
 
 from collections.abc import Iterator
-from functools import partial
 
 import torch
 from torch import Tensor
 
-from helpers import reference
 from helpers.cases import GRADIENT, RULES, VALUES, Case
 
 from ...draw import Draw
-from ...exercise import Exercise, Mistake, tensor
+from ...exercise import Exercise, tensor
 from .shared import BOTH_LOGP, INF, NAN, RARE
 
 PADDING = "padding"
@@ -116,93 +114,85 @@ sequence_log_ratio.changed(
     "Right while padding holds ordinary numbers: 0 · inf and 0 · NaN are NaN. Choose with "
     "torch.where in place of multiplying by the mask.",
 )
-
-
-@sequence_log_ratio.wrong(
+sequence_log_ratio.changed(
+    "padding_taken_to_be_last",
+    "where(mask, gap",
+    "where(torch.arange(mask.shape[1]) < mask.sum(1, keepdim=True), gap",
     "Padding was taken to stand last: the first n tokens were summed, n being the row's number of "
-    "real tokens. Use the mask itself, which may be True anywhere."
+    "real tokens. Use the mask itself, which may be True anywhere.",
 )
-def padding_taken_to_be_last(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    first = torch.arange(mask.shape[1]) < mask.sum(1, keepdim=True)
-    return _masked_gap(logp, ref_logp.detach(), first).sum(1)
-
-
-@sequence_log_ratio.wrong(
+sequence_log_ratio.changed(
+    "mean_over_tokens",
+    ".sum(dim=1)",
+    ".sum(dim=1) / mask.sum(dim=1).clamp(min=1)",
     "This is the mean over real tokens. The logarithm of a product is a sum: a long response "
-    "that drifts at every token pays for each."
+    "that drifts at every token pays for each.",
 )
-def mean_over_tokens(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return _masked_gap(logp, ref_logp.detach(), mask).sum(1) / mask.sum(1).clamp(min=1)
-
-
-@sequence_log_ratio.wrong(
-    "One number came back for the whole batch. Sum over time alone: one price per row."
+sequence_log_ratio.changed(
+    "summed_over_the_batch",
+    ".sum(dim=1)",
+    ".sum()",
+    "One number came back for the whole batch. Sum over time alone: one price per row.",
 )
-def summed_over_the_batch(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return _masked_gap(logp, ref_logp.detach(), mask).sum()
-
-
-@sequence_log_ratio.wrong("The sum runs over the batch. Time is the second axis: dim=1.")
-def summed_over_rows(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return _masked_gap(logp, ref_logp.detach(), mask).sum(0)
-
-
-@sequence_log_ratio.wrong("A gradient reaches ref_logp, which is a constant: detach it.")
-def reference_moves(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return _masked_gap(logp, ref_logp, mask).sum(1)
-
-
-@sequence_log_ratio.wrong("No gradient reaches logp: the policy's side was detached too.")
-def everything_detached(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return _masked_gap(logp, ref_logp, mask).sum(1).detach()
-
-
-@sequence_log_ratio.wrong(
+sequence_log_ratio.changed(
+    "summed_over_rows",
+    ".sum(dim=1)",
+    ".sum(dim=0)",
+    "The sum runs over the batch. Time is the second axis: dim=1.",
+)
+sequence_log_ratio.changed(
+    "reference_moves",
+    "ref_logp.detach()",
+    "ref_logp",
+    "A gradient reaches ref_logp, which is a constant: detach it.",
+)
+sequence_log_ratio.changed(
+    "everything_detached",
+    ".sum(dim=1)",
+    ".sum(dim=1).detach()",
+    "No gradient reaches logp: the policy's side was detached too.",
+)
+sequence_log_ratio.changed(
+    "clamped_at_zero",
+    ".sum(dim=1)",
+    ".sum(dim=1).clamp(min=0.0)",
     "Negative prices were raised to 0. One response may be rarer under the policy than under the "
-    "reference; only the mean over the policy's responses is never negative."
+    "reference; only the mean over the policy's responses is never negative.",
 )
-def clamped_at_zero(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return reference.sequence_log_ratio(logp, ref_logp, mask).clamp(min=0.0)
-
-
-@sequence_log_ratio.wrong(
+sequence_log_ratio.changed(
+    "absolute_values",
+    "torch.where(mask, gap, 0.0)",
+    "torch.where(mask, gap, 0.0).abs()",
     "Each token's log-ratio was made positive before the sum. Signs matter: a token that became "
-    "rarer pays back for one that became likelier."
+    "rarer pays back for one that became likelier.",
 )
-def absolute_values(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return _masked_gap(logp, ref_logp.detach(), mask).abs().sum(1)
-
-
-@sequence_log_ratio.wrong(
-    "This is the ratio of the two probabilities, exp of the price. The price is its logarithm."
+sequence_log_ratio.changed(
+    "ratio_of_probabilities",
+    ".sum(dim=1)",
+    ".sum(dim=1).exp()",
+    "This is the ratio of the two probabilities, exp of the price. The price is its logarithm.",
 )
-def ratio_of_probabilities(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return reference.sequence_log_ratio(logp, ref_logp, mask).exp()
-
-
-@sequence_log_ratio.wrong(
+sequence_log_ratio.changed(
+    "weighted_by_the_policy",
+    "torch.where(mask, gap, 0.0)",
+    "(torch.where(mask, logp, 0.0).exp() * torch.where(mask, gap, 0.0))",
     "Each token's log-ratio was weighted by the policy's probability. The tokens were drawn from "
-    "the policy, so the weight is in how often they turn up already: sum the log-ratios alone."
+    "the policy, so the weight is in how often they turn up already: sum the log-ratios alone.",
 )
-def weighted_by_the_policy(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    real = logp.masked_fill(~mask, 0.0)
-    return (real.exp() * _masked_gap(logp, ref_logp.detach(), mask)).sum(1)
-
-
-@sequence_log_ratio.wrong(
+sequence_log_ratio.changed(
+    "difference_of_probabilities",
+    "logp - ref_logp.detach()",
+    "logp.exp() - ref_logp.detach().exp()",
     "Probabilities were subtracted, token by token. Those of a response multiply, so it is their "
-    "logarithms that add up."
+    "logarithms that add up.",
 )
-def difference_of_probabilities(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return _masked_gap(logp.exp(), ref_logp.detach().exp(), mask).sum(1)
-
-
-@sequence_log_ratio.wrong(
+sequence_log_ratio.changed(
+    "shifted_again",
+    "torch.where(mask, gap, 0.0)",
+    "torch.where(mask, gap, 0.0)[:, 1:]",
     "The first token was dropped. Log-probabilities that come in are aligned already; the shift by "
-    "one belongs to token_log_probs."
+    "one belongs to token_log_probs.",
 )
-def shifted_again(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return _masked_gap(logp, ref_logp.detach(), mask)[:, 1:].sum(1)
 
 
 @sequence_log_ratio.wrong(
@@ -214,67 +204,57 @@ def padding_zeroed_in_place(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Ten
     return (logp - ref_logp.detach()).sum(1)
 
 
-def _token_clamped(low: float, high: float, logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return _masked_gap(logp, ref_logp.detach(), mask).clamp(low, high).sum(1)
-
-
-def _price_clamped(low: float, high: float, logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return _masked_gap(logp, ref_logp.detach(), mask).sum(1).clamp(low, high)
-
-
-for _bound in (5.0, 10.0, 20.0):
-    for _name, _says, _answer in (
-        ("log_ratio", "Each token's log-ratio", _token_clamped),
-        ("price", "The price of a response", _price_clamped),
+for _bound in (5, 10, 20):
+    for _name, _says, _line in (
+        ("log_ratio", "Each token's log-ratio", "torch.where(mask, gap, 0.0)"),
+        ("price", "The price of a response", ".sum(dim=1)"),
     ):
-        for _how, _low, _end in (
-            ("clamped", -_bound, f"clamped to ±{_bound:.0f}"),
-            ("cut_off", -INF, f"cut off at {_bound:.0f}"),
+        for _how, _clamp, _end in (
+            ("clamped", f".clamp(-{_bound}, {_bound})", f"clamped to ±{_bound}"),
+            ("cut_off", f".clamp(max={_bound})", f"cut off at {_bound}"),
         ):
-            _wrong = Mistake(
-                f"{_name}_{_how}_at_{_bound:.0f}",
+            sequence_log_ratio.changed(
+                f"{_name}_{_how}_at_{_bound}",
+                _line,
+                _line + _clamp,
                 f"{_says} was {_end}. What the reference hardly ever writes costs more, and that "
                 "is the response you want to see: the contract has no bound.",
-                partial(_answer, _low, _bound),
             )
-            sequence_log_ratio.mistakes.append(_wrong)
 
 
-@sequence_log_ratio.wrong(
+sequence_log_ratio.changed(
+    "infinity_made_finite",
+    "torch.where(mask, gap, 0.0)",
+    "(gap.nan_to_num() * mask)",
     "nan_to_num made a large finite number of +inf, the price of a token that the reference never "
-    "writes. Choose by the mask, with torch.where, not by the value."
+    "writes. Choose by the mask, with torch.where, not by the value.",
 )
-def infinity_made_finite(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return ((logp - ref_logp.detach()).nan_to_num() * mask).sum(1)
-
-
-@sequence_log_ratio.wrong(
+sequence_log_ratio.changed(
+    "infinity_left_out",
+    "torch.where(mask, gap, 0.0)",
+    "(gap.nan_to_num(0.0, 0.0, 0.0) * mask)",
     "Whatever is not finite was set to 0, on real tokens too: one that the reference never writes "
-    "costs +inf, not nothing. Choose by the mask, with torch.where, not by the value."
+    "costs +inf, not nothing. Choose by the mask, with torch.where, not by the value.",
 )
-def infinity_left_out(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return ((logp - ref_logp.detach()).nan_to_num(0.0, 0.0, 0.0) * mask).sum(1)
-
-
-@sequence_log_ratio.wrong(
-    "The tokens' ratios were added up. Probabilities of a response multiply: add the logarithms."
+sequence_log_ratio.changed(
+    "sum_of_ratios",
+    "torch.where(mask, gap, 0.0)",
+    "torch.where(mask, gap, -torch.inf).exp()",
+    "The tokens' ratios were added up. Probabilities of a response multiply: add the logarithms.",
 )
-def sum_of_ratios(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    ratio = _masked_gap(logp, ref_logp.detach(), mask).exp()
-    return torch.where(mask, ratio, 0.0).sum(1)
-
-
-@sequence_log_ratio.wrong(
+sequence_log_ratio.changed(
+    "negative_tokens_left_out",
+    "torch.where(mask, gap, 0.0)",
+    "torch.where(mask, gap, 0.0).clamp(min=0.0)",
     "Log-ratios below 0 were raised to 0 before the sum. Signs matter: a token that became rarer "
-    "pays back for one that became likelier."
+    "pays back for one that became likelier.",
 )
-def negative_tokens_left_out(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return _masked_gap(logp, ref_logp.detach(), mask).clamp(min=0.0).sum(1)
-
-
-@sequence_log_ratio.wrong("The answer is float32 whatever came in: keep the dtype of the inputs.")
-def cast_to_float32(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return reference.sequence_log_ratio(logp.float(), ref_logp.float(), mask)
+sequence_log_ratio.changed(
+    "cast_to_float32",
+    "logp - ref_logp.detach()",
+    "logp.float() - ref_logp.detach().float()",
+    "The answer is float32 whatever came in: keep the dtype of the inputs.",
+)
 
 
 @sequence_log_ratio.wrong(
@@ -294,9 +274,12 @@ def sum_of_k3(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
     return (torch.expm1(gap) - gap).sum(-1)
 
 
-@sequence_log_ratio.wrong("This is log π_θ(y∣x) alone: the reference's is still to be subtracted.")
-def reference_forgotten(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return logp.masked_fill(~mask, 0.0).sum(-1)
+sequence_log_ratio.changed(
+    "reference_forgotten",
+    "logp - ref_logp.detach()",
+    "logp",
+    "This is log π_θ(y∣x) alone: the reference's is still to be subtracted.",
+)
 
 
 @sequence_log_ratio.wrong(

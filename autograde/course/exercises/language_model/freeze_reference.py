@@ -1,4 +1,4 @@
-"""The exercise `freeze_reference`."""
+"""Make the reference: a frozen copy of the policy as it is now."""
 
 import copy
 import io

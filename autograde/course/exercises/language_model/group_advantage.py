@@ -1,6 +1,5 @@
-"""The exercise `group_advantage`."""
+"""Compare each response with the others to its prompt: (r − mean) / (deviation + eps)."""
 
-import math
 import statistics
 from collections.abc import Iterator
 
@@ -79,24 +78,25 @@ def _deviation(rewards: Tensor) -> Tensor:
     return (_gain(rewards).square().sum(1, keepdim=True) / freedom).sqrt()
 
 
-@group_advantage.wrong(
+group_advantage.changed(
+    "population_deviation",
+    "max(rewards.shape[1] - 1, 1)",
+    "rewards.shape[1]",
     "This is the standard deviation with n below. The sample standard deviation divides by n − 1: "
-    "it is what torch.std does when it is not told otherwise."
+    "it is what torch.std does when it is not told otherwise.",
 )
-def population_deviation(rewards, eps=1e-4):
-    return _gain(rewards) / (rewards.std(1, correction=0, keepdim=True) + eps)
-
-
-@group_advantage.wrong(
-    "Only the mean was taken away. Divide by the standard deviation of the group too."
+group_advantage.changed(
+    "mean_alone",
+    "gain / (spread + eps)",
+    "gain",
+    "Only the mean was taken away. Divide by the standard deviation of the group too.",
 )
-def mean_alone(rewards, eps=1e-4):
-    return _gain(rewards)
-
-
-@group_advantage.wrong("The group's mean was not taken away: all responses get pushed one way.")
-def mean_forgotten(rewards, eps=1e-4):
-    return rewards / (_deviation(rewards) + eps)
+group_advantage.changed(
+    "mean_forgotten",
+    "return gain /",
+    "return rewards /",
+    "The group's mean was not taken away: all responses get pushed one way.",
+)
 
 
 @group_advantage.wrong(
@@ -143,58 +143,53 @@ def keepdim_forgotten(rewards, eps=1e-4):
     return (rewards - rewards.mean(1)) / (_deviation(rewards).squeeze(1) + eps)
 
 
-@group_advantage.wrong("The variance was used: take its root, the standard deviation.")
-def variance_used(rewards, eps=1e-4):
-    return _gain(rewards) / (_deviation(rewards).square() + eps)
-
-
-@group_advantage.wrong(
-    "eps stands under the root. It is added to the standard deviation, after the root."
+group_advantage.changed(
+    "variance_used", ".sqrt()", "", "The variance was used: take its root, the standard deviation."
 )
-def eps_under_the_root(rewards, eps=1e-4):
-    return _gain(rewards) / (_deviation(rewards).square() + eps).sqrt()
-
-
-@group_advantage.wrong("eps was used as a lower bound of the deviation. It is added to it, always.")
-def eps_as_a_bound(rewards, eps=1e-4):
-    return _gain(rewards) / _deviation(rewards).clamp(min=eps)
-
-
-@group_advantage.wrong(
-    "eps is missing, or another number stands in its place: add the argument to the deviation."
+group_advantage.changed(
+    "eps_under_the_root",
+    "(spread + eps)",
+    "(spread.square() + eps).sqrt()",
+    "eps stands under the root. It is added to the standard deviation, after the root.",
 )
-def eps_not_used(rewards, eps=1e-4):
-    return reference.group_advantage(rewards, 1e-8)
-
-
-@group_advantage.wrong(
-    "eps = 1e-4 was written into the formula: when another eps is given, it is not used."
+group_advantage.changed(
+    "eps_as_a_bound",
+    "(spread + eps)",
+    "spread.clamp(min=eps)",
+    "eps was used as a lower bound of the deviation. It is added to it, always.",
 )
-def eps_written_in(rewards, eps=1e-4):
-    return reference.group_advantage(rewards, 1e-4)
-
-
-@group_advantage.wrong("eps is 1e-4 when it is not given: keep the default of the signature.")
-def another_default(rewards, eps=1e-8):
-    return reference.group_advantage(rewards, eps)
-
-
-@group_advantage.wrong(
+group_advantage.changed(
+    "eps_not_used",
+    "spread + eps",
+    "spread + 1e-8",
+    "eps is missing, or another number stands in its place: add the argument to the deviation.",
+)
+group_advantage.changed(
+    "eps_written_in",
+    "spread + eps",
+    "spread + 1e-4",
+    "eps = 1e-4 was written into the formula: when another eps is given, it is not used.",
+)
+group_advantage.changed(
+    "another_default",
+    "eps: float = 1e-4",
+    "eps: float = 1e-8",
+    "eps is 1e-4 when it is not given: keep the default of the signature.",
+)
+group_advantage.changed(
+    "eps_forgotten",
+    "(spread + eps)",
+    "spread",
     "eps is missing. A group without spread, all alike, is then 0/0 = nan: add eps to the "
-    "deviation."
+    "deviation.",
 )
-def eps_forgotten(rewards, eps=1e-4):
-    return _gain(rewards) / _deviation(rewards)
-
-
-@group_advantage.wrong(
+group_advantage.changed(
+    "deviation_of_one",
+    "max(rewards.shape[1] - 1, 1)",
+    "torch.tensor(rewards.shape[1] - 1)",
     "Right but for a group of one: its sample standard deviation is 0/0 = nan, and nan + eps is "
-    "nan. Such a group gets 0."
+    "nan. Such a group gets 0.",
 )
-def deviation_of_one(rewards, eps=1e-4):
-    gain = _gain(rewards)
-    variance = gain.square().sum(1, keepdim=True) / torch.tensor(rewards.shape[1] - 1)
-    return gain / (variance.sqrt() + eps)
 
 
 @group_advantage.wrong(
@@ -213,51 +208,50 @@ def tied_rewards_kept(rewards, eps=1e-4):
     return torch.where(tied, rewards, reference.group_advantage(rewards, eps))
 
 
-@group_advantage.wrong(
+group_advantage.changed(
+    "own_reward_left_out",
+    "return gain /",
+    "return gain * rewards.shape[1] / freedom /",
     "Each reward was compared with the mean of the others, its own left out. That is another "
-    "baseline, by n/(n − 1) larger: here the mean is of the whole group."
+    "baseline, by n/(n − 1) larger: here the mean is of the whole group.",
 )
-def own_reward_left_out(rewards, eps=1e-4):
-    n = rewards.shape[1]
-    return _gain(rewards) * (n / max(n - 1, 1)) / (_deviation(rewards) + eps)
-
-
-@group_advantage.wrong("The middle reward (median) was taken away. The baseline is the mean.")
-def median_taken_away(rewards, eps=1e-4):
-    middle = rewards.quantile(0.5, dim=1, keepdim=True)
-    return (rewards - middle) / (_deviation(rewards) + eps)
-
-
-@group_advantage.wrong(
-    "The spread is the range, largest minus smallest. It is the sample standard deviation."
+group_advantage.changed(
+    "median_taken_away",
+    "return gain /",
+    "return (rewards - rewards.quantile(0.5, dim=1, keepdim=True)) /",
+    "The middle reward (median) was taken away. The baseline is the mean.",
 )
-def divided_by_the_range(rewards, eps=1e-4):
-    return _gain(rewards) / (rewards.amax(1, keepdim=True) - rewards.amin(1, keepdim=True) + eps)
-
-
-@group_advantage.wrong(
+group_advantage.changed(
+    "divided_by_the_range",
+    "(spread + eps)",
+    "(rewards.amax(1, keepdim=True) - rewards.amin(1, keepdim=True) + eps)",
+    "The spread is the range, largest minus smallest. It is the sample standard deviation.",
+)
+group_advantage.changed(
+    "mean_distance",
+    "(spread + eps)",
+    "(gain.abs().mean(1, keepdim=True) + eps)",
     "The spread is the mean distance from the mean. It is the sample standard deviation: squares, "
-    "divided by n − 1, and the root."
+    "divided by n − 1, and the root.",
 )
-def mean_distance(rewards, eps=1e-4):
-    return _gain(rewards) / (_gain(rewards).abs().mean(1, keepdim=True) + eps)
-
-
-@group_advantage.wrong(
-    "The deviation is that of the mean: it was divided by √n. The spread of the rewards is wanted."
+group_advantage.changed(
+    "error_of_the_mean",
+    "spread + eps",
+    "spread / rewards.shape[1] ** 0.5 + eps",
+    "The deviation is that of the mean: it was divided by √n. The spread of the rewards is wanted.",
 )
-def error_of_the_mean(rewards, eps=1e-4):
-    return _gain(rewards) / (_deviation(rewards) / math.sqrt(rewards.shape[1]) + eps)
-
-
-@group_advantage.wrong("The sign is turned: a better response must have the larger advantage.")
-def advantage_turned(rewards, eps=1e-4):
-    return -reference.group_advantage(rewards, eps)
-
-
-@group_advantage.wrong("float64 came in and float32 went out: keep the dtype you are given.")
-def advantage_cast_to_float32(rewards, eps=1e-4):
-    return reference.group_advantage(rewards.float(), eps)
+group_advantage.changed(
+    "advantage_turned",
+    "return gain",
+    "return -gain",
+    "The sign is turned: a better response must have the larger advantage.",
+)
+group_advantage.changed(
+    "advantage_cast_to_float32",
+    "rewards - rewards[:, :1]",
+    "rewards.float() - rewards[:, :1].float()",
+    "float64 came in and float32 went out: keep the dtype you are given.",
+)
 
 
 @group_advantage.wrong(
@@ -302,9 +296,12 @@ def behind_the_best(rewards: Tensor, eps: float = 1e-4) -> Tensor:
     return rewards - rewards.amax(-1, keepdim=True)
 
 
-@group_advantage.wrong("The advantages were cut off at ±1: there is no bound.")
-def cut_off_at_one(rewards: Tensor, eps: float = 1e-4) -> Tensor:
-    return reference.group_advantage(rewards, eps).clamp(-1, 1)
+group_advantage.changed(
+    "cut_off_at_one",
+    "gain / (spread + eps)",
+    "(gain / (spread + eps)).clamp(-1, 1)",
+    "The advantages were cut off at ±1: there is no bound.",
+)
 
 
 @group_advantage.wrong(
@@ -317,13 +314,13 @@ def nothing_where_the_mean_is_0_or_1(rewards: Tensor, eps: float = 1e-4) -> Tens
     return found.masked_fill((mean == 0) | (mean == 1), 0.0)
 
 
-@group_advantage.wrong(
+group_advantage.changed(
+    "small_spreads_dropped",
+    "gain / (spread + eps)",
+    "(gain / (spread + eps)).masked_fill(spread < 1e-4, 0.0)",
     "Groups whose deviation is small got 0. Only a tied group has nothing to teach: eps takes care "
-    "of the small deviations."
+    "of the small deviations.",
 )
-def small_spreads_dropped(rewards: Tensor, eps: float = 1e-4) -> Tensor:
-    found = reference.group_advantage(rewards, eps)
-    return found.masked_fill(_deviation(rewards) < 1e-4, 0.0)
 
 
 @group_advantage.right

@@ -1,4 +1,4 @@
-"""The exercise `grpo_loss`."""
+"""Write GRPO's loss: clipped towards the better responses, charged for drift by k3."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -153,90 +153,107 @@ def _(draw: Draw) -> Iterator[Case]:
     yield Case("float64", double, RULES, ALL_FOUR)
 
 
-@grpo_loss.wrong(
-    "The sign is turned: this is the objective, which is to be maximised. An optimiser minimises."
+@grpo_loss.right
+def written_out(logp, old_logp, ref_logp, advantage, mask, epsilon, beta):
+    given = (logp, old_logp.detach(), ref_logp.detach(), advantage.detach()[:, None])
+    logp, old_logp, ref_logp, advantage = (torch.where(mask, x, 0.0) for x in given)
+    ratio = (logp - old_logp).exp()
+    promise = torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)
+    delta = ref_logp - logp
+    gain = promise - beta * (torch.expm1(delta) - delta)
+    return -torch.where(mask, gain, 0.0).sum() / mask.sum().clamp(min=1)
+
+
+grpo_loss.changed(
+    "objective_returned",
+    "return -torch",
+    "return torch",
+    "The sign is turned: this is the objective, which is to be maximised. An optimiser minimises.",
+    of=written_out,
 )
-def objective_returned(*given):
-    return -reference.grpo_loss(*given)
-
-
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "drift_rewarded_in_the_loss",
+    "promise - beta",
+    "promise + beta",
     "The penalty has the wrong sign: minimising this loss rewards drift from the reference. The "
-    "loss, a negative, holds + beta · k3."
+    "loss, a negative, holds + beta · k3.",
+    of=written_out,
 )
-def drift_rewarded_in_the_loss(*given):
-    return reference.grpo_loss(*given[:-1], -given[-1])
-
-
-@grpo_loss.wrong("The penalty was not weighted: multiply k3 by beta.")
-def loss_without_beta(*given):
-    return reference.grpo_loss(*given[:-1], 1.0)
-
-
-@grpo_loss.wrong("The penalty is missing: beta and ref_logp were not used.")
-def loss_without_penalty(*given):
-    return reference.grpo_loss(*given[:-1], 0.0)
-
-
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "loss_without_beta",
+    "beta * (",
+    "(",
+    "The penalty was not weighted: multiply k3 by beta.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "loss_without_penalty",
+    " - beta * (torch.expm1(delta) - delta)",
+    "",
+    "The penalty is missing: beta and ref_logp were not used.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "k3_turned",
+    "ref_logp - logp",
+    "logp - ref_logp",
     "k3 has its arguments exchanged. For tokens drawn from the policy, δ = ref_logp − logp and "
-    "k3 = exp(δ) − 1 − δ; the other way round it is no estimate of KL(policy ‖ ref)."
+    "k3 = exp(δ) − 1 − δ; the other way round it is no estimate of KL(policy ‖ ref).",
+    of=written_out,
 )
-def k3_turned(*given):
-    return grpo(given, penalty=lambda logp, ref_logp: _k3(ref_logp, logp))
-
-
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "k1_in_the_loss",
+    "(torch.expm1(delta) - delta)",
+    "(logp - ref_logp)",
     "The penalty is k1, logp − ref_logp. As a loss its expected gradient is 0 on the policy's own "
-    "tokens: it holds nothing back. Here it is k3."
+    "tokens: it holds nothing back. Here it is k3.",
+    of=written_out,
 )
-def k1_in_the_loss(*given):
-    return grpo(given, penalty=torch.sub)
-
-
-@grpo_loss.wrong("The penalty is k2, half the squared log-ratio. GRPO's is k3: exp(δ) − 1 − δ.")
-def k2_in_the_loss(*given):
-    return grpo(given, penalty=lambda logp, ref_logp: (logp - ref_logp).square() / 2)
-
-
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "k2_in_the_loss",
+    "(torch.expm1(delta) - delta)",
+    "delta.square() / 2",
+    "The penalty is k2, half the squared log-ratio. GRPO's is k3: exp(δ) − 1 − δ.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "k3_without_the_one",
+    "torch.expm1(delta)",
+    "delta.exp()",
     "− 1 is missing in k3: exp(δ) − δ is 1 where the policy has not moved. The gradient is right, "
-    "the value is not."
+    "the value is not.",
+    of=written_out,
 )
-def k3_without_the_one(*given):
-    return grpo(given, penalty=lambda logp, ref_logp: _k3(logp, ref_logp) + 1)
-
-
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "k3_with_delta_added",
+    "(torch.expm1(delta) - delta)",
+    "(torch.expm1(delta) + delta)",
     "In k3, δ was added where it is subtracted: exp(δ) − 1 − δ is never below 0, and touches 0 "
-    "where the policy has not moved."
+    "where the policy has not moved.",
+    of=written_out,
 )
-def k3_with_delta_added(*given):
-    return grpo(given, penalty=lambda logp, ref_logp: _k3(logp, ref_logp) + 2 * (ref_logp - logp))
-
-
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "k3_detached",
+    "(torch.expm1(delta) - delta)",
+    "(torch.expm1(delta) - delta).detach()",
     "The penalty was detached and changes no gradient. It acts through its gradient alone: leave "
-    "k3 in the graph."
+    "k3 in the graph.",
+    of=written_out,
 )
-def k3_detached(*given):
-    return grpo(given, penalty=lambda logp, ref_logp: _k3(logp, ref_logp).detach())
-
-
-@grpo_loss.wrong(
-    "The penalty compares the policy with old. It is charged for drift from ref: ref_logp."
+grpo_loss.changed(
+    "drift_from_old",
+    "ref_logp - logp",
+    "old_logp - logp",
+    "The penalty compares the policy with old. It is charged for drift from ref: ref_logp.",
+    of=written_out,
 )
-def drift_from_old(*given):
-    logp, old_logp, _, *others = given
-    return reference.grpo_loss(logp, old_logp, old_logp, *others)
-
-
-@grpo_loss.wrong(
-    "The ratio compares the policy with ref. It corrects for who drew the tokens: old_logp."
+grpo_loss.changed(
+    "ratio_to_ref",
+    "logp - old_logp",
+    "logp - ref_logp",
+    "The ratio compares the policy with ref. It corrects for who drew the tokens: old_logp.",
+    of=written_out,
 )
-def ratio_to_ref(*given):
-    logp, _, ref_logp, *others = given
-    return reference.grpo_loss(logp, ref_logp, ref_logp, *others)
 
 
 @grpo_loss.wrong(
@@ -248,39 +265,37 @@ def old_and_ref_exchanged(*given):
     return reference.grpo_loss(logp, ref_logp, old_logp, *others)
 
 
-@grpo_loss.wrong("Nothing is clipped: epsilon was not used.")
-def loss_not_clipped(*given):
-    return grpo(given, lambda logp, old, advantage, epsilon: (logp - old).exp() * advantage)
-
-
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "loss_not_clipped",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "ratio * advantage",
+    "Nothing is clipped: epsilon was not used.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "advantage_outside_the_minimum",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "torch.minimum(ratio, ratio.clamp(1 - epsilon, 1 + epsilon)) * advantage",
     "The minimum was taken of the ratios, before multiplying by the advantage: right for positive "
-    "advantages only. Compare ratio · A with clipped ratio · A."
+    "advantages only. Compare ratio · A with clipped ratio · A.",
+    of=written_out,
 )
-def advantage_outside_the_minimum(*given):
-    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
-        return _clipped(logp, old, torch.ones_like(logp), epsilon) * advantage
-
-    return grpo(given, promise)
-
-
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "larger_promise",
+    "minimum",
+    "maximum",
     "Of the two promises the larger was taken. The objective takes the minimum; a maximum belongs "
-    "to the two losses, with their sign turned."
+    "to the two losses, with their sign turned.",
+    of=written_out,
 )
-def larger_promise(*given):
-    return grpo(given, lambda logp, old, advantage, eps: -_clipped(logp, old, -advantage, eps))
-
-
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "clipped_promise_alone",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "ratio.clamp(1 - epsilon, 1 + epsilon) * advantage",
     "Only the clipped promise was used: the minimum with ratio · A is missing, and a token that "
-    "went the wrong way has no gradient to bring it back."
+    "went the wrong way has no gradient to bring it back.",
+    of=written_out,
 )
-def clipped_promise_alone(*given):
-    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
-        return (logp - old).exp().clamp(1 - epsilon, 1 + epsilon) * advantage
-
-    return grpo(given, promise)
 
 
 @grpo_loss.wrong(
@@ -297,66 +312,58 @@ def penalty_in_the_advantage(*given):
     return -averaged(gain, mask)
 
 
-@grpo_loss.wrong("The ratio is upside down: this is old over policy. exp(logp − old_logp).")
-def loss_ratio_inverted(*given):
-    return grpo(given, lambda logp, old, advantage, eps: _clipped(-logp, -old, advantage, eps))
-
-
-@grpo_loss.wrong(
-    "exp is missing: logp − old_logp is the logarithm of the ratio, 0 where nothing has changed."
+grpo_loss.changed(
+    "loss_ratio_inverted",
+    "logp - old_logp",
+    "old_logp - logp",
+    "The ratio is upside down: this is old over policy. exp(logp − old_logp).",
+    of=written_out,
 )
-def loss_of_log_ratios(*given):
-    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
-        ratio = logp - old
-        return torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)
-
-    return grpo(given, promise)
-
-
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "loss_of_log_ratios",
+    ".exp()",
+    "",
+    "exp is missing: logp − old_logp is the logarithm of the ratio, 0 where nothing has changed.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "ratio_of_the_response",
+    "logp - old_logp",
+    "(logp - old_logp).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)",
     "One ratio for the whole response: the mean of its log-ratios was taken before exp. Here each "
-    "token has its own ratio, and its own clip."
+    "token has its own ratio, and its own clip.",
+    of=written_out,
 )
-def ratio_of_the_response(*given):
-    mask = given[4]
-
-    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
-        gap = (logp - old).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)
-        return _clipped(gap.expand_as(logp), torch.zeros_like(logp), advantage, epsilon)
-
-    return grpo(given, promise)
-
-
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "mean_of_responses",
+    "torch.where(mask, gain, 0.0).sum() / mask.sum().clamp(min=1)",
+    "(torch.where(mask, gain, 0.0).sum(1) / mask.sum(1).clamp(min=1)).mean()",
     "This is the mean of the responses' means, as GRPO's paper has it: a token of a long response "
-    "counts less than one of a short. Here it is one sum and one count for the whole batch."
+    "counts less than one of a short. Here it is one sum and one count for the whole batch.",
+    of=written_out,
 )
-def mean_of_responses(*given):
-    def average(gain: Tensor, mask: Tensor) -> Tensor:
-        sums = torch.where(mask, gain, 0.0).sum(1)
-        return (sums / mask.sum(1).clamp(min=1)).mean()
-
-    return grpo(given, average=average)
-
-
-@grpo_loss.wrong("Summed, not averaged: divide by the number of real tokens.")
-def loss_summed(*given):
-    return reference.grpo_loss(*given) * given[4].sum()
-
-
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "loss_summed",
+    " / mask.sum().clamp(min=1)",
+    "",
+    "Summed, not averaged: divide by the number of real tokens.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "divided_by_responses",
+    "mask.sum().clamp(min=1)",
+    "len(mask)",
     "The tokens were summed and divided by the number of responses: a batch of long responses "
-    "takes larger steps. Divide by the number of real tokens."
+    "takes larger steps. Divide by the number of real tokens.",
+    of=written_out,
 )
-def divided_by_responses(*given):
-    return reference.grpo_loss(*given) * given[4].sum() / len(given[4])
-
-
-@grpo_loss.wrong(
-    "The sum is right, the count is not: this divides by all places, padding included."
+grpo_loss.changed(
+    "divided_by_all_places",
+    "mask.sum().clamp(min=1)",
+    "mask.numel()",
+    "The sum is right, the count is not: this divides by all places, padding included.",
+    of=written_out,
 )
-def divided_by_all_places(*given):
-    return grpo(given, average=lambda gain, mask: torch.where(mask, gain, 0.0).mean())
 
 
 @grpo_loss.wrong("The mask was not used: padding counts like real tokens.")
@@ -384,48 +391,44 @@ def loss_times_mask(*given):
     return -(gain * mask).sum() / mask.sum().clamp(min=1)
 
 
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "loss_replaced_too_late",
+    "torch.where(mask, x, 0.0)",
+    "x",
     "The gradient is nan: the padding was replaced after exp, too late. The gradient "
-    "of a branch that is not chosen is still computed, so replace before exp as well."
+    "of a branch that is not chosen is still computed, so replace before exp as well.",
+    of=written_out,
 )
-def loss_replaced_too_late(*given):
-    logp, old_logp, ref_logp, advantage, mask, epsilon, beta = given
-    promise = _clipped(logp, old_logp.detach(), advantage.detach()[:, None], epsilon)
-    return -averaged(promise - beta * _k3(logp, ref_logp.detach()), mask)
-
-
-@grpo_loss.wrong(
-    "Right until no token is real: the mean of nothing is 0/0 = nan. Keep the count from being 0."
+grpo_loss.changed(
+    "loss_of_nothing",
+    "torch.where(mask, gain, 0.0).sum() / mask.sum().clamp(min=1)",
+    "gain[mask].mean()",
+    "Right until no token is real: the mean of nothing is 0/0 = nan. Keep the count from being 0.",
+    of=written_out,
 )
-def loss_of_nothing(*given):
-    return grpo(given, average=lambda gain, mask: gain[mask].mean())
-
-
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "advantage_along_time",
+    "advantage.detach()[:, None]",
+    "advantage.detach()",
     "The advantages were laid along time, as [batch] meets [batch, time] from the right: give them "
-    "a second axis, advantage[:, None]."
+    "a second axis, advantage[:, None].",
+    of=written_out,
 )
-def advantage_along_time(*given):
-    logp, old_logp, ref_logp, advantage, mask, epsilon, beta = given
-    logp, old_logp, ref_logp = (
-        torch.where(mask, values, 0.0) for values in (logp, old_logp.detach(), ref_logp.detach())
-    )
-    ratio, advantage = (logp - old_logp).exp(), advantage.detach()
-    promise = torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)
-    return -averaged(promise - beta * _k3(logp, ref_logp), mask)
-
-
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "promise_detached",
+    "promise - beta",
+    "promise.detach() - beta",
     "The promise was detached: only the penalty is left to learn from. Of the four, old_logp, "
-    "ref_logp and advantage are the constants."
+    "ref_logp and advantage are the constants.",
+    of=written_out,
 )
-def promise_detached(*given):
-    return grpo(given, lambda *inputs: _clipped(*inputs).detach())
-
-
-@grpo_loss.wrong("No gradient reaches logp: it was detached.")
-def logp_detached(*given):
-    return reference.grpo_loss(given[0].detach(), *given[1:])
+grpo_loss.changed(
+    "logp_detached",
+    "given = (logp, old_logp",
+    "given = (logp.detach(), old_logp",
+    "No gradient reaches logp: it was detached.",
+    of=written_out,
+)
 
 
 for _leaks in (
@@ -453,40 +456,38 @@ def grpo_as_a_number(*given):
     return reference.grpo_loss(*given).item()
 
 
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "penalty_twice",
+    "- beta *",
+    "- 2 * beta *",
     "The penalty was counted twice: once in the objective and once more beside it. It is "
-    "subtracted once."
+    "subtracted once.",
+    of=written_out,
 )
-def penalty_twice(*given):
-    return reference.grpo_loss(*given[:-1], 2 * given[-1])
-
-
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "old_is_the_present_policy",
+    "logp - old_logp",
+    "logp - logp.detach()",
     "logp itself stands for old_logp, so every ratio is 1 and nothing is ever clipped. old_logp "
-    "was noted when the tokens were drawn: use it."
+    "was noted when the tokens were drawn: use it.",
+    of=written_out,
 )
-def old_is_the_present_policy(*given):
-    return reference.grpo_loss(given[0], given[0].detach(), *given[2:])
-
-
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "clipped_above_only",
+    "1 - epsilon, 1 + epsilon",
+    "max=1 + epsilon",
     "Only ratios above 1 + epsilon were clipped. With a negative advantage it is the lower bound, "
-    "1 − epsilon, that takes the incentive away."
+    "1 − epsilon, that takes the incentive away.",
+    of=written_out,
 )
-def clipped_above_only(*given):
-    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
-        ratio = (logp - old).exp()
-        return torch.minimum(ratio * advantage, ratio.clamp(max=1 + epsilon) * advantage)
-
-    return grpo(given, promise)
-
-
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "delta_forgotten",
+    "(torch.expm1(delta) - delta)",
+    "torch.expm1(delta)",
     "k3 without − δ: exp(δ) − 1 is not 0 at its least, and tokens that the policy overrates are "
-    "paid for. k3 is exp(δ) − 1 − δ."
+    "paid for. k3 is exp(δ) − 1 − δ.",
+    of=written_out,
 )
-def delta_forgotten(*given):
-    return grpo(given, penalty=lambda logp, ref_logp: torch.expm1(ref_logp - logp))
 
 
 @grpo_loss.wrong("float64 came in and float32 went out: keep the dtype you are given.")
@@ -504,31 +505,35 @@ def old_logp_changed_in_place(*given):
     return reference.grpo_loss(given[0] - 1.0, given[1], given[2] - 1.0, *given[3:])
 
 
-@grpo_loss.wrong("beta was squared: the penalty is beta · k3.")
-def loss_with_beta_squared(*given):
-    return reference.grpo_loss(*given[:-1], given[-1] ** 2)
-
-
-@grpo_loss.wrong("Half of the penalty is charged: it is beta · k3, with no ½.")
-def half_the_penalty(*given):
-    return reference.grpo_loss(*given[:-1], given[-1] / 2)
-
-
-@grpo_loss.wrong("0.2 was written in for epsilon: the bounds are 1 − epsilon and 1 + epsilon.")
-def epsilon_of_a_fifth(*given):
-    return reference.grpo_loss(*given[:-2], 0.2, given[-1])
-
-
-@grpo_loss.wrong(
-    "The upper bound is 1.28 (clip-higher, DAPO's 0.28 in place of epsilon). Here both bounds are "
-    "epsilon away from 1."
+grpo_loss.changed(
+    "loss_with_beta_squared",
+    "- beta *",
+    "- beta**2 *",
+    "beta was squared: the penalty is beta · k3.",
+    of=written_out,
 )
-def loss_clipped_higher(*given):
-    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
-        ratio = (logp - old).exp()
-        return torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1.28) * advantage)
-
-    return grpo(given, promise)
+grpo_loss.changed(
+    "half_the_penalty",
+    "- beta *",
+    "- beta / 2 *",
+    "Half of the penalty is charged: it is beta · k3, with no ½.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "epsilon_of_a_fifth",
+    "1 - epsilon, 1 + epsilon",
+    "0.8, 1.2",
+    "0.2 was written in for epsilon: the bounds are 1 − epsilon and 1 + epsilon.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "loss_clipped_higher",
+    "1 + epsilon",
+    "1.28",
+    "The upper bound is 1.28 (clip-higher, DAPO's 0.28 in place of epsilon). Here both bounds are "
+    "epsilon away from 1.",
+    of=written_out,
+)
 
 
 @grpo_loss.wrong(
@@ -543,60 +548,46 @@ def loss_clipped_twice(*given):
     return grpo(given, promise)
 
 
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "constant_ratio_times_logp",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "ratio.clamp(max=1 + epsilon).detach() * advantage * logp",
     "A constant clipped ratio weighs logp · advantage: that is CISPO. It keeps the gradient of "
-    "every token; PPO's minimum takes it away beyond the bound."
+    "every token; PPO's minimum takes it away beyond the bound.",
+    of=written_out,
 )
-def constant_ratio_times_logp(*given):
-    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
-        return (logp - old).exp().clamp(max=1 + epsilon).detach() * advantage * logp
-
-    return grpo(given, promise)
-
-
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "loss_ratio_truncated",
+    ".exp()",
+    ".exp().clamp(max=5.0)",
     "Ratios above 5 were cut off (truncated weights) before the clip. For a negative advantage the "
-    "minimum takes the ratio as it is, however large."
+    "minimum takes the ratio as it is, however large.",
+    of=written_out,
 )
-def loss_ratio_truncated(*given):
-    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
-        ratio = (logp - old).exp().clamp(max=5.0)
-        return torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)
-
-    return grpo(given, promise)
-
-
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "k3_cut_off",
+    "(torch.expm1(delta) - delta)",
+    "(torch.expm1(delta) - delta).clamp(max=10.0)",
     "k3 was cut off at 10. A token that far from ref then has no gradient to bring it back: the "
-    "penalty has no bound."
+    "penalty has no bound.",
+    of=written_out,
 )
-def k3_cut_off(*given):
-    return grpo(given, penalty=lambda logp, ref_logp: _k3(logp, ref_logp).clamp(max=10.0))
-
-
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "k3_of_clamped_ratios",
+    "ref_logp - logp",
+    "(ref_logp - logp).clamp(-20.0, 20.0)",
     "The log-ratio to ref was clamped to ±20 before k3. A token that far away then has no gradient "
-    "to bring it back: the penalty has no bound."
+    "to bring it back: the penalty has no bound.",
+    of=written_out,
 )
-def k3_of_clamped_ratios(*given):
-    def penalty(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        delta = (ref_logp - logp).clamp(-20.0, 20.0)
-        return torch.expm1(delta) - delta
-
-    return grpo(given, penalty=penalty)
-
-
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "k3_weighted_by_the_ratio",
+    "(torch.expm1(delta) - delta)",
+    "ratio * (torch.expm1(delta) - delta)",
     "k3 was weighted by the ratio policy/old. That is the unbiased form, an exercise of its own; "
-    "here each token's k3 counts as it is."
+    "here each token's k3 counts as it is.",
+    of=written_out,
 )
-def k3_weighted_by_the_ratio(*given):
-    old_logp = torch.where(given[4], given[1].detach(), 0.0)
-
-    def penalty(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return (logp - old_logp).exp() * _k3(logp, ref_logp)
-
-    return grpo(given, penalty=penalty)
 
 
 @grpo_loss.wrong(
@@ -632,16 +623,14 @@ def mean_of_two_halves(*given):
     return grpo(given, average=average)
 
 
-@grpo_loss.wrong(
+grpo_loss.changed(
+    "loss_of_quotients",
+    "(logp - old_logp).exp()",
+    "logp.exp() / old_logp.exp()",
     "exp(logp) / exp(old_logp) is 0/0 = nan for a token that both hold for very rare: each "
-    "probability rounds to 0. Subtract first: exp(logp − old_logp)."
+    "probability rounds to 0. Subtract first: exp(logp − old_logp).",
+    of=written_out,
 )
-def loss_of_quotients(*given):
-    def promise(logp: Tensor, old: Tensor, advantage: Tensor, epsilon: float) -> Tensor:
-        ratio = logp.exp() / old.exp()
-        return torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)
-
-    return grpo(given, promise)
 
 
 @grpo_loss.right

@@ -1,4 +1,4 @@
-"""The exercise `kl_shaped_rewards`."""
+"""Reward each token: minus the price of its drift, and at the response's end the score."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -127,43 +127,41 @@ def _shaped(
     return score[:, None].expand_as(logp).masked_fill(~last(mask), 0.0) - costs
 
 
-@kl_shaped_rewards.wrong(
+kl_shaped_rewards.changed(
+    "drift_rewarded",
+    "-beta",
+    "beta",
     "The price has the wrong sign: drift is paid for here. It is −beta · (logp − ref_logp): what "
-    "the policy made likelier than the reference costs."
+    "the policy made likelier than the reference costs.",
 )
-def drift_rewarded(*given):
-    return _shaped(given, lambda logp, ref_logp: ref_logp - logp)
-
-
-@kl_shaped_rewards.wrong("The price was not weighted: multiply the log-ratio by beta.")
-def price_without_beta(score, logp, ref_logp, mask, beta):
-    return reference.kl_shaped_rewards(score, logp, ref_logp, mask, 1.0)
-
-
-@kl_shaped_rewards.wrong("The price is missing: only the score came back.")
-def score_alone(score, logp, ref_logp, mask, beta):
-    return reference.kl_shaped_rewards(score, logp, ref_logp, mask, 0.0)
-
-
-@kl_shaped_rewards.wrong("The score is missing: add it to the last real token of each row.")
-def price_alone(score, logp, ref_logp, mask, beta):
-    return reference.kl_shaped_rewards(torch.zeros_like(score), logp, ref_logp, mask, beta)
-
-
-@kl_shaped_rewards.wrong(
-    "The score was written over the price of the last real token. Both belong there: add it."
+kl_shaped_rewards.changed(
+    "price_without_beta",
+    "-beta * (logp - ref_logp)",
+    "-(logp - ref_logp)",
+    "The price was not weighted: multiply the log-ratio by beta.",
 )
-def score_in_place_of_the_price(*given):
-    score, _, _, mask, _ = given
-    return torch.where(_last(mask), score[:, None], _shaped(given)).detach()
-
-
-@kl_shaped_rewards.wrong(
+kl_shaped_rewards.changed(
+    "score_alone", "(price + torch", "(torch", "The price is missing: only the score came back."
+)
+kl_shaped_rewards.changed(
+    "price_alone",
+    "(price + torch.where(last, score[:, None], 0.0))",
+    "price",
+    "The score is missing: add it to the last real token of each row.",
+)
+kl_shaped_rewards.changed(
+    "score_in_place_of_the_price",
+    "(price + torch.where(last, score[:, None], 0.0))",
+    "torch.where(last, score[:, None], price)",
+    "The score was written over the price of the last real token. Both belong there: add it.",
+)
+kl_shaped_rewards.changed(
+    "score_on_every_token",
+    "mask & (real_from_here == 1)",
+    "mask",
     "Every real token got the score. It judges the response as a whole and is paid once, at its "
-    "last real token."
+    "last real token.",
 )
-def score_on_every_token(*given):
-    return _shaped(given, last=lambda mask: mask)
 
 
 @kl_shaped_rewards.wrong(
@@ -174,46 +172,34 @@ def score_shared_out(score, logp, ref_logp, mask, beta):
     return _shaped((share, logp, ref_logp, mask, beta), last=lambda mask: mask)
 
 
-@kl_shaped_rewards.wrong(
+kl_shaped_rewards.changed(
+    "score_at_the_end_of_the_row",
+    "mask & (real_from_here == 1)",
+    "torch.arange(mask.shape[1]) == mask.shape[1] - 1",
     "The score went to the last place of the row, [:, -1], which is padding where a response is "
-    "shorter. It belongs to the last place where the mask is True."
+    "shorter. It belongs to the last place where the mask is True.",
 )
-def score_at_the_end_of_the_row(*given):
-    end = torch.arange(given[3].shape[1]) == given[3].shape[1] - 1
-    return _shaped(given, last=lambda mask: end.expand_as(mask))
-
-
-@kl_shaped_rewards.wrong(
+kl_shaped_rewards.changed(
+    "score_lost_with_padding",
+    "mask & (real_from_here == 1)",
+    "mask & (torch.arange(mask.shape[1]) == mask.shape[1] - 1)",
     "The last place of the row was taken for the last real token, so a response that ends before "
-    "gets no score."
+    "gets no score.",
 )
-def score_lost_with_padding(*given):
-    end = torch.arange(given[3].shape[1]) == given[3].shape[1] - 1
-    return _shaped(given, last=lambda mask: end & mask)
-
-
-@kl_shaped_rewards.wrong(
+kl_shaped_rewards.changed(
+    "score_at_the_count",
+    "mask & (real_from_here == 1)",
+    "mask.any(1, keepdim=True) & (torch.arange(mask.shape[1]) == mask.sum(1, keepdim=True) - 1)",
     "mask.sum(1) − 1 is the last real place only if the row begins with the response. With a "
-    "prompt in front, or a gap, the last True is further on."
+    "prompt in front, or a gap, the last True is further on.",
 )
-def score_at_the_count(*given):
-    def counted(mask: Tensor) -> Tensor:
-        place = torch.arange(mask.shape[1])
-        return (place == mask.sum(1, keepdim=True) - 1) & mask.any(1, keepdim=True)
-
-    return _shaped(given, last=counted)
-
-
-@kl_shaped_rewards.wrong(
+kl_shaped_rewards.changed(
+    "score_at_the_count_or_the_end",
+    "mask & (real_from_here == 1)",
+    "torch.arange(mask.shape[1]) == (mask.sum(1, keepdim=True) - 1) % mask.shape[1]",
     "mask.sum(1) − 1 is −1 in a row with nothing real, which is the row's last place; and with a "
-    "prompt in front, or a gap, it is not the last real place. Look for the last True."
+    "prompt in front, or a gap, it is not the last real place. Look for the last True.",
 )
-def score_at_the_count_or_the_end(*given):
-    def counted(mask: Tensor) -> Tensor:
-        place = torch.arange(mask.shape[1])
-        return place == (mask.sum(1, keepdim=True) - 1) % mask.shape[1]
-
-    return _shaped(given, last=counted)
 
 
 @kl_shaped_rewards.wrong(
@@ -228,28 +214,27 @@ def score_at_the_end_of_the_first_piece(*given):
     return _shaped(given, last=first_end)
 
 
-@kl_shaped_rewards.wrong(
+kl_shaped_rewards.changed(
+    "score_in_the_last_gap_too",
+    "mask & (real_from_here == 1)",
+    "real_from_here == 1",
     "The count of real tokens from here on is 1 in a gap before the last real token too, so the "
-    "score was paid there as well. Ask for both: the mask is True, and the count is 1."
+    "score was paid there as well. Ask for both: the mask is True, and the count is 1.",
 )
-def score_in_the_last_gap_too(*given):
-    return _shaped(given, last=lambda mask: mask.flip(1).cumsum(1).flip(1) == 1)
-
-
-@kl_shaped_rewards.wrong(
+kl_shaped_rewards.changed(
+    "score_at_the_end_of_every_piece",
+    "mask & (real_from_here == 1)",
+    "mask & ~torch.nn.functional.pad(mask, (0, 1))[:, 1:]",
     "The score went to the end of every piece of the response: it was paid more than once in a row "
-    "with gaps. Take the last True of the row."
+    "with gaps. Take the last True of the row.",
 )
-def score_at_the_end_of_every_piece(*given):
-    return _shaped(given, last=lambda mask: mask & ~F.pad(mask, (0, 1))[:, 1:])
-
-
-@kl_shaped_rewards.wrong(
+kl_shaped_rewards.changed(
+    "score_at_the_first_token",
+    "mask & (real_from_here == 1)",
+    "mask & (mask.cumsum(dim=1) == 1)",
     "The score went to the first real token: argmax of a mask finds the first True. It is paid at "
-    "the last."
+    "the last.",
 )
-def score_at_the_first_token(*given):
-    return _shaped(given, last=lambda mask: mask & (mask.cumsum(1) == 1))
 
 
 @kl_shaped_rewards.wrong(
@@ -264,16 +249,13 @@ def empty_row_scored_at_the_end(*given):
     return _shaped(given, last=found)
 
 
-@kl_shaped_rewards.wrong(
+kl_shaped_rewards.changed(
+    "empty_row_scored_at_the_start",
+    "mask & (real_from_here == 1)",
+    "torch.arange(mask.shape[1]) == (torch.arange(mask.shape[1]) * mask).amax(1, keepdim=True)",
     "A row with nothing real got its score at place 0: the largest index of no True came out as 0. "
-    "Such a row is all zeros."
+    "Such a row is all zeros.",
 )
-def empty_row_scored_at_the_start(*given):
-    def found(mask: Tensor) -> Tensor:
-        place = torch.arange(mask.shape[1])
-        return place == (place * mask).amax(1, keepdim=True)
-
-    return _shaped(given, last=found)
 
 
 @kl_shaped_rewards.wrong(
@@ -285,84 +267,77 @@ def price_at_the_end(score, logp, ref_logp, mask, beta):
     return _shaped((score - beta * gap, logp, ref_logp, mask, 0.0)).detach()
 
 
-@kl_shaped_rewards.wrong(
-    "The price was divided by the length of the response. Each token pays for its own drift whole."
+kl_shaped_rewards.changed(
+    "price_divided_by_length",
+    "-beta * (logp - ref_logp)",
+    "-beta * (logp - ref_logp) / mask.sum(1, keepdim=True).clamp(min=1)",
+    "The price was divided by the length of the response. Each token pays for its own drift whole.",
 )
-def price_divided_by_length(score, logp, ref_logp, mask, beta):
-    length = mask.sum(1, keepdim=True).clamp(min=1)
-    return _shaped((score, logp / length, ref_logp / length, mask, beta))
-
-
-@kl_shaped_rewards.wrong(
+kl_shaped_rewards.changed(
+    "price_k3",
+    "(logp - ref_logp)",
+    "((ref_logp - logp).expm1() - ref_logp + logp)",
     "The price is k3. In the reward it is the log-ratio itself, k1: its expectation is the same, "
-    "and as a constant it gives the right gradient through the advantage."
+    "and as a constant it gives the right gradient through the advantage.",
 )
-def price_k3(*given):
-    return _shaped(given, lambda logp, ref_logp: (ref_logp - logp).expm1() - ref_logp + logp)
-
-
-@kl_shaped_rewards.wrong(
+kl_shaped_rewards.changed(
+    "price_k2",
+    "(logp - ref_logp)",
+    "(logp - ref_logp).square() / 2",
     "The price is k2, half the square. In the reward it is the log-ratio itself, which may be "
-    "negative."
+    "negative.",
 )
-def price_k2(*given):
-    return _shaped(given, lambda logp, ref_logp: (logp - ref_logp).square() / 2)
-
-
-@kl_shaped_rewards.wrong(
+kl_shaped_rewards.changed(
+    "price_never_negative",
+    "(logp - ref_logp)",
+    "(logp - ref_logp).clamp(min=0)",
     "The price was kept from being negative. A token that the policy made rarer than the "
-    "reference earns something: without that, the prices do not average to a KL."
+    "reference earns something: without that, the prices do not average to a KL.",
 )
-def price_never_negative(*given):
-    return _shaped(given, lambda logp, ref_logp: (logp - ref_logp).clamp(min=0))
-
-
-@kl_shaped_rewards.wrong("The price is the size of the log-ratio. It keeps its sign.")
-def price_of_the_size(*given):
-    return _shaped(given, lambda logp, ref_logp: (logp - ref_logp).abs())
-
-
-@kl_shaped_rewards.wrong(
-    "exp was taken: the price is the ratio of probabilities. It is the log-ratio, logp − ref_logp."
+kl_shaped_rewards.changed(
+    "price_of_the_size",
+    "(logp - ref_logp)",
+    "(logp - ref_logp).abs()",
+    "The price is the size of the log-ratio. It keeps its sign.",
 )
-def price_of_the_ratio(*given):
-    return _shaped(given, lambda logp, ref_logp: (logp - ref_logp).exp())
-
-
-@kl_shaped_rewards.wrong(
-    "beta was multiplied into the score too. It weighs the price of drift alone."
+kl_shaped_rewards.changed(
+    "price_of_the_ratio",
+    "(logp - ref_logp)",
+    "(logp - ref_logp).exp()",
+    "exp was taken: the price is the ratio of probabilities. It is the log-ratio, logp − ref_logp.",
 )
-def score_times_beta(score, logp, ref_logp, mask, beta):
-    return reference.kl_shaped_rewards(beta * score, logp, ref_logp, mask, beta)
-
-
-@kl_shaped_rewards.wrong(
+kl_shaped_rewards.changed(
+    "score_times_beta",
+    "score[:, None]",
+    "beta * score[:, None]",
+    "beta was multiplied into the score too. It weighs the price of drift alone.",
+)
+kl_shaped_rewards.changed(
+    "score_along_time",
+    "score[:, None]",
+    "score",
     "The score was laid along time, as [batch] meets [batch, time] from the right: give it a "
-    "second axis, score[:, None]."
+    "second axis, score[:, None].",
 )
-def score_along_time(score, logp, ref_logp, mask, beta):
-    price = torch.where(mask, -beta * (logp - ref_logp), 0.0)
-    return (price + torch.where(_last(mask), score, 0.0)).detach()
-
-
-@kl_shaped_rewards.wrong("One number for each response came back: return one for each token.")
-def summed_up(score, logp, ref_logp, mask, beta):
-    return reference.kl_shaped_rewards(score, logp, ref_logp, mask, beta).sum(1)
-
-
-@kl_shaped_rewards.wrong("The mask was not used for the price: padding and prompt are charged too.")
-def padding_charged(score, logp, ref_logp, mask, beta):
-    price = -beta * (logp - ref_logp)
-    return (price + torch.where(_last(mask), score[:, None], 0.0)).detach()
-
-
-@kl_shaped_rewards.wrong(
+kl_shaped_rewards.changed(
+    "summed_up",
+    ".detach()",
+    ".sum(1).detach()",
+    "One number for each response came back: return one for each token.",
+)
+kl_shaped_rewards.changed(
+    "padding_charged",
+    "torch.where(mask, -beta * (logp - ref_logp), 0.0)",
+    "-beta * (logp - ref_logp)",
+    "The mask was not used for the price: padding and prompt are charged too.",
+)
+kl_shaped_rewards.changed(
+    "price_times_mask",
+    "torch.where(mask, -beta * (logp - ref_logp), 0.0)",
+    "-beta * (logp - ref_logp) * mask",
     "The mask was multiplied in. What stands in the padding may be inf or nan, and 0 · inf is nan: "
-    "choose with torch.where."
+    "choose with torch.where.",
 )
-def price_times_mask(score, logp, ref_logp, mask, beta):
-    price = -beta * (logp - ref_logp) * mask
-    return (price + torch.where(_last(mask), score[:, None], 0.0)).detach()
 
 
 def _leaking(constants: tuple[str, ...], *given: Any) -> Tensor:
@@ -386,20 +361,20 @@ for _leaks in (("logp",), ("score",), ("ref_logp",), THREE, ("score", "logp"), T
     )
 
 
-@kl_shaped_rewards.wrong(
+kl_shaped_rewards.changed(
+    "rewards_to_go",
+    ".detach()",
+    ".detach().flip(1).cumsum(1).flip(1)",
     "Rewards were added up from each token to the end: that is the return-to-go, which comes "
-    "later. Return each token's own reward."
+    "later. Return each token's own reward.",
 )
-def rewards_to_go(*given):
-    return reference.kl_shaped_rewards(*given).flip(1).cumsum(1).flip(1)
-
-
-@kl_shaped_rewards.wrong(
+kl_shaped_rewards.changed(
+    "score_on_the_padding_behind",
+    "mask & (real_from_here == 1)",
+    "mask.cumsum(dim=1) == mask.sum(dim=1, keepdim=True)",
     "Padding behind the last real token was paid the score too: the count of real tokens so far is "
-    "full there as well. Ask for both, the count and the mask."
+    "full there as well. Ask for both, the count and the mask.",
 )
-def score_on_the_padding_behind(*given):
-    return _shaped(given, last=lambda mask: mask.cumsum(1) == mask.sum(1, keepdim=True))
 
 
 @kl_shaped_rewards.wrong("float64 came in and float32 went out: keep the dtype you are given.")
@@ -418,9 +393,12 @@ def logp_changed_in_place(score, logp, ref_logp, mask, beta):
     return reference.kl_shaped_rewards(score, logp, torch.zeros_like(logp), mask, beta)
 
 
-@kl_shaped_rewards.wrong("beta was squared: the price is beta · (logp − ref_logp).")
-def beta_squared(score, logp, ref_logp, mask, beta):
-    return reference.kl_shaped_rewards(score, logp, ref_logp, mask, beta**2)
+kl_shaped_rewards.changed(
+    "beta_squared",
+    "-beta",
+    "-(beta**2)",
+    "beta was squared: the price is beta · (logp − ref_logp).",
+)
 
 
 @kl_shaped_rewards.wrong(
@@ -434,12 +412,13 @@ def price_shared_out(score, logp, ref_logp, mask, beta):
     return reference.kl_shaped_rewards(score, shared.expand_as(logp), nothing, mask, beta)
 
 
-@kl_shaped_rewards.wrong(
+kl_shaped_rewards.changed(
+    "score_one_early",
+    "mask & (real_from_here == 1)",
+    "torch.nn.functional.pad(mask & (real_from_here == 1), (0, 1))[:, 1:]",
     "The score was paid one token early: at the place before the last True. The last real token "
-    "gets it."
+    "gets it.",
 )
-def score_one_early(*given):
-    return _shaped(given, last=lambda mask: F.pad(_last(mask), (0, 1))[:, 1:])
 
 
 @kl_shaped_rewards.right

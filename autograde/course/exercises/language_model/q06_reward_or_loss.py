@@ -1,4 +1,4 @@
-"""The exercise `q06_reward_or_loss`."""
+"""Say how a penalty in the reward differs from one in the loss."""
 
 from helpers.cases import VALUES
 

@@ -1,4 +1,4 @@
-"""The exercise `train_step`."""
+"""Make one step of an optimiser on GRPO's loss, and tell the loss and the KL."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -14,24 +14,8 @@ from helpers import reference
 from helpers.cases import RULES, VALUES, Case, make
 
 from ...draw import Draw
-from ...exercise import Exercise, tensor
-from .grpo_loss import (
-    advantage_along_time,
-    advantage_outside_the_minimum,
-    divided_by_all_places,
-    grpo_in_two_means,
-    grpo_of_chosen_tokens,
-    grpo_with_relu,
-    k3_cut_off,
-    larger_promise,
-    loss_clipped_higher,
-    loss_clipped_twice,
-    loss_replaced_too_late,
-    loss_summed,
-    loss_times_mask,
-    mean_of_responses,
-    mean_of_two_halves,
-)
+from ...exercise import Exercise, Mistake, tensor
+from .grpo_loss import grpo_in_two_means, grpo_loss, grpo_of_chosen_tokens, grpo_with_relu
 from .shared import EMPTY, INF, NAN, PADDING, _k3, averaged, grpo, lm_state, unigram
 
 KL = "kl"
@@ -417,25 +401,19 @@ def cross_entropy_not_negated(*given):
     return _trained(given, score=lambda network, tokens: -_scores(network, tokens))
 
 
-@train_step.wrong(
+train_step.changed(
+    "old_is_the_policy",
+    "old_logp, ref_logp, advantage",
+    "logp.detach(), ref_logp, advantage",
     "The policy's own log-probabilities stand for old's, so every ratio is 1 and nothing is ever "
-    "clipped. old_logp was noted when the tokens were drawn: use it."
+    "clipped. old_logp was noted when the tokens were drawn: use it.",
 )
-def old_is_the_policy(*given):
-    def loss(logp: Tensor, old_logp: Tensor, *others: Any) -> Tensor:
-        return reference.grpo_loss(logp, logp.detach(), *others)
-
-    return _trained(given, loss)
-
-
-@train_step.wrong(
-    "The ratio was taken against ref. It corrects for who drew the tokens, which is old: old_logp."
+train_step.changed(
+    "old_is_ref",
+    "old_logp, ref_logp, advantage",
+    "ref_logp, ref_logp, advantage",
+    "The ratio was taken against ref. It corrects for who drew the tokens, which is old: old_logp.",
 )
-def old_is_ref(*given):
-    def loss(logp: Tensor, old_logp: Tensor, ref_logp: Tensor, *others: Any) -> Tensor:
-        return reference.grpo_loss(logp, ref_logp, ref_logp, *others)
-
-    return _trained(given, loss)
 
 
 @train_step.wrong(
@@ -450,12 +428,13 @@ def ref_is_old(*given):
     return _stepped(given[2], loss, kl)
 
 
-@train_step.wrong(
+train_step.changed(
+    "ref_is_the_policy",
+    "_without_dropout(ref, tokens)",
+    "_without_dropout(policy, tokens)",
     "ref was not asked: the policy was compared with itself, so kl is always 0 and the penalty has "
-    "no gradient."
+    "no gradient.",
 )
-def ref_is_the_policy(*given):
-    return reference.train_step(given[0], given[0], *given[2:])
 
 
 @train_step.wrong(
@@ -487,19 +466,24 @@ def _half_square(logp: Tensor, ref_logp: Tensor) -> Tensor:
     return (logp - ref_logp).square() / 2
 
 
-@train_step.wrong("The kl returned is the mean of k1. Return the mean of k3.")
-def kl_of_k1(*given):
-    return _trained(given, penalty=torch.sub)
-
-
-@train_step.wrong("The kl returned is the mean of k2. Return the mean of k3.")
-def kl_of_k2(*given):
-    return _trained(given, penalty=_half_square)
-
-
-@train_step.wrong("In the kl returned policy and ref are exchanged: δ is ref_logp − logp.")
-def kl_exchanged(*given):
-    return _trained(given, penalty=lambda logp, ref_logp: _k3(ref_logp, logp))
+train_step.changed(
+    "kl_of_k1",
+    "reference.k3(logp.detach(), ref_logp)",
+    "logp.detach() - ref_logp",
+    "The kl returned is the mean of k1. Return the mean of k3.",
+)
+train_step.changed(
+    "kl_of_k2",
+    "reference.k3(logp.detach(), ref_logp)",
+    "(logp.detach() - ref_logp).square() / 2",
+    "The kl returned is the mean of k2. Return the mean of k3.",
+)
+train_step.changed(
+    "kl_exchanged",
+    "(logp.detach(), ref_logp)",
+    "(ref_logp, logp.detach())",
+    "In the kl returned policy and ref are exchanged: δ is ref_logp − logp.",
+)
 
 
 @train_step.wrong(
@@ -523,30 +507,25 @@ def both_after_the_step(*given):
     return {"loss": loss.item(), "kl": kl.item()}
 
 
-@train_step.wrong(
+train_step.changed(
+    "kl_over_all_places",
+    "ref_logp), response_mask)",
+    "ref_logp), torch.ones_like(response_mask))",
     "The kl returned is the mean over all places, prompt and padding too. "
-    "Mask it as the loss is masked."
+    "Mask it as the loss is masked.",
 )
-def kl_over_all_places(*given):
-    given[0].eval()
-    _, kl = _loss_and_kl((*given[:4], torch.ones_like(given[4]), *given[5:]))
-    return reference.train_step(*given) | {"kl": kl.item()}
-
-
-@train_step.wrong(
-    "The kl returned is summed over each response: the mean over real tokens is wanted."
+train_step.changed(
+    "kl_of_responses",
+    "kl.item()",
+    "kl.item() * response_mask.sum().item() / len(response_mask)",
+    "The kl returned is summed over each response: the mean over real tokens is wanted.",
 )
-def kl_of_responses(*given):
-    mask, found = given[4], reference.train_step(*given)
-    return found | {"kl": found["kl"] * mask.sum().item() / len(mask)}
-
-
-@train_step.wrong(
-    "The kl returned was multiplied by beta. It is in nats, and is of interest when beta is 0 too."
+train_step.changed(
+    "kl_times_beta",
+    "kl.item()",
+    "beta * kl.item()",
+    "The kl returned was multiplied by beta. It is in nats, and is of interest when beta is 0 too.",
 )
-def kl_times_beta(*given):
-    found = reference.train_step(*given)
-    return found | {"kl": given[-1] * found["kl"]}
 
 
 @train_step.wrong("The kl returned is 0/0 = nan when no token is real. It is 0 then.")
@@ -569,36 +548,36 @@ def _chosen_mean(gain: Tensor, mask: Tensor) -> Tensor:
     return gain[mask].mean()
 
 
-@train_step.wrong(
-    "The policy went the wrong way: the objective was minimised. The loss is its negative."
+train_step.changed(
+    "objective_minimised",
+    "loss = grpo_loss",
+    "loss = -grpo_loss",
+    "The policy went the wrong way: the objective was minimised. The loss is its negative.",
 )
-def objective_minimised(*given):
-    return _trained(given, lambda *inputs: -reference.grpo_loss(*inputs))
-
-
-@train_step.wrong(
-    "What is returned is the objective. `loss` is its negative, as grpo_loss gives it."
+train_step.changed(
+    "objective_reported",
+    "loss.item()",
+    "-loss.item()",
+    "What is returned is the objective. `loss` is its negative, as grpo_loss gives it.",
 )
-def objective_reported(*given):
-    found = reference.train_step(*given)
-    return found | {"loss": -found["loss"]}
-
-
-@train_step.wrong(
-    "The penalty has the wrong sign: drift from ref is rewarded. The loss holds + beta · k3."
+train_step.changed(
+    "penalty_turned",
+    "epsilon, beta)",
+    "epsilon, -beta)",
+    "The penalty has the wrong sign: drift from ref is rewarded. The loss holds + beta · k3.",
 )
-def penalty_turned(*given):
-    return reference.train_step(*given[:-1], -given[-1])
-
-
-@train_step.wrong("The penalty was not weighted: beta was not used.")
-def step_without_beta(*given):
-    return reference.train_step(*given[:-1], 1.0)
-
-
-@train_step.wrong("The penalty is missing from the loss: the step depends on beta and ref.")
-def step_without_penalty(*given):
-    return reference.train_step(*given[:-1], 0.0)
+train_step.changed(
+    "step_without_beta",
+    "epsilon, beta)",
+    "epsilon, 1.0)",
+    "The penalty was not weighted: beta was not used.",
+)
+train_step.changed(
+    "step_without_penalty",
+    "epsilon, beta)",
+    "epsilon, 0.0)",
+    "The penalty is missing from the loss: the step depends on beta and ref.",
+)
 
 
 @train_step.wrong(
@@ -623,66 +602,72 @@ def step_of_an_own_optimizer(*given):
     return reference.train_step(*given[:2], own, *given[3:])
 
 
-@train_step.wrong("0.2 was written in for epsilon: the bounds are 1 − epsilon and 1 + epsilon.")
-def step_with_an_own_epsilon(*given):
-    return reference.train_step(*given[:-2], 0.2, given[-1])
-
-
-@train_step.wrong(
-    "The penalty was counted twice: grpo_loss holds beta · k3 already, and it was added once more."
+train_step.changed(
+    "step_with_an_own_epsilon",
+    "epsilon, beta)",
+    "0.2, beta)",
+    "0.2 was written in for epsilon: the bounds are 1 − epsilon and 1 + epsilon.",
 )
-def step_with_the_penalty_twice(*given):
-    def loss(*pieces: Any) -> Tensor:
-        return reference.grpo_loss(*pieces[:-1], 2 * pieces[-1])
+train_step.changed(
+    "step_with_the_penalty_twice",
+    "epsilon, beta)",
+    "epsilon, 2 * beta)",
+    "The penalty was counted twice: grpo_loss holds beta · k3 already, and it was added once more.",
+)
+train_step.changed(
+    "numbers_exchanged",
+    '{"loss": loss.item(), "kl": kl.item()}',
+    '{"loss": kl.item(), "kl": loss.item()}',
+    "loss and kl were exchanged in what is returned.",
+)
+train_step.changed(
+    "step_not_clipped",
+    "epsilon, beta)",
+    "torch.inf, beta)",
+    "Nothing is clipped: epsilon was not used.",
+)
 
+
+LOSSES = {wrong.name: wrong.answer for wrong in grpo_loss.mistakes}
+
+
+def _step_on(loss: Callable, *given: Any) -> dict[str, float]:
+    """A step on another loss."""
     return _trained(given, loss)
 
 
-@train_step.wrong("loss and kl were exchanged in what is returned.")
-def numbers_exchanged(*given):
-    found = reference.train_step(*given)
-    return {"loss": found["kl"], "kl": found["loss"]}
-
-
-@train_step.wrong("Nothing is clipped: epsilon was not used.")
-def step_not_clipped(*given):
-    return reference.train_step(*given[:-2], INF, given[-1])
-
-
-@train_step.wrong(
-    "The minimum was taken of the ratios, before multiplying by the advantage: right for positive "
-    "advantages only. Compare ratio · A with clipped ratio · A."
-)
-def ratios_compared(*given):
-    return _trained(given, advantage_outside_the_minimum)
-
-
-@train_step.wrong(
-    "Of the two promises the larger was taken. The objective takes the minimum; a maximum belongs "
-    "to the two losses, with their sign turned."
-)
-def larger_of_the_two(*given):
-    return _trained(given, larger_promise)
-
-
-@train_step.wrong(
-    "This is the mean of the responses' means, as GRPO's paper has it: a token of a long response "
-    "counts less than one of a short. Here it is one sum and one count for the whole batch."
-)
-def mean_of_the_responses(*given):
-    return _trained(given, mean_of_responses)
-
-
-@train_step.wrong("The loss was summed over tokens, not averaged over the real ones.")
-def summed_over_tokens(*given):
-    return _trained(given, loss_summed)
-
-
-@train_step.wrong(
-    "The sum is right, the count is not: the loss divides by all places, padding included."
-)
-def averaged_over_all_places(*given):
-    return _trained(given, divided_by_all_places)
+for _name, _loss, _says in (
+    (
+        "ratios_compared",
+        "advantage_outside_the_minimum",
+        "The minimum was taken of the ratios, before multiplying by the advantage: right for "
+        "positive advantages only. Compare ratio · A with clipped ratio · A.",
+    ),
+    (
+        "larger_of_the_two",
+        "larger_promise",
+        "Of the two promises the larger was taken. The objective takes the minimum; a maximum "
+        "belongs to the two losses, with their sign turned.",
+    ),
+    (
+        "mean_of_the_responses",
+        "mean_of_responses",
+        "This is the mean of the responses' means, as GRPO's paper has it: a token of a long "
+        "response counts less than one of a short. Here it is one sum and one count for the "
+        "whole batch.",
+    ),
+    (
+        "summed_over_tokens",
+        "loss_summed",
+        "The loss was summed over tokens, not averaged over the real ones.",
+    ),
+    (
+        "averaged_over_all_places",
+        "divided_by_all_places",
+        "The sum is right, the count is not: the loss divides by all places, padding included.",
+    ),
+):
+    train_step.mistakes.append(Mistake(_name, _says, partial(_step_on, LOSSES[_loss])))
 
 
 @train_step.wrong("response_mask was not used: prompt and padding are trained on, too.")
@@ -690,28 +675,27 @@ def all_places_trained(*given):
     return reference.train_step(*given[:4], torch.ones_like(given[4]), *given[5:])
 
 
-@train_step.wrong(
-    "The mask was multiplied into the loss. What stands in the padding of old_logp may be inf or "
-    "nan, and 0 · inf is nan: choose with torch.where, before exp."
-)
-def step_times_mask(*given):
-    return _trained(given, loss_times_mask)
-
-
-@train_step.wrong(
-    "The padding of old_logp was replaced after exp: the loss is right, its gradient is nan, and "
-    "so is every parameter after the step. Replace it before exp."
-)
-def step_replaced_too_late(*given):
-    return _trained(given, loss_replaced_too_late)
-
-
-@train_step.wrong(
-    "The advantages were laid along time, as [batch] meets [batch, time] from the right: "
-    "advantage[:, None] gives one to each response."
-)
-def advantages_along_time(*given):
-    return _trained(given, advantage_along_time)
+for _name, _loss, _says in (
+    (
+        "step_times_mask",
+        "loss_times_mask",
+        "The mask was multiplied into the loss. What stands in the padding of old_logp may be "
+        "inf or nan, and 0 · inf is nan: choose with torch.where, before exp.",
+    ),
+    (
+        "step_replaced_too_late",
+        "loss_replaced_too_late",
+        "The padding of old_logp was replaced after exp: the loss is right, its gradient is nan, "
+        "and so is every parameter after the step. Replace it before exp.",
+    ),
+    (
+        "advantages_along_time",
+        "advantage_along_time",
+        "The advantages were laid along time, as [batch] meets [batch, time] from the right: "
+        "advantage[:, None] gives one to each response.",
+    ),
+):
+    train_step.mistakes.append(Mistake(_name, _says, partial(_step_on, LOSSES[_loss])))
 
 
 @train_step.wrong(
@@ -766,44 +750,38 @@ def policy_under_no_grad(*given):
     return _stepped(given[2], loss, kl)
 
 
-@train_step.wrong(
+train_step.changed(
+    "tensors_returned",
+    '{"loss": loss.item(), "kl": kl.item()}',
+    '{"loss": loss, "kl": kl}',
     "Tensors came back. Return plain numbers, with .item(): a tensor with a graph keeps all that "
-    "it was computed from in memory."
+    "it was computed from in memory.",
 )
-def tensors_returned(*given):
-    given[0].eval()
-    loss, kl = _loss_and_kl(given)
-    _stepped(given[2], loss, kl)
-    return {"loss": loss, "kl": kl}
-
-
-@train_step.wrong('What came back is no dict. Return one with "loss" and "kl".')
-def no_dict_returned(*given):
-    return reference.train_step(*given)["loss"]
-
-
-@train_step.wrong('Two numbers came back, in an order. Return them by name: "loss" and "kl".')
-def pair_returned(*given):
-    return tuple(reference.train_step(*given).values())
-
-
-@train_step.wrong('"kl" is missing from what is returned.')
-def kl_not_returned(*given):
-    return {"loss": reference.train_step(*given)["loss"]}
-
-
-@train_step.wrong(
+train_step.changed(
+    "no_dict_returned",
+    '{"loss": loss.item(), "kl": kl.item()}',
+    "loss.item()",
+    'What came back is no dict. Return one with "loss" and "kl".',
+)
+train_step.changed(
+    "pair_returned",
+    '{"loss": loss.item(), "kl": kl.item()}',
+    "(loss.item(), kl.item())",
+    'Two numbers came back, in an order. Return them by name: "loss" and "kl".',
+)
+train_step.changed(
+    "kl_not_returned",
+    '{"loss": loss.item(), "kl": kl.item()}',
+    '{"loss": loss.item()}',
+    '"kl" is missing from what is returned.',
+)
+train_step.changed(
+    "gradients_clipped",
+    "loss.backward()",
+    "loss.backward(); nn.utils.clip_grad_norm_(policy.parameters(), 1.0)",
     "The gradients were clipped to a norm of 1 before the step. That is a brake of its own; this "
-    "step takes the gradient of grpo_loss as it is."
+    "step takes the gradient of grpo_loss as it is.",
 )
-def gradients_clipped(*given):
-    policy, optimizer = given[0].eval(), given[2]
-    loss, kl = _loss_and_kl(given)
-    optimizer.zero_grad()
-    loss.backward()
-    nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
-    optimizer.step()
-    return {"loss": loss.item(), "kl": kl.item()}
 
 
 @train_step.wrong(
@@ -827,15 +805,12 @@ def no_step_without_advantage(*given):
     return {"loss": loss.item(), "kl": kl.item()}
 
 
-@train_step.wrong(
-    "Responses of advantage 0 were left out. They pay for their drift, and their tokens count."
+train_step.changed(
+    "worthless_responses_masked",
+    "response_mask, epsilon",
+    "response_mask & (advantage != 0)[:, None], epsilon",
+    "Responses of advantage 0 were left out. They pay for their drift, and their tokens count.",
 )
-def worthless_responses_masked(*given):
-    def loss(*pieces: Any) -> Tensor:
-        counted = pieces[4] & (pieces[3] != 0)[:, None]
-        return reference.grpo_loss(*pieces[:4], counted, *pieces[5:])
-
-    return _trained(given, loss)
 
 
 @train_step.wrong(
@@ -847,45 +822,43 @@ def token_0_taken_for_padding(*given):
     return reference.train_step(*given[:4], counted, *given[5:])
 
 
-@train_step.wrong(
+train_step.changed(
+    "kl_divided_by_all_places",
+    "kl.item()",
+    "kl.item() * response_mask.sum().item() / response_mask.numel()",
     "The kl returned is a sum over real tokens divided by all places, prompt and padding too. "
-    "Divide by the number of real tokens."
+    "Divide by the number of real tokens.",
 )
-def kl_divided_by_all_places(*given):
-    mask, found = given[4], reference.train_step(*given)
-    return found | {"kl": found["kl"] * mask.sum().item() / mask.numel()}
 
 
-@train_step.wrong(
-    "The loss is the mean of the means of two halves of the batch: a token of the half with fewer "
-    "of them counts more. One sum and one count, however many pieces the batch is scored in."
-)
-def means_of_two_halves(*given):
-    return _trained(given, mean_of_two_halves)
-
-
-@train_step.wrong(
-    "In the loss k3 was cut off at 10: a token that far from ref has no gradient to bring it back. "
-    "The penalty has no bound."
-)
-def step_with_k3_cut_off(*given):
-    return _trained(given, k3_cut_off)
-
-
-@train_step.wrong(
-    "A second clip bounds what a negative advantage may cost, at 3 times the advantage: that is "
-    "dual-clip PPO. Here a bad token whose ratio has grown keeps its whole gradient."
-)
-def step_clipped_twice(*given):
-    return _trained(given, loss_clipped_twice)
-
-
-@train_step.wrong(
-    "The upper bound is 1.28 (clip-higher, DAPO's 0.28 in place of epsilon). Here both bounds are "
-    "epsilon away from 1."
-)
-def step_clipped_higher(*given):
-    return _trained(given, loss_clipped_higher)
+for _name, _loss, _says in (
+    (
+        "means_of_two_halves",
+        "mean_of_two_halves",
+        "The loss is the mean of the means of two halves of the batch: a token of the half with "
+        "fewer of them counts more. One sum and one count, however many pieces the batch is "
+        "scored in.",
+    ),
+    (
+        "step_with_k3_cut_off",
+        "k3_cut_off",
+        "In the loss k3 was cut off at 10: a token that far from ref has no gradient to bring it "
+        "back. The penalty has no bound.",
+    ),
+    (
+        "step_clipped_twice",
+        "loss_clipped_twice",
+        "A second clip bounds what a negative advantage may cost, at 3 times the advantage: that "
+        "is dual-clip PPO. Here a bad token whose ratio has grown keeps its whole gradient.",
+    ),
+    (
+        "step_clipped_higher",
+        "loss_clipped_higher",
+        "The upper bound is 1.28 (clip-higher, DAPO's 0.28 in place of epsilon). Here both "
+        "bounds are epsilon away from 1.",
+    ),
+):
+    train_step.mistakes.append(Mistake(_name, _says, partial(_step_on, LOSSES[_loss])))
 
 
 @train_step.right

@@ -1,4 +1,4 @@
-"""The exercise `beta_for_kl`."""
+"""Find the β whose best policy has a given KL from ref."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -231,17 +231,19 @@ def reference_not_normalised(ref_logits: Tensor, rewards: Tensor, target_kl: flo
     return _solved(ref_logits, rewards, target_kl, lambda best, ref: _spent(best, ref + by))
 
 
-@beta_for_kl.wrong("This is 1/beta: the rewards are divided by beta, not multiplied.")
-def reciprocal(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
-    return 1 / reference.beta_for_kl(ref_logits, rewards, target_kl)
-
-
-@beta_for_kl.wrong(
-    "This is log beta: take exp of what the bisection found.",
-    rough={"ref (1/2, 1/2), rewards (log 3, 0): beta 1": 1e-6},  # there it is 0
+beta_for_kl.changed(
+    "reciprocal",
+    "math.exp((low + high) / 2)",
+    "math.exp(-(low + high) / 2)",
+    "This is 1/beta: the rewards are divided by beta, not multiplied.",
 )
-def logarithm(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
-    return math.log(reference.beta_for_kl(ref_logits, rewards, target_kl))
+beta_for_kl.changed(
+    "logarithm",
+    "math.exp((low + high) / 2)",
+    "(low + high) / 2",
+    "This is log beta: take exp of what the bisection found.",
+    rough={"ref (1/2, 1/2), rewards (log 3, 0): beta 1": 1e-6},
+)
 
 
 @beta_for_kl.wrong("The divergence was measured in bits. target_kl is in nats.")

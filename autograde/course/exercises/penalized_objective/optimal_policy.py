@@ -1,8 +1,7 @@
-"""The exercise `optimal_policy`."""
+"""Give the log-probabilities of the policy that maximises the penalised objective."""
 
 import math
 from collections.abc import Iterator
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from helpers import reference
 from helpers.cases import RULES, VALUES, Case
 
 from ...draw import Draw
-from ...exercise import Exercise, Mistake, tensor
+from ...exercise import Exercise, tensor
 from .shared import Choice, _choice
 
 SMALL_BETA = "small beta"
@@ -100,30 +99,27 @@ def _close_rewards(draw: Draw, batch: int, actions: int) -> Tensor:
     return rewards.clamp(-100.0, 100.0)
 
 
-@optimal_policy.wrong(
+optimal_policy.changed(
+    "reference_forgotten",
+    "(ref_logits.log_softmax(dim=-1) + gap / beta).log_softmax(dim=-1)",
+    "(gap / beta).log_softmax(dim=-1)",
     "The reference is missing: this is exp(rewards / beta), normalised. π* is ref, reweighted: "
-    "with equal rewards it must be ref."
+    "with equal rewards it must be ref.",
 )
-def reference_forgotten(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return reference.optimal_policy(torch.zeros_like(ref_logits), rewards, beta)
-
-
-@optimal_policy.wrong(
+optimal_policy.changed(
+    "not_normalised",
+    "(ref_logits.log_softmax(dim=-1) + gap / beta).log_softmax(dim=-1)",
+    "ref_logits.log_softmax(dim=-1) + rewards / beta",
     "The answer is not normalised: the probabilities must sum to 1 over the actions. Subtract log "
-    "Z."
+    "Z.",
 )
-def not_normalised(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    _refuse(beta)
-    return ref_logits.log_softmax(-1) + rewards / beta
-
-
-@optimal_policy.wrong(
+optimal_policy.changed(
+    "shifted_but_not_normalised",
+    "(ref_logits.log_softmax(dim=-1) + gap / beta).log_softmax(dim=-1)",
+    "ref_logits.log_softmax(dim=-1) + gap / beta",
     "The answer is not normalised after the best reward was subtracted: the probabilities must "
-    "sum to 1 over the actions."
+    "sum to 1 over the actions.",
 )
-def shifted_but_not_normalised(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    _refuse(beta)
-    return ref_logits.log_softmax(-1) + (rewards - rewards.amax(-1, keepdim=True)) / beta
 
 
 def _refuse(beta: float) -> None:
@@ -131,58 +127,48 @@ def _refuse(beta: float) -> None:
         raise ValueError("beta must be above 0")
 
 
-@optimal_policy.wrong(
+optimal_policy.changed(
+    "multiplied_by_beta",
+    "gap / beta",
+    "gap * beta",
     "The rewards were multiplied by beta. A larger beta must hold the policy nearer to ref, so it "
-    "divides."
+    "divides.",
 )
-def multiplied_by_beta(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    _refuse(beta)
-    return reference.optimal_policy(ref_logits, rewards, 1 / beta)
-
-
-@optimal_policy.wrong("beta was not used: this is the optimum at beta = 1.")
-def beta_forgotten(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    _refuse(beta)
-    return reference.optimal_policy(ref_logits, rewards, 1.0)
-
-
-@optimal_policy.wrong(
-    "These are probabilities. The answer is their logarithm, which keeps the digits of small ones."
+optimal_policy.changed(
+    "beta_forgotten", "gap / beta", "gap", "beta was not used: this is the optimum at beta = 1."
 )
-def probabilities(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return reference.optimal_policy(ref_logits, rewards, beta).exp()
-
-
-@optimal_policy.wrong(
-    "The sign is turned: this policy prefers low rewards. log π* grows with the reward."
+optimal_policy.changed(
+    "probabilities",
+    "gap / beta).log_softmax(dim=-1)",
+    "gap / beta).softmax(dim=-1)",
+    "These are probabilities. The answer is their logarithm, which keeps the digits of small ones.",
 )
-def prefers_low_rewards(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return reference.optimal_policy(ref_logits, -rewards, beta)
-
-
-@optimal_policy.wrong(
-    "log ref was divided by beta too. Only the reward is: ref · exp(rewards / beta)."
+optimal_policy.changed(
+    "prefers_low_rewards",
+    "rewards - rewards.amax(dim=-1, keepdim=True)",
+    "rewards.amin(dim=-1, keepdim=True) - rewards",
+    "The sign is turned: this policy prefers low rewards. log π* grows with the reward.",
 )
-def reference_tempered(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    _refuse(beta)
-    gap = rewards - rewards.amax(-1, keepdim=True)
-    return ((ref_logits.log_softmax(-1) + gap) / beta).log_softmax(-1)
-
-
-@optimal_policy.wrong(
+optimal_policy.changed(
+    "reference_tempered",
+    "(ref_logits.log_softmax(dim=-1) + gap / beta).log_softmax(dim=-1)",
+    "((ref_logits.log_softmax(dim=-1) + gap) / beta).log_softmax(dim=-1)",
+    "log ref was divided by beta too. Only the reward is: ref · exp(rewards / beta).",
+)
+optimal_policy.changed(
+    "reference_without_logarithm",
+    "ref_logits.log_softmax(dim=-1)",
+    "ref_logits.softmax(dim=-1)",
     "The reference's probabilities were added where their logarithms belong: a product becomes a "
-    "sum of logarithms."
+    "sum of logarithms.",
 )
-def reference_without_logarithm(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return reference.optimal_policy(ref_logits.softmax(-1), rewards, beta)
-
-
-@optimal_policy.wrong(
+optimal_policy.changed(
+    "divided_by_the_reference",
+    "(ref_logits",
+    "(-ref_logits",
     "The reference divides here. It multiplies, ref · exp(rewards / beta): log ref enters with a "
-    "plus."
+    "plus.",
 )
-def divided_by_the_reference(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return reference.optimal_policy(-ref_logits, rewards, beta)
 
 
 @optimal_policy.wrong(
@@ -204,71 +190,55 @@ def rewards_standardised(ref_logits: Tensor, rewards: Tensor, beta: float) -> Te
     return reference.optimal_policy(ref_logits, rewards / (spread + 1e-8), beta)
 
 
-@optimal_policy.wrong(
-    "The probabilities were normalised over the first axis. Actions lie along the last: dim=-1."
+optimal_policy.changed(
+    "normalised_over_the_first_axis",
+    "gap / beta).log_softmax(dim=-1)",
+    "gap / beta).log_softmax(dim=0)",
+    "The probabilities were normalised over the first axis. Actions lie along the last: dim=-1.",
 )
-def normalised_over_the_first_axis(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    _refuse(beta)
-    gap = rewards - rewards.amax(-1, keepdim=True)
-    return (ref_logits.log_softmax(-1) + gap / beta).log_softmax(0)
-
-
-@optimal_policy.wrong(
+optimal_policy.changed(
+    "not_shifted",
+    "gap / beta",
+    "rewards / beta",
     "Right until rewards / beta is large: at 100,000, float32 has steps of 0.008, and log ref is "
     "lost in them. Subtract the best reward of each choice before you divide; to subtract the "
-    "largest sum afterwards is too late."
+    "largest sum afterwards is too late.",
 )
-def not_shifted(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    _refuse(beta)
-    return (ref_logits.log_softmax(-1) + rewards / beta).log_softmax(-1)
-
-
-@optimal_policy.wrong(
+optimal_policy.changed(
+    "logits_not_shifted",
+    "(ref_logits.log_softmax(dim=-1) + gap / beta).log_softmax(dim=-1)",
+    "(ref_logits + rewards / beta).log_softmax(dim=-1)",
     "Right until rewards / beta is large: at 100,000, float32 has steps of 0.008, and ref_logits "
-    "are lost in them. Subtract the best reward of each choice before you divide."
+    "are lost in them. Subtract the best reward of each choice before you divide.",
 )
-def logits_not_shifted(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    _refuse(beta)
-    return (ref_logits + rewards / beta).log_softmax(-1)
-
-
-@optimal_policy.wrong(
+optimal_policy.changed(
+    "shifted_after_dividing",
+    "gap / beta",
+    "(rewards / beta - (rewards / beta).amax(dim=-1, keepdim=True))",
     "The maximum was subtracted after the division: by then rewards / beta is near 100,000 and has "
-    "been rounded to steps of 0.008. Subtract the best reward first, then divide."
+    "been rounded to steps of 0.008. Subtract the best reward first, then divide.",
 )
-def shifted_after_dividing(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    _refuse(beta)
-    scaled = rewards / beta
-    gap = scaled - scaled.amax(-1, keepdim=True)
-    return (ref_logits.log_softmax(-1) + gap).log_softmax(-1)
-
-
-@optimal_policy.wrong(
+optimal_policy.changed(
+    "divided_last",
+    "(ref_logits.log_softmax(dim=-1) + gap / beta).log_softmax(dim=-1)",
+    "((rewards + beta * ref_logits.log_softmax(dim=-1)) / beta).log_softmax(dim=-1)",
     "beta · log ref was added to the rewards and is lost among numbers near 100 before the "
-    "division by beta. Add log ref at the end, to shifted rewards already divided."
+    "division by beta. Add log ref at the end, to shifted rewards already divided.",
 )
-def divided_last(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    _refuse(beta)
-    return ((rewards + beta * ref_logits.log_softmax(-1)) / beta).log_softmax(-1)
-
-
-@optimal_policy.wrong(
+optimal_policy.changed(
+    "shifted_by_the_mean",
+    "amax",
+    "mean",
     "The mean was subtracted: near it numbers are small, but the best actions are still far from "
-    "0. Subtract the best reward, as the good actions are those that decide."
+    "0. Subtract the best reward, as the good actions are those that decide.",
 )
-def shifted_by_the_mean(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    _refuse(beta)
-    gap = rewards - rewards.mean(-1, keepdim=True)
-    return (ref_logits.log_softmax(-1) + gap / beta).log_softmax(-1)
-
-
-@optimal_policy.wrong(
+optimal_policy.changed(
+    "shifted_by_one_maximum",
+    "rewards.amax(dim=-1, keepdim=True)",
+    "rewards.max()",
     "One maximum was subtracted from all choices. A choice whose rewards lie far below it still "
-    "has large numbers: take the maximum over the last axis, with keepdim=True."
+    "has large numbers: take the maximum over the last axis, with keepdim=True.",
 )
-def shifted_by_one_maximum(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    _refuse(beta)
-    return (ref_logits.log_softmax(-1) + (rewards - rewards.max()) / beta).log_softmax(-1)
 
 
 @optimal_policy.wrong(
@@ -281,56 +251,45 @@ def weights_overflow(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor
     return (weights / weights.sum(-1, keepdim=True)).log()
 
 
-@optimal_policy.wrong(
+optimal_policy.changed(
+    "softmax_then_log",
+    "gap / beta).log_softmax(dim=-1)",
+    "gap / beta).softmax(dim=-1).log()",
     "Right for ordinary numbers, −inf where a probability rounds to 0: the logarithm was taken of "
-    "the softmax. log_softmax never forms the probability."
+    "the softmax. log_softmax never forms the probability.",
 )
-def softmax_then_log(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return reference.optimal_policy(ref_logits, rewards, beta).softmax(-1).log()
-
-
-def _constant_added(size: float, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return (reference.optimal_policy(ref_logits, rewards, beta).exp() + size).log()
-
-
-def _probability_clamped(size: float, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return reference.optimal_policy(ref_logits, rewards, beta).exp().clamp(min=size).log()
-
-
-def _gap_clamped(bound: float, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    _refuse(beta)
-    gap = (rewards - rewards.amax(-1, keepdim=True)) / beta
-    return (ref_logits.log_softmax(-1) + gap.clamp(min=-bound)).log_softmax(-1)
 
 
 for _size in (6, 8, 10, 12):
-    for _name, _says, _answer in (
-        ("epsilon_in_the_logarithm", f"About 1e-{_size} was added inside", _constant_added),
-        ("probability_clamped_at", f"About 1e-{_size} is the least in", _probability_clamped),
+    for _name, _says, _guard in (
+        ("epsilon_in_the_logarithm", f"About 1e-{_size} was added inside", f".add(1e-{_size})"),
+        ("probability_clamped_at", f"About 1e-{_size} is the least in", f".clamp(min=1e-{_size})"),
     ):
-        _says += " the logarithm, below which no probability falls. log_softmax needs no guard."
-        _wrong = Mistake(f"{_name}_1e_{_size}", _says, partial(_answer, 10.0**-_size))
-        optimal_policy.mistakes.append(_wrong)
-
-
-for _bound in (20.0, 50.0, 100.0):
-    optimal_policy.mistakes.append(
-        Mistake(
-            f"gap_clamped_at_{_bound:.0f}",
-            f"Rewards below the best were clamped, at {_bound:.0f} after the division, so that bad "
-            "and very bad actions are equal. log_softmax takes any of them: clamp nothing.",
-            partial(_gap_clamped, _bound),
+        optimal_policy.changed(
+            f"{_name}_1e_{_size}",
+            "gap / beta).log_softmax(dim=-1)",
+            f"gap / beta).softmax(dim=-1){_guard}.log()",
+            f"{_says} the logarithm, below which no probability falls. log_softmax needs no guard.",
         )
+
+
+for _bound in (20, 50, 100):
+    optimal_policy.changed(
+        f"gap_clamped_at_{_bound}",
+        "gap / beta",
+        f"(gap / beta).clamp(min=-{_bound})",
+        f"Rewards below the best were clamped, at {_bound} after the division, so that bad and "
+        "very bad actions are equal. log_softmax takes any of them: clamp nothing.",
     )
 
 
-@optimal_policy.wrong(
+optimal_policy.changed(
+    "exponent_clamped",
+    "gap / beta",
+    "(rewards / beta).clamp(-50.0, 50.0)",
     "The exponent was clamped. That keeps exp finite and makes good and very good actions equal: "
-    "shift the rewards, do not clamp them."
+    "shift the rewards, do not clamp them.",
 )
-def exponent_clamped(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    _refuse(beta)
-    return (ref_logits.log_softmax(-1) + (rewards / beta).clamp(-50.0, 50.0)).log_softmax(-1)
 
 
 @optimal_policy.wrong(
@@ -342,22 +301,18 @@ def beta_not_checked(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor
     return (ref_logits.log_softmax(-1) + gap / beta).log_softmax(-1)
 
 
-@optimal_policy.wrong(
-    "beta = 0 was let through: raise ValueError for it too, not for beta < 0 alone."
+optimal_policy.changed(
+    "zero_let_through",
+    "beta <= 0",
+    "beta < 0",
+    "beta = 0 was let through: raise ValueError for it too, not for beta < 0 alone.",
 )
-def zero_let_through(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    if beta < 0:
-        raise ValueError("beta must not be negative")
-    return beta_not_checked(ref_logits, rewards, beta)
-
-
-@optimal_policy.wrong(
-    "A beta below 0 was let through: raise ValueError for it too, not for 0 alone."
+optimal_policy.changed(
+    "negative_let_through",
+    "beta <= 0",
+    "beta == 0",
+    "A beta below 0 was let through: raise ValueError for it too, not for 0 alone.",
 )
-def negative_let_through(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    if beta == 0:
-        raise ValueError("beta must not be 0")
-    return beta_not_checked(ref_logits, rewards, beta)
 
 
 @optimal_policy.wrong(
@@ -369,11 +324,12 @@ def asserted(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
     return reference.optimal_policy(ref_logits, rewards, beta)
 
 
-@optimal_policy.wrong("An input was changed in place: compute a new tensor.")
-def rewards_shifted_in_place(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    _refuse(beta)
-    rewards -= rewards.amax(-1, keepdim=True)
-    return reference.optimal_policy(ref_logits, rewards, beta)
+optimal_policy.changed(
+    "rewards_shifted_in_place",
+    "rewards - rewards.amax(dim=-1, keepdim=True)",
+    "rewards.sub_(rewards.amax(dim=-1, keepdim=True))",
+    "An input was changed in place: compute a new tensor.",
+)
 
 
 @optimal_policy.wrong("The answer is float32 whatever came in: keep the dtype of the inputs.")
@@ -388,15 +344,18 @@ def returned_in_float64(ref_logits: Tensor, rewards: Tensor, beta: float) -> Ten
     return reference.optimal_policy(ref_logits.double(), rewards.double(), beta)
 
 
-@optimal_policy.wrong("The rewards were divided by the root of beta: divide by beta.")
-def divided_by_the_root_of_beta(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    _refuse(beta)
-    return reference.optimal_policy(ref_logits, rewards, math.sqrt(beta))
-
-
-@optimal_policy.wrong("Half of each reward counts: the exponent is reward / beta, with no 2.")
-def half_of_the_rewards(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return reference.optimal_policy(ref_logits, rewards / 2, beta)
+optimal_policy.changed(
+    "divided_by_the_root_of_beta",
+    "gap / beta",
+    "gap / math.sqrt(beta)",
+    "The rewards were divided by the root of beta: divide by beta.",
+)
+optimal_policy.changed(
+    "half_of_the_rewards",
+    "gap / beta",
+    "gap / (2 * beta)",
+    "Half of each reward counts: the exponent is reward / beta, with no 2.",
+)
 
 
 @optimal_policy.right

@@ -1,4 +1,4 @@
-"""The exercise `penalized_gradient`."""
+"""Write out by hand the gradient of the penalised objective with respect to the logits."""
 
 from collections.abc import Callable, Iterator
 
@@ -67,104 +67,85 @@ def _centred(weight: Tensor, worth: Tensor) -> Tensor:
     return weight * (worth - (weight * worth).sum(-1, keepdim=True))
 
 
-@penalized_gradient.wrong(
+penalized_gradient.changed(
+    "mean_forgotten",
+    "policy * (worth - (policy * worth).sum(dim=-1, keepdim=True))",
+    "policy * worth",
     "The mean worth is missing. Raising one logit lowers all other probabilities, so an action "
-    "gains only by what it is worth more than the policy's mean; the entries must sum to 0."
+    "gains only by what it is worth more than the policy's mean; the entries must sum to 0.",
 )
-def mean_forgotten(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return logits.softmax(-1) * _worth(logits, ref_logits, rewards, beta)
-
-
-@penalized_gradient.wrong(
+penalized_gradient.changed(
+    "gradient_of_log_probs",
+    "policy * (worth - (policy * worth).sum(dim=-1, keepdim=True))",
+    "policy * (worth - beta)",
     "This is the gradient with respect to the log-probabilities, as if each could move by itself. "
-    "The logits move them together, through the softmax: the policy's mean is subtracted."
+    "The logits move them together, through the softmax: the policy's mean is subtracted.",
 )
-def gradient_of_log_probs(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    return logits.softmax(-1) * (_worth(logits, ref_logits, rewards, beta) - beta)
-
-
-@penalized_gradient.wrong(
+penalized_gradient.changed(
+    "gradient_of_probabilities",
+    "policy * (worth - (policy * worth).sum(dim=-1, keepdim=True))",
+    "worth - beta",
     "This is the gradient with respect to the probabilities. One more step leads to the logits: "
-    "the derivative of the softmax."
+    "the derivative of the softmax.",
 )
-def gradient_of_probabilities(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    return _worth(logits, ref_logits, rewards, beta) - beta
-
-
-@penalized_gradient.wrong(
+penalized_gradient.changed(
+    "probability_forgotten",
+    "policy * (worth - (policy * worth).sum(dim=-1, keepdim=True))",
+    "worth - (policy * worth).sum(dim=-1, keepdim=True)",
     "The policy's probability in front is missing: an action that is hardly ever drawn moves the "
-    "objective hardly at all."
+    "objective hardly at all.",
 )
-def probability_forgotten(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    worth = _worth(logits, ref_logits, rewards, beta)
-    return worth - (logits.softmax(-1) * worth).sum(-1, keepdim=True)
-
-
-@penalized_gradient.wrong(
+penalized_gradient.changed(
+    "diagonal_only",
+    "policy * (worth - (policy * worth).sum(dim=-1, keepdim=True))",
+    "policy * (1 - policy) * worth",
     "Only the softmax's diagonal was used, π(a)·(1 − π(a)). A logit moves the other actions' "
-    "probabilities too, by −π(a)·π(b): sum over all of them."
+    "probabilities too, by −π(a)·π(b): sum over all of them.",
 )
-def diagonal_only(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    policy = logits.softmax(-1)
-    return policy * (1 - policy) * _worth(logits, ref_logits, rewards, beta)
-
-
-@penalized_gradient.wrong(
-    "The mean was taken with equal weights. It is the policy's mean: weight by its probabilities."
+penalized_gradient.changed(
+    "plain_mean",
+    "(policy * worth).sum(dim=-1, keepdim=True)",
+    "worth.mean(dim=-1, keepdim=True)",
+    "The mean was taken with equal weights. It is the policy's mean: weight by its probabilities.",
 )
-def plain_mean(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    worth = _worth(logits, ref_logits, rewards, beta)
-    return logits.softmax(-1) * (worth - worth.mean(-1, keepdim=True))
-
-
-@penalized_gradient.wrong(
+penalized_gradient.changed(
+    "mean_under_the_reference",
+    "(policy * worth)",
+    "(ref_logits.softmax(dim=-1) * worth)",
     "The mean was taken under the reference. It is the policy that moves: weight by its own "
-    "probabilities."
+    "probabilities.",
 )
-def mean_under_the_reference(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    worth = _worth(logits, ref_logits, rewards, beta)
-    return logits.softmax(-1) * (worth - expected_reward(ref_logits, worth).unsqueeze(-1))
-
-
-@penalized_gradient.wrong(
+penalized_gradient.changed(
+    "penalty_not_centred",
+    "(policy * worth)",
+    "(policy * rewards)",
     "The reward was compared with its mean, the log-ratio was not. Subtract the mean of both: the "
-    "log-ratio's is the KL."
+    "log-ratio's is the KL.",
 )
-def penalty_not_centred(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    worth = _worth(logits, ref_logits, rewards, beta)
-    return logits.softmax(-1) * (worth - expected_reward(logits, rewards).unsqueeze(-1))
-
-
-@penalized_gradient.wrong(
-    "The sign is turned: this is the gradient of the loss. Along the answer the objective rises."
+penalized_gradient.changed(
+    "descends",
+    "return policy",
+    "return -policy",
+    "The sign is turned: this is the gradient of the loss. Along the answer the objective rises.",
 )
-def descends(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return -reference.penalized_gradient(logits, ref_logits, rewards, beta)
-
-
-@penalized_gradient.wrong(
-    "The penalty's gradient was added, so that it pushes away from the reference: subtract it."
+penalized_gradient.changed(
+    "divergence_rewarded",
+    "rewards - beta",
+    "rewards + beta",
+    "The penalty's gradient was added, so that it pushes away from the reference: subtract it.",
 )
-def divergence_rewarded(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return reference.penalized_gradient(logits, ref_logits, rewards, -beta)
-
-
-@penalized_gradient.wrong("The penalty is missing: this is the gradient of the reward alone.")
-def penalty_forgotten(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return reference.penalized_gradient(logits, ref_logits, rewards, 0.0)
-
-
-@penalized_gradient.wrong("beta was not used: the penalty's gradient counts as if beta were 1.")
-def beta_forgotten(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return reference.penalized_gradient(logits, ref_logits, rewards, 1.0)
+penalized_gradient.changed(
+    "penalty_forgotten",
+    "rewards - beta * (log_policy - ref_logits.log_softmax(dim=-1))",
+    "rewards",
+    "The penalty is missing: this is the gradient of the reward alone.",
+)
+penalized_gradient.changed(
+    "beta_forgotten",
+    "beta * (",
+    "(",
+    "beta was not used: the penalty's gradient counts as if beta were 1.",
+)
 
 
 @penalized_gradient.wrong(
@@ -176,40 +157,33 @@ def divergence_swapped(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta
     return _centred(policy, rewards) - beta * (policy - ref_logits.softmax(-1))
 
 
-@penalized_gradient.wrong(
+penalized_gradient.changed(
+    "reference_forgotten",
+    "log_policy - ref_logits.log_softmax(dim=-1)",
+    "log_policy",
     "The reference is missing: this is the gradient of an entropy bonus, which pulls towards the "
-    "uniform policy. The log-ratio is log policy − log ref."
+    "uniform policy. The log-ratio is log policy − log ref.",
 )
-def reference_forgotten(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return _centred(logits.softmax(-1), rewards - beta * logits.log_softmax(-1))
-
-
-@penalized_gradient.wrong(
-    "The policy's own logarithm is missing from the log-ratio: it is log policy − log ref."
+penalized_gradient.changed(
+    "cross_entropy",
+    "log_policy - ref_logits.log_softmax(dim=-1)",
+    "-ref_logits.log_softmax(dim=-1)",
+    "The policy's own logarithm is missing from the log-ratio: it is log policy − log ref.",
 )
-def cross_entropy(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return _centred(logits.softmax(-1), rewards + beta * ref_logits.log_softmax(-1))
-
-
-@penalized_gradient.wrong(
+penalized_gradient.changed(
+    "weighted_by_the_reference",
+    "return policy *",
+    "return ref_logits.softmax(dim=-1) *",
     "The reference's probability stands in front. It is the policy whose logits move: weight by "
-    "its own probabilities."
+    "its own probabilities.",
 )
-def weighted_by_the_reference(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    worth = _worth(logits, ref_logits, rewards, beta)
-    return ref_logits.softmax(-1) * (worth - expected_reward(logits, worth).unsqueeze(-1))
-
-
-@penalized_gradient.wrong(
+penalized_gradient.changed(
+    "reference_as_weights",
+    "log_policy.exp()",
+    "ref_logits.softmax(dim=-1)",
     "The reference's probabilities are the weights throughout, in front and in the mean. Both are "
-    "the policy's: it is the policy's logits that move."
+    "the policy's: it is the policy's logits that move.",
 )
-def reference_as_weights(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    return _centred(ref_logits.softmax(-1), _worth(logits, ref_logits, rewards, beta))
 
 
 @penalized_gradient.wrong(
@@ -220,34 +194,26 @@ def logits_as_log_probs(logits: Tensor, ref_logits: Tensor, rewards: Tensor, bet
     return _centred(logits.exp(), rewards - beta * (logits - ref_logits))
 
 
-@penalized_gradient.wrong(
+penalized_gradient.changed(
+    "keepdim_forgotten",
+    "(policy * worth).sum(dim=-1, keepdim=True)",
+    "(policy * worth).sum(dim=-1)",
     "The mean lost its axis, so it was subtracted across the wrong one, or did not fit at all. "
-    "keepdim=True keeps the axis of actions with length one."
+    "keepdim=True keeps the axis of actions with length one.",
 )
-def keepdim_forgotten(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    policy, worth = logits.softmax(-1), _worth(logits, ref_logits, rewards, beta)
-    return policy * (worth - (policy * worth).sum(-1))
-
-
-@penalized_gradient.wrong(
-    "The mean was taken over everything. Each choice has its own: sum over the last axis alone."
+penalized_gradient.changed(
+    "mean_over_everything",
+    "(policy * worth).sum(dim=-1, keepdim=True)",
+    "(policy * worth).sum()",
+    "The mean was taken over everything. Each choice has its own: sum over the last axis alone.",
 )
-def mean_over_everything(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    policy, worth = logits.softmax(-1), _worth(logits, ref_logits, rewards, beta)
-    return policy * (worth - (policy * worth).sum())
-
-
-@penalized_gradient.wrong(
+penalized_gradient.changed(
+    "gradient_of_the_mean",
+    "keepdim=True))",
+    "keepdim=True)) / max(logits[..., 0].numel(), 1)",
     "The answer is divided by the number of choices: it is the gradient of their mean. Each "
-    "choice has an objective of its own."
+    "choice has an objective of its own.",
 )
-def gradient_of_the_mean(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    gradient = reference.penalized_gradient(logits, ref_logits, rewards, beta)
-    return gradient / max(logits[..., 0].numel(), 1)
 
 
 @penalized_gradient.wrong(
@@ -299,49 +265,34 @@ def _gradient_of(
 inexact_log_ratios(penalized_gradient, _gradient_of)
 
 
-@penalized_gradient.wrong(
+penalized_gradient.changed(
+    "product_rule_without_the_sum",
+    "keepdim=True))",
+    "keepdim=True)) - beta * policy",
     "The product rule's second part is −beta · π(a) here. It too goes through the softmax, where "
-    "it is a sum over all actions: −beta · (π(a) − π(a) · Σ π), which is 0."
+    "it is a sum over all actions: −beta · (π(a) − π(a) · Σ π), which is 0.",
 )
-def product_rule_without_the_sum(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    policy = logits.softmax(-1)
-    return _centred(policy, _worth(logits, ref_logits, rewards, beta)) - beta * policy
-
-
-@penalized_gradient.wrong(
+penalized_gradient.changed(
+    "product_rule_on_the_diagonal",
+    "keepdim=True))",
+    "keepdim=True)) - beta * policy * (1 - policy)",
     "The product rule's second part is −beta · π(a) · (1 − π(a)) here, the softmax's diagonal. The "
-    "other actions' log-ratios move too: over all of them it sums to 0."
+    "other actions' log-ratios move too: over all of them it sums to 0.",
 )
-def product_rule_on_the_diagonal(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    policy = logits.softmax(-1)
-    centred = _centred(policy, _worth(logits, ref_logits, rewards, beta))
-    return centred - beta * policy * (1 - policy)
-
-
-@penalized_gradient.wrong(
+penalized_gradient.changed(
+    "product_rule_all_on_the_diagonal",
+    "policy * (worth - (policy * worth).sum(dim=-1, keepdim=True))",
+    "policy * (1 - policy) * (worth - beta)",
     "Both parts of the product rule use the softmax's diagonal alone, π(a) · (1 − π(a)). A logit "
-    "moves the other actions' probabilities too, by −π(a) · π(b): sum over all of them."
+    "moves the other actions' probabilities too, by −π(a) · π(b): sum over all of them.",
 )
-def product_rule_all_on_the_diagonal(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    policy = logits.softmax(-1)
-    return policy * (1 - policy) * (_worth(logits, ref_logits, rewards, beta) - beta)
-
-
-@penalized_gradient.wrong(
+penalized_gradient.changed(
+    "averaged_over_actions",
+    "keepdim=True))",
+    "keepdim=True)) / logits.shape[-1]",
     "The answer is divided by the number of actions. The policy's probabilities are the weights "
-    "already: sum, do not average."
+    "already: sum, do not average.",
 )
-def averaged_over_actions(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    gradient = reference.penalized_gradient(logits, ref_logits, rewards, beta)
-    return gradient / logits.shape[-1]
 
 
 @penalized_gradient.wrong(
@@ -376,31 +327,31 @@ def cast_to_float32(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: f
     return reference.penalized_gradient(*floats, beta)
 
 
-@penalized_gradient.wrong("beta was doubled: the gradient of beta · KL has no factor 2.")
-def penalty_twice(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return reference.penalized_gradient(logits, ref_logits, rewards, 2 * beta)
-
-
-@penalized_gradient.wrong(
-    "The policy's probability stands there twice. Each entry is π(a) · (worth − mean worth)."
+penalized_gradient.changed(
+    "penalty_twice",
+    "beta * (",
+    "2 * beta * (",
+    "beta was doubled: the gradient of beta · KL has no factor 2.",
 )
-def probability_twice(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return logits.softmax(-1) * reference.penalized_gradient(logits, ref_logits, rewards, beta)
-
-
-@penalized_gradient.wrong(
+penalized_gradient.changed(
+    "probability_twice",
+    "return policy *",
+    "return policy * policy *",
+    "The policy's probability stands there twice. Each entry is π(a) · (worth − mean worth).",
+)
+penalized_gradient.changed(
+    "worths_returned",
+    "policy * (worth - (policy * worth).sum(dim=-1, keepdim=True))",
+    "worth",
     "These are the actions' worths, reward − beta · log-ratio. What raising a logit gains is its "
-    "probability times how far its worth is above the policy's mean."
+    "probability times how far its worth is above the policy's mean.",
 )
-def worths_returned(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return _worth(logits, ref_logits, rewards, beta)
-
-
-@penalized_gradient.wrong(
-    "This is the objective, one number for each choice. Its gradient has one for each action."
+penalized_gradient.changed(
+    "objective_itself",
+    "policy * (worth - (policy * worth).sum(dim=-1, keepdim=True))",
+    "(policy * worth).sum(dim=-1)",
+    "This is the objective, one number for each choice. Its gradient has one for each action.",
 )
-def objective_itself(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return reference.penalized_objective(logits, ref_logits, rewards, beta).detach()
 
 
 @penalized_gradient.right

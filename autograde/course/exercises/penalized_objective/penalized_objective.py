@@ -1,4 +1,4 @@
-"""The exercise `penalized_objective`."""
+"""Compute the policy's expected reward minus β times KL(policy ‖ ref), exactly."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -18,7 +18,6 @@ from .shared import (
     _choice,
     choices,
     choices_by_hand,
-    expected_reward,
     inexact_log_ratios,
     log_probs,
 )
@@ -53,172 +52,165 @@ def _(draw: Draw) -> Iterator[Case]:
     yield Case("no gradient asked", _choice(draw, 2, 3), RULES)
 
 
-def _kl(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    log_policy, log_ref = log_probs(logits, ref_logits)
-    return (log_policy.exp() * (log_policy - log_ref)).sum(-1)
+@penalized_objective.right
+def two_terms(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
+    policy = log_policy.exp()
+    reward = (policy * rewards).sum(-1)
+    kl = (policy * (log_policy - log_ref)).sum(-1)
+    return reward - beta * kl
 
 
-@penalized_objective.wrong(
+penalized_objective.changed(
+    "divergence_swapped",
+    "policy * (log_policy - log_ref)",
+    "log_ref.exp() * (log_ref - log_policy)",
     "The penalty is KL(ref ‖ policy): its arguments are swapped. The policy's probabilities are "
-    "the weights, and its logarithm comes first."
+    "the weights, and its logarithm comes first.",
+    of=two_terms,
 )
-def divergence_swapped(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    log_policy, log_ref = log_probs(logits, ref_logits)
-    backwards = (log_ref.exp() * (log_ref - log_policy)).sum(-1)
-    return expected_reward(logits, rewards) - beta * backwards
-
-
-@penalized_objective.wrong(
+penalized_objective.changed(
+    "divergence_rewarded",
+    "reward - beta * kl",
+    "reward + beta * kl",
     "The divergence was added: this pays the policy for leaving the reference. What is maximised "
-    "must fall as the divergence grows, so subtract."
+    "must fall as the divergence grows, so subtract.",
+    of=two_terms,
 )
-def divergence_rewarded(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return expected_reward(logits, rewards) + beta * _kl(logits, ref_logits)
-
-
-@penalized_objective.wrong(
+penalized_objective.changed(
+    "returned_the_loss",
+    "reward - beta * kl",
+    "beta * kl - reward",
     "The sign of the whole is turned: this is the loss that an optimiser would minimise. The "
-    "objective is to be maximised: reward counts as plus."
+    "objective is to be maximised: reward counts as plus.",
+    of=two_terms,
 )
-def returned_the_loss(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return -reference.penalized_objective(logits, ref_logits, rewards, beta)
-
-
-@penalized_objective.wrong(
-    "beta multiplies the reward here. It is the price of the divergence: E[r] − beta · KL."
+penalized_objective.changed(
+    "beta_on_the_reward",
+    "reward - beta * kl",
+    "beta * reward - kl",
+    "beta multiplies the reward here. It is the price of the divergence: E[r] − beta · KL.",
+    of=two_terms,
 )
-def beta_on_the_reward(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return beta * expected_reward(logits, rewards) - _kl(logits, ref_logits)
-
-
-@penalized_objective.wrong(
+penalized_objective.changed(
+    "weighted_average",
+    "reward - beta * kl",
+    "(1 - beta) * reward - beta * kl",
     "The two terms were mixed with weights 1 − beta and beta. The reward keeps the weight 1, and "
-    "beta may be above 1."
+    "beta may be above 1.",
+    of=two_terms,
 )
-def weighted_average(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return (1 - beta) * expected_reward(logits, rewards) - beta * _kl(logits, ref_logits)
-
-
-@penalized_objective.wrong("beta was not used: the divergence is subtracted at a price of 1.")
-def beta_forgotten(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return expected_reward(logits, rewards) - _kl(logits, ref_logits)
-
-
-@penalized_objective.wrong("The penalty is missing: this is the expected reward alone.")
-def penalty_forgotten(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return expected_reward(logits, rewards)
-
-
-@penalized_objective.wrong(
-    "The penalty was subtracted twice. Subtract beta · KL once, from the plain expected reward."
+penalized_objective.changed(
+    "beta_forgotten",
+    "reward - beta * kl",
+    "reward - kl",
+    "beta was not used: the divergence is subtracted at a price of 1.",
+    of=two_terms,
 )
-def penalty_twice(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return expected_reward(logits, rewards) - 2 * beta * _kl(logits, ref_logits)
-
-
-@penalized_objective.wrong(
+penalized_objective.changed(
+    "penalty_forgotten",
+    "reward - beta * kl",
+    "reward",
+    "The penalty is missing: this is the expected reward alone.",
+    of=two_terms,
+)
+penalized_objective.changed(
+    "penalty_twice",
+    "reward - beta * kl",
+    "reward - 2 * beta * kl",
+    "The penalty was subtracted twice. Subtract beta · KL once, from the plain expected reward.",
+    of=two_terms,
+)
+penalized_objective.changed(
+    "cross_entropy",
+    "log_policy - log_ref",
+    "-log_ref",
     "The policy's own logarithm is missing: this subtracts the cross-entropy −Σ π log π_ref, not "
-    "the divergence. At policy = ref the penalty must be 0."
+    "the divergence. At policy = ref the penalty must be 0.",
+    of=two_terms,
 )
-def cross_entropy(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    log_ref = ref_logits.detach().log_softmax(-1)
-    return expected_reward(logits, rewards) + beta * (logits.softmax(-1) * log_ref).sum(-1)
-
-
-@penalized_objective.wrong(
+penalized_objective.changed(
+    "entropy_bonus",
+    "log_policy - log_ref",
+    "log_policy",
     "The reference is missing: this is an entropy bonus, which pulls towards the uniform policy. "
-    "KL(policy ‖ ref) also holds log ref."
+    "KL(policy ‖ ref) also holds log ref.",
+    of=two_terms,
 )
-def entropy_bonus(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    entropy = -(logits.softmax(-1) * logits.log_softmax(-1)).sum(-1)
-    return expected_reward(logits, rewards) + beta * entropy
-
-
-@penalized_objective.wrong(
+penalized_objective.changed(
+    "rewards_unweighted",
+    "(policy * rewards).sum(-1)",
+    "rewards.mean(-1)",
     "The rewards were averaged with equal weights. Weight each by the policy's probability of "
-    "its action."
+    "its action.",
+    of=two_terms,
 )
-def rewards_unweighted(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return rewards.mean(-1) - beta * _kl(logits, ref_logits)
-
-
-@penalized_objective.wrong(
+penalized_objective.changed(
+    "reward_of_the_reference",
+    "policy * rewards",
+    "log_ref.exp() * rewards",
     "The rewards were weighted by the reference's probabilities. It is the policy that acts: "
-    "weight by its own."
+    "weight by its own.",
+    of=two_terms,
 )
-def reward_of_the_reference(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    return expected_reward(ref_logits.detach(), rewards) - beta * _kl(logits, ref_logits)
-
-
-@penalized_objective.wrong(
+penalized_objective.changed(
+    "greedy_reward",
+    "(policy * rewards).sum(-1)",
+    "rewards.gather(-1, logits.argmax(-1, keepdim=True)).squeeze(-1)",
     "Only the policy's likeliest action was paid. The objective is an expectation: sum over all "
-    "actions, weighted by their probabilities."
+    "actions, weighted by their probabilities.",
+    of=two_terms,
 )
-def greedy_reward(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    best = logits.argmax(-1, keepdim=True)
-    return rewards.gather(-1, best).squeeze(-1) - beta * _kl(logits, ref_logits)
-
-
-@penalized_objective.wrong(
+penalized_objective.changed(
+    "penalty_weight_detached",
+    "policy * (log_policy",
+    "policy.detach() * (log_policy",
     "The value is right, its gradient is not: the probabilities that weight the log-ratio were "
-    "held constant, and so the penalty pulls nowhere. Detach ref_logits alone."
+    "held constant, and so the penalty pulls nowhere. Detach ref_logits alone.",
+    of=two_terms,
 )
-def penalty_weight_detached(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    log_policy, log_ref = log_probs(logits, ref_logits)
-    penalty = (log_policy.exp().detach() * (log_policy - log_ref)).sum(-1)
-    return expected_reward(logits, rewards) - beta * penalty
-
-
-@penalized_objective.wrong(
+penalized_objective.changed(
+    "reward_weight_detached",
+    "policy * rewards",
+    "policy.detach() * rewards",
     "The value is right, its gradient is not: the probabilities that weight the rewards were held "
-    "constant, so that no reward is pursued. Detach ref_logits alone."
+    "constant, so that no reward is pursued. Detach ref_logits alone.",
+    of=two_terms,
 )
-def reward_weight_detached(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    return expected_reward(logits.detach(), rewards) - beta * _kl(logits, ref_logits)
-
-
-@penalized_objective.wrong("A gradient reaches ref_logits, which is a constant: detach it.")
-def reference_not_constant(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    log_policy, log_ref = logits.log_softmax(-1), ref_logits.log_softmax(-1)
-    return (log_policy.exp() * (rewards - beta * (log_policy - log_ref))).sum(-1)
-
-
-@penalized_objective.wrong("No gradient reaches logits: the policy's side was detached too.")
-def everything_detached(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return reference.penalized_objective(logits.detach(), ref_logits, rewards, beta)
-
-
-@penalized_objective.wrong(
-    "This is the mean over actions. The policy's probabilities are the weights already: sum."
+penalized_objective.changed(
+    "reference_not_constant",
+    "ref_logits.detach()",
+    "ref_logits",
+    "A gradient reaches ref_logits, which is a constant: detach it.",
+    of=two_terms,
 )
-def averaged(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    value = reference.penalized_objective(logits, ref_logits, rewards, beta)
-    return value / logits.shape[-1]
-
-
-@penalized_objective.wrong(
-    "One number came back for all choices. Sum over the last axis alone: one number per choice."
+penalized_objective.changed(
+    "everything_detached",
+    "reward - beta * kl",
+    "(reward - beta * kl).detach()",
+    "No gradient reaches logits: the policy's side was detached too.",
+    of=two_terms,
 )
-def summed_over_everything(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    return reference.penalized_objective(logits, ref_logits, rewards, beta).sum()
-
-
-@penalized_objective.wrong(
-    "One number per action came back: the sum over actions, the last axis, is missing."
+penalized_objective.changed(
+    "averaged",
+    "reward - beta * kl",
+    "(reward - beta * kl) / logits.shape[-1]",
+    "This is the mean over actions. The policy's probabilities are the weights already: sum.",
+    of=two_terms,
 )
-def sum_forgotten(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    log_policy, log_ref = log_probs(logits, ref_logits)
-    return log_policy.exp() * (rewards - beta * (log_policy - log_ref))
+penalized_objective.changed(
+    "summed_over_everything",
+    "reward - beta * kl",
+    "(reward - beta * kl).sum()",
+    "One number came back for all choices. Sum over the last axis alone: one number per choice.",
+    of=two_terms,
+)
+penalized_objective.changed(
+    "sum_forgotten",
+    ".sum(dim=-1)",
+    "",
+    "One number per action came back: the sum over actions, the last axis, is missing.",
+)
 
 
 @penalized_objective.wrong(
@@ -231,12 +223,14 @@ def normalised_over_the_first_axis(
     return (log_policy.exp() * (rewards - beta * (log_policy - log_ref))).sum(-1)
 
 
-@penalized_objective.wrong(
+penalized_objective.changed(
+    "raw_logits",
+    "log_policy - log_ref",
+    "logits - ref_logits.detach()",
     "The logits themselves were subtracted. A logit is a log-probability only up to a constant "
-    "that differs between policy and ref: take log_softmax of both first."
+    "that differs between policy and ref: take log_softmax of both first.",
+    of=two_terms,
 )
-def raw_logits(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return (logits.softmax(-1) * (rewards - beta * (logits - ref_logits.detach()))).sum(-1)
 
 
 @penalized_objective.wrong(
@@ -247,15 +241,14 @@ def logits_as_log_probs(logits: Tensor, ref_logits: Tensor, rewards: Tensor, bet
     return (logits.exp() * (rewards - beta * (logits - ref_logits.detach()))).sum(-1)
 
 
-@penalized_objective.wrong(
+penalized_objective.changed(
+    "reference_not_normalised",
+    "ref_logits.detach().log_softmax(-1)",
+    "ref_logits.detach()",
     "Only the policy was normalised: ref_logits were subtracted as they are. They are "
-    "log-probabilities only up to a constant: take their log_softmax too."
+    "log-probabilities only up to a constant: take their log_softmax too.",
+    of=two_terms,
 )
-def reference_not_normalised(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    log_policy = logits.log_softmax(-1)
-    return (log_policy.exp() * (rewards - beta * (log_policy - ref_logits.detach()))).sum(-1)
 
 
 @penalized_objective.wrong(
@@ -265,34 +258,30 @@ def in_bits(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) ->
     return reference.penalized_objective(logits, ref_logits, rewards, beta / math.log(2))
 
 
-@penalized_objective.wrong(
+penalized_objective.changed(
+    "softmax_then_log",
+    "logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)",
+    "logits.softmax(-1).log(), ref_logits.detach().softmax(-1).log()",
     "Right for ordinary logits, NaN where a probability of the policy rounds to 0: 0 · (−inf). "
-    "log_softmax(x) keeps what log(softmax(x)) loses."
+    "log_softmax(x) keeps what log(softmax(x)) loses.",
+    of=two_terms,
 )
-def softmax_then_log(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    policy, ref = logits.softmax(-1), ref_logits.detach().softmax(-1)
-    return (policy * (rewards - beta * (policy.log() - ref.log()))).sum(-1)
-
-
-@penalized_objective.wrong(
+penalized_objective.changed(
+    "exp_without_shift",
+    "log_policy.exp()",
+    "logits.exp() / logits.exp().sum(-1, keepdim=True)",
     "exp of a raw logit overflows: exp(1001) is inf. softmax and log_softmax subtract the largest "
-    "logit first."
+    "logit first.",
+    of=two_terms,
 )
-def exp_without_shift(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    policy = logits.exp() / logits.exp().sum(-1, keepdim=True)
-    log_policy, log_ref = log_probs(logits, ref_logits)
-    return (policy * (rewards - beta * (log_policy - log_ref))).sum(-1)
-
-
-@penalized_objective.wrong(
+penalized_objective.changed(
+    "reference_through_probabilities",
+    "ref_logits.detach().log_softmax(-1)",
+    "ref_logits.detach().softmax(-1).log()",
     "The logarithm of ref's softmax was taken: it is −inf where ref's probability rounds to 0. "
-    "log_softmax(ref_logits) never forms the probability."
+    "log_softmax(ref_logits) never forms the probability.",
+    of=two_terms,
 )
-def reference_through_probabilities(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().softmax(-1).log()
-    return (log_policy.exp() * (rewards - beta * (log_policy - log_ref))).sum(-1)
 
 
 def _objective_of(
@@ -310,44 +299,38 @@ def _objective_of(
 inexact_log_ratios(penalized_objective, _objective_of)
 
 
-@penalized_objective.wrong(
+penalized_objective.changed(
+    "rewards_weighted_by_logarithms",
+    "policy * rewards",
+    "log_policy * rewards",
     "The rewards were weighted by the policy's log-probabilities. An expectation weighs by "
-    "probabilities: exp of these."
+    "probabilities: exp of these.",
+    of=two_terms,
 )
-def rewards_weighted_by_logarithms(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    return (logits.log_softmax(-1) * rewards).sum(-1) - beta * _kl(logits, ref_logits)
-
-
-@penalized_objective.wrong(
+penalized_objective.changed(
+    "penalty_summed_over_everything",
+    "log_ref)).sum(-1)",
+    "log_ref)).sum()",
     "The divergences of all choices were added up and charged to each: .sum() lacks its axis. Each "
-    "choice has its own, over the last axis."
+    "choice has its own, over the last axis.",
+    of=two_terms,
 )
-def penalty_summed_over_everything(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    return expected_reward(logits, rewards) - beta * _kl(logits, ref_logits).sum()
-
-
-@penalized_objective.wrong(
+penalized_objective.changed(
+    "reward_summed_over_everything",
+    "rewards).sum(-1)",
+    "rewards).sum()",
     "The expected rewards of all choices were added up and paid to each: .sum() lacks its axis. "
-    "Each choice has its own, over the last axis."
+    "Each choice has its own, over the last axis.",
+    of=two_terms,
 )
-def reward_summed_over_everything(
-    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
-) -> Tensor:
-    return expected_reward(logits, rewards).sum() - beta * _kl(logits, ref_logits)
-
-
-@penalized_objective.wrong(
+penalized_objective.changed(
+    "k2_weighed",
+    "(log_policy - log_ref)",
+    "(0.5 * (log_policy - log_ref).square())",
     "The penalty is half the squared log-ratio, k2, an estimate for single samples. With every "
-    "action at hand, weigh the log-ratio itself."
+    "action at hand, weigh the log-ratio itself.",
+    of=two_terms,
 )
-def k2_weighed(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    log_policy, log_ref = log_probs(logits, ref_logits)
-    half_square = 0.5 * (log_policy - log_ref).square()
-    return (log_policy.exp() * (rewards - beta * half_square)).sum(-1)
 
 
 @penalized_objective.wrong(
@@ -373,49 +356,49 @@ def cast_to_float32(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: f
     return reference.penalized_objective(*floats, beta)
 
 
-@penalized_objective.wrong(
+penalized_objective.changed(
+    "both_directions",
+    "policy * (log_policy",
+    "(policy - log_ref.exp()) * (log_policy",
     "Both directions of the divergence were charged, KL(policy ‖ ref) + KL(ref ‖ policy). The "
-    "penalty is the first alone."
+    "penalty is the first alone.",
+    of=two_terms,
 )
-def both_directions(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    log_policy, log_ref = log_probs(logits, ref_logits)
-    gap = log_policy - log_ref
-    return expected_reward(logits, rewards) - beta * ((log_policy.exp() - log_ref.exp()) * gap).sum(
-        -1
-    )
-
-
-@penalized_objective.wrong(
-    "The greatest reward was taken in place of the expected one: weigh the rewards by the policy."
+penalized_objective.changed(
+    "greatest_reward",
+    "(policy * rewards).sum(-1)",
+    "rewards.max(-1).values",
+    "The greatest reward was taken in place of the expected one: weigh the rewards by the policy.",
+    of=two_terms,
 )
-def greatest_reward(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return rewards.max(-1).values - beta * _kl(logits, ref_logits)
-
-
-@penalized_objective.wrong("beta was squared: the penalty is beta · KL.")
-def beta_squared(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return expected_reward(logits, rewards) - beta**2 * _kl(logits, ref_logits)
-
-
-@penalized_objective.wrong(
-    "The penalty was divided by beta: a larger beta must cost more, not less."
+penalized_objective.changed(
+    "beta_squared",
+    "reward - beta * kl",
+    "reward - beta**2 * kl",
+    "beta was squared: the penalty is beta · KL.",
+    of=two_terms,
 )
-def divided_by_beta(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return expected_reward(logits, rewards) - _kl(logits, ref_logits) / beta
-
-
-@penalized_objective.wrong("Half of the penalty is charged: it is beta · KL, with no ½.")
-def half_the_penalty(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    return expected_reward(logits, rewards) - beta / 2 * _kl(logits, ref_logits)
-
-
-@penalized_objective.wrong(
-    "The penalty is the total variation, half the sum of |π − ref|: it is KL(policy ‖ ref) here."
+penalized_objective.changed(
+    "divided_by_beta",
+    "reward - beta * kl",
+    "reward - kl / beta",
+    "The penalty was divided by beta: a larger beta must cost more, not less.",
+    of=two_terms,
 )
-def total_variation(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
-    log_policy, log_ref = log_probs(logits, ref_logits)
-    distance = (log_policy.exp() - log_ref.exp()).abs().sum(-1) / 2
-    return expected_reward(logits, rewards) - beta * distance
+penalized_objective.changed(
+    "half_the_penalty",
+    "reward - beta * kl",
+    "reward - beta / 2 * kl",
+    "Half of the penalty is charged: it is beta · KL, with no ½.",
+    of=two_terms,
+)
+penalized_objective.changed(
+    "total_variation",
+    "(policy * (log_policy - log_ref)).sum(-1)",
+    "(policy - log_ref.exp()).abs().sum(-1) / 2",
+    "The penalty is the total variation, half the sum of |π − ref|: it is KL(policy ‖ ref) here.",
+    of=two_terms,
+)
 
 
 @penalized_objective.right

@@ -1,4 +1,4 @@
-"""The exercise `q03_beta_limits`."""
+"""Say what the best policy tends to as β goes to 0 and to infinity."""
 
 from ...exercise import Quiz
 

@@ -1,4 +1,4 @@
-"""The exercise `q03_beta_trust_region`."""
+"""Say whether a larger β widens the trusted region, and why."""
 
 from ...exercise import Quiz
 

@@ -1,4 +1,4 @@
-"""The exercise `q03_choose_objective`."""
+"""Choose the objective that keeps each update small in its effect."""
 
 from helpers.cases import VALUES
 

@@ -1,4 +1,4 @@
-"""The exercise `expected_gradient`."""
+"""Average exactly, over the token that is drawn, what autograd makes of an estimator."""
 
 from collections.abc import Callable, Iterator
 
@@ -74,34 +74,17 @@ def _(draw: Draw) -> Iterator[Case]:
     yield Case("float64, detached", inputs(4, HELD_CUBIC, torch.float64), RULES)
 
 
-def _weighed(
-    logits: Tensor,
-    ref_logits: Tensor,
-    estimator: Estimator,
-    weigh: Callable[[Tensor], Tensor],
-    normalise: Callable[[Tensor, int], Tensor] = torch.log_softmax,
-) -> Tensor:
-    """The gradient of Σ weigh(logp) · estimator; right when the weights are the sampler's."""
-    leaf = logits.detach().clone().requires_grad_(True)
-    logp = normalise(leaf, -1)
-    total = (weigh(logp) * estimator(logp, normalise(ref_logits.detach(), -1))).sum()
-    if not total.requires_grad:
-        return torch.zeros_like(logits)
-    return torch.autograd.grad(total, leaf)[0]
-
-
 def _drawn(sample_logits: Tensor) -> Tensor:
     return sample_logits.detach().softmax(-1)
 
 
-@expected_gradient.wrong(
+expected_gradient.changed(
+    "drawn_from_the_policy",
+    "sample_logits.detach().softmax(dim=-1)",
+    "logits.detach().softmax(dim=-1)",
     "The tokens were drawn from the policy. Who draws is an argument of its own: weigh each token "
-    "by softmax(sample_logits)."
+    "by softmax(sample_logits).",
 )
-def drawn_from_the_policy(
-    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
-) -> Tensor:
-    return _weighed(logits, ref_logits, estimator, lambda logp: logp.detach().exp())
 
 
 @expected_gradient.wrong(
@@ -112,108 +95,79 @@ def drawn_from_the_policy(
 def weights_differentiated(
     logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
 ) -> Tensor:
-    return _weighed(logits, ref_logits, estimator, lambda logp: logp.exp())
+    leaf = logits.detach().clone().requires_grad_(True)
+    logp = leaf.log_softmax(-1)
+    mean = (logp.exp() * estimator(logp, ref_logits.detach().log_softmax(-1))).sum()
+    return torch.autograd.grad(mean, leaf)[0]
 
 
-@expected_gradient.wrong(
-    "The tokens were drawn from the reference. Weigh each token by softmax(sample_logits)."
+expected_gradient.changed(
+    "drawn_from_the_reference",
+    "sample_logits.detach().softmax(dim=-1)",
+    "ref_logits.detach().softmax(dim=-1)",
+    "The tokens were drawn from the reference. Weigh each token by softmax(sample_logits).",
 )
-def drawn_from_the_reference(
-    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
-) -> Tensor:
-    return _weighed(logits, ref_logits, estimator, lambda logp: _drawn(ref_logits))
-
-
-@expected_gradient.wrong(
-    "Every token was given the same weight. Each counts by its probability, softmax(sample_logits)."
+expected_gradient.changed(
+    "equal_weights",
+    "sample_logits.detach().softmax(dim=-1)",
+    "torch.full_like(logits, 1 / len(logits))",
+    "Every token was given the same weight. Each counts by its probability, "
+    "softmax(sample_logits).",
 )
-def equal_weights(
-    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
-) -> Tensor:
-    return _weighed(logits, ref_logits, estimator, lambda logp: torch.ones_like(logp) / len(logp))
-
-
-@expected_gradient.wrong(
+expected_gradient.changed(
+    "likeliest_token_alone",
+    "sample_logits.detach().softmax(dim=-1)",
+    "torch.eye(len(logits), dtype=logits.dtype)[sample_logits.argmax()]",
     "Only the likeliest token was counted, as if it were always the one that is drawn. Every token "
-    "counts, by its probability, softmax(sample_logits): an exact mean leaves nothing to a draw."
+    "counts, by its probability, softmax(sample_logits): an exact mean leaves nothing to a draw.",
 )
-def likeliest_token_alone(
-    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
-) -> Tensor:
-    chosen = F.one_hot(sample_logits.argmax(-1), len(sample_logits)).to(logits.dtype)
-    return _weighed(logits, ref_logits, estimator, lambda logp: chosen)
-
-
-@expected_gradient.wrong(
+expected_gradient.changed(
+    "no_weights",
+    "sample_logits.detach().softmax(dim=-1)",
+    "torch.ones_like(logits)",
     "The gradients were added without weights. Each counts by its probability, "
-    "softmax(sample_logits)."
+    "softmax(sample_logits).",
 )
-def no_weights(
-    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
-) -> Tensor:
-    return _weighed(logits, ref_logits, estimator, torch.ones_like)
-
-
-@expected_gradient.wrong(
+expected_gradient.changed(
+    "raw_sample_logits",
+    "sample_logits.detach().softmax(dim=-1)",
+    "sample_logits.detach()",
     "sample_logits were used as weights as they are. They are scores: their softmax gives the "
-    "probabilities."
+    "probabilities.",
 )
-def raw_sample_logits(
-    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
-) -> Tensor:
-    return _weighed(logits, ref_logits, estimator, lambda logp: sample_logits.detach())
-
-
-@expected_gradient.wrong(
+expected_gradient.changed(
+    "weights_not_normalised",
+    "sample_logits.detach().softmax(dim=-1)",
+    "sample_logits.detach().exp()",
     "exp(sample_logits) does not sum to 1. Probabilities come from softmax, which divides by the "
-    "sum, and does not overflow."
+    "sum, and does not overflow.",
 )
-def weights_not_normalised(
-    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
-) -> Tensor:
-    return _weighed(logits, ref_logits, estimator, lambda logp: sample_logits.detach().exp())
-
-
-@expected_gradient.wrong(
-    "The weights are log-probabilities. A mean weighs by probabilities: softmax, without the log."
+expected_gradient.changed(
+    "logarithms_as_weights",
+    "sample_logits.detach().softmax(dim=-1)",
+    "sample_logits.detach().log_softmax(dim=-1)",
+    "The weights are log-probabilities. A mean weighs by probabilities: softmax, without the log.",
 )
-def logarithms_as_weights(
-    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
-) -> Tensor:
-    weights = sample_logits.detach().log_softmax(-1)
-    return _weighed(logits, ref_logits, estimator, lambda logp: weights)
-
-
-@expected_gradient.wrong(
+expected_gradient.changed(
+    "averaged_after_weighing",
+    "sample_logits.detach().softmax(dim=-1)",
+    "sample_logits.detach().softmax(dim=-1) / len(logits)",
     "This is the expectation divided by the number of tokens: .mean() after weighing. The weights "
-    "sum to 1 already, so add up."
+    "sum to 1 already, so add up.",
 )
-def averaged_after_weighing(
-    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
-) -> Tensor:
-    weights = _drawn(sample_logits) / len(logits)
-    return _weighed(logits, ref_logits, estimator, lambda logp: weights)
-
-
-@expected_gradient.wrong(
-    "The estimator's arguments are exchanged: it takes logp first, then ref_logp."
+expected_gradient.changed(
+    "arguments_exchanged",
+    "estimator(leaf.log_softmax(dim=-1), ref_logp)",
+    "estimator(ref_logp, leaf.log_softmax(dim=-1))",
+    "The estimator's arguments are exchanged: it takes logp first, then ref_logp.",
 )
-def arguments_exchanged(
-    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
-) -> Tensor:
-    weights = _drawn(sample_logits)
-    return _weighed(logits, ref_logits, lambda p, q: estimator(q, p), lambda logp: weights)
-
-
-@expected_gradient.wrong(
+expected_gradient.changed(
+    "logits_in_place_of_logp",
+    "estimator(leaf.log_softmax(dim=-1), ref_logp)",
+    "estimator(leaf, ref_logits.detach())",
     "The estimator was given logits. It takes log-probabilities: log_softmax of both comes first, "
-    "and its derivative belongs to the gradient."
+    "and its derivative belongs to the gradient.",
 )
-def logits_in_place_of_logp(
-    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
-) -> Tensor:
-    weights = _drawn(sample_logits)
-    return _weighed(logits, ref_logits, estimator, lambda logp: weights, lambda x, dim: x)
 
 
 @expected_gradient.wrong(
@@ -223,13 +177,11 @@ def logits_in_place_of_logp(
 def gradient_of_logp(
     logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
 ) -> Tensor:
-    weights, logp = _drawn(sample_logits), logits.detach().log_softmax(-1)
-    return _weighed(logp, ref_logits, estimator, lambda _: weights, _only_the_reference(logp))
-
-
-def _only_the_reference(logp: Tensor) -> Callable[[Tensor, int], Tensor]:
-    """Normalises all but a leaf: log-probabilities that are differentiated stay as they are."""
-    return lambda x, dim: x if x.requires_grad else x.log_softmax(dim)
+    leaf = logits.detach().log_softmax(-1).requires_grad_(True)
+    values = estimator(leaf, ref_logits.detach().log_softmax(-1))
+    if not values.requires_grad:
+        return torch.zeros_like(logits)
+    return torch.autograd.grad((_drawn(sample_logits) * values).sum(), leaf)[0]
 
 
 @expected_gradient.wrong(
@@ -257,13 +209,12 @@ def expected_value(
     return (_drawn(sample_logits) * values).sum()
 
 
-@expected_gradient.wrong(
-    "The sign is turned: this is the direction of descent. Return the gradient itself."
+expected_gradient.changed(
+    "descent_direction",
+    "return gradient",
+    "return -gradient",
+    "The sign is turned: this is the direction of descent. Return the gradient itself.",
 )
-def descent_direction(
-    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
-) -> Tensor:
-    return -reference.expected_gradient(logits, ref_logits, sample_logits, estimator)
 
 
 @expected_gradient.wrong(
@@ -309,30 +260,19 @@ def raises_when_detached(
     return torch.autograd.grad((_drawn(sample_logits) * values).sum(), leaf)[0]
 
 
-@expected_gradient.wrong(
-    "A detached estimator gives None. Where no gradient flows, return zeros of the logits' shape."
+expected_gradient.changed(
+    "none_when_detached",
+    "torch.zeros_like(leaf).detach()",
+    "None",
+    "A detached estimator gives None. Where no gradient flows, return zeros of the logits' shape.",
 )
-def none_when_detached(
-    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
-) -> Tensor | None:
-    leaf = logits.detach().clone().requires_grad_(True)
-    values = estimator(leaf.log_softmax(-1), ref_logits.detach().log_softmax(-1))
-    if values.requires_grad:
-        (_drawn(sample_logits) * values).sum().backward()
-    return leaf.grad
-
-
-@expected_gradient.wrong(
+expected_gradient.changed(
+    "softmax_then_log",
+    "estimator(leaf.log_softmax(dim=-1), ref_logp)",
+    "estimator(leaf.softmax(dim=-1).log(), ref_logits.detach().softmax(dim=-1).log())",
     "Right for ordinary logits, wrong where a probability rounds to 0: log(softmax(x)) loses what "
-    "log_softmax(x) keeps."
+    "log_softmax(x) keeps.",
 )
-def softmax_then_log(
-    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
-) -> Tensor:
-    weights = _drawn(sample_logits)
-    return _weighed(
-        logits, ref_logits, estimator, lambda logp: weights, lambda x, dim: x.softmax(dim).log()
-    )
 
 
 @expected_gradient.wrong(
@@ -386,48 +326,33 @@ def weighted_values(
     return _drawn(sample_logits) * values
 
 
-@expected_gradient.wrong(
+expected_gradient.changed(
+    "policy_not_normalised",
+    "leaf.log_softmax(dim=-1)",
+    "leaf",
     "The policy's logits went into the estimator as they are. It takes log-probabilities: "
-    "log_softmax of them comes first, and its derivative belongs to the gradient."
+    "log_softmax of them comes first, and its derivative belongs to the gradient.",
 )
-def policy_not_normalised(
-    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
-) -> Tensor:
-    weights, ref_logp = _drawn(sample_logits), ref_logits.detach().log_softmax(-1)
-    return _weighed(logits, ref_logp, estimator, lambda logp: weights, lambda x, dim: x)
-
-
-@expected_gradient.wrong(
+expected_gradient.changed(
+    "reference_not_normalised",
+    "ref_logits.detach().log_softmax(dim=-1)",
+    "ref_logits.detach()",
     "The reference's logits went into the estimator as they are. It takes log-probabilities, of "
-    "both: log_softmax first."
+    "both: log_softmax first.",
 )
-def reference_not_normalised(
-    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
-) -> Tensor:
-    weights, ref = _drawn(sample_logits), ref_logits.detach()
-    return _weighed(logits, ref, lambda logp, _: estimator(logp, ref), lambda logp: weights)
-
-
-@expected_gradient.wrong(
-    "The estimator was given probabilities. It takes their logarithms: log_softmax, not softmax."
+expected_gradient.changed(
+    "probabilities_in_place_of_logp",
+    "estimator(leaf.log_softmax(dim=-1), ref_logp)",
+    "estimator(leaf.softmax(dim=-1), ref_logits.detach().softmax(dim=-1))",
+    "The estimator was given probabilities. It takes their logarithms: log_softmax, not softmax.",
 )
-def probabilities_in_place_of_logp(
-    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
-) -> Tensor:
-    weights = _drawn(sample_logits)
-    return _weighed(logits, ref_logits, estimator, lambda logp: weights, torch.softmax)
-
-
-@expected_gradient.wrong(
+expected_gradient.changed(
+    "leaf_made_of_the_input",
+    "logits.detach().clone().requires_grad_(True)",
+    "logits.requires_grad_()",
     "The caller's logits require a gradient now: requires_grad_() changed them in place. Make a "
-    "leaf of your own, logits.detach().clone(), and switch that one."
+    "leaf of your own, logits.detach().clone(), and switch that one.",
 )
-def leaf_made_of_the_input(
-    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
-) -> Tensor:
-    found = reference.expected_gradient(logits, ref_logits, sample_logits, estimator)
-    logits.requires_grad_()
-    return found
 
 
 @expected_gradient.right

@@ -1,11 +1,12 @@
-"""The exercise `off_policy_kl_loss`."""
+"""Give each of old's tokens a loss whose mean and mean gradient are those of KL(policy ‖ ref)."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
 
+from helpers import reference
 from helpers.cases import GRADIENT, RULES, VALUES, Case
 
 from ...draw import Draw
@@ -37,114 +38,112 @@ def _(draw: Draw) -> Iterator[Case]:
     yield from drawn_cases(True, draw)
 
 
-OffPolicyLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-def _ratio_k1(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    """The right loss, with gradients to all three."""
-    return (logp - old_logp).exp() * (logp - ref_logp)
-
-
-def _off_policy_mistakes(formula: OffPolicyLoss) -> None:
-    """Register what goes wrong around any right loss; gradients of formula reach all three."""
-
-    @off_policy_kl_loss.wrong("A gradient reaches old_logp, which is a constant: detach it.")
-    def old_moves(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp, old_logp, ref_logp.detach())
-
-    @off_policy_kl_loss.wrong("A gradient reaches ref_logp, which is a constant: detach it.")
-    def reference_moves(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp, old_logp.detach(), ref_logp)
-
-    @off_policy_kl_loss.wrong("Gradients reach old_logp and ref_logp, both constants: detach both.")
-    def both_constants_move(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp, old_logp, ref_logp)
-
-    @off_policy_kl_loss.wrong("No gradient reaches logp: the policy's side was detached too.")
-    def everything_detached(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp, old_logp, ref_logp).detach()
-
-    @off_policy_kl_loss.wrong(
-        "The mean over tokens was taken inside. Return one loss for each token: averages come "
-        "later, with the mask."
-    )
-    def averaged(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp, old_logp.detach(), ref_logp.detach()).mean()
-
-    @off_policy_kl_loss.wrong(
-        "The last axis was summed away. Every axis holds drawn tokens here, none the vocabulary: "
-        "return a loss of the shape that came in."
-    )
-    def last_axis_summed(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp, old_logp.detach(), ref_logp.detach()).sum(-1, keepdim=True)
-
-    @off_policy_kl_loss.wrong(
-        "log_softmax was taken once more, along the last axis. What comes in are log-probabilities "
-        "of drawn tokens, and no axis holds the vocabulary: use them as they are."
-    )
-    def normalised_again(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-        constants = (values.detach().log_softmax(-1) for values in (old_logp, ref_logp))
-        return formula(logp.log_softmax(-1), *constants)
-
-    @off_policy_kl_loss.wrong(
-        "The sign is turned: a divergence is above 0, and its loss is minimised."
-    )
-    def negated(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return -formula(logp, old_logp.detach(), ref_logp.detach())
-
-    @off_policy_kl_loss.wrong(
-        "Probabilities were formed on the way, and one of a rare token rounds to 0. Subtract the "
-        "logarithms that came in."
-    )
-    def through_probabilities(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp, old_logp.detach(), ref_logp.detach().exp().log())
-
-    @off_policy_kl_loss.wrong(
-        "logp was changed in place, and autograd refuses that where it needs the input: compute a "
-        "new tensor."
-    )
-    def changed_in_place(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-        logp -= old_logp.detach()
-        return logp.exp() * (logp + old_logp.detach() - ref_logp.detach())
-
-    @off_policy_kl_loss.wrong(
-        "The answer is float32 whatever came in: keep the dtype of the inputs."
-    )
-    def cast_to_float32(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp.float(), old_logp.float().detach(), ref_logp.float().detach())
-
-    @off_policy_kl_loss.wrong(
-        "The log-ratio was turned to base 2. Log-probabilities are in nats: use them as they are."
-    )
-    def in_bits(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp, old_logp.detach(), ref_logp.detach()) / math.log(2)
-
-    @off_policy_kl_loss.wrong(
-        "Tokens of a ratio outside 0.8 … 1.2 were clipped. That bounds a step, and it biases both "
-        "value and gradient: the exact correction has no clip."
-    )
-    def ratio_clipped(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-        ratio = (logp - old_logp.detach()).exp().clamp(0.8, 1.2)
-        return ratio * (logp - ref_logp.detach())
-
-
-_off_policy_mistakes(_ratio_k1)
+off_policy_kl_loss.changed(
+    "old_moves",
+    "old_logp.detach()",
+    "old_logp",
+    "A gradient reaches old_logp, which is a constant: detach it.",
+)
+off_policy_kl_loss.changed(
+    "reference_moves",
+    "ref_logp.detach()",
+    "ref_logp",
+    "A gradient reaches ref_logp, which is a constant: detach it.",
+)
+off_policy_kl_loss.changed(
+    "both_constants_move",
+    "ratio * (logp - ref_logp.detach())",
+    "(logp - old_logp).exp() * (logp - ref_logp)",
+    "Gradients reach old_logp and ref_logp, both constants: detach both.",
+)
+off_policy_kl_loss.changed(
+    "everything_detached",
+    "ratio * (logp - ref_logp.detach())",
+    "(ratio * (logp - ref_logp.detach())).detach()",
+    "No gradient reaches logp: the policy's side was detached too.",
+)
+off_policy_kl_loss.changed(
+    "averaged",
+    "ratio * (logp - ref_logp.detach())",
+    "(ratio * (logp - ref_logp.detach())).mean()",
+    "The mean over tokens was taken inside. Return one loss for each token: averages come "
+    "later, with the mask.",
+)
+off_policy_kl_loss.changed(
+    "last_axis_summed",
+    "ratio * (logp - ref_logp.detach())",
+    "(ratio * (logp - ref_logp.detach())).sum(-1, keepdim=True)",
+    "The last axis was summed away. Every axis holds drawn tokens here, none the vocabulary: "
+    "return a loss of the shape that came in.",
+)
 
 
 @off_policy_kl_loss.wrong(
+    "log_softmax was taken once more, along the last axis. What comes in are log-probabilities "
+    "of drawn tokens, and no axis holds the vocabulary: use them as they are."
+)
+def normalised_again(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
+    logp, old, ref = (x.log_softmax(-1) for x in (logp, old_logp.detach(), ref_logp.detach()))
+    return (logp - old).exp() * (logp - ref)
+
+
+off_policy_kl_loss.changed(
+    "negated",
+    "return ratio",
+    "return -ratio",
+    "The sign is turned: a divergence is above 0, and its loss is minimised.",
+)
+off_policy_kl_loss.changed(
+    "through_probabilities",
+    "ref_logp.detach()",
+    "ref_logp.detach().exp().log()",
+    "Probabilities were formed on the way, and one of a rare token rounds to 0. Subtract the "
+    "logarithms that came in.",
+)
+
+
+@off_policy_kl_loss.wrong(
+    "logp was changed in place, and autograd refuses that where it needs the input: compute a "
+    "new tensor."
+)
+def changed_in_place(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
+    logp -= old_logp.detach()
+    return logp.exp() * (logp + old_logp.detach() - ref_logp.detach())
+
+
+@off_policy_kl_loss.wrong("The answer is float32 whatever came in: keep the dtype of the inputs.")
+def cast_to_float32(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return reference.off_policy_kl_loss(logp.float(), old_logp.float(), ref_logp.float())
+
+
+@off_policy_kl_loss.wrong(
+    "The log-ratio was turned to base 2. Log-probabilities are in nats: use them as they are."
+)
+def in_bits(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return reference.off_policy_kl_loss(logp, old_logp, ref_logp) / math.log(2)
+
+
+off_policy_kl_loss.changed(
+    "ratio_clipped",
+    ".exp()",
+    ".exp().clamp(0.8, 1.2)",
+    "Tokens of a ratio outside 0.8 … 1.2 were clipped. That bounds a step, and it biases both "
+    "value and gradient: the exact correction has no clip.",
+)
+off_policy_kl_loss.changed(
+    "ratio_detached",
+    ".exp()",
+    ".exp().detach()",
     "The value is right, the gradient is not: the ratio was held constant, so autograd does not "
-    "see that the policy's own draws change. Detach old_logp alone."
+    "see that the policy's own draws change. Detach old_logp alone.",
 )
-def ratio_detached(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return (logp - old_logp).exp().detach() * (logp - ref_logp.detach())
-
-
-@off_policy_kl_loss.wrong(
+off_policy_kl_loss.changed(
+    "ratio_forgotten",
+    "ratio * (logp - ref_logp.detach())",
+    "logp - ref_logp.detach()",
     "The ratio is missing: this is k1 on old's tokens, whose mean gradient is −∇KL(old ‖ policy). "
-    "Descending it pushes the policy away from old."
+    "Descending it pushes the policy away from old.",
 )
-def ratio_forgotten(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return logp - ref_logp.detach()
 
 
 @off_policy_kl_loss.wrong(
@@ -155,144 +154,124 @@ def k3_without_the_ratio(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Te
     return torch.expm1(delta) - delta
 
 
-@off_policy_kl_loss.wrong(
+off_policy_kl_loss.changed(
+    "k2_without_the_ratio",
+    "ratio * (logp - ref_logp.detach())",
+    "0.5 * (logp - ref_logp.detach()) ** 2",
     "The ratio is missing: this is k2 on old's tokens. It is right for neither the value nor, "
-    "once policy and old differ, the gradient."
+    "once policy and old differ, the gradient.",
 )
-def k2_without_the_ratio(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return 0.5 * (logp - ref_logp.detach()) ** 2
-
-
-@off_policy_kl_loss.wrong(
+off_policy_kl_loss.changed(
+    "ratio_times_k2",
+    "ratio * (logp - ref_logp.detach())",
+    "ratio * 0.5 * (logp - ref_logp.detach()) ** 2",
     "Ratio × k2 is biased, in value and in gradient: k2's mean is not the KL. With a ratio that "
-    "carries a gradient, the estimate beside it must be unbiased."
+    "carries a gradient, the estimate beside it must be unbiased.",
 )
-def ratio_times_k2(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return (logp - old_logp.detach()).exp() * 0.5 * (logp - ref_logp.detach()) ** 2
-
-
-@off_policy_kl_loss.wrong(
+off_policy_kl_loss.changed(
+    "constant_ratio_times_k2",
+    "ratio * (logp - ref_logp.detach())",
+    "ratio.detach() * 0.5 * (logp - ref_logp.detach()) ** 2",
     "The value is that of ratio × k2, and k2's mean is not the KL. With a constant ratio its "
-    "gradient alone would do, but value and gradient are both asked here."
+    "gradient alone would do, but value and gradient are both asked here.",
 )
-def constant_ratio_times_k2(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return (logp - old_logp).exp().detach() * 0.5 * (logp - ref_logp.detach()) ** 2
-
-
-@off_policy_kl_loss.wrong(
+off_policy_kl_loss.changed(
+    "score_form",
+    "ratio * (logp - ref_logp.detach())",
+    "ratio.detach() * logp * (logp - ref_logp).detach()",
     "The value is that of ratio × logp × log-ratio, which has no meaning as a number. With a "
     "constant ratio its gradient alone would do, but both are asked: leave logp out, and let the "
-    "ratio carry the gradient."
+    "ratio carry the gradient.",
 )
-def score_form(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return (logp - old_logp).exp().detach() * logp * (logp - ref_logp).detach()
-
-
-@off_policy_kl_loss.wrong(
+off_policy_kl_loss.changed(
+    "score_form_with_a_moving_ratio",
+    "ratio * (logp - ref_logp.detach())",
+    "ratio * logp * (logp - ref_logp).detach()",
     "logp is one factor too many: ratio × logp × constant log-ratio is neither right as a number "
     "nor, with a ratio that moves, in its gradient. Two factors do: the ratio carries the gradient "
-    "of the draws, and the log-ratio beside it is differentiated too."
+    "of the draws, and the log-ratio beside it is differentiated too.",
 )
-def score_form_with_a_moving_ratio(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return (logp - old_logp.detach()).exp() * logp * (logp - ref_logp).detach()
-
-
-@off_policy_kl_loss.wrong(
-    "The ratio is turned round: old/policy. Old drew the tokens, so each counts policy/old times."
+off_policy_kl_loss.changed(
+    "ratio_turned_round",
+    "logp - old_logp.detach()",
+    "old_logp.detach() - logp",
+    "The ratio is turned round: old/policy. Old drew the tokens, so each counts policy/old times.",
 )
-def ratio_turned_round(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return (old_logp.detach() - logp).exp() * (logp - ref_logp.detach())
-
-
-@off_policy_kl_loss.wrong(
-    "The ratio is policy/ref. It must undo who drew the tokens, and that was old."
+off_policy_kl_loss.changed(
+    "ratio_to_the_reference",
+    "old_logp.detach()",
+    "ref_logp.detach()",
+    "The ratio is policy/ref. It must undo who drew the tokens, and that was old.",
 )
-def ratio_to_the_reference(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    gap = logp - ref_logp.detach()
-    return gap.exp() * gap
-
-
-@off_policy_kl_loss.wrong(
+off_policy_kl_loss.changed(
+    "step_in_place_of_drift",
+    "ref_logp.detach()",
+    "old_logp.detach()",
     "The log-ratio beside the ratio is policy against old: that is the size of the step, "
-    "KL(policy ‖ old). The drift is measured against ref."
+    "KL(policy ‖ old). The drift is measured against ref.",
 )
-def step_in_place_of_drift(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    gap = logp - old_logp.detach()
-    return gap.exp() * gap
-
-
-@off_policy_kl_loss.wrong(
+off_policy_kl_loss.changed(
+    "drift_of_old",
+    "(logp - ref_logp.detach())",
+    "(old_logp - ref_logp).detach()",
     "The log-ratio beside the ratio is old against ref: how far old had drifted. Asked is the "
-    "policy's drift: log policy − log ref."
+    "policy's drift: log policy − log ref.",
 )
-def drift_of_old(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return (logp - old_logp.detach()).exp() * (old_logp - ref_logp).detach()
-
-
-@off_policy_kl_loss.wrong(
-    "exp is missing: logp − old_logp is the logarithm of the ratio. Weights are ratios."
+off_policy_kl_loss.changed(
+    "logarithm_of_the_ratio",
+    ".exp()",
+    "",
+    "exp is missing: logp − old_logp is the logarithm of the ratio. Weights are ratios.",
 )
-def logarithm_of_the_ratio(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return (logp - old_logp.detach()) * (logp - ref_logp.detach())
-
-
-@off_policy_kl_loss.wrong(
+off_policy_kl_loss.changed(
+    "probability_as_weight",
+    "(logp - old_logp.detach()).exp()",
+    "logp.exp()",
     "Each token was weighted by the policy's probability. Old drew the tokens, so the weight is "
-    "policy/old; the probability alone is for a sum over the vocabulary."
+    "policy/old; the probability alone is for a sum over the vocabulary.",
 )
-def probability_as_weight(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return logp.exp() * (logp - ref_logp.detach())
-
-
-@off_policy_kl_loss.wrong(
+off_policy_kl_loss.changed(
+    "ratio_normalised",
+    "ratio * ",
+    "ratio / ratio.mean() * ",
     "The ratios were divided by their mean. That steadies a batch and biases it; the exact "
-    "correction uses each ratio as it is."
+    "correction uses each ratio as it is.",
 )
-def ratio_normalised(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    ratio = (logp - old_logp.detach()).exp()
-    return ratio / ratio.mean() * (logp - ref_logp.detach())
-
-
-@off_policy_kl_loss.wrong(
+off_policy_kl_loss.changed(
+    "k3_turned_round",
+    "(logp - ref_logp.detach())",
+    "(torch.expm1(logp - ref_logp.detach()) - (logp - ref_logp.detach()))",
     "k3 stands beside the ratio with its own ratio turned round, policy/ref. For KL(policy ‖ ref) "
-    "it is ref/policy − 1 − log(ref/policy)."
+    "it is ref/policy − 1 − log(ref/policy).",
 )
-def k3_turned_round(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    gap = logp - ref_logp.detach()
-    return (logp - old_logp.detach()).exp() * (torch.expm1(gap) - gap)
-
-
-@off_policy_kl_loss.wrong(
+off_policy_kl_loss.changed(
+    "log_ratio_turned_round",
+    "(logp - ref_logp.detach())",
+    "(1 - (logp - ref_logp.detach()))",
     "The log-ratio beside the ratio is ref against policy: its sign is turned, while the ratio is "
-    "right. This is old's own formula for −KL(policy ‖ ref) plus the ratio."
+    "right. This is old's own formula for −KL(policy ‖ ref) plus the ratio.",
 )
-def log_ratio_turned_round(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    gap = logp - ref_logp.detach()
-    return (logp - old_logp.detach()).exp() * (1 - gap)
-
-
-@off_policy_kl_loss.wrong(
+off_policy_kl_loss.changed(
+    "quotient_of_probabilities",
+    "(logp - old_logp.detach()).exp()",
+    "logp.exp() / old_logp.detach().exp()",
     "exp(logp) / exp(old_logp) is 0/0 = nan for a token that both hold for very rare: each "
-    "probability rounds to 0. Subtract first: exp(logp − old_logp)."
+    "probability rounds to 0. Subtract first: exp(logp − old_logp).",
 )
-def quotient_of_probabilities(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return logp.exp() / old_logp.detach().exp() * (logp - ref_logp.detach())
-
-
-@off_policy_kl_loss.wrong(
+off_policy_kl_loss.changed(
+    "quotient_of_logarithms",
+    "(logp - old_logp.detach()).exp()",
+    "logp / old_logp.detach()",
     "The ratio is logp / old_logp here, a quotient of logarithms. That of the probabilities is "
-    "exp(logp − old_logp)."
+    "exp(logp − old_logp).",
 )
-def quotient_of_logarithms(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return logp / old_logp.detach() * (logp - ref_logp.detach())
-
-
-@off_policy_kl_loss.wrong(
+off_policy_kl_loss.changed(
+    "ratio_truncated",
+    ".exp()",
+    ".exp().clamp(max=2.0)",
     "Ratios above 2 were cut off (truncated weights). That bounds the noise of a batch and biases "
-    "value and gradient: the exact correction has no bound."
+    "value and gradient: the exact correction has no bound.",
 )
-def ratio_truncated(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return (logp - old_logp.detach()).exp().clamp(max=2.0) * (logp - ref_logp.detach())
 
 
 @off_policy_kl_loss.wrong(
@@ -304,12 +283,13 @@ def k3_cut_off(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
     return (logp - old_logp.detach()).exp() * (torch.expm1(delta) - delta).clamp(max=10.0)
 
 
-@off_policy_kl_loss.wrong(
+off_policy_kl_loss.changed(
+    "log_ratio_clamped",
+    "(logp - ref_logp.detach())",
+    "(logp - ref_logp.detach()).clamp(-20.0, 20.0)",
     "The log-ratio to ref was clamped to ±20. A token that far away is the one that costs most: "
-    "the loss has no bound."
+    "the loss has no bound.",
 )
-def log_ratio_clamped(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return (logp - old_logp.detach()).exp() * (logp - ref_logp.detach()).clamp(-20.0, 20.0)
 
 
 @off_policy_kl_loss.right

@@ -1,4 +1,4 @@
-"""The exercise `on_policy_kl_loss`."""
+"""Give each of the policy's own tokens a loss whose mean gradient is ∇KL(policy ‖ ref)."""
 
 import math
 from collections.abc import Iterator
@@ -11,7 +11,6 @@ from helpers.cases import RULES, VALUES, Case
 
 from ...draw import Draw
 from ...exercise import Exercise
-from .expected_gradient import Estimator
 from .shared import CONSTANTS, RARE, SEEN_INSIDE, SHAPES, cases_by_hand, drawn_cases
 
 on_policy_kl_loss = Exercise(
@@ -40,99 +39,118 @@ def _(draw: Draw) -> Iterator[Case]:
     yield from drawn_cases(False, draw)
 
 
-def _on_policy_mistakes(formula: Estimator) -> None:
-    """Register what goes wrong around any right loss.
-
-    formula: a right one, differentiable twice over: gradients reach both arguments.
-    """
-
-    @on_policy_kl_loss.wrong("A gradient reaches ref_logp, which is a constant: detach it.")
-    def reference_moves(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp, ref_logp)
-
-    @on_policy_kl_loss.wrong(
-        "The wrong side was detached: logp is differentiable, ref_logp is the constant."
-    )
-    def policy_detached(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp.detach(), ref_logp)
-
-    @on_policy_kl_loss.wrong(
-        "The mean over tokens was taken inside. Return one loss for each token: averages come "
-        "later, with the mask."
-    )
-    def averaged(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp, ref_logp.detach()).mean()
-
-    @on_policy_kl_loss.wrong(
-        "The tokens were added up into one number. Return one loss for each token."
-    )
-    def added_up(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp, ref_logp.detach()).sum()
-
-    @on_policy_kl_loss.wrong(
-        "The last axis was summed away. Every axis holds drawn tokens here, none the vocabulary: "
-        "return a loss of the shape that came in."
-    )
-    def last_axis_summed(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp, ref_logp.detach()).sum(-1, keepdim=True)
-
-    @on_policy_kl_loss.wrong(
-        "A token by itself gets no gradient: something was made of all tokens that came in, such "
-        "as log_softmax once more, or their mean as a baseline. What comes in are "
-        "log-probabilities of drawn tokens, and no axis holds the vocabulary."
-    )
-    def normalised_again(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp.log_softmax(-1), ref_logp.detach().log_softmax(-1))
-
-    @on_policy_kl_loss.wrong("The sign is turned: this loss pushes the policy away from ref.")
-    def negated(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return -formula(logp, ref_logp.detach())
-
-    @on_policy_kl_loss.wrong("The gradient is twice too large: a factor ½ is missing.")
-    def twice(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return 2 * formula(logp, ref_logp.detach())
-
-    @on_policy_kl_loss.wrong("The gradient is half of what it should be: one ½ too many.")
-    def halved(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp, ref_logp.detach()) / 2
-
-    @on_policy_kl_loss.wrong(
-        "Probabilities were formed on the way, and one of a rare token rounds to 0. Subtract the "
-        "logarithms that came in."
-    )
-    def through_probabilities(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp.exp().log(), ref_logp.detach().exp().log())
-
-    @on_policy_kl_loss.wrong(
-        "logp was changed in place, and autograd refuses that where it needs the input: compute a "
-        "new tensor."
-    )
-    def changed_in_place(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        logp -= ref_logp.detach()
-        return formula(logp, torch.zeros_like(logp))
-
-    @on_policy_kl_loss.wrong(
-        "The computation ran in float32 whatever came in: keep the dtype of the inputs."
-    )
-    def cast_to_float32(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp.float(), ref_logp.float().detach())
-
-    @on_policy_kl_loss.wrong(
-        "Logarithms were turned to base 2. They are in nats: use them as they are."
-    )
-    def in_bits(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        return formula(logp / math.log(2), ref_logp.detach() / math.log(2))
-
-    @on_policy_kl_loss.wrong(
-        "The log-ratio was clamped to ±10. A token that far away is the one to pull back hardest: "
-        "the contract has no bound."
-    )
-    def log_ratio_clamped(logp: Tensor, ref_logp: Tensor) -> Tensor:
-        gap = (logp - ref_logp.detach()).clamp(-10.0, 10.0).detach()
-        return formula(logp, logp.detach() - gap)
+@on_policy_kl_loss.right
+def half_the_squared_gap(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    gap = logp - ref_logp.detach()
+    return 0.5 * gap**2
 
 
-_on_policy_mistakes(lambda logp, ref_logp: 0.5 * (logp - ref_logp) ** 2)
+on_policy_kl_loss.changed(
+    "reference_moves",
+    "ref_logp.detach()",
+    "ref_logp",
+    "A gradient reaches ref_logp, which is a constant: detach it.",
+    of=half_the_squared_gap,
+)
+on_policy_kl_loss.changed(
+    "policy_detached",
+    "logp - ref_logp.detach()",
+    "logp.detach() - ref_logp",
+    "The wrong side was detached: logp is differentiable, ref_logp is the constant.",
+    of=half_the_squared_gap,
+)
+on_policy_kl_loss.changed(
+    "averaged",
+    "0.5 * gap**2",
+    "(0.5 * gap**2).mean()",
+    "The mean over tokens was taken inside. Return one loss for each token: averages come "
+    "later, with the mask.",
+    of=half_the_squared_gap,
+)
+on_policy_kl_loss.changed(
+    "added_up",
+    "0.5 * gap**2",
+    "(0.5 * gap**2).sum()",
+    "The tokens were added up into one number. Return one loss for each token.",
+    of=half_the_squared_gap,
+)
+on_policy_kl_loss.changed(
+    "last_axis_summed",
+    "0.5 * gap**2",
+    "(0.5 * gap**2).sum(-1, keepdim=True)",
+    "The last axis was summed away. Every axis holds drawn tokens here, none the vocabulary: "
+    "return a loss of the shape that came in.",
+    of=half_the_squared_gap,
+)
+on_policy_kl_loss.changed(
+    "normalised_again",
+    "logp - ref_logp.detach()",
+    "logp.log_softmax(-1) - ref_logp.detach().log_softmax(-1)",
+    "A token by itself gets no gradient: something was made of all tokens that came in, such "
+    "as log_softmax once more, or their mean as a baseline. What comes in are "
+    "log-probabilities of drawn tokens, and no axis holds the vocabulary.",
+    of=half_the_squared_gap,
+)
+on_policy_kl_loss.changed(
+    "negated",
+    "0.5 * gap**2",
+    "-0.5 * gap**2",
+    "The sign is turned: this loss pushes the policy away from ref.",
+    of=half_the_squared_gap,
+)
+on_policy_kl_loss.changed(
+    "twice",
+    "0.5 * gap**2",
+    "gap**2",
+    "The gradient is twice too large: a factor ½ is missing.",
+    of=half_the_squared_gap,
+)
+on_policy_kl_loss.changed(
+    "halved",
+    "0.5 * gap**2",
+    "0.25 * gap**2",
+    "The gradient is half of what it should be: one ½ too many.",
+    of=half_the_squared_gap,
+)
+on_policy_kl_loss.changed(
+    "through_probabilities",
+    "logp - ref_logp.detach()",
+    "logp.exp().log() - ref_logp.detach().exp().log()",
+    "Probabilities were formed on the way, and one of a rare token rounds to 0. Subtract the "
+    "logarithms that came in.",
+    of=half_the_squared_gap,
+)
+on_policy_kl_loss.changed(
+    "changed_in_place",
+    "logp - ref_logp.detach()",
+    "logp.sub_(ref_logp.detach())",
+    "logp was changed in place, and autograd refuses that where it needs the input: compute a "
+    "new tensor.",
+    of=half_the_squared_gap,
+)
+on_policy_kl_loss.changed(
+    "cast_to_float32",
+    "logp - ref_logp.detach()",
+    "logp.float() - ref_logp.float().detach()",
+    "The computation ran in float32 whatever came in: keep the dtype of the inputs.",
+    of=half_the_squared_gap,
+)
+
+
+@on_policy_kl_loss.wrong(
+    "Logarithms were turned to base 2. They are in nats: use them as they are."
+)
+def in_bits(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    return half_the_squared_gap(logp / math.log(2), ref_logp / math.log(2))
+
+
+@on_policy_kl_loss.wrong(
+    "The log-ratio was clamped to ±10. A token that far away is the one to pull back hardest: "
+    "the contract has no bound."
+)
+def log_ratio_clamped(logp: Tensor, ref_logp: Tensor) -> Tensor:
+    gap = (logp - ref_logp.detach()).clamp(-10.0, 10.0).detach()
+    return 0.5 * (logp - logp.detach() + gap) ** 2
 
 
 @on_policy_kl_loss.wrong(
@@ -143,117 +161,116 @@ def summed_over_the_vocabulary(logp: Tensor, ref_logp: Tensor) -> Tensor:
     return (logp.exp() * (logp - ref_logp.detach())).sum(-1, keepdim=True).expand_as(logp)
 
 
-@on_policy_kl_loss.wrong(
+on_policy_kl_loss.changed(
+    "k1_itself",
+    "0.5 * gap**2",
+    "gap",
     "This is k1 itself, or has its gradient: ∇logp, whose mean over the policy's tokens is 0. The "
-    "value is right and nothing pulls. The log-ratio must stand in front of ∇logp."
+    "value is right and nothing pulls. The log-ratio must stand in front of ∇logp.",
+    of=half_the_squared_gap,
 )
-def k1_itself(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return logp - ref_logp.detach()
-
-
-@on_policy_kl_loss.wrong(
+on_policy_kl_loss.changed(
+    "everything_detached",
+    "0.5 * gap**2",
+    "gap.detach()",
     "No gradient reaches logp at all: the log-ratio was detached as a whole. A number that you "
-    "only log needs no gradient; a loss does."
+    "only log needs no gradient; a loss does.",
+    of=half_the_squared_gap,
 )
-def everything_detached(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return (logp - ref_logp).detach()
-
-
-@on_policy_kl_loss.wrong(
+on_policy_kl_loss.changed(
+    "k3_itself",
+    "0.5 * gap**2",
+    "torch.expm1(-gap) + gap",
     "This is k3 itself. Its mean is KL(policy ‖ ref), but its mean gradient is that of the other "
-    "direction, ∇KL(ref ‖ policy): autograd does not see that the draws change with the policy."
+    "direction, ∇KL(ref ‖ policy): autograd does not see that the draws change with the policy.",
+    of=half_the_squared_gap,
 )
-def k3_itself(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    delta = ref_logp.detach() - logp
-    return torch.expm1(delta) - delta
-
-
-@on_policy_kl_loss.wrong(
+on_policy_kl_loss.changed(
+    "k3_turned_round",
+    "0.5 * gap**2",
+    "torch.expm1(gap) - gap",
     "This is k3 with the ratio turned round, policy/ref: tokens that the policy overrates pull "
-    "exponentially hard, and the mean is the gradient of no KL."
+    "exponentially hard, and the mean is the gradient of no KL.",
+    of=half_the_squared_gap,
 )
-def k3_turned_round(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    gap = logp - ref_logp.detach()
-    return torch.expm1(gap) - gap
-
-
-@on_policy_kl_loss.wrong(
+on_policy_kl_loss.changed(
+    "weight_differentiated",
+    "0.5 * gap**2",
+    "logp * gap",
     "Both factors carry a gradient: logp · (logp − ref) differentiates the weight as well. Detach "
-    "the factor that is to be a number."
+    "the factor that is to be a number.",
+    of=half_the_squared_gap,
 )
-def weight_differentiated(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return logp * (logp - ref_logp.detach())
-
-
-@on_policy_kl_loss.wrong(
+on_policy_kl_loss.changed(
+    "weighted_by_the_policy",
+    "0.5 * gap**2",
+    "logp.exp() * gap",
     "Each token was weighted by its probability. The tokens are drawn from the policy, so the "
-    "weight is in how often they turn up already; that formula is for a sum over the vocabulary."
+    "weight is in how often they turn up already; that formula is for a sum over the vocabulary.",
+    of=half_the_squared_gap,
 )
-def weighted_by_the_policy(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return logp.exp() * (logp - ref_logp.detach())
-
-
-@on_policy_kl_loss.wrong(
+on_policy_kl_loss.changed(
+    "k1_weighted_by_a_constant",
+    "0.5 * gap**2",
+    "logp.detach().exp() * gap",
     "k1 was weighted by a constant probability. The tokens are drawn from the policy, so how often "
-    "they turn up is their weight already; what must stand in front of ∇logp is the log-ratio."
+    "they turn up is their weight already; what must stand in front of ∇logp is the log-ratio.",
+    of=half_the_squared_gap,
 )
-def k1_weighted_by_a_constant(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return logp.detach().exp() * (logp - ref_logp.detach())
-
-
-@on_policy_kl_loss.wrong(
+on_policy_kl_loss.changed(
+    "probability_counted_twice",
+    "0.5 * gap**2",
+    "logp.detach().exp() * logp * gap.detach()",
     "The log-ratio stands in front of ∇logp, and so does the token's probability: it is counted "
-    "twice, as the tokens are drawn from the policy. Leave the probability out."
+    "twice, as the tokens are drawn from the policy. Leave the probability out.",
+    of=half_the_squared_gap,
 )
-def probability_counted_twice(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return logp.detach().exp() * logp * (logp - ref_logp).detach()
-
-
-@on_policy_kl_loss.wrong(
+on_policy_kl_loss.changed(
+    "ratio_to_the_reference",
+    "0.5 * gap**2",
+    "gap.exp() * gap",
     "The ratio in front is policy/ref. The policy draws here, so the ratio is policy over the "
-    "policy of the draw: 1 in value, and only its gradient matters."
+    "policy of the draw: 1 in value, and only its gradient matters.",
+    of=half_the_squared_gap,
 )
-def ratio_to_the_reference(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    gap = logp - ref_logp.detach()
-    return gap.exp() * gap
-
-
-@on_policy_kl_loss.wrong(
+on_policy_kl_loss.changed(
+    "entropy_forgotten",
+    "0.5 * gap**2",
+    "-logp * ref_logp.detach()",
     "Only log ref weighs the score: this is the gradient of the cross-entropy. The policy's own "
-    "log-probability belongs to the weight too, else the policy puts all on one token."
+    "log-probability belongs to the weight too, else the policy puts all on one token.",
+    of=half_the_squared_gap,
 )
-def entropy_forgotten(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return -logp * ref_logp.detach()
-
-
-@on_policy_kl_loss.wrong(
+on_policy_kl_loss.changed(
+    "reference_forgotten",
+    "0.5 * gap**2",
+    "logp * logp.detach()",
     "The reference is not in it: this only raises the policy's entropy. The weight is the "
-    "log-ratio, log policy − log ref."
+    "log-ratio, log policy − log ref.",
+    of=half_the_squared_gap,
 )
-def reference_forgotten(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return logp * logp.detach()
-
-
-@on_policy_kl_loss.wrong(
-    "Tokens that became rarer were left out. The signs must stay: such tokens are pulled up."
+on_policy_kl_loss.changed(
+    "clamped_at_zero",
+    "0.5 * gap**2",
+    "0.5 * gap.clamp(min=0.0) ** 2",
+    "Tokens that became rarer were left out. The signs must stay: such tokens are pulled up.",
+    of=half_the_squared_gap,
 )
-def clamped_at_zero(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return 0.5 * (logp - ref_logp.detach()).clamp(min=0.0) ** 2
-
-
-@on_policy_kl_loss.wrong(
-    "The weight has lost its sign. A token that became rarer must be pulled up, not down."
+on_policy_kl_loss.changed(
+    "absolute_weight",
+    "0.5 * gap**2",
+    "logp * gap.abs().detach()",
+    "The weight has lost its sign. A token that became rarer must be pulled up, not down.",
+    of=half_the_squared_gap,
 )
-def absolute_weight(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return logp * (logp - ref_logp).abs().detach()
-
-
-@on_policy_kl_loss.wrong(
+on_policy_kl_loss.changed(
+    "absolute_log_ratio",
+    "0.5 * gap**2",
+    "gap.abs()",
     "The weight is only the sign of the log-ratio: far or near, every token pulls alike. This is "
-    "the absolute log-ratio; square it, or weigh by the log-ratio itself."
+    "the absolute log-ratio; square it, or weigh by the log-ratio itself.",
+    of=half_the_squared_gap,
 )
-def absolute_log_ratio(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    return (logp - ref_logp.detach()).abs()
 
 
 @on_policy_kl_loss.right

@@ -1,4 +1,4 @@
-"""The exercise `q04_bug_museum`."""
+"""Match eight bugs of penalties with the symptoms that they show."""
 
 from helpers import reference
 

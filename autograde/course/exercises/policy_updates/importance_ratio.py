@@ -1,4 +1,4 @@
-"""The exercise `importance_ratio`."""
+"""Tell how many times likelier the policy makes each token than old did."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -74,14 +74,18 @@ def _(draw: Draw) -> Iterator[Case]:
     yield Case("log-probabilities below −110", far, UNLIKELY, ("logp",))
 
 
-@importance_ratio.wrong("Turned over: this is old / policy. The policy being trained is on top.")
-def swapped(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return (old_logp.detach() - logp).exp()
-
-
-@importance_ratio.wrong("This is the logarithm of the ratio: exp is still missing.")
-def log_ratio(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return logp - old_logp.detach()
+importance_ratio.changed(
+    "swapped",
+    "logp - old_logp.detach()",
+    "old_logp.detach() - logp",
+    "Turned over: this is old / policy. The policy being trained is on top.",
+)
+importance_ratio.changed(
+    "log_ratio",
+    "(logp - old_logp.detach()).exp()",
+    "logp - old_logp.detach()",
+    "This is the logarithm of the ratio: exp is still missing.",
+)
 
 
 @importance_ratio.wrong(
@@ -92,40 +96,39 @@ def ratio_of_logs(logp: Tensor, old_logp: Tensor) -> Tensor:
     return logp / old_logp.detach()
 
 
-@importance_ratio.wrong("This is ratio − 1, from expm1. An unchanged token has a ratio of 1.")
-def with_expm1(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return (logp - old_logp.detach()).expm1()
-
-
-@importance_ratio.wrong(
-    "Log-probabilities are in nats, so the inverse is exp. This is exp2, a power of 2."
+importance_ratio.changed(
+    "with_expm1",
+    ".exp()",
+    ".expm1()",
+    "This is ratio − 1, from expm1. An unchanged token has a ratio of 1.",
 )
-def base_two(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return (logp - old_logp.detach()).exp2()
-
-
-@importance_ratio.wrong(
+importance_ratio.changed(
+    "base_two",
+    ".exp()",
+    ".exp2()",
+    "Log-probabilities are in nats, so the inverse is exp. This is exp2, a power of 2.",
+)
+importance_ratio.changed(
+    "old_not_detached",
+    "old_logp.detach()",
+    "old_logp",
     "The value is right, but a gradient flows into old_logp. The old policy drew the data and is "
-    "fixed: detach it."
+    "fixed: detach it.",
 )
-def old_not_detached(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return (logp - old_logp).exp()
-
-
-@importance_ratio.wrong(
+importance_ratio.changed(
+    "wrong_one_detached",
+    "logp - old_logp.detach()",
+    "logp.detach() - old_logp",
     "The value is right, but the policy was held constant and old was not. Detach old_logp, "
-    "leave logp in the graph."
+    "leave logp in the graph.",
 )
-def wrong_one_detached(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return (logp.detach() - old_logp).exp()
-
-
-@importance_ratio.wrong(
+importance_ratio.changed(
+    "everything_detached",
+    ".exp()",
+    ".exp().detach()",
     "The value is right, but nothing can learn from it: no gradient reaches logp. Detach "
-    "old_logp alone."
+    "old_logp alone.",
 )
-def everything_detached(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return (logp - old_logp).exp().detach()
 
 
 @importance_ratio.wrong(
@@ -159,14 +162,6 @@ for _size in (6, 8, 10, 12):
     )
 
 
-def _log_ratio_clamped(bound: float, logp: Tensor, old_logp: Tensor) -> Tensor:
-    return (logp - old_logp.detach()).clamp(-bound, bound).exp()
-
-
-def _ratio_capped(bound: float, logp: Tensor, old_logp: Tensor) -> Tensor:
-    return (logp - old_logp.detach()).exp().clamp(max=bound)
-
-
 NOT_CLIPPED = (
     "Nothing is clipped in this exercise: a clamped ratio has no gradient, and its value is "
     "another one."
@@ -174,76 +169,73 @@ NOT_CLIPPED = (
 
 
 for _bound in (5, 10, 20):
-    for _name, _says, _answer in (
-        ("log_ratio_clamped", "The log-ratio was clamped before exp, to ±", _log_ratio_clamped),
-        ("ratio_capped", "The ratio was cut off at ", _ratio_capped),
+    for _name, _says, _instead in (
+        (
+            "log_ratio_clamped",
+            "The log-ratio was clamped before exp, to ±",
+            f".clamp(-{_bound}, {_bound}).exp()",
+        ),
+        ("ratio_capped", "The ratio was cut off at ", f".exp().clamp(max={_bound})"),
     ):
-        _wrong = Mistake(
-            f"{_name}_at_{_bound}", f"{_says}{_bound}. {NOT_CLIPPED}", partial(_answer, _bound)
+        importance_ratio.changed(
+            f"{_name}_at_{_bound}", ".exp()", _instead, f"{_says}{_bound}. {NOT_CLIPPED}"
         )
-        importance_ratio.mistakes.append(_wrong)
 
 
-@importance_ratio.wrong(
+importance_ratio.changed(
+    "policy_against_itself",
+    "old_logp.detach()",
+    "logp.detach()",
     "The policy was compared with itself, logp − logp.detach(): that is 1 whatever has changed. "
-    "The denominator is old_logp, what the policy was when it drew the data."
+    "The denominator is old_logp, what the policy was when it drew the data.",
 )
-def policy_against_itself(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return (logp - logp.detach()).exp()
-
-
-@importance_ratio.wrong(
+importance_ratio.changed(
+    "geometric_mean_for_each_token",
+    ".exp()",
+    ".mean(-1, keepdim=True).exp().expand_as(logp)",
     "Every token got one ratio, the geometric mean over its response. Each has its own: average "
-    "nothing."
+    "nothing.",
 )
-def geometric_mean_for_each_token(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return (logp - old_logp.detach()).mean(-1, keepdim=True).exp().expand_as(logp)
-
-
-@importance_ratio.wrong(
+importance_ratio.changed(
+    "clipped",
+    ".exp()",
+    ".exp().clamp(0.8, 1.2)",
     "The ratio was clipped to 0.8 … 1.2. That belongs to PPO's objective, in a later lesson; the "
-    "ratio itself is not clipped."
+    "ratio itself is not clipped.",
 )
-def clipped(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return (logp - old_logp.detach()).exp().clamp(0.8, 1.2)
-
-
-@importance_ratio.wrong(
-    "The log-ratios were summed over the response: this is one ratio a row. Return one a token."
+importance_ratio.changed(
+    "of_whole_responses",
+    ".exp()",
+    ".sum(-1).exp()",
+    "The log-ratios were summed over the response: this is one ratio a row. Return one a token.",
 )
-def of_whole_responses(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return (logp - old_logp.detach()).sum(-1).exp()
-
-
-@importance_ratio.wrong(
+importance_ratio.changed(
+    "response_ratio_for_each_token",
+    ".exp()",
+    ".sum(-1, keepdim=True).exp().expand_as(logp)",
     "Every token of a row got the ratio of the whole response, the product of its tokens' ratios. "
-    "Each token has its own: sum nothing."
+    "Each token has its own: sum nothing.",
 )
-def response_ratio_for_each_token(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return (logp - old_logp.detach()).sum(-1, keepdim=True).exp().expand_as(logp)
-
-
-@importance_ratio.wrong(
-    "The ratios were summed over the response. Return one ratio for each token."
+importance_ratio.changed(
+    "ratios_summed",
+    ".exp()",
+    ".exp().sum(-1)",
+    "The ratios were summed over the response. Return one ratio for each token.",
 )
-def ratios_summed(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return (logp - old_logp.detach()).exp().sum(-1)
-
-
-@importance_ratio.wrong(
+importance_ratio.changed(
+    "ratio_of_the_words_so_far",
+    ".exp()",
+    ".cumsum(-1).exp()",
     "The ratios were multiplied up along the row: this is the ratio of the words so far. Return "
-    "that of each token alone."
+    "that of each token alone.",
 )
-def ratio_of_the_words_so_far(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return (logp - old_logp.detach()).cumsum(-1).exp()
-
-
-@importance_ratio.wrong(
+importance_ratio.changed(
+    "softmax_of_the_difference",
+    ".exp()",
+    ".softmax(-1)",
     "softmax makes the row sum to 1. The log-probabilities are normalised already, each over its "
-    "own vocabulary: take exp of the difference alone."
+    "own vocabulary: take exp of the difference alone.",
 )
-def softmax_of_the_difference(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return (logp - old_logp.detach()).softmax(-1)
 
 
 @importance_ratio.wrong(
@@ -254,21 +246,24 @@ def quotient_of_softmaxes(logp: Tensor, old_logp: Tensor) -> Tensor:
     return logp.softmax(-1) / old_logp.detach().softmax(-1)
 
 
-@importance_ratio.wrong("An input was changed in place (sub_, exp_, −=): compute a new tensor.")
-def in_place(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return logp.sub_(old_logp.detach()).exp()
-
-
-@importance_ratio.wrong("float64 came in and float32 went out: keep the dtype you are given.")
-def cast_to_float32(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return (logp.float() - old_logp.detach().float()).exp()
-
-
-@importance_ratio.wrong(
-    "This is 1 + (logp − old_logp), which is near the ratio only while little has moved. Take exp."
+importance_ratio.changed(
+    "in_place",
+    "logp - old_logp.detach()",
+    "logp.sub_(old_logp.detach())",
+    "An input was changed in place (sub_, exp_, −=): compute a new tensor.",
 )
-def first_order_only(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return 1 + (logp - old_logp.detach())
+importance_ratio.changed(
+    "cast_to_float32",
+    "logp - old_logp.detach()",
+    "logp.float() - old_logp.detach().float()",
+    "float64 came in and float32 went out: keep the dtype you are given.",
+)
+importance_ratio.changed(
+    "first_order_only",
+    "(logp - old_logp.detach()).exp()",
+    "1 + (logp - old_logp.detach())",
+    "This is 1 + (logp − old_logp), which is near the ratio only while little has moved. Take exp.",
+)
 
 
 @importance_ratio.wrong("This is the policy's probability alone: divide by old's.")
@@ -276,19 +271,19 @@ def old_forgotten(logp: Tensor, old_logp: Tensor) -> Tensor:
     return logp.exp()
 
 
-@importance_ratio.wrong(
+importance_ratio.changed(
+    "never_below_one",
+    ".exp()",
+    ".abs().exp()",
     "The sign of the difference was dropped, so no ratio is below 1. A token that became less "
-    "likely has one below 1."
+    "likely has one below 1.",
 )
-def never_below_one(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return (logp - old_logp.detach()).abs().exp()
-
-
-@importance_ratio.wrong(
-    "This is a sigmoid, policy / (policy + old). The ratio is policy / old: exp of the difference."
+importance_ratio.changed(
+    "sigmoid_of_the_difference",
+    ".exp()",
+    ".sigmoid()",
+    "This is a sigmoid, policy / (policy + old). The ratio is policy / old: exp of the difference.",
 )
-def sigmoid_of_the_difference(logp: Tensor, old_logp: Tensor) -> Tensor:
-    return (logp - old_logp.detach()).sigmoid()
 
 
 @importance_ratio.right

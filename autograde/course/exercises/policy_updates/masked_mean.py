@@ -1,7 +1,6 @@
-"""The exercise `masked_mean`."""
+"""Average over the real tokens of a whole batch; what stands in padding is never read."""
 
 from collections.abc import Iterator
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -10,7 +9,7 @@ from helpers import reference
 from helpers.cases import GRADIENT, RULES, VALUES, Case
 
 from ...draw import Draw
-from ...exercise import Exercise, Mistake, tensor
+from ...exercise import Exercise, tensor
 from .shared import EMPTY, INF, NAN, PADDING, UNEQUAL, _count, equal_rows
 
 masked_mean = Exercise(
@@ -124,19 +123,19 @@ def mask_ignored(x: Tensor, mask: Tensor) -> Tensor:
     return x.mean()
 
 
-@masked_mean.wrong(
+masked_mean.changed(
+    "divided_by_all_places",
+    "mask.sum().clamp(min=1)",
+    "mask.numel()",
     "The sum is right but the count is not: this divides by all places, padding included. Divide "
-    "by the number of True."
+    "by the number of True.",
 )
-def divided_by_all_places(x: Tensor, mask: Tensor) -> Tensor:
-    return _kept(x, mask).mean()
-
-
-@masked_mean.wrong(
-    "This is the sum per row averaged over rows. Divide by the number of real tokens, not of rows."
+masked_mean.changed(
+    "divided_by_rows",
+    "mask.sum().clamp(min=1)",
+    "len(mask)",
+    "This is the sum per row averaged over rows. Divide by the number of real tokens, not of rows.",
 )
-def divided_by_rows(x: Tensor, mask: Tensor) -> Tensor:
-    return _kept(x, mask).sum(-1).mean()
 
 
 @masked_mean.wrong(
@@ -164,13 +163,13 @@ def mean_of_filled_rows_means(x: Tensor, mask: Tensor) -> Tensor:
     return torch.stack(means).mean() if means else x.new_zeros(())
 
 
-@masked_mean.wrong(
+masked_mean.changed(
+    "padding_taken_to_be_last",
+    "where(mask, x",
+    "where(torch.arange(mask.shape[1]) < mask.sum(1, keepdim=True), x",
     "Padding was taken to stand last: the first n entries of a row were summed, n being its number "
-    "of real tokens. Use the mask itself, which may be True anywhere."
+    "of real tokens. Use the mask itself, which may be True anywhere.",
 )
-def padding_taken_to_be_last(x: Tensor, mask: Tensor) -> Tensor:
-    first = torch.arange(mask.shape[1]) < mask.sum(1, keepdim=True)
-    return _kept(x, first).sum() / _count(mask)
 
 
 @masked_mean.wrong("One mean for each row came back. The mean is over the whole batch: one number.")
@@ -178,9 +177,12 @@ def one_mean_a_row(x: Tensor, mask: Tensor) -> Tensor:
     return _kept(x, mask).sum(-1) / mask.sum(-1).clamp(min=1)
 
 
-@masked_mean.wrong("This is the sum: divide it by the number of real tokens.")
-def summed(x: Tensor, mask: Tensor) -> Tensor:
-    return _kept(x, mask).sum()
+masked_mean.changed(
+    "summed",
+    " / mask.sum().clamp(min=1)",
+    "",
+    "This is the sum: divide it by the number of real tokens.",
+)
 
 
 @masked_mean.wrong("The mask is turned round: this is the mean of the padding. True counts.")
@@ -188,12 +190,13 @@ def mask_inverted(x: Tensor, mask: Tensor) -> Tensor:
     return reference.masked_mean(x, ~mask)
 
 
-@masked_mean.wrong(
+masked_mean.changed(
+    "multiplied_by_mask",
+    "torch.where(mask, x, 0.0)",
+    "(x * mask)",
     "The mask was multiplied with x, and 0 · inf is nan: padding reached the mean. Choose with "
-    "torch.where or index with the mask instead."
+    "torch.where or index with the mask instead.",
 )
-def multiplied_by_mask(x: Tensor, mask: Tensor) -> Tensor:
-    return (x * mask).sum() / _count(mask)
 
 
 @masked_mean.wrong(
@@ -204,20 +207,20 @@ def multiplied_but_for_nothing(x: Tensor, mask: Tensor) -> Tensor:
     return (x * mask).sum() / mask.sum() if mask.any() else x.new_zeros(())
 
 
-@masked_mean.wrong(
+masked_mean.changed(
+    "replaced_by_value",
+    "torch.where(mask, x, 0.0)",
+    "(torch.nan_to_num(x) * mask)",
     "nan_to_num replaces inf on real tokens too, by the largest float, and hides that something "
-    "has overflowed. Choose by the mask, with torch.where, not by the value."
+    "has overflowed. Choose by the mask, with torch.where, not by the value.",
 )
-def replaced_by_value(x: Tensor, mask: Tensor) -> Tensor:
-    return (torch.nan_to_num(x) * mask).sum() / _count(mask)
-
-
-@masked_mean.wrong(
+masked_mean.changed(
+    "zeroed_by_value",
+    "torch.where(mask, x, 0.0)",
+    "(torch.nan_to_num(x, 0.0, 0.0, 0.0) * mask)",
     "nan_to_num sets inf on real tokens to 0 as well, and hides that something has overflowed. "
-    "Choose by the mask, with torch.where, not by the value."
+    "Choose by the mask, with torch.where, not by the value.",
 )
-def zeroed_by_value(x: Tensor, mask: Tensor) -> Tensor:
-    return (torch.nan_to_num(x, 0.0, 0.0, 0.0) * mask).sum() / _count(mask)
 
 
 @masked_mean.wrong(
@@ -228,39 +231,32 @@ def mean_replaced(x: Tensor, mask: Tensor) -> Tensor:
     return x[mask].mean().nan_to_num()
 
 
-@masked_mean.wrong(
+masked_mean.changed(
+    "nothing_over_nothing",
+    "mask.sum().clamp(min=1)",
+    "mask.sum()",
     "Right where some token is real; with none, 0 / 0 is nan. The mean of nothing is 0 here: keep "
-    "the count from being 0."
+    "the count from being 0.",
 )
-def nothing_over_nothing(x: Tensor, mask: Tensor) -> Tensor:
-    return _kept(x, mask).sum() / mask.sum()
 
 
-def _constant_in_the_count(size: float, x: Tensor, mask: Tensor) -> Tensor:
-    return _kept(x, mask).sum() / (mask.to(x.dtype).sum() + size)
-
-
-def _constant_in_a_float32_count(size: float, x: Tensor, mask: Tensor) -> Tensor:
-    return _kept(x, mask).sum() / (mask.sum() + size)
-
-
-for _name, _says, _answer in (
-    ("constant_in_the_count", "a float64 mean is off by it", _constant_in_the_count),
+for _name, _says, _number, _sizes in (
+    ("constant_in_the_count", "a float64 mean is off by it", "mask.to(x.dtype).sum()", (8, 6, 5)),
     (
         "constant_in_a_float32_count",
         "the sum of a bool mask turns float32 by it, which float64 shows",
-        _constant_in_a_float32_count,
+        "mask.sum()",
+        (6, 5),  # 1e-8 is rounded away: no mistake
     ),
 ):
-    for _size in (8, 6, 5):
-        _wrong = Mistake(
+    for _size in _sizes:
+        masked_mean.changed(
             f"{_name}_1e_{_size}",
+            "mask.sum().clamp(min=1)",
+            f"({_number} + 1e-{_size})",
             f"About 1e-{_size} was added to the count, and {_says}. Keep a count of 0 from "
             "dividing with clamp, which leaves all others as they are.",
-            partial(_answer, 10.0**-_size),
         )
-        if (_name, _size) != ("constant_in_a_float32_count", 8):  # rounded away: no mistake
-            masked_mean.mistakes.append(_wrong)
 
 
 @masked_mean.wrong(
@@ -271,12 +267,13 @@ def plain_zero(x: Tensor, mask: Tensor) -> Tensor | float:
     return x[mask].mean() if mask.any() else 0.0
 
 
-@masked_mean.wrong(
+masked_mean.changed(
+    "one_added_to_the_count",
+    "mask.sum().clamp(min=1)",
+    "(mask.sum() + 1)",
     "1 was added to the count, which keeps it from being 0 and makes every other mean too small. "
-    "Change the count only where it is 0."
+    "Change the count only where it is 0.",
 )
-def one_added_to_the_count(x: Tensor, mask: Tensor) -> Tensor:
-    return _kept(x, mask).sum() / (mask.sum() + 1)
 
 
 @masked_mean.wrong(
@@ -295,9 +292,12 @@ def in_place(x: Tensor, mask: Tensor) -> Tensor:
     return x.sum() / _count(mask)
 
 
-@masked_mean.wrong("float64 came in and float32 went out: keep the dtype you are given.")
-def cast_to_float32(x: Tensor, mask: Tensor) -> Tensor:
-    return reference.masked_mean(x.float(), mask)
+masked_mean.changed(
+    "cast_to_float32",
+    "mask, x, 0.0",
+    "mask, x.float(), 0.0",
+    "float64 came in and float32 went out: keep the dtype you are given.",
+)
 
 
 @masked_mean.wrong(
@@ -315,9 +315,12 @@ def median_of_the_real(x: Tensor, mask: Tensor) -> Tensor:
     return x[mask].median() if mask.any() else x.new_zeros(())
 
 
-@masked_mean.wrong("The sum was divided by the root of the count: divide by the count.")
-def divided_by_the_root(x: Tensor, mask: Tensor) -> Tensor:
-    return _kept(x, mask).sum() / mask.sum().clamp(min=1).to(x.dtype).sqrt()
+masked_mean.changed(
+    "divided_by_the_root",
+    "mask.sum().clamp(min=1)",
+    "mask.sum().clamp(min=1).to(x.dtype).sqrt()",
+    "The sum was divided by the root of the count: divide by the count.",
+)
 
 
 @masked_mean.right

@@ -1,4 +1,4 @@
-"""The exercise `q01_parameter_or_policy`."""
+"""Say why the penalty compares distributions and not parameters."""
 
 from helpers.cases import VALUES
 

@@ -1,4 +1,4 @@
-"""The exercise `q01_penalty_role`."""
+"""Say what a penalty on leaving the old policy mainly does to training."""
 
 from helpers.cases import VALUES
 

@@ -1,4 +1,4 @@
-"""The exercise `surrogate_objective`."""
+"""Average ratio × advantage over old's real tokens: the J that an update maximises."""
 
 from collections.abc import Iterator
 
@@ -146,69 +146,58 @@ def _gains(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> T
     return (logp - old_logp).exp() * advantage
 
 
-@surrogate_objective.wrong(
+surrogate_objective.changed(
+    "negated",
+    "return masked_mean",
+    "return -masked_mean",
     "The sign is turned: this is a loss. J is maximised, so a good token made likelier raises it; "
-    "the minus belongs to the optimiser's loss."
+    "the minus belongs to the optimiser's loss.",
 )
-def negated(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
-    return -_gains(logp, old_logp, advantage, mask).sum() / _count(mask)
-
-
-@surrogate_objective.wrong(
+surrogate_objective.changed(
+    "log_prob_times_advantage",
+    "importance_ratio(logp, old_logp)",
+    "logp",
     "This is log-probability × advantage: its gradient agrees with J's while policy and old are "
-    "the same, its value does not. Use the ratio."
+    "the same, its value does not. Use the ratio.",
 )
-def log_prob_times_advantage(
-    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
-) -> Tensor:
-    logp, advantage = _clean(mask, logp, advantage.detach())
-    return (logp * advantage).sum() / _count(mask)
-
-
-@surrogate_objective.wrong("This uses the log-ratio. The ratio itself, its exp, is weighted.")
-def log_ratio_times_advantage(
-    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
-) -> Tensor:
-    logp, old_logp, advantage = _clean(mask, logp, old_logp.detach(), advantage.detach())
-    return ((logp - old_logp) * advantage).sum() / _count(mask)
-
-
-@surrogate_objective.wrong("The ratio is turned over: old / policy. The policy is on top.")
-def ratio_swapped(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
-    logp, old_logp, advantage = _clean(mask, logp, old_logp.detach(), advantage.detach())
-    return ((old_logp - logp).exp() * advantage).sum() / _count(mask)
-
-
-@surrogate_objective.wrong(
-    "The ratio is missing: this is the mean advantage, which does not know the policy at all."
+surrogate_objective.changed(
+    "log_ratio_times_advantage",
+    "importance_ratio(logp, old_logp)",
+    "(logp - old_logp.detach())",
+    "This uses the log-ratio. The ratio itself, its exp, is weighted.",
 )
-def ratio_forgotten(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
-    return _clean(mask, advantage.detach())[0].sum() / _count(mask)
-
-
-@surrogate_objective.wrong(
+surrogate_objective.changed(
+    "ratio_swapped",
+    "importance_ratio(logp, old_logp)",
+    "(old_logp.detach() - logp).exp()",
+    "The ratio is turned over: old / policy. The policy is on top.",
+)
+surrogate_objective.changed(
+    "ratio_forgotten",
+    "importance_ratio(logp, old_logp) * advantage.detach()",
+    "advantage.detach()",
+    "The ratio is missing: this is the mean advantage, which does not know the policy at all.",
+)
+surrogate_objective.changed(
+    "policy_against_itself",
+    "importance_ratio(logp, old_logp)",
+    "importance_ratio(logp, logp)",
     "The policy was compared with itself, logp − logp.detach(): that ratio is 1 whatever has "
-    "changed. The denominator is old_logp."
+    "changed. The denominator is old_logp.",
 )
-def policy_against_itself(
-    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
-) -> Tensor:
-    logp, advantage = _clean(mask, logp, advantage.detach())
-    return ((logp - logp.detach()).exp() * advantage).sum() / _count(mask)
-
-
-@surrogate_objective.wrong(
+surrogate_objective.changed(
+    "ratio_held_constant",
+    "importance_ratio(logp, old_logp) * advantage.detach()",
+    "(importance_ratio(logp, old_logp) * advantage.detach()).detach() * logp",
     "The ratio was held constant, so nothing would be learnt: its gradient is the point. Detach "
-    "old_logp and advantage, and log-probabilities take no other part in J."
+    "old_logp and advantage, and log-probabilities take no other part in J.",
 )
-def ratio_held_constant(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
-    weight = _gains(logp, old_logp, advantage, mask).detach()
-    return (weight * _clean(mask, logp)[0]).sum() / _count(mask)
-
-
-@surrogate_objective.wrong("The advantage is missing: this is the mean ratio.")
-def advantage_forgotten(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
-    return _gains(logp, old_logp, torch.ones_like(logp), mask).sum() / _count(mask)
+surrogate_objective.changed(
+    "advantage_forgotten",
+    "importance_ratio(logp, old_logp) * advantage.detach()",
+    "importance_ratio(logp, old_logp)",
+    "The advantage is missing: this is the mean ratio.",
+)
 
 
 @surrogate_objective.wrong(
@@ -232,64 +221,54 @@ def advantage_standardised(
     return _gains(logp, old_logp, (advantage - centre) / scale, mask).sum() / _count(mask)
 
 
-@surrogate_objective.wrong(
+surrogate_objective.changed(
+    "old_not_detached",
+    "importance_ratio(logp, old_logp)",
+    "(logp - old_logp).exp()",
     "The value is right, but a gradient flows into old_logp: the policy that drew the data is a "
-    "constant."
+    "constant.",
 )
-def old_not_detached(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
-    logp, old_logp, advantage = _clean(mask, logp, old_logp, advantage.detach())
-    return ((logp - old_logp).exp() * advantage).sum() / _count(mask)
-
-
-@surrogate_objective.wrong(
+surrogate_objective.changed(
+    "advantage_not_detached",
+    "advantage.detach()",
+    "advantage",
     "The value is right, but a gradient flows into advantage: it was measured on the data and is "
-    "a constant. Detach it."
+    "a constant. Detach it.",
 )
-def advantage_not_detached(
-    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
-) -> Tensor:
-    logp, old_logp, advantage = _clean(mask, logp, old_logp.detach(), advantage)
-    return ((logp - old_logp).exp() * advantage).sum() / _count(mask)
-
-
-@surrogate_objective.wrong(
+surrogate_objective.changed(
+    "nothing_detached",
+    "importance_ratio(logp, old_logp) * advantage.detach()",
+    "(logp - old_logp).exp() * advantage",
     "The value is right, but gradients flow into both old_logp and advantage. Both are constants: "
-    "detach them."
+    "detach them.",
 )
-def nothing_detached(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
-    logp, old_logp, advantage = _clean(mask, logp, old_logp, advantage)
-    return ((logp - old_logp).exp() * advantage).sum() / _count(mask)
-
-
-@surrogate_objective.wrong(
+surrogate_objective.changed(
+    "everything_detached",
+    "advantage.detach(), mask)",
+    "advantage.detach(), mask).detach()",
     "The value is right, but no gradient reaches logp, so nothing would be learnt. Detach "
-    "old_logp and advantage alone."
+    "old_logp and advantage alone.",
 )
-def everything_detached(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
-    return reference.surrogate_objective(logp, old_logp, advantage, mask).detach()
-
-
-@surrogate_objective.wrong(
+surrogate_objective.changed(
+    "divided_by_all_places",
+    "masked_mean(importance_ratio(logp, old_logp) * advantage.detach(), mask)",
+    "(importance_ratio(logp, old_logp) * advantage.detach()).mean()",
     "The sum is over real tokens, the count is not: padding is in the mean. Divide by the number "
-    "of True."
+    "of True.",
 )
-def divided_by_all_places(
-    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
-) -> Tensor:
-    return _gains(logp, old_logp, advantage, mask).mean()
-
-
-@surrogate_objective.wrong(
+surrogate_objective.changed(
+    "divided_by_rows",
+    "masked_mean(importance_ratio(logp, old_logp) * advantage.detach(), mask)",
+    "(importance_ratio(logp, old_logp) * advantage.detach()).sum(-1).mean()",
     "Each response was summed, and the sums averaged over responses. The mean is over all real "
-    "tokens of the batch: sum once, divide once."
+    "tokens of the batch: sum once, divide once.",
 )
-def divided_by_rows(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
-    return _gains(logp, old_logp, advantage, mask).sum(-1).mean()
-
-
-@surrogate_objective.wrong("This is the sum over real tokens: divide it by how many there are.")
-def summed(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
-    return _gains(logp, old_logp, advantage, mask).sum()
+surrogate_objective.changed(
+    "summed",
+    "masked_mean(importance_ratio(logp, old_logp) * advantage.detach(), mask)",
+    "(importance_ratio(logp, old_logp) * advantage.detach()).sum()",
+    "This is the sum over real tokens: divide it by how many there are.",
+)
 
 
 @surrogate_objective.wrong("The mask was not used: padding counts as if it were real.")
@@ -326,34 +305,27 @@ def inputs_multiplied_by_mask(
     return (ratio * (advantage.detach() * mask) * mask).sum() / _count(mask)
 
 
-@surrogate_objective.wrong(
+surrogate_objective.changed(
+    "inputs_multiplied_then_masked",
+    "torch.where(mask, values, 0.0)",
+    "values * mask",
     "The value is right, but the gradient is nan: the inputs were multiplied by the mask, and "
-    "0 · inf is nan already. Replace padding with torch.where instead."
+    "0 · inf is nan already. Replace padding with torch.where instead.",
 )
-def inputs_multiplied_then_masked(
-    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
-) -> Tensor:
-    ratio = (logp * mask - old_logp.detach() * mask).exp()
-    return reference.masked_mean(ratio * (advantage.detach() * mask), mask)
-
-
-@surrogate_objective.wrong(
+surrogate_objective.changed(
+    "padding_removed_too_late",
+    "torch.where(mask, values, 0.0)",
+    "values",
     "The value is right, but the gradient is nan: padding was removed after exp, and going back "
-    "through exp multiplies 0 by inf. Replace it in the inputs first, in logp above all."
+    "through exp multiplies 0 by inf. Replace it in the inputs first, in logp above all.",
 )
-def padding_removed_too_late(
-    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
-) -> Tensor:
-    gains = (logp - old_logp.detach()).exp() * advantage.detach()
-    return torch.where(mask, gains, 0.0).sum() / _count(mask)
-
-
-@surrogate_objective.wrong(
+surrogate_objective.changed(
+    "nothing_over_nothing",
+    "masked_mean(importance_ratio(logp, old_logp) * advantage.detach(), mask)",
+    "(importance_ratio(logp, old_logp) * advantage.detach()).sum() / mask.sum()",
     "Right where some token is real; with none, 0 / 0 is nan. J of nothing is 0: your masked_mean "
-    "does that."
+    "does that.",
 )
-def nothing_over_nothing(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
-    return _gains(logp, old_logp, advantage, mask).sum() / mask.sum()
 
 
 @surrogate_objective.wrong(
@@ -366,46 +338,40 @@ def in_place(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) ->
     return reference.surrogate_objective(logp, old_logp, advantage, mask)
 
 
-@surrogate_objective.wrong("float64 came in and float32 went out: keep the dtype you are given.")
-def cast_to_float32(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
-    floats = (values.float() for values in (logp, old_logp, advantage))
-    return reference.surrogate_objective(*floats, mask)
-
-
-@surrogate_objective.wrong(
+surrogate_objective.changed(
+    "cast_to_float32",
+    "torch.where(mask, values, 0.0)",
+    "torch.where(mask, values.float(), 0.0)",
+    "float64 came in and float32 went out: keep the dtype you are given.",
+)
+surrogate_objective.changed(
+    "ratio_less_one",
+    "importance_ratio(logp, old_logp)",
+    "torch.expm1(logp - old_logp.detach())",
     "This is (ratio − 1) × advantage: its gradient is J's, its value is not. The ratio itself is "
-    "the weight."
+    "the weight.",
 )
-def ratio_less_one(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
-    moved = torch.expm1((logp - old_logp.detach()).masked_fill(~mask, 0.0))
-    return (moved * advantage.detach().masked_fill(~mask, 0.0)).sum() / _count(mask)
-
-
-@surrogate_objective.wrong(
+surrogate_objective.changed(
+    "good_tokens_only",
+    "advantage.detach()",
+    "advantage.detach().clamp(min=0)",
     "Only tokens with a positive advantage were counted. What was worse than expected is to become "
-    "less likely: keep both signs."
+    "less likely: keep both signs.",
 )
-def good_tokens_only(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
-    return _gains(logp, old_logp, advantage.clamp(min=0), mask).sum() / _count(mask)
-
-
-@surrogate_objective.wrong(
+surrogate_objective.changed(
+    "product_of_means",
+    "masked_mean(importance_ratio(logp, old_logp) * advantage.detach(), mask)",
+    "masked_mean(importance_ratio(logp, old_logp), mask) * masked_mean(advantage.detach(), mask)",
     "Ratios and advantages were averaged apart, and the means multiplied. Multiply token by token, "
-    "then average."
+    "then average.",
 )
-def product_of_means(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
-    ones = torch.ones_like(advantage)
-    mean_ratio = _gains(logp, old_logp, ones, mask).sum() / _count(mask)
-    return mean_ratio * advantage.detach().masked_fill(~mask, 0.0).sum() / _count(mask)
-
-
-@surrogate_objective.wrong(
+surrogate_objective.changed(
+    "advantage_centred",
+    "advantage.detach()",
+    "(advantage.detach() - masked_mean(advantage.detach(), mask))",
     "The advantages' mean was taken away first. They are what they are by the time they come in: "
-    "use them unchanged."
+    "use them unchanged.",
 )
-def advantage_centred(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
-    mean = advantage.detach().masked_fill(~mask, 0.0).sum() / _count(mask)
-    return _gains(logp, old_logp, advantage - mean, mask).sum() / _count(mask)
 
 
 @surrogate_objective.right

@@ -1,7 +1,6 @@
-"""The exercise `token_log_probs`."""
+"""Look up the log-probability of each token after the first, given those before it."""
 
 from collections.abc import Iterator
-from functools import partial
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -11,7 +10,7 @@ from helpers import reference
 from helpers.cases import GRADIENT, RULES, VALUES, Case
 
 from ...draw import Draw
-from ...exercise import Exercise, Mistake, tensor
+from ...exercise import Exercise, tensor
 
 TEMPERATURE = "temperature"
 
@@ -118,13 +117,20 @@ def _near_thousand(draw: Draw) -> dict[str, Tensor]:
     return {"logits": logits, "tokens": (torch.arange(5) + draw.integers(2, 1, below=4)) % 4}
 
 
-@token_log_probs.wrong(
+@token_log_probs.right
+def written_out(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    log_probs = (logits / temperature).log_softmax(-1)[:, :-1]
+    return log_probs.gather(-1, tokens[:, 1:].unsqueeze(-1)).squeeze(-1)
+
+
+token_log_probs.changed(
+    "scored_by_own_logits",
+    "[:, :-1]",
+    "[:, 1:]",
     "Each token was scored by the logits of its own place, which have already read it. The token "
-    "at t + 1 is scored by the logits at t."
+    "at t + 1 is scored by the logits at t.",
+    of=written_out,
 )
-def scored_by_own_logits(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    log_probs = (logits / temperature).log_softmax(-1)
-    return log_probs.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)[:, 1:]
 
 
 @token_log_probs.wrong(
@@ -136,13 +142,14 @@ def shifted_backwards(logits: Tensor, tokens: Tensor, temperature: float = 1.0) 
     return log_probs.gather(-1, tokens[:, :-1, None]).squeeze(-1)
 
 
-@token_log_probs.wrong(
+token_log_probs.changed(
+    "token_already_read",
+    "tokens[:, 1:]",
+    "tokens[:, :-1]",
     "The logits are the right ones, the tokens are not: tokens[:, :-1] are those just read. Drop "
-    "the first token, not the last."
+    "the first token, not the last.",
+    of=written_out,
 )
-def token_already_read(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    log_probs = (logits[:, :-1] / temperature).log_softmax(-1)
-    return log_probs.gather(-1, tokens[:, :-1, None]).squeeze(-1)
 
 
 @token_log_probs.wrong(
@@ -154,14 +161,20 @@ def not_shifted(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Ten
     return log_probs.gather(-1, tokens.unsqueeze(-1)).squeeze(-1)
 
 
-@token_log_probs.wrong("The temperature was not used: divide the logits by it.")
-def temperature_forgotten(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    return reference.token_log_probs(logits, tokens)
-
-
-@token_log_probs.wrong("The logits were multiplied by the temperature: divide them by it.")
-def temperature_multiplied(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    return reference.token_log_probs(logits, tokens, 1 / temperature)
+token_log_probs.changed(
+    "temperature_forgotten",
+    "(logits / temperature)",
+    "logits",
+    "The temperature was not used: divide the logits by it.",
+    of=written_out,
+)
+token_log_probs.changed(
+    "temperature_multiplied",
+    "/ temperature",
+    "* temperature",
+    "The logits were multiplied by the temperature: divide them by it.",
+    of=written_out,
+)
 
 
 @token_log_probs.wrong(
@@ -172,51 +185,40 @@ def temperature_too_late(logits: Tensor, tokens: Tensor, temperature: float = 1.
     return reference.token_log_probs(logits, tokens) / temperature
 
 
-@token_log_probs.wrong(
+token_log_probs.changed(
+    "softmax_then_log",
+    ".log_softmax(-1)",
+    ".softmax(-1).log()",
     "Right for ordinary logits, wrong for large ones: softmax rounds a small probability to 0 and "
-    "its logarithm is −inf. log_softmax, or the logit minus logsumexp, keeps it."
+    "its logarithm is −inf. log_softmax, or the logit minus logsumexp, keeps it.",
+    of=written_out,
 )
-def softmax_then_log(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    return _chosen((logits / temperature).softmax(-1).log(), tokens)
-
-
-def _constant_added(
-    size: float, logits: Tensor, tokens: Tensor, temperature: float = 1.0
-) -> Tensor:
-    return _chosen(((logits / temperature).softmax(-1) + size).log(), tokens)
-
-
-def _probability_clamped(
-    size: float, logits: Tensor, tokens: Tensor, temperature: float = 1.0
-) -> Tensor:
-    return _chosen((logits / temperature).softmax(-1).clamp(min=size).log(), tokens)
 
 
 for _size in (6, 8, 10, 12):
     _cost = f"every unlikely token now costs the same −{_size * 2.302585:.1f} nats"
-    for _name, _says, _answer in (
-        ("constant_added", f"The 1e-{_size} added inside the logarithm", _constant_added),
-        ("probability_clamped_at", f"The clamp at 1e-{_size}", _probability_clamped),
+    for _name, _says, _instead in (
+        ("constant_added", "The 1e-{} added inside the logarithm", ".softmax(-1).add(1e-{}).log()"),
+        ("probability_clamped_at", "The clamp at 1e-{}", ".softmax(-1).clamp(min=1e-{}).log()"),
     ):
-        _says += f" hides the −inf, and {_cost}. Use log_softmax, which needs no such guard."
-        _wrong = Mistake(f"{_name}_1e_{_size}", _says, partial(_answer, 10.0**-_size))
-        token_log_probs.mistakes.append(_wrong)
-
-
-def _constant_in_the_temperature(
-    size: float, logits: Tensor, tokens: Tensor, temperature: float = 1.0
-) -> Tensor:
-    return reference.token_log_probs(logits, tokens, temperature + size)
+        token_log_probs.changed(
+            f"{_name}_1e_{_size}",
+            ".log_softmax(-1)",
+            _instead.format(_size),
+            f"{_says.format(_size)} hides the −inf, and {_cost}. Use log_softmax, which needs no "
+            "such guard.",
+            of=written_out,
+        )
 
 
 for _size in (6, 7, 8):
-    token_log_probs.mistakes.append(
-        Mistake(
-            f"constant_in_the_temperature_1e_{_size}",
-            f"About 1e-{_size} was added to the temperature, and float64 shows it. A temperature "
-            "is above 0: divide by it as it is.",
-            partial(_constant_in_the_temperature, 10.0**-_size),
-        )
+    token_log_probs.changed(
+        f"constant_in_the_temperature_1e_{_size}",
+        "/ temperature",
+        f"/ (temperature + 1e-{_size})",
+        f"About 1e-{_size} was added to the temperature, and float64 shows it. A temperature is "
+        "above 0: divide by it as it is.",
+        of=written_out,
     )
 
 
@@ -229,65 +231,68 @@ def log_of_summed_exp(logits: Tensor, tokens: Tensor, temperature: float = 1.0) 
     return _chosen(scaled - scaled.exp().sum(-1, keepdim=True).log(), tokens)
 
 
-@token_log_probs.wrong("These are probabilities: the logarithm is missing.")
-def probabilities(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    return _chosen((logits / temperature).softmax(-1), tokens)
-
-
-@token_log_probs.wrong(
-    "These are logits as they came: they are yet to be normalised, with log_softmax."
+token_log_probs.changed(
+    "probabilities",
+    ".log_softmax(-1)",
+    ".softmax(-1)",
+    "These are probabilities: the logarithm is missing.",
+    of=written_out,
 )
-def not_normalised(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    return _chosen(logits / temperature, tokens)
-
-
-@token_log_probs.wrong(
+token_log_probs.changed(
+    "not_normalised",
+    ".log_softmax(-1)",
+    "",
+    "These are logits as they came: they are yet to be normalised, with log_softmax.",
+    of=written_out,
+)
+token_log_probs.changed(
+    "normalised_over_time",
+    ".log_softmax(-1)",
+    ".log_softmax(1)",
     "Normalised over the wrong axis: log_softmax(dim=1) runs over time. The probabilities of the "
-    "words at one place sum to 1, so the axis is vocab, the last."
+    "words at one place sum to 1, so the axis is vocab, the last.",
+    of=written_out,
 )
-def normalised_over_time(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    return _chosen((logits / temperature).log_softmax(1), tokens)
-
-
-@token_log_probs.wrong(
+token_log_probs.changed(
+    "normalised_over_sliced_time",
+    "(logits / temperature).log_softmax(-1)[:, :-1]",
+    "(logits[:, :-1] / temperature).log_softmax(1)",
     "Normalised over the wrong axis: log_softmax(1) of the sliced logits runs over time. The "
-    "probabilities of the words at one place sum to 1, so the axis is vocab, the last."
+    "probabilities of the words at one place sum to 1, so the axis is vocab, the last.",
+    of=written_out,
 )
-def normalised_over_sliced_time(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    log_probs = (logits[:, :-1] / temperature).log_softmax(1)
-    return log_probs.gather(-1, tokens[:, 1:, None]).squeeze(-1)
-
-
-@token_log_probs.wrong(
+token_log_probs.changed(
+    "indexed_the_batch",
+    "log_probs.gather(-1, tokens[:, 1:].unsqueeze(-1)).squeeze(-1)",
+    "log_probs[tokens[:, 1:]]",
     "Tokens in square brackets index the first axis, the batch. They are to pick from the last: "
-    "gather(-1, ...) does that, with the tokens given a last axis of length 1."
+    "gather(-1, ...) does that, with the tokens given a last axis of length 1.",
+    of=written_out,
 )
-def indexed_the_batch(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    return (logits / temperature).log_softmax(-1)[:, :-1][tokens[:, 1:]]
-
-
-@token_log_probs.wrong(
+token_log_probs.changed(
+    "all_tokens_at_all_places",
+    "log_probs.gather(-1, tokens[:, 1:].unsqueeze(-1)).squeeze(-1)",
+    "log_probs[:, :, tokens[:, 1:]]",
     "Indexing with [:, :, tokens] takes all tokens at all places, one table for each place. "
-    "gather(-1, ...) takes one token at each."
+    "gather(-1, ...) takes one token at each.",
+    of=written_out,
 )
-def all_tokens_at_all_places(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    return (logits[:, :-1] / temperature).log_softmax(-1)[:, :, tokens[:, 1:]]
-
-
-@token_log_probs.wrong(
+token_log_probs.changed(
+    "cross_entropy",
+    "return log_probs",
+    "return -log_probs",
     "The sign is turned: this is the cross-entropy, as F.cross_entropy and nll_loss give it. A "
-    "log-probability is never above 0."
+    "log-probability is never above 0.",
+    of=written_out,
 )
-def cross_entropy(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    return -reference.token_log_probs(logits, tokens, temperature)
-
-
-@token_log_probs.wrong(
+token_log_probs.changed(
+    "likeliest_token",
+    "log_probs.gather(-1, tokens[:, 1:].unsqueeze(-1)).squeeze(-1)",
+    "log_probs.amax(-1)",
     "This is the log-probability of the likeliest token. The one that was drawn is wanted: pick "
-    "it with gather."
+    "it with gather.",
+    of=written_out,
 )
-def likeliest_token(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    return (logits[:, :-1] / temperature).log_softmax(-1).amax(-1)
 
 
 @token_log_probs.wrong(
@@ -312,42 +317,44 @@ def one_place_late(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> 
     return F.pad(reference.token_log_probs(logits, tokens, temperature), (1, 0))[:, :-1]
 
 
-@token_log_probs.wrong(
+token_log_probs.changed(
+    "index_without_the_last_axis",
+    "tokens[:, 1:].unsqueeze(-1)).squeeze(-1)",
+    "tokens[:, 1:])",
     "gather wants an index with as many axes as what it picks from: the tokens lack the last one. "
-    "Give them an axis of length 1, and take it away from the result."
+    "Give them an axis of length 1, and take it away from the result.",
+    of=written_out,
 )
-def index_without_the_last_axis(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    return (logits[:, :-1] / temperature).log_softmax(-1).gather(-1, tokens[:, 1:])
-
-
-@token_log_probs.wrong(
+token_log_probs.changed(
+    "log_softmax_of_probabilities",
+    ".log_softmax(-1)",
+    ".softmax(-1).log_softmax(-1)",
     "Normalised twice: log_softmax was given probabilities, where it wants logits. It does by "
-    "itself what softmax and log would do."
+    "itself what softmax and log would do.",
+    of=written_out,
 )
-def log_softmax_of_probabilities(
-    logits: Tensor, tokens: Tensor, temperature: float = 1.0
-) -> Tensor:
-    return _chosen((logits / temperature).softmax(-1).log_softmax(-1), tokens)
-
-
-@token_log_probs.wrong("Summed over the response: return one log-probability for each token.")
-def summed_over_time(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    return reference.token_log_probs(logits, tokens, temperature).sum(-1)
-
-
-@token_log_probs.wrong(
-    "The last axis is still there, with length 1: gather keeps it. Remove it with squeeze(-1)."
+token_log_probs.changed(
+    "summed_over_time",
+    ".squeeze(-1)",
+    ".squeeze(-1).sum(-1)",
+    "Summed over the response: return one log-probability for each token.",
+    of=written_out,
 )
-def axis_kept(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    return reference.token_log_probs(logits, tokens, temperature).unsqueeze(-1)
-
-
-@token_log_probs.wrong(
+token_log_probs.changed(
+    "axis_kept",
+    ".squeeze(-1)",
+    "",
+    "The last axis is still there, with length 1: gather keeps it. Remove it with squeeze(-1).",
+    of=written_out,
+)
+token_log_probs.changed(
+    "detached",
+    ".squeeze(-1)",
+    ".squeeze(-1).detach()",
     "The value is right, but no gradient reaches the logits: .detach(), no_grad() or numpy cut the "
-    "graph. This is the policy's side, the one that learns."
+    "graph. This is the policy's side, the one that learns.",
+    of=written_out,
 )
-def detached(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    return reference.token_log_probs(logits, tokens, temperature).detach()
 
 
 @token_log_probs.wrong(
@@ -370,26 +377,29 @@ def categorical_of_nothing(logits: Tensor, tokens: Tensor, temperature: float = 
     return policy.log_prob(tokens[:, 1:])
 
 
-@token_log_probs.wrong(
+token_log_probs.changed(
+    "squeezed_everything",
+    ".squeeze(-1)",
+    ".squeeze()",
     "squeeze() without an axis removes every axis of length 1, the batch's or time's too. Say "
-    "which: squeeze(-1)."
+    "which: squeeze(-1).",
+    of=written_out,
 )
-def squeezed_everything(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    return reference.token_log_probs(logits, tokens, temperature).squeeze()
-
-
-@token_log_probs.wrong(
+token_log_probs.changed(
+    "in_place",
+    "(logits / temperature)",
+    "logits.div_(temperature)",
     "The logits were changed in place (/= or div_): the caller's tensor is scaled again at every "
-    "call. Divide into a new tensor."
+    "call. Divide into a new tensor.",
+    of=written_out,
 )
-def in_place(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    logits /= temperature
-    return reference.token_log_probs(logits, tokens)
-
-
-@token_log_probs.wrong("float64 came in and float32 went out: keep the dtype you are given.")
-def cast_to_float32(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    return reference.token_log_probs(logits.float(), tokens, temperature)
+token_log_probs.changed(
+    "cast_to_float32",
+    "(logits / temperature)",
+    "(logits.float() / temperature)",
+    "float64 came in and float32 went out: keep the dtype you are given.",
+    of=written_out,
+)
 
 
 def _chosen(scores: Tensor, tokens: Tensor) -> Tensor:
@@ -397,21 +407,21 @@ def _chosen(scores: Tensor, tokens: Tensor) -> Tensor:
     return scores[:, :-1].gather(-1, tokens[:, 1:].unsqueeze(-1)).squeeze(-1)
 
 
-@token_log_probs.wrong(
+token_log_probs.changed(
+    "log_sigmoid_taken",
+    "(logits / temperature).log_softmax(-1)",
+    "F.logsigmoid(logits / temperature)",
     "Each logit went through a sigmoid by itself, as if tokens did not exclude each other. One "
-    "token follows: log_softmax over the vocabulary."
+    "token follows: log_softmax over the vocabulary.",
+    of=written_out,
 )
-def log_sigmoid_taken(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    logs = F.logsigmoid(logits[:, :-1] / temperature)
-    return logs.gather(-1, tokens[:, 1:].unsqueeze(-1)).squeeze(-1)
-
-
-@token_log_probs.wrong(
-    "These are entropies, one for each place: the token that came was not looked up."
+token_log_probs.changed(
+    "entropy_of_each_place",
+    "log_probs.gather(-1, tokens[:, 1:].unsqueeze(-1)).squeeze(-1)",
+    "-(log_probs.exp() * log_probs).sum(-1)",
+    "These are entropies, one for each place: the token that came was not looked up.",
+    of=written_out,
 )
-def entropy_of_each_place(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
-    logs = (logits[:, :-1] / temperature).log_softmax(-1)
-    return -(logs.exp() * logs).sum(-1)
 
 
 @token_log_probs.right

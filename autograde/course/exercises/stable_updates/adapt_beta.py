@@ -1,4 +1,4 @@
-"""The exercise `adapt_beta`."""
+"""Halve, keep or double the penalty's weight, by the rule of PPO's paper."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""The exercise `adapt_beta_proportional`."""
+"""Move the penalty's weight in proportion to how far the divergence was off its target."""
 
 import math
 from collections.abc import Iterator
@@ -75,18 +75,18 @@ def _clip(value: float, low: float = -0.2, high: float = 0.2) -> float:
     return min(max(value, low), high)
 
 
-@adapt_beta_proportional.wrong(
-    "The error was not clipped: one wild estimate would throw beta off. Keep it within ±0.2."
+adapt_beta_proportional.changed(
+    "error_not_clipped",
+    "min(max(kl / target - 1, -0.2), 0.2)",
+    "kl / target - 1",
+    "The error was not clipped: one wild estimate would throw beta off. Keep it within ±0.2.",
 )
-def error_not_clipped(beta, kl, target, n_steps, horizon):
-    return beta * (1 + (kl / target - 1) * n_steps / horizon)
-
-
-@adapt_beta_proportional.wrong(
-    "The sign of the error is turned: beta must grow when kl is above the target."
+adapt_beta_proportional.changed(
+    "error_turned",
+    "1 + error",
+    "1 - error",
+    "The sign of the error is turned: beta must grow when kl is above the target.",
 )
-def error_turned(beta, kl, target, n_steps, horizon):
-    return beta * (1 - _clip(kl / target - 1) * n_steps / horizon)
 
 
 @adapt_beta_proportional.wrong("The quotient is upside down: the error is kl / target − 1.")
@@ -95,37 +95,36 @@ def quotient_inverted(beta, kl, target, n_steps, horizon):
     return beta * (1 + _clip(off - 1) * n_steps / horizon)
 
 
-@adapt_beta_proportional.wrong(
-    "The error is kl − target here. It is relative to the target: kl / target − 1."
+adapt_beta_proportional.changed(
+    "absolute_error",
+    "kl / target - 1",
+    "kl - target",
+    "The error is kl − target here. It is relative to the target: kl / target − 1.",
 )
-def absolute_error(beta, kl, target, n_steps, horizon):
-    return beta * (1 + _clip(kl - target) * n_steps / horizon)
-
-
-@adapt_beta_proportional.wrong(
-    "n_steps / horizon is missing: beta would move by up to 20 % at every update, however small."
+adapt_beta_proportional.changed(
+    "horizon_ignored",
+    "error * n_steps / horizon",
+    "error",
+    "n_steps / horizon is missing: beta would move by up to 20 % at every update, however small.",
 )
-def horizon_ignored(beta, kl, target, n_steps, horizon):
-    return beta * (1 + _clip(kl / target - 1))
-
-
-@adapt_beta_proportional.wrong("n_steps was not used: the share of the horizon is n_steps/horizon.")
-def n_steps_ignored(beta, kl, target, n_steps, horizon):
-    return beta * (1 + _clip(kl / target - 1) / horizon)
-
-
-@adapt_beta_proportional.wrong(
-    "horizon / n_steps is upside down: a long horizon makes beta move slowly."
+adapt_beta_proportional.changed(
+    "n_steps_ignored",
+    "error * n_steps / horizon",
+    "error / horizon",
+    "n_steps was not used: the share of the horizon is n_steps/horizon.",
 )
-def horizon_inverted(beta, kl, target, n_steps, horizon):
-    return beta * (1 + _clip(kl / target - 1) * horizon / n_steps)
-
-
-@adapt_beta_proportional.wrong(
-    "n_steps // horizon is a whole number, mostly 0, and beta never moves. Divide with /."
+adapt_beta_proportional.changed(
+    "horizon_inverted",
+    "error * n_steps / horizon",
+    "error * horizon / n_steps",
+    "horizon / n_steps is upside down: a long horizon makes beta move slowly.",
 )
-def whole_division(beta, kl, target, n_steps, horizon):
-    return beta * (1 + _clip(kl / target - 1) * (n_steps // horizon))
+adapt_beta_proportional.changed(
+    "whole_division",
+    "error * n_steps / horizon",
+    "error * (n_steps // horizon)",
+    "n_steps // horizon is a whole number, mostly 0, and beta never moves. Divide with /.",
+)
 
 
 @adapt_beta_proportional.wrong(
@@ -135,52 +134,55 @@ def clipped_too_late(beta, kl, target, n_steps, horizon):
     return beta * (1 + _clip((kl / target - 1) * n_steps / horizon))
 
 
-@adapt_beta_proportional.wrong(
-    "− 1 is missing: kl / target itself was clipped to ±0.2, so beta grows even on target."
+adapt_beta_proportional.changed(
+    "quotient_clipped",
+    "kl / target - 1",
+    "kl / target",
+    "− 1 is missing: kl / target itself was clipped to ±0.2, so beta grows even on target.",
 )
-def quotient_clipped(beta, kl, target, n_steps, horizon):
-    return beta * (1 + _clip(kl / target) * n_steps / horizon)
-
-
-@adapt_beta_proportional.wrong("1 + is missing: beta was replaced by its change.")
-def change_alone(beta, kl, target, n_steps, horizon):
-    return beta * _clip(kl / target - 1) * n_steps / horizon
-
-
-@adapt_beta_proportional.wrong("The change was added to beta. It multiplies beta.")
-def change_added(beta, kl, target, n_steps, horizon):
-    return beta + _clip(kl / target - 1) * n_steps / horizon
-
-
-@adapt_beta_proportional.wrong("Only the upper side was clipped: the error is at least −0.2 too.")
-def clipped_above_only(beta, kl, target, n_steps, horizon):
-    return beta * (1 + min(kl / target - 1, 0.2) * n_steps / horizon)
-
-
-@adapt_beta_proportional.wrong("Only the lower side was clipped: the error is at most 0.2 too.")
-def clipped_below_only(beta, kl, target, n_steps, horizon):
-    return beta * (1 + max(kl / target - 1, -0.2) * n_steps / horizon)
-
-
-@adapt_beta_proportional.wrong(
-    "beta moved by a full 0.2 whatever the size of the error: only its sign was used."
+adapt_beta_proportional.changed(
+    "change_alone",
+    "beta * (1 + error * n_steps / horizon)",
+    "beta * error * n_steps / horizon",
+    "1 + is missing: beta was replaced by its change.",
 )
-def sign_only(beta, kl, target, n_steps, horizon):
-    error = kl / target - 1
-    return beta * (1 + 0.2 * ((error > 0) - (error < 0)) * n_steps / horizon)
-
-
-@adapt_beta_proportional.wrong(
+adapt_beta_proportional.changed(
+    "change_added",
+    "beta * (1 + error * n_steps / horizon)",
+    "beta + error * n_steps / horizon",
+    "The change was added to beta. It multiplies beta.",
+)
+adapt_beta_proportional.changed(
+    "clipped_above_only",
+    "min(max(kl / target - 1, -0.2), 0.2)",
+    "min(kl / target - 1, 0.2)",
+    "Only the upper side was clipped: the error is at least −0.2 too.",
+)
+adapt_beta_proportional.changed(
+    "clipped_below_only",
+    "min(max(kl / target - 1, -0.2), 0.2)",
+    "max(kl / target - 1, -0.2)",
+    "Only the lower side was clipped: the error is at most 0.2 too.",
+)
+adapt_beta_proportional.changed(
+    "sign_only",
+    "error * n_steps / horizon",
+    "0.2 * ((error > 0) - (error < 0)) * n_steps / horizon",
+    "beta moved by a full 0.2 whatever the size of the error: only its sign was used.",
+)
+adapt_beta_proportional.changed(
+    "compounded",
+    "beta * (1 + error * n_steps / horizon)",
+    "beta * (1 + error) ** (n_steps / horizon)",
     "1 + error was raised to the power n_steps / horizon. The rule is linear in n_steps: "
-    "1 + error · n_steps / horizon."
+    "1 + error · n_steps / horizon.",
 )
-def compounded(beta, kl, target, n_steps, horizon):
-    return beta * (1 + _clip(kl / target - 1)) ** (n_steps / horizon)
-
-
-@adapt_beta_proportional.wrong("The error was clipped at ±0.1: its bounds are ±0.2.")
-def clipped_at_a_tenth(beta, kl, target, n_steps, horizon):
-    return beta * (1 + min(0.1, max(-0.1, kl / target - 1)) * n_steps / horizon)
+adapt_beta_proportional.changed(
+    "clipped_at_a_tenth",
+    "min(max(kl / target - 1, -0.2), 0.2)",
+    "min(max(kl / target - 1, -0.1), 0.1)",
+    "The error was clipped at ±0.1: its bounds are ±0.2.",
+)
 
 
 @adapt_beta_proportional.wrong(
@@ -190,20 +192,20 @@ def exponential_change(beta, kl, target, n_steps, horizon):
     return beta * math.exp(_clip(kl / target - 1) * n_steps / horizon)
 
 
-@adapt_beta_proportional.wrong(
+adapt_beta_proportional.changed(
+    "share_outside_the_bracket",
+    "beta * (1 + error * n_steps / horizon)",
+    "beta * (1 + error) * n_steps / horizon",
     "n_steps / horizon stands outside the bracket: beta · (1 + error) · n_steps / horizon scales "
-    "beta itself. It belongs to the error alone."
+    "beta itself. It belongs to the error alone.",
 )
-def share_outside_the_bracket(beta, kl, target, n_steps, horizon):
-    return beta * (1 + _clip(kl / target - 1)) * n_steps / horizon
-
-
-@adapt_beta_proportional.wrong(
+adapt_beta_proportional.changed(
+    "bracket_divided",
+    "beta * (1 + error * n_steps / horizon)",
+    "beta * (1 + error * n_steps) / horizon",
     "The whole bracket was divided by horizon: beta · (1 + error · n_steps) / horizon. Only the "
-    "error is scaled, by n_steps / horizon."
+    "error is scaled, by n_steps / horizon.",
 )
-def bracket_divided(beta, kl, target, n_steps, horizon):
-    return beta * (1 + _clip(kl / target - 1) * n_steps) / horizon
 
 
 @adapt_beta_proportional.right

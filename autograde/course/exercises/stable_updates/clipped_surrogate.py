@@ -1,4 +1,4 @@
-"""The exercise `clipped_surrogate`."""
+"""Give each token PPO's promise: the smaller of ratio and clipped ratio times the advantage."""
 
 import math
 from collections.abc import Iterator
@@ -112,81 +112,81 @@ def _placed(inputs: dict[str, Any]) -> dict[str, Any]:
     return inputs
 
 
-def _bounded(ratio: Tensor, epsilon: float) -> Tensor:
-    return ratio.clamp(1 - epsilon, 1 + epsilon)
+@clipped_surrogate.right
+def lesser_of_both_promises(logp, old_logp, advantage, epsilon):
+    advantage, ratio = advantage.detach(), (logp - old_logp.detach()).exp()
+    return torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)
 
 
-@clipped_surrogate.wrong(
+clipped_surrogate.changed(
+    "minimum_of_ratios",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "torch.minimum(ratio, ratio.clamp(1 - epsilon, 1 + epsilon)) * advantage",
     "Right for positive advantages only: the minimum was taken of the ratios, before multiplying. "
-    "Compare ratio · advantage with clipped · advantage; for advantage −1 a ratio of 3 gives −3."
+    "Compare ratio · advantage with clipped · advantage; for advantage −1 a ratio of 3 gives −3.",
+    of=lesser_of_both_promises,
 )
-def minimum_of_ratios(logp, old_logp, advantage, epsilon):
-    ratio = (logp - old_logp.detach()).exp()
-    return torch.minimum(ratio, _bounded(ratio, epsilon)) * advantage.detach()
-
-
-@clipped_surrogate.wrong(
+clipped_surrogate.changed(
+    "clipped_only",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "ratio.clamp(1 - epsilon, 1 + epsilon) * advantage",
     "Only the clipped promise came back; the minimum with ratio · advantage is missing. Without it "
-    "a token that went the wrong way has no gradient to bring it back."
+    "a token that went the wrong way has no gradient to bring it back.",
+    of=lesser_of_both_promises,
 )
-def clipped_only(logp, old_logp, advantage, epsilon):
-    return _bounded((logp - old_logp.detach()).exp(), epsilon) * advantage.detach()
-
-
-@clipped_surrogate.wrong("Nothing is clipped: this is ratio · advantage. Epsilon was not used.")
-def not_clipped(logp, old_logp, advantage, epsilon):
-    return (logp - old_logp.detach()).exp() * advantage.detach()
-
-
-@clipped_surrogate.wrong(
+clipped_surrogate.changed(
+    "not_clipped",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "ratio * advantage",
+    "Nothing is clipped: this is ratio · advantage. Epsilon was not used.",
+    of=lesser_of_both_promises,
+)
+clipped_surrogate.changed(
+    "maximum",
+    "minimum",
+    "maximum",
     "This is the larger of the two promises, the optimistic one. The objective is maximised, so "
-    "take the minimum; the maximum belongs to the loss with its sign turned."
+    "take the minimum; the maximum belongs to the loss with its sign turned.",
+    of=lesser_of_both_promises,
 )
-def maximum(logp, old_logp, advantage, epsilon):
-    ratio, advantage = (logp - old_logp.detach()).exp(), advantage.detach()
-    return torch.maximum(ratio * advantage, _bounded(ratio, epsilon) * advantage)
-
-
-@clipped_surrogate.wrong(
-    "The sign is turned: this is the loss. The function returns what is to be maximised."
+clipped_surrogate.changed(
+    "loss_returned",
+    "return torch",
+    "return -torch",
+    "The sign is turned: this is the loss. The function returns what is to be maximised.",
+    of=lesser_of_both_promises,
 )
-def loss_returned(logp, old_logp, advantage, epsilon):
-    return -reference.clipped_surrogate(logp, old_logp, advantage, epsilon)
-
-
-@clipped_surrogate.wrong(
+clipped_surrogate.changed(
+    "log_ratio_clipped",
+    "ratio.clamp(1 - epsilon, 1 + epsilon)",
+    "(logp - old_logp.detach()).clamp(-epsilon, epsilon).exp()",
     "The logarithm of the ratio was clipped to ±epsilon, so the bounds are exp(−ε) and exp(ε). "
-    "PPO clips the ratio itself to 1 − ε … 1 + ε."
+    "PPO clips the ratio itself to 1 − ε … 1 + ε.",
+    of=lesser_of_both_promises,
 )
-def log_ratio_clipped(logp, old_logp, advantage, epsilon):
-    gap, advantage = logp - old_logp.detach(), advantage.detach()
-    return torch.minimum(gap.exp() * advantage, gap.clamp(-epsilon, epsilon).exp() * advantage)
-
-
-@clipped_surrogate.wrong(
-    "The product ratio · advantage was clipped. Clip the ratio, then multiply by the advantage."
+clipped_surrogate.changed(
+    "product_clipped",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "torch.minimum(ratio * advantage, (ratio * advantage).clamp(1 - epsilon, 1 + epsilon))",
+    "The product ratio · advantage was clipped. Clip the ratio, then multiply by the advantage.",
+    of=lesser_of_both_promises,
 )
-def product_clipped(logp, old_logp, advantage, epsilon):
-    product = (logp - old_logp.detach()).exp() * advantage.detach()
-    return torch.minimum(product, _bounded(product, epsilon))
-
-
-@clipped_surrogate.wrong(
+clipped_surrogate.changed(
+    "bounds_around_zero",
+    "1 - epsilon, 1 + epsilon",
+    "-epsilon, epsilon",
     "The bounds are −ε and ε. A ratio is 1 where nothing has changed: the bounds are 1 − ε and "
-    "1 + ε."
+    "1 + ε.",
+    of=lesser_of_both_promises,
 )
-def bounds_around_zero(logp, old_logp, advantage, epsilon):
-    ratio, advantage = (logp - old_logp.detach()).exp(), advantage.detach()
-    return torch.minimum(ratio * advantage, ratio.clamp(-epsilon, epsilon) * advantage)
-
-
-@clipped_surrogate.wrong(
+clipped_surrogate.changed(
+    "upper_bound_only",
+    "1 - epsilon, 1 + epsilon",
+    "max=1 + epsilon",
     "Only the upper bound was applied. With a negative advantage it is the lower one, 1 − ε, that "
-    "takes away the incentive to go further down."
+    "takes away the incentive to go further down.",
+    of=lesser_of_both_promises,
 )
-def upper_bound_only(logp, old_logp, advantage, epsilon):
-    ratio, advantage = (logp - old_logp.detach()).exp(), advantage.detach()
-    return torch.minimum(ratio * advantage, ratio.clamp(max=1 + epsilon) * advantage)
 
 
 @clipped_surrogate.wrong(
@@ -199,18 +199,20 @@ def clipped_on_the_wrong_side(logp, old_logp, advantage, epsilon):
     return torch.where(advantage > 0, up, down) * advantage
 
 
-@clipped_surrogate.wrong("The ratio is upside down: old over policy. It is exp(logp − old_logp).")
-def clip_ratio_inverted(logp, old_logp, advantage, epsilon):
-    ratio, advantage = (old_logp.detach() - logp).exp(), advantage.detach()
-    return torch.minimum(ratio * advantage, _bounded(ratio, epsilon) * advantage)
-
-
-@clipped_surrogate.wrong(
-    "exp is missing: logp − old_logp is the logarithm of the ratio, 0 where nothing has changed."
+clipped_surrogate.changed(
+    "clip_ratio_inverted",
+    "logp - old_logp.detach()",
+    "old_logp.detach() - logp",
+    "The ratio is upside down: old over policy. It is exp(logp − old_logp).",
+    of=lesser_of_both_promises,
 )
-def exp_forgotten(logp, old_logp, advantage, epsilon):
-    ratio, advantage = logp - old_logp.detach(), advantage.detach()
-    return torch.minimum(ratio * advantage, _bounded(ratio, epsilon) * advantage)
+clipped_surrogate.changed(
+    "exp_forgotten",
+    ".exp()",
+    "",
+    "exp is missing: logp − old_logp is the logarithm of the ratio, 0 where nothing has changed.",
+    of=lesser_of_both_promises,
+)
 
 
 @clipped_surrogate.wrong(
@@ -221,31 +223,34 @@ def loss_of_the_batch(logp, old_logp, advantage, epsilon):
     return -reference.clipped_surrogate(logp, old_logp, advantage, epsilon).mean()
 
 
-@clipped_surrogate.wrong(
-    "0.2 was written in: the bounds are 1 − epsilon and 1 + epsilon, whatever epsilon is."
+clipped_surrogate.changed(
+    "epsilon_written_in",
+    "1 - epsilon, 1 + epsilon",
+    "0.8, 1.2",
+    "0.2 was written in: the bounds are 1 − epsilon and 1 + epsilon, whatever epsilon is.",
+    of=lesser_of_both_promises,
 )
-def epsilon_written_in(logp, old_logp, advantage, epsilon):
-    return reference.clipped_surrogate(logp, old_logp, advantage, 0.2)
-
-
-@clipped_surrogate.wrong(
-    "The lower bound is epsilon, not 1 − epsilon: a ratio is 1 where nothing has changed."
+clipped_surrogate.changed(
+    "lower_bound_epsilon",
+    "1 - epsilon",
+    "epsilon",
+    "The lower bound is epsilon, not 1 − epsilon: a ratio is 1 where nothing has changed.",
+    of=lesser_of_both_promises,
 )
-def lower_bound_epsilon(logp, old_logp, advantage, epsilon):
-    ratio, advantage = (logp - old_logp.detach()).exp(), advantage.detach()
-    return torch.minimum(ratio * advantage, ratio.clamp(epsilon, 1 + epsilon) * advantage)
-
-
-@clipped_surrogate.wrong("One number came back: return one promise for each token, no mean.")
-def averaged(logp, old_logp, advantage, epsilon):
-    return reference.clipped_surrogate(logp, old_logp, advantage, epsilon).mean()
-
-
-@clipped_surrogate.wrong(
-    "The value is right, but no gradient reaches logp: the policy's side was detached."
+clipped_surrogate.changed(
+    "averaged",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage).mean()",
+    "One number came back: return one promise for each token, no mean.",
+    of=lesser_of_both_promises,
 )
-def policy_detached(logp, old_logp, advantage, epsilon):
-    return reference.clipped_surrogate(logp.detach(), old_logp, advantage, epsilon)
+clipped_surrogate.changed(
+    "policy_detached",
+    "(logp - old",
+    "(logp.detach() - old",
+    "The value is right, but no gradient reaches logp: the policy's side was detached.",
+    of=lesser_of_both_promises,
+)
 
 
 @clipped_surrogate.wrong(
@@ -254,37 +259,39 @@ def policy_detached(logp, old_logp, advantage, epsilon):
 )
 def clip_outside_the_graph(logp, old_logp, advantage, epsilon):
     right = reference.clipped_surrogate(logp, old_logp, advantage, epsilon)
-    plain = not_clipped(logp, old_logp, advantage, epsilon)
+    plain = (logp - old_logp.detach()).exp() * advantage.detach()
     return plain + (right - plain).detach()
 
 
-@clipped_surrogate.wrong("A gradient reaches old_logp. It is a constant: detach it.")
-def clip_old_not_constant(logp, old_logp, advantage, epsilon):
-    ratio, advantage = (logp - old_logp).exp(), advantage.detach()
-    return torch.minimum(ratio * advantage, _bounded(ratio, epsilon) * advantage)
-
-
-@clipped_surrogate.wrong("A gradient reaches advantage. It is a constant: detach it.")
-def clip_advantage_not_constant(logp, old_logp, advantage, epsilon):
-    ratio = (logp - old_logp.detach()).exp()
-    return torch.minimum(ratio * advantage, _bounded(ratio, epsilon) * advantage)
-
-
-@clipped_surrogate.wrong(
-    "A gradient reaches both old_logp and advantage. They are constants: detach them."
+clipped_surrogate.changed(
+    "clip_old_not_constant",
+    "old_logp.detach()",
+    "old_logp",
+    "A gradient reaches old_logp. It is a constant: detach it.",
+    of=lesser_of_both_promises,
 )
-def clip_nothing_detached(logp, old_logp, advantage, epsilon):
-    ratio = (logp - old_logp).exp()
-    return torch.minimum(ratio * advantage, _bounded(ratio, epsilon) * advantage)
-
-
-@clipped_surrogate.wrong(
+clipped_surrogate.changed(
+    "clip_advantage_not_constant",
+    "advantage.detach()",
+    "advantage",
+    "A gradient reaches advantage. It is a constant: detach it.",
+    of=lesser_of_both_promises,
+)
+clipped_surrogate.changed(
+    "clip_nothing_detached",
+    "advantage.detach(), (logp - old_logp.detach())",
+    "advantage, (logp - old_logp)",
+    "A gradient reaches both old_logp and advantage. They are constants: detach them.",
+    of=lesser_of_both_promises,
+)
+clipped_surrogate.changed(
+    "clipped_branch_detached",
+    "ratio.clamp",
+    "ratio.detach().clamp",
     "The value is right, but the clipped promise was detached. Within the bounds the two promises "
-    "are equal and share the gradient, so half of it is lost. clamp needs no detach."
+    "are equal and share the gradient, so half of it is lost. clamp needs no detach.",
+    of=lesser_of_both_promises,
 )
-def clipped_branch_detached(logp, old_logp, advantage, epsilon):
-    ratio, advantage = (logp - old_logp.detach()).exp(), advantage.detach()
-    return torch.minimum(ratio * advantage, _bounded(ratio.detach(), epsilon) * advantage)
 
 
 @clipped_surrogate.wrong("float64 came in and float32 went out: keep the dtype you are given.")
@@ -302,35 +309,36 @@ def clip_in_place(logp, old_logp, advantage, epsilon):
     return reference.clipped_surrogate(logp, old_logp + 1.0, advantage, epsilon)
 
 
-@clipped_surrogate.wrong(
-    "The mean of ratio · advantage and clipped · advantage was taken. It is the smaller of the two."
+clipped_surrogate.changed(
+    "mean_of_the_two",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "(ratio + ratio.clamp(1 - epsilon, 1 + epsilon)) / 2 * advantage",
+    "The mean of ratio · advantage and clipped · advantage was taken. It is the smaller of the "
+    "two.",
+    of=lesser_of_both_promises,
 )
-def mean_of_the_two(logp, old_logp, advantage, epsilon):
-    ratio = (logp - old_logp.detach()).exp()
-    return (ratio + _bounded(ratio, epsilon)) / 2 * advantage.detach()
-
-
-@clipped_surrogate.wrong("The advantage was clipped. It is the ratio that is kept near 1.")
-def advantage_clipped(logp, old_logp, advantage, epsilon):
-    ratio = (logp - old_logp.detach()).exp()
-    return ratio * advantage.detach().clamp(1 - epsilon, 1 + epsilon)
-
-
-@clipped_surrogate.wrong(
-    "The sign of each advantage was dropped: what was worse than expected is made likelier."
+clipped_surrogate.changed(
+    "advantage_clipped",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "ratio * advantage.clamp(1 - epsilon, 1 + epsilon)",
+    "The advantage was clipped. It is the ratio that is kept near 1.",
+    of=lesser_of_both_promises,
 )
-def clip_advantage_without_its_sign(logp, old_logp, advantage, epsilon):
-    return reference.clipped_surrogate(logp, old_logp, advantage.abs(), epsilon)
-
-
-@clipped_surrogate.wrong(
+clipped_surrogate.changed(
+    "clip_advantage_without_its_sign",
+    "advantage.detach()",
+    "advantage.detach().abs()",
+    "The sign of each advantage was dropped: what was worse than expected is made likelier.",
+    of=lesser_of_both_promises,
+)
+clipped_surrogate.changed(
+    "lower_bound_only",
+    "1 - epsilon, 1 + epsilon",
+    "min=1 - epsilon",
     "Only the lower bound, 1 − epsilon, was applied. The upper one is what keeps a good token from "
-    "being pushed on for ever."
+    "being pushed on for ever.",
+    of=lesser_of_both_promises,
 )
-def lower_bound_only(logp, old_logp, advantage, epsilon):
-    ratio = (logp - old_logp.detach()).exp()
-    clipped = ratio.clamp(min=1 - epsilon)
-    return torch.minimum(ratio * advantage.detach(), clipped * advantage.detach())
 
 
 @clipped_surrogate.wrong(
@@ -342,40 +350,38 @@ def clipped_twice(logp, old_logp, advantage, epsilon):
     return torch.where(advantage < 0, torch.maximum(once, bound.detach()), once)
 
 
-@clipped_surrogate.wrong(
+clipped_surrogate.changed(
+    "clipped_higher",
+    "1 + epsilon",
+    "1.28",
     "The upper bound is 1.28 (clip-higher, DAPO's 0.28 in place of epsilon). Here both bounds are "
-    "epsilon away from 1."
+    "epsilon away from 1.",
+    of=lesser_of_both_promises,
 )
-def clipped_higher(logp, old_logp, advantage, epsilon):
-    ratio, advantage = (logp - old_logp.detach()).exp(), advantage.detach()
-    return torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1.28) * advantage)
-
-
-@clipped_surrogate.wrong(
+clipped_surrogate.changed(
+    "constant_ratio_times_logp",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "ratio.clamp(max=1 + epsilon).detach() * advantage * logp",
     "A constant clipped ratio weighs logp · advantage: that is CISPO. It keeps the gradient of "
-    "every token; PPO's minimum takes it away beyond the bound."
+    "every token; PPO's minimum takes it away beyond the bound.",
+    of=lesser_of_both_promises,
 )
-def constant_ratio_times_logp(logp, old_logp, advantage, epsilon):
-    ratio = (logp - old_logp.detach()).exp().clamp(max=1 + epsilon)
-    return ratio.detach() * advantage.detach() * logp
-
-
-@clipped_surrogate.wrong(
+clipped_surrogate.changed(
+    "quotient_of_logarithms",
+    "(logp - old_logp.detach()).exp()",
+    "logp / old_logp.detach()",
     "The ratio is logp / old_logp here, a quotient of logarithms. That of the probabilities is "
-    "exp(logp − old_logp)."
+    "exp(logp − old_logp).",
+    of=lesser_of_both_promises,
 )
-def quotient_of_logarithms(logp, old_logp, advantage, epsilon):
-    ratio, advantage = logp / old_logp.detach(), advantage.detach()
-    return torch.minimum(ratio * advantage, _bounded(ratio, epsilon) * advantage)
-
-
-@clipped_surrogate.wrong(
+clipped_surrogate.changed(
+    "clip_quotient_of_probabilities",
+    "(logp - old_logp.detach()).exp()",
+    "logp.exp() / old_logp.detach().exp()",
     "exp(logp) / exp(old_logp) is 0/0 = nan for a token that both hold for very rare: each "
-    "probability rounds to 0. Subtract first: exp(logp − old_logp)."
+    "probability rounds to 0. Subtract first: exp(logp − old_logp).",
+    of=lesser_of_both_promises,
 )
-def clip_quotient_of_probabilities(logp, old_logp, advantage, epsilon):
-    ratio, advantage = logp.exp() / old_logp.detach().exp(), advantage.detach()
-    return torch.minimum(ratio * advantage, _bounded(ratio, epsilon) * advantage)
 
 
 @clipped_surrogate.wrong(
@@ -389,13 +395,14 @@ def gradient_lost_on_both_sides(logp, old_logp, advantage, epsilon):
     return torch.where((ratio - 1).abs() > epsilon, right.detach(), right)
 
 
-@clipped_surrogate.wrong(
+clipped_surrogate.changed(
+    "clip_log_ratio_clamped",
+    ".exp()",
+    ".clamp(-20.0, 20.0).exp()",
     "The log-ratio was clamped to ±20 before exp. A bad token that far above old then costs less "
-    "than ratio · advantage, and has no gradient to bring it back."
+    "than ratio · advantage, and has no gradient to bring it back.",
+    of=lesser_of_both_promises,
 )
-def clip_log_ratio_clamped(logp, old_logp, advantage, epsilon):
-    ratio, advantage = (logp - old_logp.detach()).clamp(-20.0, 20.0).exp(), advantage.detach()
-    return torch.minimum(ratio * advantage, _bounded(ratio, epsilon) * advantage)
 
 
 @clipped_surrogate.right
@@ -428,12 +435,6 @@ def entry_by_entry(logp, old_logp, advantage, epsilon):
             promises.append(torch.full_like(ratio, bound * gain) if too_far else ratio * gain)
         rows.append(torch.stack(promises))
     return torch.stack(rows)
-
-
-@clipped_surrogate.right
-def lesser_of_both_promises(logp, old_logp, advantage, epsilon):
-    advantage, ratio = advantage.detach(), (logp - old_logp.detach()).exp()
-    return torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)
 
 
 @clipped_surrogate.right

@@ -1,4 +1,4 @@
-"""The exercise `penalized_loss`."""
+"""Write the loss that an optimiser minimises in order to maximise J − β·KL."""
 
 import math
 from collections.abc import Iterator
@@ -134,25 +134,23 @@ def _mean(gain: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, gain, 0.0).sum() / mask.sum().clamp(min=1)
 
 
-@penalized_loss.wrong(
+penalized_loss.changed(
+    "objective_returned",
+    "return -gain",
+    "return gain",
     "The sign is turned: this is the objective, which is to be maximised. An optimiser minimises, "
-    "so the loss is its negative."
+    "so the loss is its negative.",
 )
-def objective_returned(logp, old_logp, advantage, kl, mask, beta):
-    return -reference.penalized_loss(logp, old_logp, advantage, kl, mask, beta)
-
-
-@penalized_loss.wrong(
+penalized_loss.changed(
+    "divergence_rewarded",
+    "- beta * kl",
+    "+ beta * kl",
     "The penalty has the wrong sign: minimising this loss rewards divergence. The objective is "
-    "J − β·KL, so the loss, its negative, holds + β·KL."
+    "J − β·KL, so the loss, its negative, holds + β·KL.",
 )
-def divergence_rewarded(logp, old_logp, advantage, kl, mask, beta):
-    return reference.penalized_loss(logp, old_logp, advantage, kl, mask, -beta)
-
-
-@penalized_loss.wrong("The penalty was not weighted: multiply kl by beta.")
-def beta_forgotten(logp, old_logp, advantage, kl, mask, beta):
-    return reference.penalized_loss(logp, old_logp, advantage, kl, mask, 1.0)
+penalized_loss.changed(
+    "beta_forgotten", "beta * kl", "kl", "The penalty was not weighted: multiply kl by beta."
+)
 
 
 @penalized_loss.wrong("The penalty is missing: beta and kl were not used.")
@@ -166,40 +164,39 @@ def divided_by_beta(logp, old_logp, advantage, kl, mask, beta):
     return reference.penalized_loss(logp, old_logp, advantage, kl, mask, weight)
 
 
-@penalized_loss.wrong("beta weighs the gain here and not the penalty. The objective is J − β·KL.")
-def beta_on_the_gain(logp, old_logp, advantage, kl, mask, beta):
-    return reference.penalized_loss(logp, old_logp, beta * advantage, kl, mask, 1.0)
-
-
-@penalized_loss.wrong(
+penalized_loss.changed(
+    "beta_on_the_gain",
+    "ratio * advantage.detach() - beta * kl",
+    "beta * ratio * advantage.detach() - kl",
+    "beta weighs the gain here and not the penalty. The objective is J − β·KL.",
+)
+penalized_loss.changed(
+    "penalty_detached",
+    "beta * kl",
+    "beta * kl.detach()",
     "The value is right, but kl was detached, so the penalty changes no gradient and holds nothing "
-    "back. kl is differentiable: leave it in the graph."
+    "back. kl is differentiable: leave it in the graph.",
 )
-def penalty_detached(logp, old_logp, advantage, kl, mask, beta):
-    return reference.penalized_loss(logp, old_logp, advantage, kl.detach(), mask, beta)
-
-
-@penalized_loss.wrong(
+penalized_loss.changed(
+    "ratio_detached",
+    ".exp()",
+    ".exp().detach()",
     "The value is right, but the ratio was detached: the gain then has no gradient. Only old_logp "
-    "and advantage are constants."
+    "and advantage are constants.",
 )
-def ratio_detached(logp, old_logp, advantage, kl, mask, beta):
-    return reference.penalized_loss(logp.detach(), old_logp, advantage, kl, mask, beta)
-
-
-@penalized_loss.wrong("A gradient reaches old_logp. It is a constant: detach it.")
-def old_not_constant(logp, old_logp, advantage, kl, mask, beta):
-    gain = _ratio(logp, old_logp, mask) * advantage.detach() - beta * kl
-    return -_mean(gain, mask)
-
-
-@penalized_loss.wrong(
+penalized_loss.changed(
+    "old_not_constant",
+    "old_logp.detach()",
+    "old_logp",
+    "A gradient reaches old_logp. It is a constant: detach it.",
+)
+penalized_loss.changed(
+    "advantage_not_constant",
+    "advantage.detach()",
+    "advantage",
     "A gradient reaches advantage. It is a constant: without detach, a critic would learn to "
-    "promise more instead of predicting better."
+    "promise more instead of predicting better.",
 )
-def advantage_not_constant(logp, old_logp, advantage, kl, mask, beta):
-    gain = _ratio(logp, old_logp.detach(), mask) * torch.where(mask, advantage, 0.0) - beta * kl
-    return -_mean(gain, mask)
 
 
 @penalized_loss.wrong(
@@ -226,41 +223,39 @@ def kl_not_masked(logp, old_logp, advantage, kl, mask, beta):
     return beta * kl.mean() - _mean(gain, mask)
 
 
-@penalized_loss.wrong("The ratio is upside down: this is old over policy. exp(logp − old_logp).")
-def ratio_inverted(logp, old_logp, advantage, kl, mask, beta):
-    gain = _ratio(-logp, -old_logp.detach(), mask) * advantage.detach() - beta * kl
-    return -_mean(gain, mask)
-
-
-@penalized_loss.wrong(
+penalized_loss.changed(
+    "ratio_inverted",
+    "logp - old_logp.detach()",
+    "old_logp.detach() - logp",
+    "The ratio is upside down: this is old over policy. exp(logp − old_logp).",
+)
+penalized_loss.changed(
+    "log_ratio_used",
+    "torch.where(mask, logp - old_logp.detach(), 0.0).exp()",
+    "(logp - old_logp.detach())",
     "exp is missing: logp − old_logp is the logarithm of the ratio. Its gradient is right at old "
-    "and nowhere else."
+    "and nowhere else.",
 )
-def log_ratio_used(logp, old_logp, advantage, kl, mask, beta):
-    gain = (logp - old_logp.detach()) * advantage.detach() - beta * kl
-    return -_mean(gain, mask)
-
-
-@penalized_loss.wrong(
+penalized_loss.changed(
+    "ratio_forgotten",
+    "ratio * advantage.detach() - beta * kl",
+    "logp * advantage.detach() - beta * kl",
     "old_logp was not used: this is logp × advantage, the policy gradient for fresh data. From the "
-    "second step on a batch, the data are old's: weigh them by the ratio."
+    "second step on a batch, the data are old's: weigh them by the ratio.",
 )
-def ratio_forgotten(logp, old_logp, advantage, kl, mask, beta):
-    return -_mean(logp * advantage.detach() - beta * kl, mask)
-
-
-@penalized_loss.wrong(
+penalized_loss.changed(
+    "penalty_inside_the_advantage",
+    "ratio * advantage.detach() - beta * kl",
+    "ratio * (advantage.detach() - beta * kl)",
     "beta × kl was multiplied into the ratio. The penalty stands beside ratio × advantage and "
-    "is not weighted again: an exact KL needs no correction for who drew the token."
+    "is not weighted again: an exact KL needs no correction for who drew the token.",
 )
-def penalty_inside_the_advantage(logp, old_logp, advantage, kl, mask, beta):
-    ratio = _ratio(logp, old_logp.detach(), mask)
-    return -_mean(ratio * (advantage.detach() - beta * kl), mask)
-
-
-@penalized_loss.wrong("Summed, not averaged: divide by the number of real tokens.")
-def summed(logp, old_logp, advantage, kl, mask, beta):
-    return reference.penalized_loss(logp, old_logp, advantage, kl, mask, beta) * mask.sum()
+penalized_loss.changed(
+    "summed",
+    "gain.sum() / mask.sum().clamp(min=1)",
+    "gain.sum()",
+    "Summed, not averaged: divide by the number of real tokens.",
+)
 
 
 @penalized_loss.wrong("The mask was not used: this is the mean over real tokens and padding alike.")
@@ -269,22 +264,19 @@ def mask_ignored(logp, old_logp, advantage, kl, mask, beta):
     return reference.penalized_loss(logp, old_logp, advantage, kl, everywhere, beta)
 
 
-@penalized_loss.wrong(
-    "The sum is right, the count is not: this divides by all places, padding included."
+penalized_loss.changed(
+    "divided_by_all_places",
+    "gain.sum() / mask.sum().clamp(min=1)",
+    "gain.mean()",
+    "The sum is right, the count is not: this divides by all places, padding included.",
 )
-def divided_by_all_places(logp, old_logp, advantage, kl, mask, beta):
-    share = mask.sum() / mask.numel()
-    return reference.penalized_loss(logp, old_logp, advantage, kl, mask, beta) * share
-
-
-@penalized_loss.wrong(
+penalized_loss.changed(
+    "mean_of_means",
+    "gain.sum() / mask.sum().clamp(min=1)",
+    "(gain.sum(1) / mask.sum(1).clamp(min=1)).mean()",
     "This is the mean of the rows' means: a token of a short response counts more than one of a "
-    "long. Take one sum and one count for the whole batch."
+    "long. Take one sum and one count for the whole batch.",
 )
-def mean_of_means(logp, old_logp, advantage, kl, mask, beta):
-    ratio = _ratio(logp, old_logp.detach(), mask)
-    gain = torch.where(mask, ratio * advantage.detach() - beta * kl, 0.0)
-    return -(gain.sum(1) / mask.sum(1).clamp(min=1)).mean()
 
 
 @penalized_loss.wrong(
@@ -296,29 +288,26 @@ def mask_multiplied(logp, old_logp, advantage, kl, mask, beta):
     return -(gain * mask).sum() / mask.sum().clamp(min=1)
 
 
-@penalized_loss.wrong(
+penalized_loss.changed(
+    "replaced_too_late",
+    "torch.where(mask, logp - old_logp.detach(), 0.0)",
+    "(logp - old_logp.detach())",
     "The value is right but its gradient is nan: the padding was replaced after exp. The gradient "
-    "of a branch that is not chosen is still computed, so replace before exp as well."
+    "of a branch that is not chosen is still computed, so replace before exp as well.",
 )
-def replaced_too_late(logp, old_logp, advantage, kl, mask, beta):
-    gain = (logp - old_logp.detach()).exp() * advantage.detach() - beta * kl
-    return -_mean(gain, mask)
-
-
-@penalized_loss.wrong(
-    "Right until no token is real: the mean of nothing is 0/0 = nan. Keep the count from being 0."
+penalized_loss.changed(
+    "mean_of_the_chosen",
+    "gain.sum() / mask.sum().clamp(min=1)",
+    "gain[mask].mean()",
+    "Right until no token is real: the mean of nothing is 0/0 = nan. Keep the count from being 0.",
 )
-def mean_of_the_chosen(logp, old_logp, advantage, kl, mask, beta):
-    ratio = (logp[mask] - old_logp[mask].detach()).exp()
-    return -(ratio * advantage[mask].detach() - beta * kl[mask]).mean()
-
-
-@penalized_loss.wrong(
+penalized_loss.changed(
+    "loss_as_a_number",
+    "gain.sum() / mask.sum().clamp(min=1)",
+    "(gain.sum() / mask.sum().clamp(min=1)).item()",
     "A Python number came back: .item() and float() cut the graph, and there is nothing left to "
-    "differentiate. Return the tensor."
+    "differentiate. Return the tensor.",
 )
-def loss_as_a_number(logp, old_logp, advantage, kl, mask, beta):
-    return reference.penalized_loss(logp, old_logp, advantage, kl, mask, beta).item()
 
 
 @penalized_loss.wrong(
@@ -330,20 +319,19 @@ def clipped_as_well(logp, old_logp, advantage, kl, mask, beta):
     return -_mean(promise - beta * kl, mask)
 
 
-@penalized_loss.wrong(
+penalized_loss.changed(
+    "gain_minimised",
+    "ratio * advantage.detach() - beta * kl",
+    "-ratio * advantage.detach() - beta * kl",
     "Both terms have the same sign: −mean(ratio · A + β · KL) pays for divergence, and "
-    "mean(ratio · A + β · KL) lowers the gain. The loss is −ratio · A + β · KL."
+    "mean(ratio · A + β · KL) lowers the gain. The loss is −ratio · A + β · KL.",
 )
-def gain_minimised(logp, old_logp, advantage, kl, mask, beta):
-    return reference.penalized_loss(logp, old_logp, -advantage, kl, mask, beta)
-
-
-@penalized_loss.wrong(
-    "Divided by the number of rows. The mean is over real tokens: one sum and one count of them."
+penalized_loss.changed(
+    "divided_by_the_rows",
+    "mask.sum().clamp(min=1)",
+    "len(mask)",
+    "Divided by the number of rows. The mean is over real tokens: one sum and one count of them.",
 )
-def divided_by_the_rows(logp, old_logp, advantage, kl, mask, beta):
-    whole = reference.penalized_loss(logp, old_logp, advantage, kl, mask, beta)
-    return whole * mask.sum() / len(mask)
 
 
 @penalized_loss.wrong("float64 came in and float32 went out: keep the dtype you are given.")
@@ -362,14 +350,12 @@ def advantage_changed_in_place(logp, old_logp, advantage, kl, mask, beta):
     return reference.penalized_loss(logp, old_logp, advantage / 2, kl, mask, beta)
 
 
-@penalized_loss.wrong("kl was squared: the penalty is beta · kl.")
-def kl_squared(logp, old_logp, advantage, kl, mask, beta):
-    return reference.penalized_loss(logp, old_logp, advantage, kl.square(), mask, beta)
-
-
-@penalized_loss.wrong("beta was squared: the penalty is beta · kl.")
-def beta_squared(logp, old_logp, advantage, kl, mask, beta):
-    return reference.penalized_loss(logp, old_logp, advantage, kl, mask, beta**2)
+penalized_loss.changed(
+    "kl_squared", "beta * kl", "beta * kl.square()", "kl was squared: the penalty is beta · kl."
+)
+penalized_loss.changed(
+    "beta_squared", "beta * kl", "beta**2 * kl", "beta was squared: the penalty is beta · kl."
+)
 
 
 @penalized_loss.wrong(
@@ -380,19 +366,20 @@ def advantage_centred(logp, old_logp, advantage, kl, mask, beta):
     return reference.penalized_loss(logp, old_logp, advantage - mean, kl, mask, beta)
 
 
-@penalized_loss.wrong(
-    "The sign of each advantage was dropped. What was worse than expected is to become less likely."
+penalized_loss.changed(
+    "advantage_without_its_sign",
+    "advantage.detach()",
+    "advantage.detach().abs()",
+    "The sign of each advantage was dropped. What was worse than expected is to become less "
+    "likely.",
 )
-def advantage_without_its_sign(logp, old_logp, advantage, kl, mask, beta):
-    return reference.penalized_loss(logp, old_logp, advantage.abs(), kl, mask, beta)
-
-
-@penalized_loss.wrong(
+penalized_loss.changed(
+    "negative_kl_cut_off",
+    "beta * kl",
+    "beta * kl.clamp(min=0)",
     "Estimates of kl below 0 were cut off at 0. Those of single tokens may be negative, and their "
-    "mean is only right with them."
+    "mean is only right with them.",
 )
-def negative_kl_cut_off(logp, old_logp, advantage, kl, mask, beta):
-    return reference.penalized_loss(logp, old_logp, advantage, kl.clamp(min=0), mask, beta)
 
 
 @penalized_loss.wrong(
@@ -404,31 +391,27 @@ def quotient_of_probabilities(logp, old_logp, advantage, kl, mask, beta):
     return -_mean(logp.exp() / old_logp.exp() * advantage.detach() - beta * kl, mask)
 
 
-@penalized_loss.wrong(
+penalized_loss.changed(
+    "penalty_in_both_places",
+    "ratio * advantage.detach() - beta * kl",
+    "ratio * (advantage.detach() - beta * kl.detach()) - beta * kl",
     "beta · kl was charged twice: taken from the advantage, where the ratio weighs it, and once "
-    "more beside it. Charge it once, beside the gain."
+    "more beside it. Charge it once, beside the gain.",
 )
-def penalty_in_both_places(logp, old_logp, advantage, kl, mask, beta):
-    gains = advantage - beta * kl.detach()
-    return reference.penalized_loss(logp, old_logp, gains, kl, mask, beta)
-
-
-@penalized_loss.wrong(
+penalized_loss.changed(
+    "ratio_truncated",
+    ".exp()",
+    ".exp().clamp(max=3.0)",
     "Ratios above 3 were cut off (truncated weights). Nothing bounds the ratio here: the penalty "
-    "alone holds back."
+    "alone holds back.",
 )
-def ratio_truncated(logp, old_logp, advantage, kl, mask, beta):
-    ratio = _ratio(logp, old_logp.detach(), mask).clamp(max=3.0)
-    return -_mean(ratio * advantage.detach() - beta * kl, mask)
-
-
-@penalized_loss.wrong(
+penalized_loss.changed(
+    "log_ratio_clamped",
+    "0.0).exp()",
+    "0.0).clamp(-20.0, 20.0).exp()",
     "The log-ratio was clamped to ±20 before exp. Nothing is to be clamped here: a token that far "
-    "from old then has no gradient to bring it back."
+    "from old then has no gradient to bring it back.",
 )
-def log_ratio_clamped(logp, old_logp, advantage, kl, mask, beta):
-    gap = (logp - old_logp.detach()).masked_fill(~mask, 0.0).clamp(-20.0, 20.0)
-    return -_mean(gap.exp() * advantage.detach() - beta * kl, mask)
 
 
 @penalized_loss.wrong(

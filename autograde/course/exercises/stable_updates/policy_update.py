@@ -1,4 +1,4 @@
-"""The exercise `policy_update`."""
+"""Take several steps on one batch, held back by β times the exact KL(old ‖ policy)."""
 
 import copy
 import math
@@ -230,7 +230,6 @@ def _steps(
     advantage: Tensor,
     beta: float,
     n_epochs: int,
-    gain: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] = _promise,
     penalty: Callable[[Tensor, Tensor], Tensor] = _mean_kl,
     measure: Callable[[Tensor, Tensor], Tensor] = _mean_kl,
     weight: float = 1.0,
@@ -240,7 +239,7 @@ def _steps(
     old, found = logs(policy, observations).detach(), []
     for _step in range(n_epochs):
         new = logs(policy, observations)
-        loss = beta * penalty(old, new) - gain(old, new, actions, advantage)
+        loss = beta * penalty(old, new) - _promise(old, new, actions, advantage)
         optimizer.zero_grad()
         (weight * loss).backward()
         optimizer.step()
@@ -257,46 +256,34 @@ def direction_swapped(policy, optimizer, observations, actions, advantage, beta,
     return _steps(*given, penalty=_reverse_kl, measure=_reverse_kl)
 
 
-@policy_update.wrong(
-    "The update is right, but the divergences returned are KL(policy ‖ old): old comes first."
+policy_update.changed(
+    "direction_reported_swapped",
+    "(old.exp() * (old - moved))",
+    "(moved.exp() * (moved - old))",
+    "The update is right, but the divergences returned are KL(policy ‖ old): old comes first.",
 )
-def direction_reported_swapped(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
-    return _steps(*given, measure=_reverse_kl)
-
-
-@policy_update.wrong(
+policy_update.changed(
+    "direction_swapped_in_the_loss",
+    "(old.exp() * (old - new))",
+    "(new.exp() * (new - old))",
     "The divergences returned are right, but the penalty in the loss is KL(policy ‖ old): old "
-    "comes first there too."
+    "comes first there too.",
 )
-def direction_swapped_in_the_loss(
-    policy, optimizer, observations, actions, advantage, beta, n_epochs
-):
-    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
-    return _steps(*given, penalty=_reverse_kl)
-
-
-@policy_update.wrong(
+policy_update.changed(
+    "penalty_of_the_action_taken",
+    "(old.exp() * (old - new)).sum(dim=-1)",
+    "(old - new).gather(1, actions[:, None]).squeeze(1)",
     "The penalty in the loss looks at the action taken alone, log old − log policy: a noisy "
     "estimate. Every action's probability is known, so sum over all of them, as you do for the "
-    "divergence that you return."
+    "divergence that you return.",
 )
-def penalty_of_the_action_taken(
-    policy, optimizer, observations, actions, advantage, beta, n_epochs
-):
-    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
-    return _steps(*given, penalty=lambda old, new: _taken(old - new, actions).mean())
-
-
-@policy_update.wrong(
+policy_update.changed(
+    "divergence_of_the_action_taken",
+    "(old.exp() * (old - moved)).sum(dim=-1)",
+    "(old - moved).gather(1, actions[:, None])",
     "The update is right, but the divergences returned look at the action taken alone: log old − "
-    "log policy is a noisy estimate. Sum over all actions, weighted by old's probabilities."
+    "log policy is a noisy estimate. Sum over all actions, weighted by old's probabilities.",
 )
-def divergence_of_the_action_taken(
-    policy, optimizer, observations, actions, advantage, beta, n_epochs
-):
-    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
-    return _steps(*given, measure=lambda old, new: _taken(old - new, actions).mean())
 
 
 @policy_update.wrong(
@@ -326,80 +313,64 @@ def old_not_detached(policy, optimizer, observations, actions, advantage, beta, 
     return found
 
 
-@policy_update.wrong(
+policy_update.changed(
+    "descended",
+    "loss = -(",
+    "loss = (",
     "The whole loss has the wrong sign: the policy walks away from what was good. Minimise the "
-    "negative of ratio · advantage − β · KL."
+    "negative of ratio · advantage − β · KL.",
 )
-def descended(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
-    return _steps(*given, weight=-1.0)
-
-
-@policy_update.wrong(
+policy_update.changed(
+    "penalty_added",
+    "- beta * divergence",
+    "+ beta * divergence",
     "The penalty was added to the objective: the update is rewarded for divergence. The loss is "
-    "−(ratio · advantage − β · KL), so β · KL enters it with a plus."
+    "−(ratio · advantage − β · KL), so β · KL enters it with a plus.",
 )
-def penalty_added(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    given = (policy, optimizer, observations, actions, advantage, -beta, n_epochs)
-    return reference.policy_update(*given)
-
-
-@policy_update.wrong("The penalty was not weighted: multiply the divergence by beta.")
-def penalty_without_beta(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    given = (policy, optimizer, observations, actions, advantage, 1.0, n_epochs)
-    return reference.policy_update(*given)
-
-
-@policy_update.wrong(
-    "The penalty does nothing: it is missing from the loss, or it was computed under no_grad."
+policy_update.changed(
+    "penalty_without_beta",
+    "beta * divergence",
+    "divergence",
+    "The penalty was not weighted: multiply the divergence by beta.",
 )
-def penalty_missing(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    given = (policy, optimizer, observations, actions, advantage, 0.0, n_epochs)
-    return reference.policy_update(*given)
-
-
-@policy_update.wrong(
+policy_update.changed(
+    "penalty_missing",
+    " - beta * divergence",
+    "",
+    "The penalty does nothing: it is missing from the loss, or it was computed under no_grad.",
+)
+policy_update.changed(
+    "measured_before_the_step",
+    "return divergences",
+    "return [0.0, *divergences][:-1]",
     "The divergences begin with the one before the first step, always 0. Ask the policy again "
-    "after optimizer.step(), and return one divergence for each epoch."
+    "after optimizer.step(), and return one divergence for each epoch.",
 )
-def measured_before_the_step(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
-    return [0.0, *reference.policy_update(*given)][:-1]
-
-
-@policy_update.wrong(
-    "One number, or one tensor, came back: return a list of floats, one for each step (`.item()`)."
+policy_update.changed(
+    "last_divergence_only",
+    "return divergences",
+    "return divergences[-1]",
+    "One number, or one tensor, came back: return a list of floats, one for each step (`.item()`).",
 )
-def last_divergence_only(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
-    return reference.policy_update(*given)[-1]
-
-
-@policy_update.wrong("Nothing came back: return the list of divergences, one for each step.")
-def nothing_returned(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
-    reference.policy_update(*given)
-
-
-@policy_update.wrong(
-    "One divergence too many came back: that of before the first step, always 0, stands in front."
+policy_update.changed(
+    "nothing_returned",
+    "return divergences",
+    "return None",
+    "Nothing came back: return the list of divergences, one for each step.",
 )
-def initial_divergence_too(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
-    return [0.0, *reference.policy_update(*given)]
-
-
-@policy_update.wrong(
+policy_update.changed(
+    "initial_divergence_too",
+    "return divergences",
+    "return [0.0, *divergences]",
+    "One divergence too many came back: that of before the first step, always 0, stands in front.",
+)
+policy_update.changed(
+    "axis_of_actions_kept",
+    ".squeeze(1)",
+    "",
     "gather keeps the axis of actions: [batch, 1] times [batch] becomes batch × batch, every ratio "
-    "with every advantage. squeeze the last axis away before you multiply."
+    "with every advantage. squeeze the last axis away before you multiply.",
 )
-def axis_of_actions_kept(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
-
-    def gain(old: Tensor, new: Tensor, actions: Tensor, advantage: Tensor) -> Tensor:
-        return ((new - old).gather(1, actions[:, None]).exp() * advantage).mean()
-
-    return _steps(*given, gain=gain)
 
 
 @policy_update.wrong(
@@ -424,23 +395,19 @@ def own_optimizer(policy, optimizer, observations, actions, advantage, beta, n_e
     return reference.policy_update(policy, own, observations, actions, advantage, beta, n_epochs)
 
 
-@policy_update.wrong("One step too many was taken: n_epochs steps, and no more, are wanted.")
-def one_step_more(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs + 1)
-    return reference.policy_update(*given)
-
-
-@policy_update.wrong(
-    "The penalty was multiplied into the ratio. KL stands beside ratio · advantage: it is exact, "
-    "and needs no correction for who drew the action."
+policy_update.changed(
+    "one_step_more",
+    "range(n_epochs)",
+    "range(n_epochs + 1)",
+    "One step too many was taken: n_epochs steps, and no more, are wanted.",
 )
-def penalty_inside_the_gain(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    given = (policy, optimizer, observations, actions, advantage, 0.0, n_epochs)
-
-    def gain(old: Tensor, new: Tensor, actions: Tensor, advantage: Tensor) -> Tensor:
-        return (_taken(new - old, actions).exp() * (advantage - beta * _kl(old, new))).mean()
-
-    return _steps(*given, gain=gain)
+policy_update.changed(
+    "penalty_inside_the_gain",
+    "-(ratio * advantage.detach() - beta * divergence).mean()",
+    "-(ratio * (advantage.detach() - beta * divergence)).mean()",
+    "The penalty was multiplied into the ratio. KL stands beside ratio · advantage: it is exact, "
+    "and needs no correction for who drew the action.",
+)
 
 
 @policy_update.wrong(
@@ -468,21 +435,19 @@ def summed_over_the_batch(policy, optimizer, observations, actions, advantage, b
     return _steps(*given, weight=len(actions), measure=total)
 
 
-@policy_update.wrong(
+policy_update.changed(
+    "loss_summed",
+    "divergence).mean()",
+    "divergence).sum()",
     "The loss is a sum over the batch: the step grows with the number of observations. Take the "
-    "mean, as you do for the divergence that you return."
+    "mean, as you do for the divergence that you return.",
 )
-def loss_summed(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
-    return _steps(*given, weight=len(actions))
-
-
-@policy_update.wrong(
-    "The penalty was summed over the batch while the gain was averaged: take the mean of both."
+policy_update.changed(
+    "penalty_summed",
+    "beta * divergence",
+    "beta * divergence.sum()",
+    "The penalty was summed over the batch while the gain was averaged: take the mean of both.",
 )
-def penalty_summed(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    given = (policy, optimizer, observations, actions, advantage)
-    return reference.policy_update(*given, beta * len(actions), n_epochs)
 
 
 @policy_update.wrong(
@@ -498,13 +463,13 @@ def divergence_summed(policy, optimizer, observations, actions, advantage, beta,
     return _steps(*given, penalty=total, measure=total)
 
 
-@policy_update.wrong(
+policy_update.changed(
+    "report_summed",
+    "moved)).sum(dim=-1).mean()",
+    "moved)).sum()",
     "The update is right, but the divergences returned are sums over the batch: return their mean "
-    "over the observations."
+    "over the observations.",
 )
-def report_summed(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
-    return [nats * len(actions) for nats in reference.policy_update(*given)]
 
 
 @policy_update.wrong(
@@ -558,10 +523,12 @@ def never_moves(policy, optimizer, observations, actions, advantage, beta, n_epo
     return [0.0] * n_epochs
 
 
-@policy_update.wrong("Only one step was taken: n_epochs steps on the same batch are wanted.")
-def stepped_once(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    given = (policy, optimizer, observations, actions, advantage, beta, 1)
-    return reference.policy_update(*given)
+policy_update.changed(
+    "stepped_once",
+    "range(n_epochs)",
+    "range(1)",
+    "Only one step was taken: n_epochs steps on the same batch are wanted.",
+)
 
 
 @policy_update.wrong(
@@ -577,53 +544,33 @@ def taken_action_only(policy, optimizer, observations, actions, advantage, beta,
     return _steps(*given, penalty=taken, measure=taken)
 
 
-@policy_update.wrong(
+policy_update.changed(
+    "likeliest_action",
+    "actions[:, None]",
+    "old.argmax(dim=-1, keepdim=True)",
     "The ratio was taken at the likeliest action. It belongs to the action that old took: pick "
-    "it with `actions`."
+    "it with `actions`.",
 )
-def likeliest_action(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    with torch.no_grad():
-        actions = policy(observations).argmax(-1)
-    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
-    return reference.policy_update(*given)
-
-
-@policy_update.wrong(
+policy_update.changed(
+    "every_row_with_every_action",
+    "(new - old).gather(1, actions[:, None]).squeeze(1).exp()",
+    "(new - old)[:, actions].exp()",
     "logits[:, actions] takes every action of the batch at every observation. One entry of each "
-    "row is wanted: gather, or index with torch.arange for the rows."
+    "row is wanted: gather, or index with torch.arange for the rows.",
 )
-def every_row_with_every_action(
-    policy, optimizer, observations, actions, advantage, beta, n_epochs
-):
-    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
-
-    def gain(old: Tensor, new: Tensor, actions: Tensor, advantage: Tensor) -> Tensor:
-        return ((new - old)[:, actions].exp() * advantage).mean()
-
-    return _steps(*given, gain=gain)
-
-
-@policy_update.wrong(
+policy_update.changed(
+    "no_ratio",
+    "(new - old).gather(1, actions[:, None]).squeeze(1).exp()",
+    "new.gather(1, actions[:, None]).squeeze(1)",
     "The ratio is missing: this follows log policy · advantage. That is right at the first step; "
-    "from the second on the data are old's and are weighed by policy / old."
+    "from the second on the data are old's and are weighed by policy / old.",
 )
-def no_ratio(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
-
-    def gain(old: Tensor, new: Tensor, actions: Tensor, advantage: Tensor) -> Tensor:
-        return (_taken(new, actions) * advantage).mean()
-
-    return _steps(*given, gain=gain)
-
-
-@policy_update.wrong("The ratio is upside down: it is policy over old, exp(log policy − log old).")
-def update_ratio_inverted(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
-
-    def gain(old: Tensor, new: Tensor, actions: Tensor, advantage: Tensor) -> Tensor:
-        return _promise(new, old, actions, advantage)
-
-    return _steps(*given, gain=gain)
+policy_update.changed(
+    "update_ratio_inverted",
+    "(new - old)",
+    "(old - new)",
+    "The ratio is upside down: it is policy over old, exp(log policy − log old).",
+)
 
 
 @policy_update.wrong(
@@ -670,28 +617,20 @@ def normalised_over_the_batch(policy, optimizer, observations, actions, advantag
     return _steps(*given, logs=logs)
 
 
-@policy_update.wrong(
+policy_update.changed(
+    "clipped_too",
+    "ratio * advantage.detach()",
+    "torch.minimum(ratio * advantage.detach(), ratio.clamp(0.8, 1.2) * advantage.detach())",
     "The ratio was clipped. This update has a penalty and no clip: what a clip does beside it is "
-    "the next step of the lesson."
+    "the next step of the lesson.",
 )
-def clipped_too(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
-
-    def gain(old: Tensor, new: Tensor, actions: Tensor, advantage: Tensor) -> Tensor:
-        ratio = _taken(new - old, actions).exp()
-        return torch.minimum(ratio * advantage, ratio.clamp(0.8, 1.2) * advantage).mean()
-
-    return _steps(*given, gain=gain)
-
-
-@policy_update.wrong(
+policy_update.changed(
+    "advantage_normalised",
+    "advantage.detach()",
+    "(advantage - advantage.mean()) / (advantage.std(correction=0) + 1e-8)",
     "The advantages were normalised inside the update. They come as they are meant: use them "
-    "as they are."
+    "as they are.",
 )
-def advantage_normalised(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    spread = advantage.std(correction=0) + 1e-8
-    given = (policy, optimizer, observations, actions, (advantage - advantage.mean()) / spread)
-    return reference.policy_update(*given, beta, n_epochs)
 
 
 @policy_update.wrong(
@@ -704,15 +643,13 @@ def all_under_no_grad(policy, optimizer, observations, actions, advantage, beta,
         return _steps(*given)
 
 
-@policy_update.wrong(
+policy_update.changed(
+    "advantage_normalised_by_samples",
+    "advantage.detach()",
+    "(advantage - advantage.mean()) / (advantage.std() + 1e-8)",
     "The advantages were normalised with the sample standard deviation, which is nan for one "
-    "observation. They come as they are meant: use them as they are."
+    "observation. They come as they are meant: use them as they are.",
 )
-def advantage_normalised_by_samples(
-    policy, optimizer, observations, actions, advantage, beta, n_epochs
-):
-    scaled = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
-    return reference.policy_update(policy, optimizer, observations, actions, scaled, beta, n_epochs)
 
 
 @policy_update.wrong(
@@ -725,40 +662,26 @@ def raw_logits(policy, optimizer, observations, actions, advantage, beta, n_epoc
     return _steps(*given, logs=lambda policy, observations: policy(observations))
 
 
-@policy_update.wrong(
+policy_update.changed(
+    "gradients_clipped_to_a_half",
+    "loss.backward()",
+    "loss.backward(); nn.utils.clip_grad_norm_(policy.parameters(), 0.5)",
     "The gradients were clipped to a norm of 0.5 before each step. That is a brake of its own; "
-    "this update takes the gradient as it is."
+    "this update takes the gradient as it is.",
 )
-def gradients_clipped_to_a_half(
-    policy, optimizer, observations, actions, advantage, beta, n_epochs
-):
-    return _with_norm(policy, optimizer, observations, actions, advantage, beta, n_epochs, 0.5)
-
-
-@policy_update.wrong(
+policy_update.changed(
+    "gradients_clipped_to_one",
+    "loss.backward()",
+    "loss.backward(); nn.utils.clip_grad_norm_(policy.parameters(), 1.0)",
     "The gradients were clipped to a norm of 1 before each step. That is a brake of its own; this "
-    "update takes the gradient as it is."
+    "update takes the gradient as it is.",
 )
-def gradients_clipped_to_one(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    return _with_norm(policy, optimizer, observations, actions, advantage, beta, n_epochs, 1.0)
-
-
-def _with_norm(policy, optimizer, observations, actions, advantage, beta, n_epochs, norm):
-    old, found = _logs(policy, observations).detach(), []
-    for _step in range(n_epochs):
-        new = _logs(policy, observations)
-        optimizer.zero_grad()
-        (beta * _mean_kl(old, new) - _promise(old, new, actions, advantage)).backward()
-        nn.utils.clip_grad_norm_(policy.parameters(), norm)
-        optimizer.step()
-        found.append(_mean_kl(old, _logs(policy, observations)).item())
-    return found
-
-
-@policy_update.wrong("The list holds the last divergence alone: return one for each step.")
-def list_of_the_last(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
-    return reference.policy_update(*given)[-1:]
+policy_update.changed(
+    "list_of_the_last",
+    "return divergences",
+    "return divergences[-1:]",
+    "The list holds the last divergence alone: return one for each step.",
+)
 
 
 @policy_update.wrong(
@@ -771,17 +694,12 @@ def cleared_once(policy, optimizer, observations, actions, advantage, beta, n_ep
     return gradients_accumulated(*given)
 
 
-@policy_update.wrong(
-    "An entropy bonus of 0.01 was added. The objective is ratio · advantage − β · KL, no more."
+policy_update.changed(
+    "entropy_paid",
+    "beta * divergence",
+    "beta * divergence - 0.01 * (new.exp() * new).sum(dim=-1)",
+    "An entropy bonus of 0.01 was added. The objective is ratio · advantage − β · KL, no more.",
 )
-def entropy_paid(policy, optimizer, observations, actions, advantage, beta, n_epochs):
-    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
-
-    def gain(old: Tensor, new: Tensor, actions: Tensor, advantage: Tensor) -> Tensor:
-        entropy = -(new.exp() * new).sum(-1).mean()
-        return _promise(old, new, actions, advantage) + 0.01 * entropy
-
-    return _steps(*given, gain=gain)
 
 
 @policy_update.wrong(

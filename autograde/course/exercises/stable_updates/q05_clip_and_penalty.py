@@ -1,4 +1,4 @@
-"""The exercise `q05_clip_and_penalty`."""
+"""Say why a clip and a divergence penalty go together in one objective."""
 
 from helpers.cases import VALUES
 

@@ -1,4 +1,4 @@
-"""The exercise `q05_erratic`."""
+"""Choose the change that limits directly how far each update moves the policy."""
 
 from helpers.cases import VALUES
 

@@ -1,8 +1,7 @@
-"""The exercise `log_ratio`."""
+"""Tell how many times likelier p is than q, as a logarithm."""
 
 import math
 from collections.abc import Iterator
-from functools import partial
 
 import torch
 from torch import Tensor
@@ -10,7 +9,7 @@ from torch import Tensor
 from helpers.cases import GRADIENT, RULES, VALUES, Case
 
 from ...draw import Draw
-from ...exercise import Exercise, Mistake, tensor
+from ...exercise import Exercise, tensor
 
 TINY = "tiny probabilities"
 
@@ -151,55 +150,37 @@ def through_math_log(p: Tensor, q: Tensor) -> Tensor:
     return torch.tensor([math.log(a / b) for a, b in zip(p.detach(), q.detach(), strict=False)])
 
 
-def _constant_added(size: float, p: Tensor, q: Tensor) -> Tensor:
-    return (p + size).log() - (q + size).log()
-
-
-def _constant_in_the_denominator(size: float, p: Tensor, q: Tensor) -> Tensor:
-    return (p / (q + size)).log()
-
-
-def _clamped(least: float, p: Tensor, q: Tensor) -> Tensor:
-    return p.clamp(min=least).log() - q.clamp(min=least).log()
-
-
-def _log_ratio_clamped(bound: float, p: Tensor, q: Tensor) -> Tensor:
-    return (p.log() - q.log()).clamp(-bound, bound)
-
-
 for _size in (6, 8, 10, 12):
-    for _name, _says, _answer in (
+    for _name, _says, _instead in (
         (
             "constant_added",
             f"About 1e-{_size} was added inside the logarithms. It swallows tiny probabilities: "
             "all far below it look alike. p and q are above 0: add nothing.",
-            _constant_added,
+            f"(p + 1e-{_size}).log() - (q + 1e-{_size}).log()",
         ),
         (
             "constant_in_the_denominator",
             f"About 1e-{_size} was added to the denominator, where it swallows a tiny q. q is "
             "above 0: add nothing.",
-            _constant_in_the_denominator,
+            f"(p / (q + 1e-{_size})).log()",
         ),
         (
             "clamped_at",
             f"The probabilities were clamped at 1e-{_size}, so all below that are alike. p and q "
             "are above 0: take the logarithm as they are.",
-            _clamped,
+            f"p.clamp(min=1e-{_size}).log() - q.clamp(min=1e-{_size}).log()",
         ),
     ):
-        _wrong = Mistake(f"{_name}_1e_{_size}", _says, partial(_answer, 10.0**-_size))
-        log_ratio.mistakes.append(_wrong)
+        log_ratio.changed(f"{_name}_1e_{_size}", "p.log() - q.log()", _instead, _says)
 
 
-for _bound in (10.0, 20.0):
-    log_ratio.mistakes.append(
-        Mistake(
-            f"log_ratio_clamped_at_{_bound:.0f}",
-            f"The log-ratio was clamped to ±{_bound:.0f}. Two probabilities may be further apart: "
-            "there is no bound here.",
-            partial(_log_ratio_clamped, _bound),
-        )
+for _bound in (10, 20):
+    log_ratio.changed(
+        f"log_ratio_clamped_at_{_bound}",
+        "p.log() - q.log()",
+        f"(p.log() - q.log()).clamp(-{_bound}, {_bound})",
+        f"The log-ratio was clamped to ±{_bound}. Two probabilities may be further apart: there "
+        "is no bound here.",
     )
 
 

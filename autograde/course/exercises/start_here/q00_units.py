@@ -1,4 +1,4 @@
-"""The exercise `q00_units`."""
+"""Say what a log-ratio of log 2 means."""
 
 from helpers.cases import VALUES
 
