@@ -1,4 +1,4 @@
-"""What sets this up: the workflow names commands that are there, the lock covers what is asked for."""
+"""What sets this up: the workflow names targets that are there; the lock covers what is asked for."""
 
 import re
 import tomllib

@@ -61,7 +61,7 @@ def run_on_lowest(folder: Path) -> None:
     lowest += [] if TORCH in ("lowest", "newest") else [f"torch=={TORCH}"]
     (folder / "lowest.txt").write_text("\n".join(lowest))
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
-    python = next(folder.glob("venv/*/python*"))
+    python = folder / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     install = [python, "-m", "pip", "install", "--quiet", "-c", folder / "lowest.txt"]
     subprocess.run([*install, f"{ROOT}[instructor]", "pytest"], check=True)
     subprocess.run([python, "-m", "pip", "check"], check=True)
