@@ -2,10 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
+BUNDLE ?= my-bundle
+export TORCH
 # What is graded by these targets is this course's own; where root is the only user, it is root's.
 export AUTOGRADE_AS_ROOT := 1
 
-.PHONY: help setup setup-dev lock sandbox postgresql browser lab demo pictures build test test-gpu test-browser hostile coverage steadiness experiments pretrain sweep bench bench-grading same-scores lint clean
+.PHONY: help setup setup-dev lock versions bundle test-student sandbox postgresql browser lab demo pictures build test test-gpu test-browser hostile coverage steadiness experiments pretrain sweep bench bench-grading same-scores lint clean
 
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
@@ -20,6 +22,8 @@ help:
 	@echo "make hostile   grade hostile and broken submissions, and show what became of each; 30 minutes"
 	@echo "make bench-grading  grading beside plain nbgrader, and as a class grows; 45 minutes"
 	@echo "make same-scores    the same points by three ways to grade, for every mistake; 1 hour"
+	@echo "make versions  the lowest and the newest versions that students may have; about 10 minutes"
+	@echo "make bundle    the student bundle, in BUNDLE; make test-student installs and runs it"
 	@echo "make lock      write requirements.lock again; with UPGRADE=--upgrade, with the newest versions"
 	@echo "make build     make the notebooks from the lessons' sources"
 	@echo "make test-gpu  the exercises' tests on a GPU"
@@ -134,6 +138,16 @@ bench-grading: setup-dev sandbox
 
 same-scores: setup-dev sandbox
 	@OMP_NUM_THREADS=1 $(BIN)/python -P -m tests.same_scores
+
+# The claims of pyproject.toml: TORCH is a version, lowest or newest.
+versions: setup-dev
+	@OMP_NUM_THREADS=1 PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -P -m tests.versions
+
+bundle: setup
+	$(BIN)/autograde release $(BUNDLE)
+
+test-student:
+	$(PYTHON) tests/student.py $(BUNDLE)
 
 lint: setup-dev
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .

@@ -10,8 +10,8 @@ import nbformat
 import pytest
 
 from autograde.course.lessons import ROOT, lesson_path
-from autograde.term.releasing import release
 from autograde.course.sample import solutions
+from autograde.term.releasing import release
 
 LESSON = "02_divergence"
 
@@ -34,9 +34,11 @@ def student(tmp_path_factory) -> Path:
         for line in (bundle / "README.md").read_text("utf-8").splitlines()
         if line.startswith("    ") and "jupyter lab" not in line
     ]
-    assert len(commands) == 2
+    assert len(commands) == 3
     for command in commands:
-        run(*(sys.executable if word == "python3" else word for word in command.split()), cwd=bundle)
+        run(
+            *(sys.executable if word == "python3" else word for word in command.split()), cwd=bundle
+        )
     return bundle
 
 
@@ -95,6 +97,8 @@ def test_the_environment_file_installs_by_its_own_words(tmp_path):
     assert words[:2] == ["-c", "requirements.lock"]
     run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=ROOT)
     python = tmp_path / "venv/bin/python"
+    assert "  - pip>=26.2" in lines  # which conda gives it
+    run(python, "-m", "pip", "install", "--quiet", "pip>=26.2", cwd=ROOT)
     run(python, "-m", "pip", "install", "--quiet", "--dry-run", *words, cwd=ROOT)
     installed = run(sys.executable, "-m", "pip", "freeze", cwd=ROOT).lower()
     for package in ("jupyterlab", "torch", "numpy", "matplotlib", "nbgrader", "ipywidgets"):

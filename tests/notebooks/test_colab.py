@@ -20,8 +20,8 @@ from nbclient import NotebookClient
 from autograde.course.as_cells import handed_in
 from autograde.course.lesson_frame import address_frame
 from autograde.course.lessons import lesson_path
-from autograde.term.releasing import release
 from autograde.course.sample import solutions
+from autograde.term.releasing import release
 
 LESSON = "03_penalized_objective"  # it has a slider
 COLAB = (
