@@ -31,8 +31,7 @@ help:
 	@echo "make test-browser  the lessons and formgrader in JupyterLab, and every page's accessibility"
 
 # requirements.lock pins all that any of it needs, with hashes, and only what is asked for comes from
-# it: the course and grading for .venv/ready, the tests' tools for .venv/ready-dev. torch comes first, as
-# pip prefers files whose hashes an index states, with CUDA, to one in a folder (PIP_FIND_LINKS).
+# it: the course and grading for .venv/ready, the tests' tools for .venv/ready-dev.
 setup: .venv/ready
 setup-dev: .venv/ready-dev
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock --build-constraint requirements.lock
@@ -42,7 +41,6 @@ INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check -c requirements
 	@$(PYTHON) -m venv .venv
 	@sed -n '/^pip==/,/[^\\]$$/p' requirements.lock >.venv/pip.txt  # older ones take no hashes from constraints
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r .venv/pip.txt
-	@$(INSTALL) --no-index --no-deps torch 2>/dev/null || true  # from a folder of wheels, where pip knows one
 	@$(INSTALL) -e '.[instructor]'
 	@touch $@
 .venv/ready-dev: .venv/ready
@@ -50,15 +48,17 @@ INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check -c requirements
 	@$(INSTALL) -e '.[instructor,dev]'
 	@touch $@
 
-# Keeps the versions that are there; with UPGRADE=--upgrade it takes the newest. The hash that is added
-# is of PyTorch's own build without CUDA, which the index lacks: for machines that have it in a folder.
-WITHOUT_CUDA := 6746dbcbeb526eb61330b76b41ff1b4eb848951103a892eeb080dfa2b264667b
+# Keeps the versions that are there; with UPGRADE=--upgrade it takes the newest. torch goes without its
+# hashes: which build of it a machine takes, such as one without CUDA from a folder, is that machine's
+# affair, and pip would prefer one whose hash is stated here.
 lock: setup-dev
-	@grep -v -e '^--' -e $(WITHOUT_CUDA) requirements.lock >.venv/lock
+	@grep -v -e '^--' requirements.lock >.venv/lock
 	$(BIN)/uv pip compile --quiet pyproject.toml --all-extras --group setup --universal --python-version 3.11 \
 	  --generate-hashes --no-annotate --no-header $(UPGRADE) -o .venv/lock
-	@{ echo '# Made by: make lock'; echo '--no-require-hashes'; cat .venv/lock; } \
-	  | awk '{ print } /^torch==2.13.0 / { print "    --hash=sha256:$(WITHOUT_CUDA) \\" }' >requirements.lock
+	@{ echo '# Made by: make lock. Read by pip 26.2 or later: python -m pip install --upgrade pip'; \
+	  echo '--no-require-hashes'; \
+	  awk '/^[a-z]/ { torch = /^torch==/ } torch && /^ / { next } torch { sub(/ \\$$/, "") } { print }' .venv/lock; \
+	} >requirements.lock
 
 # Student code is run under bubblewrap, which comes with the system and not with Python.
 sandbox:

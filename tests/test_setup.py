@@ -1,4 +1,4 @@
-"""What sets this up: the workflow names targets that are there; the lock covers what is asked for."""
+"""What sets this up: the workflow names targets that are there; the lock has what is asked for."""
 
 import re
 import tomllib
@@ -31,7 +31,8 @@ def locked() -> dict[str, set[str]]:
             assert SHA256.fullmatch(line.strip()), line
             hashes += 1
         else:
-            assert not found or hashes, f"no hash before {line}"
+            # Which build of torch a machine takes is its own affair, see `make lock`.
+            assert hashes or list(found)[-1:] in ([], ["torch"]), f"no hash before {line}"
             pin, hashes = Requirement(line.rstrip(" \\")), 0
             found.setdefault(canonicalize_name(pin.name), set()).add(str(pin.specifier)[2:])
     return found

@@ -1,6 +1,5 @@
 """Make the student bundle: the notebooks and `helpers` without the answers."""
 
-import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -111,8 +110,8 @@ def _fill(folder: Path, colab: str) -> None:
         notebook = nbformat.read(lesson_path(NOTEBOOKS, lesson), as_version=4)
         address_frame(lesson, notebook, colab)
         write_notebook(target, notebook)
-    shutil.copy(ROOT / "LICENSE", folder / "LICENSE")
-    (folder / "requirements.lock").write_text(_lock(), encoding="utf-8")
+    for name in ("LICENSE", "requirements.lock"):
+        shutil.copy(ROOT / name, folder / name)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     hosted = [line for line in project["dependencies"] if line.startswith(HOSTED)]
     light = [line for line in project["dependencies"] if line not in hosted]
@@ -128,13 +127,6 @@ def _fill(folder: Path, colab: str) -> None:
     templates = {"pyproject.toml": PYPROJECT, "environment.yml": ENVIRONMENT, "README.md": README}
     for name, template in templates.items():
         (folder / name).write_text(template.format(**words), encoding="utf-8")
-
-
-def _lock() -> str:
-    """The course's pins and hashes, without torch's hashes: which build of it a student's machine
-    takes, such as one without CUDA, is that machine's affair, and each has another hash."""
-    lock = (ROOT / "requirements.lock").read_text("utf-8")
-    return re.sub(r"(?m)^(torch==[^\s\\]+).*\n(?: +--hash=.*\n)+", r"\1\n", lock)
 
 
 def _listed(lines: list[str]) -> str:
