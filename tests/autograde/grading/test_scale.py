@@ -23,6 +23,7 @@ from autograde.grading.grading import grade
 from autograde.receiving.collecting import collect
 from autograde.term.term import Term, init
 from tests.rows import rows
+from tests.some import LONG, some
 
 LESSONS = ["00_start_here", "02_divergence"]
 
@@ -109,7 +110,7 @@ def test_two_workers_give_what_one_process_gives(term, undisturbed):
     assert rows(term.url) == undisturbed
 
 
-@pytest.mark.parametrize("killed", ["client", "worker", "warm parent"])
+@pytest.mark.parametrize("killed", some(["client", "worker", "warm parent"], "worker".__eq__))
 def test_a_kill_in_the_middle_loses_nothing(term, undisturbed, killed):
     with started(term) as running:
         wait_for(term.recorded, "a graded notebook")
@@ -133,7 +134,7 @@ def has_workers(running):
     return any("--multiprocessing-fork" in command for command in commands)
 
 
-@pytest.mark.parametrize("when", ["its workers start", "it works"])
+@pytest.mark.parametrize("when", some(["its workers start", "it works"], "it works".__eq__))
 def test_ctrl_c_is_one_line_and_loses_nothing(term, undisturbed, when):
     """A terminal sends it to all processes of the run."""
     with started(term, start_new_session=True) as running:
@@ -201,6 +202,7 @@ def certificate(folder):
     return options
 
 
+@LONG
 def test_workers_reached_by_address_give_the_same(term, undisturbed, cluster):
     _, printed, errors = run(term, *cluster)
     assert "20 graded" in printed, errors
@@ -266,6 +268,7 @@ def use(term, url):
         file.write(f"c.CourseDirectory.db_url = {url!r}\n")
 
 
+@LONG
 def test_a_gradebook_on_a_server_says_the_same(term, undisturbed, server):
     use(term, server + "gradebook")
     init(term.root)
@@ -284,6 +287,7 @@ def test_a_server_that_is_not_there_is_named_without_its_password(term, capsys):
     assert "secret" not in line
 
 
+@LONG
 def test_each_row_is_what_nbgraders_own_command_writes(term, undisturbed):
     """Late penalties, hand grading and a second submission too."""
     with (term.root / "nbgrader_config.py").open("a") as file:
