@@ -43,7 +43,7 @@ def pytest_addoption(parser):
 
 def pytest_collection_modifyitems(config, items):
     for item in items:  # a file's tests share what is costly to make, so one process runs them
-        if not item.get_closest_marker("alone"):
+        if not item.get_closest_marker("alone") and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group(item.path.stem))
     _leave_out_browsers(config, items)
 

@@ -13,7 +13,6 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output, new_raw_cell
 from nbgrader import utils
-from nbgrader.server_extensions.formgrader import handlers
 
 from autograde.course.as_cells import handed_in
 from autograde.course.build import run_api
@@ -349,6 +348,8 @@ ATTACKS = [
 
 def as_formgrader(notebook: NotebookNode) -> str:
     """The page on which an instructor scores it."""
+    from nbgrader.server_extensions.formgrader import handlers  # all of a Jupyter server
+
     exporter = HTMLExporter(
         template_name="formgrade", extra_template_basedirs=[handlers.template_path]
     )
