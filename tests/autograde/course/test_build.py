@@ -4,7 +4,6 @@ import ast
 import re
 import shutil
 import sys
-from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -14,9 +13,7 @@ from autograde.common.errors import UsageError
 from autograde.course import build as building
 from autograde.course import lessons
 from autograde.course.build import build, same, stale
-from autograde.course.exercise import Exercise, Quiz
 from autograde.course.exercises import LESSONS, exercises
-from autograde.course.exercises import exercise as exercise_named
 from autograde.course.lessons import (
     BEGIN,
     END,
@@ -30,25 +27,39 @@ from autograde.term.releasing import release
 from helpers.codec import unpack
 from tests.some import LONG
 
+LESSON = "00_start_here"
 # Lines that say nothing of an answer: a comment, a bracket, a name handed back.
 NOBODYS = r"#.*|\W*|return \w+|\w+|"
 IDIOMS = {"with torch.no_grad():", "optimizer.zero_grad()", "optimizer.step()"}
 
 
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Everything, built once: half a minute, most of it for the cases' data."""
+    return build_in(tmp_path_factory.mktemp("build"))
+
+
+def build_in(place: Path) -> Path:
+    for lesson in LESSONS:
+        (place / "solutions" / lesson).mkdir(parents=True)
+    build(place)
+    return place
+
+
 @pytest.fixture
-def asked_once(monkeypatch):
-    """Cases' data is computed once for all tests, where a test is about all else; half a minute."""
-    for kind in VISIBLE:
-        monkeypatch.setattr(kind, "visible", lambda exercise: computed(exercise.name))
+def built_before(built, monkeypatch):
+    """A build copies what was built, but for the lessons that are added here."""
+    anew: list[str] = []
 
+    def again(root: Path) -> list[Path]:
+        shutil.copytree(built, root, dirs_exist_ok=True)
+        for lesson in anew:
+            building._build_lesson(root, lesson)
+        building.generate(root, anew)
+        return [root / name for name in files(built)]
 
-@cache
-def computed(name):
-    described = exercise_named(name)
-    return VISIBLE[type(described)](described)
-
-
-VISIBLE = {kind: kind.visible for kind in (Exercise, Quiz)}
+    monkeypatch.setattr(building, "build", again)
+    return anew
 
 
 @pytest.fixture(scope="module")
@@ -61,35 +72,33 @@ def files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in found}
 
 
-def built(place: Path) -> dict[str, bytes]:
-    for lesson in LESSONS:
-        (place / "solutions" / lesson).mkdir(parents=True)
-    build(place)
-    return files(place)
-
-
-@pytest.mark.usefixtures("asked_once")
-def test_two_builds_make_equal_notebooks_to_the_byte(tmp_path):
-    one, other = (built(tmp_path / name) for name in ("one", "other"))
-    assert one == other
+def test_a_second_build_makes_equal_files(built, tmp_path, monkeypatch):
+    """To the byte, on one machine; here of one lesson, and of all below."""
+    monkeypatch.setattr(building, "LESSONS", {LESSON: LESSONS[LESSON]})
+    (tmp_path / "solutions" / LESSON).mkdir(parents=True)
+    build(tmp_path)
+    one, other = files(built), files(tmp_path)
+    assert len(other) == 3
+    assert {name: one[name] for name in other} == other
 
 
 @LONG
-def test_two_builds_are_equal_to_the_byte(tmp_path):
+def test_two_builds_are_equal_to_the_byte(built, tmp_path):
     """The cases' data only up to the last digit, which linear algebra libraries do not promise."""
-    one, other = (built(tmp_path / name) for name in ("one", "other"))
+    one, other = files(built), files(build_in(tmp_path / "other"))
     assert one.keys() == other.keys()
     differing = [name for name in one if one[name] != other[name]]
     assert [name for name in differing if not name.endswith(".safetensors")] == []
-    assert [name for name in differing if not same(tmp_path / "one" / name, other[name])] == []
+    assert [name for name in differing if not same(built / name, other[name])] == []
 
 
+@pytest.mark.usefixtures("built_before")
 def test_what_is_committed_is_what_is_built():
     assert stale() == []
 
 
-@pytest.mark.usefixtures("asked_once")
-def test_a_source_that_changed_makes_its_notebooks_stale(tmp_path, monkeypatch):
+def test_a_source_that_changed_makes_its_notebooks_stale(built_before, tmp_path, monkeypatch):
+    built_before.append(LESSON)
     shutil.copytree(SOLUTIONS, tmp_path / "solutions")
     monkeypatch.setattr(lessons, "SOLUTIONS", tmp_path / "solutions")
     source = lesson_path(tmp_path / "solutions", "00_start_here", ".py")
@@ -97,7 +106,7 @@ def test_a_source_that_changed_makes_its_notebooks_stale(tmp_path, monkeypatch):
     assert [path.name for path in stale()] == ["00_start_here.ipynb"] * 2
 
 
-@pytest.mark.usefixtures("asked_once")
+@pytest.mark.usefixtures("built_before")
 def test_a_file_that_nothing_builds_is_stale(monkeypatch):
     stray = NOTEBOOKS / "00_start_here" / "answers.txt"
     stray.write_text("left behind")
