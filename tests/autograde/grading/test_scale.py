@@ -102,6 +102,7 @@ def has_ended(process):
         return True
 
 
+@LONG  # as below, where one of them is killed, but for what is printed
 def test_two_workers_give_what_one_process_gives(term, undisturbed):
     code, printed, errors = run(term)
     assert code == 1, errors  # the sample class has a broken notebook
@@ -119,9 +120,9 @@ def test_a_kill_in_the_middle_loses_nothing(term, undisturbed, killed):
         _, errors = running.communicate()
     assert running.returncode == (-SIGKILL if killed == "client" else 1), errors
     wait_for(lambda: all(map(has_ended, family)), "the end of all processes")
-    code, printed, errors = run(term)
-    assert code == 1, errors
-    assert ("0 graded, 20 graded before" in printed) == (killed != "client")
+    again = grade(term, LESSONS)
+    assert len(again.graded) + len(again.skipped) == 20
+    assert (len(again.skipped) == 20) == (killed != "client")
     assert rows(term.url) == undisturbed
 
 
@@ -133,7 +134,8 @@ def has_workers(running):
     return any("--multiprocessing-fork" in command for command in commands)
 
 
-@pytest.mark.parametrize("when", some(["its workers start", "it works"], "it works".__eq__))
+@LONG  # tests/autograde/common/test_interrupts.py holds it without a term
+@pytest.mark.parametrize("when", ["its workers start", "it works"])
 def test_ctrl_c_is_one_line_and_loses_nothing(term, undisturbed, when):
     """A terminal sends it to all processes of the run."""
     with started(term, start_new_session=True) as running:
@@ -147,8 +149,8 @@ def test_ctrl_c_is_one_line_and_loses_nothing(term, undisturbed, when):
     assert errors.splitlines() == [
         "autograde: stopped; what was graded is kept, run it again to go on"
     ]
-    code, _, errors = run(term)
-    assert code == 1, errors
+    again = grade(term, LESSONS)
+    assert len(again.graded) + len(again.skipped) == 20
     assert rows(term.url) == undisturbed
 
 
