@@ -34,7 +34,7 @@ STAGES = (
 # Some of every stage, of every way in which one may end, and none that only waits for its limit
 # but one: what `make test` grades.
 SOME = {
-    "reading": ("not-json", "link-gradebook", "link-beside", "metadata-levels"),
+    "reading": ("not-json", "long-file", "link-gradebook", "link-beside", "metadata-levels"),
     "rebuilding": ("doubled", "odd-cell-0", "cells-claim"),
     "transformer": ("shell-cell", "stall-quotes-open"),
     "sandbox": ("gradebook", "ptrace", "tcp", "writes-outside"),

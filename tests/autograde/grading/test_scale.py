@@ -154,14 +154,20 @@ def test_ctrl_c_is_one_line_and_loses_nothing(term, undisturbed, when):
     assert rows(term.url) == undisturbed
 
 
-def test_a_second_interrupted_run_takes_up_what_is_stored(term, undisturbed, monkeypatch):
+@pytest.mark.parametrize("student", some(["ada1", None], "ada1".__eq__))
+def test_a_second_interrupted_run_takes_up_what_is_stored(term, undisturbed, student):
     """What was judged and not yet recorded is not run again."""
-    judged = grade(term, ["02"], record=False)
-    assert len(judged.graded) == 10
+    judged = grade(term, ["02"], student, record=False)
+    assert len(judged.graded) == (1 if student else 10)
     assert term.recorded() == {}
-    recorded = grade(term, LESSONS)
-    assert recorded.asked == 10 * 2  # lesson 00 alone has still to be run: two exercises each
-    assert rows(term.url) == undisturbed
+    recorded = grade(term, LESSONS, student)
+    # Lesson 00 alone has still to be run: two exercises each.
+    assert recorded.asked == 2 * len(judged.graded)
+    found, wanted = (
+        {name: [row for row in of[name] if student in (None, row[0])] for name in of}
+        for of in (rows(term.url), undisturbed)
+    )
+    assert found == wanted
 
 
 @pytest.fixture(params=["tcp", "tls"])
@@ -323,6 +329,7 @@ def test_each_row_is_what_nbgraders_own_command_writes(term, undisturbed):
     assert rows(term.url) == ours
 
 
+@LONG  # tests/autograde/test_hostile.py has one of them too
 def test_a_file_of_300_mb_is_told_and_costs_nobody_else(term):
     path = term.submission("ada1", "02_divergence")
     with path.open("ab") as file:
