@@ -10,8 +10,8 @@ export AUTOGRADE_AS_ROOT := 1
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
 	@echo "make demo      grade a sample class from start to end; about 1 minute"
-	@echo "make test      the tests, some of many alike; about 6 minutes"
-	@echo "make test-all  all of them, as before a merge; about 20 minutes"
+	@echo "make test      the tests, some of many alike; about 7 minutes"
+	@echo "make test-all  all of them, as before a merge; about 35 minutes"
 	@echo "make coverage  what grading refuses and accepts, by exercise; about 5 minutes"
 	@echo "make steadiness  ask every answer again as another machine would compute it; about 10 minutes"
 	@echo "make experiments  record again the runs that lesson 05 plots; about 1 minute"
@@ -72,13 +72,13 @@ demo: setup sandbox
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test: setup sandbox browser
-	@echo "== tests: about 6 minutes on 2 cores =="
+	@echo "== tests: about 7 minutes on 2 cores =="
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(PYTEST) -m "not long"
 
 test-long: setup sandbox postgresql browser
-	@echo "== the tests that \`make test\` leaves out: about 14 minutes on 2 cores =="
+	@echo "== the tests that \`make test\` leaves out: about 28 minutes on 2 cores =="
 	$(PYTEST) -m long
 
 test-all: test test-long
