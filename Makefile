@@ -7,12 +7,13 @@ export TORCH
 # What is graded by these targets is this course's own; where root is the only user, it is root's.
 export AUTOGRADE_AS_ROOT := 1
 
-.PHONY: help setup setup-dev lock versions bundle test-student sandbox postgresql browser lab demo pictures build test test-gpu test-browser hostile coverage steadiness experiments pretrain sweep bench bench-grading same-scores lint clean
+.PHONY: help setup setup-dev lock versions bundle test-student sandbox postgresql browser lab demo pictures build test test-long test-all test-gpu test-browser hostile coverage steadiness experiments pretrain sweep bench bench-grading same-scores lint clean
 
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
 	@echo "make demo      grade a sample class from start to end; about 1 minute"
-	@echo "make test      the tests; about 50 minutes"
+	@echo "make test      the tests, some of many alike; about 7 minutes"
+	@echo "make test-all  all of them, as before a merge; about 35 minutes"
 	@echo "make coverage  what grading refuses and accepts, by exercise; about 5 minutes"
 	@echo "make steadiness  ask every answer again as another machine would compute it; about 10 minutes"
 	@echo "make experiments  record again the runs that lesson 05 plots; about 1 minute"
@@ -94,12 +95,20 @@ build: setup
 demo: setup sandbox
 	@$(BIN)/autograde demo $(DEMO)
 
-test: setup-dev sandbox postgresql browser
-	@echo "== tests: about 50 minutes on 2 cores =="
+# Two tests at a time, a core for each. Files keep together but for tests that are marked `alone`.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test: setup-dev sandbox browser
+	@echo "== tests: about 7 minutes on 2 cores =="
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/autograde build --check
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile  # two tests at a time, a core for each
+	$(PYTEST) -m "not long"
+
+test-long: setup-dev sandbox postgresql browser
+	@echo "== the tests that \`make test\` leaves out: about 28 minutes on 2 cores =="
+	$(PYTEST) -m long
+
+test-all: test test-long
 
 test-gpu: setup-dev
 	$(BIN)/python -m pytest tests -m gpu -s

@@ -8,9 +8,12 @@ import torch
 from torch import Tensor
 from trl.import_utils import TRLExperimentalWarning
 from trl.trainer.grpo_trainer import GRPOTrainer
+from trl.trainer.utils import selective_log_softmax
 
 with warnings.catch_warnings(action="ignore", category=TRLExperimentalWarning):
     from trl.experimental.gkd import GKDTrainer
+
+__all__ = ["selective_log_softmax", "trl_divergence", "trl_grpo_loss"]
 
 
 def trl_divergence(logits: Tensor, ref_logits: Tensor) -> Tensor:

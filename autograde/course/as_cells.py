@@ -80,13 +80,18 @@ def _gather_held(held: Any, name: str, parts: dict[str, str]) -> None:
 
 def _node(module: ModuleType, line: int) -> ast.FunctionDef | ast.Lambda:
     """The innermost function of the module that begins, decorators included, on this line."""
-    found = []
+    return _functions(module)[line]
+
+
+@functools.cache
+def _functions(module: ModuleType) -> dict[int, ast.FunctionDef | ast.Lambda]:
+    """By the line; an inner function comes later than what it is in."""
+    found = {}
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.FunctionDef | ast.Lambda):
             decorators = getattr(node, "decorator_list", [])
-            if min([node.lineno, *(d.lineno for d in decorators)]) == line:
-                found.append(node)
-    return found[-1]
+            found[min([node.lineno, *(d.lineno for d in decorators)])] = node
+    return found
 
 
 def _gather(module: ModuleType, name: str, parts: dict[str, str]) -> None:
@@ -126,6 +131,7 @@ def _home(answer: str) -> ModuleType:
     return inspect.getmodule(getattr(function, "__shaped__", function))
 
 
+@functools.cache
 def _statements(module: ModuleType) -> dict[str, ast.stmt]:
     """The module's top-level statements by the name that they bind; imports of libraries too."""
     found: dict[str, ast.stmt] = {}

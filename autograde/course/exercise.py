@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from helpers import reference
-from helpers.cases import Case
+from helpers.cases import VALUES, Case
 from helpers.closeness import FORM
 from helpers.compare import judge
 from helpers.probe import Answer, ask
@@ -230,9 +230,22 @@ class Sheet:
         return self.judge(ask(answer, self.cases))
 
     def points(self, answer: Any) -> int:
-        """What a trusted answer is worth; quicker than `grade`, which names the mistake too."""
-        exercise, got = self.exercise, list(_Answers(self.exercise, answer, self.cases))
-        return judge(exercise.name, exercise.parts, self.cases, got, self.expected).points
+        """What a trusted answer is worth; quicker than `grade`, which names the mistake too.
+
+        While a value is wrong nothing counts, so that after the first no other case is asked.
+        """
+        got: list[Answer] = []
+        asked = _Answers(self.exercise, answer, self.cases)
+        for case, found, expected in zip(self.cases, asked, self.expected, strict=True):
+            got.append(found)
+            failures = self._verdict([case], [found], [expected]).failures
+            if any(failure.part == VALUES for failure in failures):
+                return 0
+        return self._verdict(self.cases, got, self.expected).points
+
+    def _verdict(self, cases: Sequence[Case], *answers: Sequence[Answer]) -> Verdict:
+        """Without the mistake's name."""
+        return judge(self.exercise.name, self.exercise.parts, cases, *answers)
 
 
 def _none(_: Draw) -> list[Case]:

@@ -16,8 +16,9 @@ from tests import term as play
 from tests.browser.axe import open_browser
 from tests.browser.jupyterlab import serve, tab
 from tests.classroom import cell
+from tests.some import LONG
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, LONG]  # a minute, and four commands
 
 LESSON, (IMPACT, CLAIMS) = play.ESSAY_LESSON, play.ESSAYS
 RIGHT, MISTAKEN = 4, 1  # students of the play

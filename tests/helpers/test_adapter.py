@@ -5,9 +5,6 @@ import zipfile
 
 import pytest
 import torch
-from gguf import GGMLQuantizationType, GGUFWriter
-from gguf.quants import quantize
-from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
 from autograde.records import smollm2
 from helpers import reference
@@ -17,11 +14,15 @@ from helpers.language_model.sampling import sample
 from helpers.language_model.scoring import response_log_probs
 from helpers.language_model.tuning import sequence_kl
 
+pytestmark = pytest.mark.xdist_group("transformers")  # seconds to import: in one process
 VOCAB, WIDTH, END = 40, 32, 2
 PROMPTS = [[1, 5], [1], [1, 9, 8, 30]]
 
 
+# transformers and gguf are imported where they are used: every process collects these tests.
 def llama():
+    from transformers import LlamaConfig, LlamaForCausalLM
+
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=VOCAB, hidden_size=WIDTH, intermediate_size=64, num_hidden_layers=2,
@@ -33,6 +34,8 @@ def llama():
 
 def gpt2():
     """With dropout, positions of its own, and another shape of cache."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
     torch.manual_seed(0)
     config = GPT2Config(
         vocab_size=VOCAB, n_embd=WIDTH, n_layer=2, n_head=4, n_positions=64,
@@ -134,6 +137,9 @@ class TestPolicy:
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
     """The tiny model and a vocabulary of single letters, as a GGUF file of 4 and 32 bits."""
+    from gguf import GGMLQuantizationType, GGUFWriter
+    from gguf.quants import quantize
+
     path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
     letters = [chr(ord("a") + i) for i in range(26)] + list("Ġ.,'")
     words = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *letters]

@@ -3,13 +3,20 @@
 import pytest
 import torch
 from torch import Tensor
-from trl.trainer.utils import selective_log_softmax
 
 from helpers.reference import categorical_kl, grpo_loss, k3, token_log_probs
-from tests.trl_loss import trl_divergence, trl_grpo_loss
 
+pytestmark = pytest.mark.xdist_group("transformers")  # seconds to import: in one process
 SEEDS = range(3)
 SAME = {"rtol": 1e-5, "atol": 1e-5}
+
+
+@pytest.fixture(scope="module")
+def trl():
+    """TRL's functions; imported here, as it takes every process 5 seconds that collects tests."""
+    from tests import trl_loss
+
+    return trl_loss
 
 
 def drawn(seed: int, *shape: int, scale: float = 3.0) -> Tensor:
@@ -36,85 +43,85 @@ def value_and_gradient(value: Tensor, *leaves: Tensor) -> tuple[Tensor, ...]:
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(("epsilon", "beta"), [(0.2, 0.04), (0.1, 0.5), (0.2, 0.0)])
 @pytest.mark.parametrize("kind", ["bnpo", "dapo"])
-def test_the_loss_is_trls(seed, epsilon, beta, kind):
+def test_the_loss_is_trls(trl, seed, epsilon, beta, kind):
     inputs = loss_inputs(seed)
     found = value_and_gradient(grpo_loss(**inputs, epsilon=epsilon, beta=beta), inputs["logp"])
-    theirs = trl_grpo_loss(**inputs, epsilon=epsilon, beta=beta, kind=kind)
+    theirs = trl.trl_grpo_loss(**inputs, epsilon=epsilon, beta=beta, kind=kind)
     torch.testing.assert_close(found, value_and_gradient(theirs, inputs["logp"]), **SAME)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-def test_log_probabilities_are_trls_which_leaves_the_shift_to_its_caller(seed, temperature):
+def test_log_probabilities_are_trls_which_leaves_the_shift_to_its_caller(trl, seed, temperature):
     logits = drawn(seed, 3, 6, 50).requires_grad_()
     tokens = torch.randint(50, (3, 6), generator=torch.Generator().manual_seed(seed))
     found = value_and_gradient(token_log_probs(logits, tokens, temperature), logits)
-    theirs = selective_log_softmax(logits[:, :-1], tokens[:, 1:], temperature)
+    theirs = trl.selective_log_softmax(logits[:, :-1], tokens[:, 1:], temperature)
     torch.testing.assert_close(found, value_and_gradient(theirs, logits), **SAME)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_divergence_is_trls_at_its_beta_of_one(seed):
+def test_the_divergence_is_trls_at_its_beta_of_one(trl, seed):
     logits, ref_logits = drawn(seed, 3, 6, 50).requires_grad_(), drawn(seed + 10, 3, 6, 50)
     found = value_and_gradient(categorical_kl(logits, ref_logits).sum(), logits)
-    theirs = trl_divergence(logits, ref_logits)
+    theirs = trl.trl_divergence(logits, ref_logits)
     torch.testing.assert_close(found, value_and_gradient(theirs, logits), rtol=1e-5, atol=1e-4)
 
 
-def test_trls_kind_grpo_averages_each_response_first_and_ours_does_not():
+def test_trls_kind_grpo_averages_each_response_first_and_ours_does_not(trl):
     inputs = loss_inputs(0)
     ours = grpo_loss(**inputs, epsilon=0.2, beta=0.04)
-    assert (trl_grpo_loss(**inputs, epsilon=0.2, beta=0.04, kind="grpo") - ours).abs() > 0.01
+    assert (trl.trl_grpo_loss(**inputs, epsilon=0.2, beta=0.04, kind="grpo") - ours).abs() > 0.01
     inputs["mask"] = torch.ones_like(inputs["mask"])  # of equal length: one mean is the other
     ours = grpo_loss(**inputs, epsilon=0.2, beta=0.04)
-    theirs = trl_grpo_loss(**inputs, epsilon=0.2, beta=0.04, kind="grpo")
+    theirs = trl.trl_grpo_loss(**inputs, epsilon=0.2, beta=0.04, kind="grpo")
     torch.testing.assert_close(theirs, ours, **SAME)
 
 
 @pytest.mark.parametrize("poison", [torch.nan, torch.inf])
-def test_trl_multiplies_by_the_mask_and_padding_poisons_it(poison):
+def test_trl_multiplies_by_the_mask_and_padding_poisons_it(trl, poison):
     inputs = loss_inputs(0)
     clean = grpo_loss(**inputs, epsilon=0.2, beta=0.04)
     inputs["ref_logp"] = torch.where(inputs["mask"], inputs["ref_logp"], poison)
-    assert trl_grpo_loss(**inputs, epsilon=0.2, beta=0.04).isnan()
+    assert trl.trl_grpo_loss(**inputs, epsilon=0.2, beta=0.04).isnan()
     assert torch.equal(grpo_loss(**inputs, epsilon=0.2, beta=0.04), clean)
 
 
-def test_trls_k3_cancels_where_policy_and_reference_are_close():
+def test_trls_k3_cancels_where_policy_and_reference_are_close(trl):
     inputs = loss_inputs(0)
     gap = 1e-4
     inputs["logp"] = torch.zeros_like(inputs["logp"])
     inputs["old_logp"], inputs["ref_logp"] = inputs["logp"], inputs["logp"] + gap
     inputs["advantage"] = torch.zeros_like(inputs["advantage"])
     assert abs(grpo_loss(**inputs, epsilon=0.2, beta=1.0) / (gap**2 / 2) - 1) < 1e-3
-    assert abs(trl_grpo_loss(**inputs, epsilon=0.2, beta=1.0) / (gap**2 / 2) - 1) > 0.1
+    assert abs(trl.trl_grpo_loss(**inputs, epsilon=0.2, beta=1.0) / (gap**2 / 2) - 1) > 0.1
     assert k3(torch.zeros(1), torch.full((1,), gap)) > 0
 
 
-def test_a_gradient_reaches_trls_constants_and_none_of_ours():
+def test_a_gradient_reaches_trls_constants_and_none_of_ours(trl):
     inputs = loss_inputs(0)
     constants = [inputs[name].requires_grad_() for name in ("old_logp", "ref_logp", "advantage")]
-    theirs = trl_grpo_loss(**inputs, epsilon=0.2, beta=0.04)
+    theirs = trl.trl_grpo_loss(**inputs, epsilon=0.2, beta=0.04)
     assert all(grad.any() for grad in torch.autograd.grad(theirs, constants))
     ours = grpo_loss(**inputs, epsilon=0.2, beta=0.04)
     found = torch.autograd.grad(ours, constants, allow_unused=True)
     assert not any(grad is not None and grad.any() for grad in found)
 
 
-def test_trl_keeps_16_bits_on_a_cpu_where_we_sum_in_32():
+def test_trl_keeps_16_bits_on_a_cpu_where_we_sum_in_32(trl):
     logits = drawn(0, 2, 5, 1000).bfloat16()
     tokens = torch.randint(1000, (2, 5), generator=torch.Generator().manual_seed(0))
     exact = token_log_probs(logits.double(), tokens)
     ours = token_log_probs(logits, tokens)
-    theirs = selective_log_softmax(logits[:, :-1], tokens[:, 1:])
+    theirs = trl.selective_log_softmax(logits[:, :-1], tokens[:, 1:])
     assert (ours.dtype, theirs.dtype) == (torch.float32, torch.bfloat16)
     assert (ours - exact).abs().max() < 1e-5
     assert (theirs - exact).abs().max() > 1e-2
 
 
-def test_trls_divergence_is_nan_where_neither_ever_draws():
+def test_trls_divergence_is_nan_where_neither_ever_draws(trl):
     logits, ref_logits = drawn(0, 2, 3, 8), drawn(1, 2, 3, 8)
     logits[..., 0] = ref_logits[..., 0] = -torch.inf
-    assert trl_divergence(logits, ref_logits).isnan()
+    assert trl.trl_divergence(logits, ref_logits).isnan()
     rest = categorical_kl(logits[..., 1:], ref_logits[..., 1:])
     torch.testing.assert_close(categorical_kl(logits, ref_logits), rest, **SAME)

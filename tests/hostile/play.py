@@ -74,9 +74,8 @@ class Play:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 attack.make(path)
 
-    def grade(self, mode: str = "fork") -> None:
-        """By two workers."""
-        self.run("grade", "--workers", 2, "--sandbox", mode)
+    def grade(self, mode: str = "fork", workers: int = 2) -> None:
+        self.run("grade", "--workers", workers, "--sandbox", mode)
 
     def give_back(self) -> None:
         """All that is made of what is graded."""

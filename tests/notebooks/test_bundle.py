@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 import nbformat
@@ -12,8 +13,17 @@ import pytest
 from autograde.course.lessons import ROOT, lesson_path
 from autograde.course.sample import solutions
 from autograde.term.releasing import release
+from tests.some import LONG
 
 LESSON = "02_divergence"
+ALONE = """
+import sys
+sys.path[:] = [{bundle!r}, *(path for path in sys.path if path), {packages!r}]
+import importlib.util
+from helpers import check
+print(importlib.util.find_spec("autograde"), importlib.util.find_spec("helpers.reference"))
+print(check("k1", lambda logp, ref_logp: ref_logp.detach() - logp))
+"""
 
 
 def run(*command, cwd) -> str:
@@ -54,6 +64,16 @@ def said(notebook: nbformat.NotebookNode) -> str:
     return json.dumps([cell.get("outputs", []) for cell in notebook.cells], ensure_ascii=False)
 
 
+def test_its_folder_alone_checks_an_answer(tmp_path):
+    """With what it depends on and nothing of this checkout, as Python runs no .pth file here."""
+    bundle = release(tmp_path / "course")
+    program = ALONE.format(bundle=str(bundle), packages=sysconfig.get_path("purelib"))
+    there, told = run(sys.executable, "-I", "-S", "-c", program, cwd=tmp_path).split("\n", 1)
+    assert there == "None None"
+    assert "k1: not right yet" in told
+
+
+@LONG  # what follows installs packages, which takes minutes
 def test_only_the_bundle_is_there(student):
     program = (
         "import importlib.util as u\n"
@@ -65,12 +85,14 @@ def test_only_the_bundle_is_there(student):
     assert run(python, "-c", program, cwd=student.parent).split() == ["None", "None", "False"]
 
 
+@LONG
 def test_untouched_it_runs_and_says_what_each_cell_waits_for(student):
     text = said(execute(student, lesson_path(student / "notebooks", LESSON)))
     assert "This cell waits for" in text
     assert "not written yet" in text
 
 
+@LONG
 def test_right_and_wrong_answers_are_told_apart_there(student):
     path = lesson_path(student / "notebooks", LESSON)
     notebook = nbformat.read(path, as_version=4)
@@ -89,6 +111,7 @@ def test_right_and_wrong_answers_are_told_apart_there(student):
     assert "waits for k1" in text
 
 
+@LONG
 def test_the_environment_file_installs_by_its_own_words(tmp_path):
     """conda's own part needs conda; the pip section is what pip is given, from the same folder."""
     lines = (ROOT / "environment.yml").read_text("utf-8").splitlines()

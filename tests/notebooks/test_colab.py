@@ -22,7 +22,9 @@ from autograde.course.lesson_frame import address_frame
 from autograde.course.lessons import lesson_path
 from autograde.course.sample import solutions
 from autograde.term.releasing import release
+from tests.some import LONG
 
+pytestmark = LONG  # it installs packages; tests/autograde/course/test_build.py reads the cell
 LESSON = "03_penalized_objective"  # it has a slider
 COLAB = (
     "numpy==2.1.3", "matplotlib==3.10.0", "ipython==7.34.0", "ipykernel==6.17.1",

@@ -12,9 +12,11 @@ from autograde.course.exercises import LESSONS, exercises
 from autograde.course.steadiness import INPUTS, LAPACK, STEPS, TURNED, findings, moved
 from helpers import reference
 from helpers.cases import VALUES, Case
+from tests.some import every
 
 ALL = [one for lesson in LESSONS for one in exercises(lesson).values() if not isinstance(one, Quiz)]
 ROUGH = [one for one in ALL if any(mistake.rough for mistake in one.mistakes)]
+pytestmark = pytest.mark.alone
 named = {"ids": lambda exercise: exercise.name}
 
 
@@ -26,12 +28,12 @@ def _alone():
         yield
 
 
-@pytest.mark.parametrize("exercise", ALL, **named)
+@pytest.mark.parametrize("exercise", every(6, ALL), **named)
 def test_another_machine_answers_the_same(exercise):
     assert not list(map(str, findings(exercise, exercise.visible_cases, (STEPS[0], TURNED))))
 
 
-@pytest.mark.parametrize("exercise", ALL, **named)
+@pytest.mark.parametrize("exercise", every(6, ALL), **named)
 def test_inputs_next_to_those_asked_are_answered_the_same(exercise):
     drawn = exercise.hidden_cases("steady")[len(exercise.hand_cases) :]
     assert not list(map(str, findings(exercise, drawn, (INPUTS[0],))))
@@ -42,7 +44,7 @@ def test_another_librarys_linear_algebra_answers_the_same():
     assert not list(map(str, findings(exercise, exercise.visible_cases, (LAPACK,))))
 
 
-@pytest.mark.parametrize("exercise", ROUGH, **named)
+@pytest.mark.parametrize("exercise", every(6, ROUGH), **named)
 def test_what_is_declared_unsteady_is(exercise):
     declared = {i for one in exercise.mistakes for i in one.rough_in(exercise.visible_cases)}
     cases = [exercise.visible_cases[number] for number in sorted(declared)]

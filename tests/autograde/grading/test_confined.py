@@ -22,11 +22,13 @@ from autograde.grading.syscalls import filter_program
 from autograde.grading.working import How, sandbox_of
 from helpers.cases import Case
 from helpers.codec import unpack
+from tests.some import LONG
 
 SHORT = sandbox.Limits(seconds=6, cell_seconds=4)
 ROOTS = os.geteuid() == 0
 ONLY_ROOT = pytest.mark.skipif(not ROOTS, reason="is about root")
-MODES = ["fork", "strict", pytest.param("user", marks=ONLY_ROOT)]
+# What confines is the same in each; `fork` is what is used.
+MODES = ["fork", pytest.param("strict", marks=LONG), pytest.param("user", marks=[ONLY_ROOT, LONG])]
 NO = "{refused}"
 LIBC = "ctypes.CDLL(None, use_errno=True)"
 # An expression, and what it gives: NO for an OSError.
@@ -168,7 +170,7 @@ def _status(pid):
         return dict(line.split(":", 1) for line in file)
 
 
-@pytest.mark.parametrize("mode", ["fork", "strict"])
+@pytest.mark.parametrize("mode", ["fork", pytest.param("strict", marks=LONG)])
 def test_a_second_death_is_told_and_weakens_nothing(monkeypatch, mode):
     asked = []
 
@@ -207,6 +209,7 @@ def test_no_filter_holds_the_number_of_a_process_yet():
     assert filter_program().count(confine.OWN_PROCESS.to_bytes(4, sys.byteorder)) >= 2
 
 
+@LONG
 @ONLY_ROOT
 def test_an_ordinary_user_gets_the_same(tmp_path):
     folders = [sys.base_prefix, sys.prefix, str(ROOT)]

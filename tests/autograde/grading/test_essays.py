@@ -4,6 +4,7 @@ import random
 import re
 from base64 import b64encode
 from copy import deepcopy
+from itertools import product
 
 import nbformat
 import pytest
@@ -13,7 +14,6 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output, new_raw_cell
 from nbgrader import utils
-from nbgrader.server_extensions.formgrader import handlers
 
 from autograde.course.as_cells import handed_in
 from autograde.course.lesson_frame import address_frame
@@ -30,6 +30,7 @@ from autograde.term.reading import tidy_notebook
 from autograde.term.term import init
 from tests.classroom import cell, record
 from tests.rows import rows
+from tests.some import LONG, some
 
 LESSON, NAME, OTHER = "07_case_study", "essay_impact", "essay_claims"
 MINE = "Too low a weight, and the policy goes wherever the proxy pays, sooner or later."
@@ -183,8 +184,13 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
-@pytest.mark.parametrize("lost", [False, True])
+RETURNED = ("in place", "new cell below", "raw", "code", "no metadata", "at the end")
+
+
+@pytest.mark.parametrize(
+    ("lost", "change"),
+    some(product([False, True], CHANGES), lambda one: not one[0] or one[1] in RETURNED),
+)
 def test_an_essay_is_found_wherever_it_was_written(bare, written, change, lost):
     CHANGES[change](written)
     if lost:
@@ -349,6 +355,8 @@ ATTACKS = [
 
 def as_formgrader(notebook: NotebookNode) -> str:
     """The page on which an instructor scores it."""
+    from nbgrader.server_extensions.formgrader import handlers  # all of a Jupyter server
+
     exporter = HTMLExporter(
         template_name="formgrade", extra_template_basedirs=[handlers.template_path]
     )
@@ -374,7 +382,7 @@ def live(html: str, plain: str) -> list[str]:
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-@pytest.mark.parametrize("where", ["essay", "note", "long"])
+@pytest.mark.parametrize("where", some(["essay", "note", "long"], "essay".__eq__))
 def test_nothing_of_a_text_is_live_as_formgrader_converts_it(bare, attack, where):
     notebook = handed_in(bare, {NAME: MINE if where == "note" else attack})
     if where == "note":
@@ -406,9 +414,6 @@ def test_nothing_of_a_text_is_live_in_formgrader(bare, attacked):
     pages = [as_formgrader(rebuild(bare, tidy_notebook(one))) for one in (notebook, plain)]
     assert live(*pages) == []
     assert "hostile(1)" in pages[0]
-
-
-RETURNED = ("in place", "new cell below", "raw", "code", "no metadata", "at the end")
 
 
 @pytest.fixture(scope="module")
@@ -590,6 +595,7 @@ def test_outputs_are_limited(bare):
 # ---- nbgrader's own command
 
 
+@LONG  # test_grading.py holds it for the points
 def test_nbgraders_own_command_records_the_same(tmp_path):
     """Every way to write, by both: the same scores, the same that waits, the same graded copies."""
     ours, theirs = init(tmp_path / "ours"), init(tmp_path / "theirs")

@@ -7,6 +7,7 @@ from autograde.returning.exporting import grades, harmless, number
 from autograde.returning.tally import tally
 from tests import term as played
 from tests.rows import rows
+from tests.some import LONG
 from tests.term import ESSAY_LESSON, ESSAYISTS, LATE, LESSON, STUDENTS, Play, kind, student_id
 
 MOST = sum(exercise.points for exercise in exercises(LESSON).values())
@@ -40,6 +41,7 @@ def penalties(play):
     return {row[0]: float(row[4]) for row in taken if float(row[4] or 0)}
 
 
+@LONG  # minutes; each step by itself is in its own file, a class of eleven in test_grading.py
 def test_a_term(play):
     """Step by step, as each rests on the one before."""
     begins(play)
