@@ -12,7 +12,7 @@ export AUTOGRADE_AS_ROOT := 1
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
 	@echo "make demo      grade a sample class from start to end; about 1 minute"
-	@echo "make test      the tests, some of many alike; about 7 minutes"
+	@echo "make test      the tests, some of many alike; about 9 minutes"
 	@echo "make test-all  all of them, as before a merge; about 35 minutes"
 	@echo "make coverage  what grading refuses and accepts, by exercise; about 5 minutes"
 	@echo "make steadiness  ask every answer again as another machine would compute it; about 10 minutes"
@@ -99,7 +99,7 @@ demo: setup sandbox
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test: setup-dev sandbox browser
-	@echo "== tests: about 7 minutes on 2 cores =="
+	@echo "== tests: about 9 minutes on 2 cores =="
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(PYTEST) -m "not long"
