@@ -95,8 +95,8 @@ build: setup
 demo: setup sandbox
 	@$(BIN)/autograde demo $(DEMO)
 
-# Two tests at a time, a core for each. Files keep together but for tests that are marked `alone`.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+# Two files at a time, a core for each: a file's tests share what is costly to make.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test: setup-dev sandbox browser
 	@echo "== tests: about 9 minutes on 2 cores =="

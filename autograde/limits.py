@@ -9,7 +9,7 @@ from .common import errors, guard, saying
 from .grading import beneath, essays, judging, magics, prose, rebuild, slicing
 from .grading.inside import child, confine, submission
 from .grading.sandbox import Limits
-from .receiving import collecting, matching, unpacking
+from .receiving import collecting, matching, platforms, unpacking
 from .returning import gradescope
 from .term import reading, rosters, store
 
@@ -85,6 +85,10 @@ def _matching() -> Iterator[tuple[str, str, str]]:
     yield "questions 'did you mean'", f"{collecting.MOST_ASKED:,}", "the others are asked nothing"
     people = f"{collecting.MOST_NAMED} ({matching.MOST_SAID} of a group)"
     yield "people that a line names", people, "the others are counted"
+    members = f"{platforms.gradescope.MOST_MEMBERS}"
+    yield "members of a group of Gradescope's", members, "nobody of it is told"
+    line = f"{platforms.gradescope.MOST_LINE:,} characters"
+    yield "a line of Gradescope's metadata", line, "not read: a program printed it"
 
 
 def _rebuilding() -> Iterator[tuple[str, str, str]]:

@@ -42,13 +42,6 @@ def pytest_addoption(parser):
 
 
 def pytest_collection_modifyitems(config, items):
-    for item in items:  # a file's tests share what is costly to make, so one process runs them
-        if not item.get_closest_marker("alone") and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
-    _leave_out_browsers(config, items)
-
-
-def _leave_out_browsers(config, items):
     """Where there is no Chromium, their tests are skipped, unless they are asked for."""
     marked = [item for item in items if item.get_closest_marker("browser")]
     if not marked or "browser" in config.option.markexpr:

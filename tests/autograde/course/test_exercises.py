@@ -16,7 +16,6 @@ from helpers import reference
 from helpers.codec import pack
 from tests.some import LONG
 
-pytestmark = pytest.mark.alone
 ALL = [one for lesson in LESSONS for one in exercises(lesson).values()]
 FUNCTIONS = [one for one in ALL if not isinstance(one, Quiz)]
 QUIZZES = [one for one in ALL if isinstance(one, Quiz)]

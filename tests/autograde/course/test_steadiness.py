@@ -16,7 +16,6 @@ from tests.some import every
 
 ALL = [one for lesson in LESSONS for one in exercises(lesson).values() if not isinstance(one, Quiz)]
 ROUGH = [one for one in ALL if any(mistake.rough for mistake in one.mistakes)]
-pytestmark = pytest.mark.alone
 named = {"ids": lambda exercise: exercise.name}
 
 
