@@ -1,7 +1,7 @@
 """A rebuilt notebook as something to run, with its names in the store."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from nbformat import NotebookNode
 
@@ -14,16 +14,20 @@ from .working import How, Work, seed_of
 
 @dataclass(frozen=True)
 class Program:
-    """A rebuilt notebook as something to run: mark names the program, key its verdict."""
+    """A rebuilt notebook as something to run: mark names the program, key its verdict.
+
+    Both name what was run: they stay when the notebook is cleaned to be shown.
+    """
 
     lesson: str
     rebuilt: NotebookNode
     mode: str
+    mark: str = field(init=False)
 
-    @property
-    def mark(self) -> str:
+    def __post_init__(self) -> None:
         unprotected = "-none" if self.mode == "none" else ""  # what it answers may be forged
-        return fingerprint(self.lesson, self.rebuilt) + unprotected
+        mark = fingerprint(self.lesson, self.rebuilt) + unprotected
+        object.__setattr__(self, "mark", mark)
 
     @property
     def key(self) -> str:

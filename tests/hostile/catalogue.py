@@ -36,7 +36,7 @@ STAGES = (
 SOME = {
     "reading": ("not-json", "long-file", "link-gradebook", "link-beside", "metadata-levels"),
     "rebuilding": ("doubled", "odd-cell-0", "cells-claim"),
-    "transformer": ("shell-cell", "stall-quotes-open"),
+    "transformer": ("shell-cell", "stall-quotes-open", "zeros"),
     "sandbox": ("gradebook", "ptrace", "tcp", "writes-outside"),
     "asking": ("kill-all-function", "loop-function", "left-behind"),
     "replies": ("nan", "cyclic", "equal-to-all", "raised-script"),
