@@ -5,12 +5,14 @@ import textwrap
 from collections.abc import Callable
 from typing import Any
 
+from ..common.errors import UsageError
+
 
 def with_line(answer: Callable, name: str, line: str, instead: str) -> Callable:
     """The function `answer` under another name, with `instead` where `line` stands in it.
 
     line: a line of its source, or a part of one that stands there once.
-    What comes back bears its own source as `__source__`. Raises ValueError when nothing would
+    What comes back bears its own source as `__source__`. Raises UsageError when nothing would
     change, or when it is not plain which line is meant.
     """
     plain = getattr(answer, "__shaped__", answer)
@@ -18,9 +20,9 @@ def with_line(answer: Callable, name: str, line: str, instead: str) -> Callable:
     found = source.count(line)
     if "\n" in line or found != 1:
         where = f"{plain.__module__}.{plain.__name__}"
-        raise ValueError(f"{name}: {line!r} stands {found} times in {where}; quote one line of it")
+        raise UsageError(f"{name}: {line!r} stands {found} times in {where}; quote one line of it")
     if line == instead:
-        raise ValueError(f"{name}: {line!r} is changed into itself; write what the mistake has")
+        raise UsageError(f"{name}: {line!r} is changed into itself; write what the mistake has")
     changed = source.replace(line, instead).replace(f"def {plain.__name__}(", f"def {name}(", 1)
     scope: dict[str, Any] = dict(plain.__globals__)
     exec(compile(changed, f"<{name}>", "exec"), scope)

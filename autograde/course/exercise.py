@@ -105,7 +105,7 @@ class Exercise:
         """Add the wrong answer that is a right one with `instead` in the place of `line`.
 
         line: a line, or a part of one that stands there once. of: the right answer; the reference
-        unless another is given. rough: see Mistake. Raises ValueError where nothing would change.
+        unless another is given. rough: see Mistake. Raises UsageError where nothing would change.
         """
         answer = with_line(self.answer if of is None else of, name, line, instead)
         self._add(Mistake(name, says, answer, rough))

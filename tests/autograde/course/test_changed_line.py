@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from autograde.common.errors import UsageError
 from autograde.course.as_cells import answer_cell
 from autograde.course.changed_line import with_line
 from autograde.course.exercise import Exercise
@@ -50,5 +51,5 @@ def test_it_is_handed_in_as_a_cell_with_its_own_text():
     ],
 )
 def test_what_is_meant_must_be_plain(line, instead, told):
-    with pytest.raises(ValueError, match=f"^unmasked: .*{told}"):
+    with pytest.raises(UsageError, match=f"^unmasked: .*{told}"):
         with_line(reference.sequence_log_ratio, "unmasked", line, instead)
