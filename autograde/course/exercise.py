@@ -143,13 +143,17 @@ class Exercise:
         """Fresh cases for one submission; equal keys give equal cases."""
         return self.cases(Draw("hidden", self.name, *key))
 
+    def sheet(self) -> "Sheet":
+        """The visible cases with all that is known of them: how a check in a lesson judges."""
+        return Sheet(self, self.visible_cases)
+
     def grade(self, answer: Any, *key: str | bytes) -> Verdict:
         """Ask and judge in this process: for trusted answers, and for plain nbgrader."""
         return Sheet(self, self.hidden_cases(*key)).grade(answer)
 
     def visible(self) -> dict[str, Any]:
         """All that a student's bundle knows of the exercise, as plain data: no code."""
-        sheet = Sheet(self, self.visible_cases)
+        sheet = self.sheet()
         sheet.require_mistakes()
         return self._data(sheet.cases, sheet.expected, [answer.plain() for answer in sheet.wrong])
 
@@ -275,7 +279,7 @@ class Quiz(Exercise):
 
     def visible(self) -> dict[str, Any]:
         """The forms in place of the answer, and no distractor's comment: both would tell."""
-        Sheet(self, self.visible_cases).require_mistakes()
+        self.sheet().require_mistakes()
         keyed = self.forms if isinstance(self.forms, dict) else {None: self.forms}
         expected = {
             "value" if key is None else f"value {key!r}": {FORM: form}
