@@ -19,7 +19,9 @@ from .closeness import (
     same_value,
     tolerance,
 )
-from .describing import describe, short
+from .describing import MOST_DIGITS, describe, short
+from .formulas import formula
+from .library_errors import first_line, meaning
 from .observed import KIND, WEIGHTS
 from .probe import Answer
 from .relations import relation
@@ -27,6 +29,8 @@ from .verdict import Failure, Verdict, WrongAnswer
 
 DTYPE = "dtype"  # the observation that `_split` makes of a value's dtype
 MISSING = {KIND: "nothing"}
+FIRST = "first difference"
+Row = tuple[int, str, str]  # the case's number, what was observed, the part it belongs to
 
 
 def judge(
@@ -48,15 +52,29 @@ def judge(
     differing = [(i, what, part) for rows in observed for i, what, part, same in rows if not same]
     seen = {part for rows in observed for i, _, part, _ in rows if _answered(got[i], expected[i])}
     broken = {part for _, _, part in differing} | (set(parts) - seen)
-    failures = [_failure(cases[i], part, what, got[i], expected[i]) for i, what, part in differing]
+    shown = _in_order(differing, broken, got)
+    failures = [_failure(cases[i], part, what, got[i], expected[i]) for i, what, part in shown]
     raised = bool(differing) and all("error" in got[i] for i, _, _ in differing)
     status = "raised" if raised else "wrong" if differing else "right"
     waits = any(_waits(answer) for answer in got)  # for another exercise: nothing can be told yet
-    diagnoses = _diagnose(cases, got, expected, wrong, differing) if differing and not waits else {}
-    if status == "wrong" and not waits and not diagnoses:
-        diagnoses = _related(cases, got, expected, differing)
+    diagnoses = {}
+    if differing and not waits:
+        diagnoses = _diagnose(cases, got, expected, wrong, differing)
+        diagnoses = diagnoses or _related(cases, got, expected, differing)
     passed = {part: part not in broken for part in parts}
     return Verdict(exercise, status, parts, passed, failures, diagnoses)
+
+
+def _in_order(differing: Sequence[Row], broken: set[str], got: Sequence[Answer]) -> list[Row]:
+    """What differs, values before what hangs on them; while those are wrong, nothing else."""
+
+    def counts(row: Row) -> bool:
+        return _is_value(row[1]) or "error" in got[row[0]]
+
+    values = [row for row in differing if row[2] == VALUES and counts(row)]
+    if VALUES in broken and values:
+        return values
+    return sorted(differing, key=lambda row: not counts(row))
 
 
 def _unwritten(exercise: str, answer: Answer) -> bool:
@@ -64,14 +82,20 @@ def _unwritten(exercise: str, answer: Answer) -> bool:
     values = [value for name, value in answer.items() if name.startswith("value")]
     dots = bool(values) and all(_kind(value) == "ellipsis" for value in values)
     error = answer.get("error", {})
-    missing = "NotImplementedError" in error.get("kinds", ())
-    return dots or (missing and error.get("function") in (None, "", exercise))
+    return dots or (_is_hole(error) and error.get("function") in (None, "", exercise))
+
+
+def _is_hole(error: Mapping[str, Any]) -> bool:
+    """Whether it is what a hole raises; torch has NotImplementedErrors of its own."""
+    kind = next(iter(error.get("kinds", ())), "")
+    own = str(error.get("line", "")).startswith("raise NotImplementedError")
+    return kind == "NotImplementedError" and (own or not error.get("message"))
 
 
 def _waits(answer: Answer) -> bool:
     """Whether it came to a function that is not written yet."""
     error = answer.get("error", {})
-    return "NotImplementedError" in error.get("kinds", ()) and bool(error.get("function"))
+    return _is_hole(error) and bool(error.get("function"))
 
 
 def _answered(got: Answer, expected: Answer) -> bool:
@@ -129,50 +153,116 @@ def _diagnose(
     got: Sequence[Answer],
     expected: Sequence[Answer],
     wrong: Sequence[WrongAnswer],
-    differing: Sequence[tuple[int, str, str]],
+    differing: Sequence[Row],
 ) -> dict[str, str]:
     """The named mistake that gives the same answers as the student wherever these are wrong.
 
-    Where one mistake does not explain everything, each part is explained by itself, and where a
-    second one shows in its gradients, by its values alone; while the values are wrong for a reason
-    unknown, what is said of the rest would mislead.
+    Where one mistake does not explain everything, each part is explained by itself; while the
+    values are wrong for a reason unknown, what is said of the rest would mislead.
     """
     found = _explanation(cases, got, expected, wrong, differing)
     if found:
         return {found.name: found.says}
-    diagnoses = {}
+    named, besides = {}, {}
     broken = dict.fromkeys(part for _, _, part in differing)
     for part in sorted(broken, key=lambda part: part != VALUES):
         rows = [row for row in differing if row[2] == part]
-        cases_of = {i for i, _, _ in rows}
-        values = [(i, what, part) for i in cases_of for what in expected[i] if _is_whole(what)]
-        values += [row for row in rows if _is_value(row[1])]  # an exception has no other row
-        found = _explanation(cases, got, expected, wrong, rows + values)
-        if not found and any(_is_value(what) for _, what, _ in rows):
-            found = _explanation(cases, got, expected, wrong, values)
+        found, apart = _of_part(cases, got, expected, wrong, rows)
         if found:
-            diagnoses[found.name] = found.says
+            named[found.name] = found.says
+            besides |= _gradients(got, found.answers, apart, "")
         elif part == VALUES:
             return {}
-    return diagnoses
+    # Where a mistake by name explains a gradient, the general sentence would say it again.
+    return named | (besides if len(named) == 1 else {})
+
+
+def _of_part(
+    cases: Sequence[Case],
+    got: Sequence[Answer],
+    expected: Sequence[Answer],
+    wrong: Sequence[WrongAnswer],
+    rows: Sequence[Row],
+) -> tuple[WrongAnswer | None, Sequence[Row]]:
+    """The mistake whose values and gradients are the answer's in these rows' cases.
+
+    With it the gradients that it does not explain, which are cut, or reach a constant: a second
+    mistake, to be said besides.
+    """
+    part = rows[0][2]
+    whole = [
+        (i, what, part)
+        for i in {i for i, _, _ in rows}
+        for what in expected[i]
+        if _is_whole(what) or what.startswith("gradient")
+    ]
+    whole += [row for row in rows if _is_value(row[1])]  # an exception has no other row
+    if found := _explanation(cases, got, expected, wrong, [*rows, *whole]):
+        return found, ()
+    if not any(_is_value(what) for _, what, _ in rows):
+        return None, ()
+    apart = [row for row in whole if _is_apart(got, expected, row)]
+    rest = [row for row in whole if row not in apart]
+    return (_explanation(cases, got, expected, wrong, rest) if apart else None), apart
+
+
+def _is_apart(got: Sequence[Answer], expected: Sequence[Answer], row: Row) -> bool:
+    """Whether a gradient is missing, or arrives where the right one is none."""
+    i, what, _ = row
+    if not what.startswith("gradient"):
+        return False
+    return got[i].get(what) is None or same_value(expected[i][what], None, Case("", {}))
 
 
 def _related(
     cases: Sequence[Case],
     got: Sequence[Answer],
     expected: Sequence[Answer],
-    differing: Sequence[tuple[int, str, str]],
+    differing: Sequence[Row],
 ) -> dict[str, str]:
-    """What can be said of a mistake that has no name: of its values, or of gradients that miss."""
+    """What can be said of a mistake that has no name: of an exception, of how its values relate to
+    the inputs or to the right ones, of gradients that miss; and where it shows first."""
+    errors = [got[i]["error"] for i, _, _ in differing if "error" in got[i]]
+    if errors and (said := meaning(errors[0])):
+        return dict([said])
     whats = {what for _, what, part in differing if part in (VALUES, GRADIENT)}
-    if not any(map(_is_value, whats)):
-        return dict(_gradients(got, expected, [row for row in differing if row[1] in whats]))
+    found: Mapping[str, str] = {}
+    if any(map(_is_value, whats)):
+        found = _of_values(cases, got, expected)
+    else:
+        rows = [row for row in differing if row[1] in whats]
+        found = dict(_gradients(got, expected, rows, "The values are right, but "))
+    return dict(found) or _first(cases, differing)
+
+
+def _of_values(
+    cases: Sequence[Case], got: Sequence[Answer], expected: Sequence[Answer]
+) -> dict[str, str]:
     told = [i for i, case in enumerate(cases) if case.part == VALUES]
     pairs = [(_split(got[i]).get("value"), expected[i].get("value")) for i in told]
     if not all(_is_plain(value) for pair in pairs for value in pair):
         return {}
-    found = relation([(as_tensor(one), as_tensor(other)) for one, other in pairs])
+    numbers = [(as_tensor(one), as_tensor(other)) for one, other in pairs]
+    found = formula([cases[i].inputs for i in told], [one for one, _ in numbers])
+    found = found or relation(numbers)
     return dict([found]) if found else {}
+
+
+def _first(cases: Sequence[Case], differing: Sequence[Row]) -> dict[str, str]:
+    """In which cases it is right, and in which it is first not; where all differ that is plain."""
+    wrong = dict.fromkeys(i for i, _, _ in differing)
+    right = [case.title for i, case in enumerate(cases) if i not in wrong]
+    if not right:
+        return {}
+    first = cases[min(wrong)].title
+    return {FIRST: f"Right in {_listed(right)}. It differs first in “{first}”."}
+
+
+def _listed(titles: Sequence[str], most: int = 3) -> str:
+    """The first few, in quotes, and how many more."""
+    several = list(dict.fromkeys(titles))
+    told = ", ".join(f"“{title}”" for title in several[:most])
+    return told + (f" and {len(several) - most} more" if len(several) > most else "")
 
 
 def _is_plain(value: Any) -> bool:
@@ -183,18 +273,20 @@ def _is_plain(value: Any) -> bool:
 
 
 def _gradients(
-    got: Sequence[Answer], expected: Sequence[Answer], rows: Sequence[tuple[int, str, str]]
+    got: Sequence[Answer], expected: Sequence[Answer], rows: Sequence[Row], before: str
 ) -> Iterator[tuple[str, str]]:
-    """What is said of gradients that do not arrive, and of those that must not."""
+    """What is said of gradients that do not arrive, and of those that must not.
+
+    before: begins the sentence of those that do not arrive.
+    """
     for what in dict.fromkeys(what for _, what, _ in rows if what.startswith("gradient")):
         name = what.removeprefix("gradient of ")
-        pairs = [(got[i].get(what), expected[i][what]) for i, other, _ in rows if other == what]
+        pairs = [(got[i].get(what), expected[i].get(what)) for i, w, _ in rows if w == what]
         if all(one is None for one, _ in pairs):
-            yield (
-                f"no {what}",
-                f"The values are right, but no gradient reaches {name}: .detach(), .item(), numpy, "
-                "a new tensor or no_grad() cut the graph.",
-            )
+            says = before + f"no gradient reaches {name}: .detach(), .item(), numpy, a new tensor "
+            says += "or no_grad() cut the graph."
+            if any(other is not None for _, other in pairs):
+                yield f"no {what}", says[0].upper() + says[1:]
         elif all(same_value(other, None, Case("", {})) for _, other in pairs):
             yield f"a {what}", f"A gradient reaches {name}, which is a constant here: detach it."
 
@@ -204,7 +296,7 @@ def _explanation(
     got: Sequence[Answer],
     expected: Sequence[Answer],
     wrong: Sequence[WrongAnswer],
-    differing: Sequence[tuple[int, str, str]],
+    differing: Sequence[Row],
 ) -> WrongAnswer | None:
     """Of the mistakes that answer alike in `differing`, the one closest in everything else.
 
@@ -328,7 +420,7 @@ def _failure(case: Case, part: str, what: str, got: Answer, expected: Answer) ->
     rtol, _ = tolerance(case, other) if isinstance(other, Tensor) else (0.0, 0.0)
     pair = describe(one, other, rtol=rtol), describe(other, one, rtol=rtol)
     if pair[0] == pair[1]:  # the difference is further back
-        pair = describe(one, other, 12, rtol), describe(other, one, 12, rtol)
+        pair = describe(one, other, MOST_DIGITS, rtol), describe(other, one, MOST_DIGITS, rtol)
     return Failure(part, case.title, what + _of_what(what, expected), *pair)
 
 
@@ -352,11 +444,11 @@ def _of_what(what: str, expected: Answer) -> str:
 
 
 def _exception(error: Mapping[str, Any]) -> str:
-    if error["kinds"][0] == "NotImplementedError" and error.get("function"):
+    if _is_hole(error) and error.get("function"):
         return f"it calls {error['function']}, which is not written yet"
     if _is_out_of_memory(error):
         return "it needed more memory than there is for it"
-    return short(f"{error['kinds'][0]}: {error['message']}")
+    return short(first_line(error))
 
 
 def _is_out_of_memory(error: Mapping[str, Any]) -> bool:

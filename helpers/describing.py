@@ -5,12 +5,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .closeness import FORM, NUMBER
-from .observed import KIND
+from .closeness import FORM
+from .observed import KIND, NO_LEAF
 
+MOST_DIGITS = 12
+EPS = torch.finfo(torch.float64).eps
 KINDS = {
     "list": "an empty list",
     "NoneType": "None (is a `return` missing?)",
+    NO_LEAF: "the .grad of a tensor that is no leaf: it stays None (see torch.autograd.grad)",
     "ellipsis": "... (not written yet)",
 }
 
@@ -18,7 +21,8 @@ KINDS = {
 def describe(value: Any, beside: Any = None, digits: int = 5, rtol: float = 0.0) -> str:
     """An observation in a few words; large tensors by their shape and the worst place.
 
-    rtol: the part of a difference that is nobody's fault.
+    rtol: the part of a difference that is nobody's fault. Up to `MOST_DIGITS`, what rounding leaves
+    of 0 is shown as 0.
     """
     return short(_describe(value, beside, digits, rtol))
 
@@ -34,7 +38,7 @@ def _describe(value: Any, beside: Any, digits: int, rtol: float) -> str:
     if isinstance(value, Tensor):
         return _describe_tensor(value, beside, digits, rtol)
     if isinstance(value, float):
-        return f"{value:.{digits + 1}g}"
+        return f"{_plain(value, EPS, digits):.{digits + 1}g}"
     if isinstance(value, dict) and "kinds" in value:
         return f"{value['kinds'][0]}: {value.get('message', '')}"
     if isinstance(value, dict) and FORM in value:
@@ -44,8 +48,7 @@ def _describe(value: Any, beside: Any, digits: int, rtol: float) -> str:
         return KINDS.get(kind, kind)
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
-    asked = beside.get(FORM, [beside]) if isinstance(beside, dict) else []
-    return repr(value) if NUMBER in asked else str(value)  # '60' is no number
+    return repr(value) if isinstance(value, str) and value != "nan" else str(value)
 
 
 def _describe_tensor(value: Tensor, beside: Any, digits: int, rtol: float) -> str:
@@ -70,6 +73,15 @@ def _numbers(value: Tensor, digits: int) -> str:
     """Nested lists of numbers, short enough to read."""
     if value.ndim == 0:
         item = value.item()
-        # Plus 0.0, as −0 is no number to a reader.
-        return f"{item + 0.0:.{digits}g}" if isinstance(item, float) else str(item)
+        if not isinstance(item, float):
+            return str(item)
+        step = torch.finfo(value.dtype).eps
+        return f"{_plain(item, step, digits):.{digits}g}"
     return "[" + ", ".join(_numbers(item, digits) for item in value) + "]"
+
+
+def _plain(number: float, step: float, digits: int) -> float:
+    """Without what rounding leaves of 0, and without the sign of −0, unless digits are counted."""
+    if abs(number) <= 4 * step and digits < MOST_DIGITS:
+        return 0.0
+    return number + 0.0

@@ -7,6 +7,7 @@ import torch.autograd.forward_ad
 from torch import Tensor
 
 WEIGHTS = (0.5, 1.5)  # of the first and the last of several outputs, where they are differentiated
+NO_LEAF = "no leaf's grad"  # as a kind: what came back is None for that reason
 KIND = "$kind"  # stands for a value that is neither a tensor, a number nor a string
 
 

@@ -64,9 +64,7 @@ def relation(pairs: Sequence[Pair]) -> Said | None:
         return None
     if any(got.shape != expected.shape for got, expected in pairs):
         return _of_shapes(pairs)
-    return _of_numbers(
-        *(torch.cat([one.flatten() for one in side]) for side in zip(*pairs, strict=True))
-    )
+    return _of_numbers(pairs)
 
 
 def _of_shapes(pairs: Sequence[Pair]) -> Said | None:
@@ -78,7 +76,10 @@ def _of_shapes(pairs: Sequence[Pair]) -> Said | None:
     return None
 
 
-def _of_numbers(got: Tensor, expected: Tensor) -> Said | None:
+def _of_numbers(pairs: Sequence[Pair]) -> Said | None:
+    got, expected = (
+        torch.cat([one.flatten() for one in side]) for side in zip(*pairs, strict=True)
+    )
     there = expected.isfinite()
     if not got[there].isfinite().all() or not _equal(got[~there], expected[~there]):
         return None
@@ -86,7 +87,7 @@ def _of_numbers(got: Tensor, expected: Tensor) -> Said | None:
     if len(expected.unique()) < LEAST:
         return None
     return (
-        _nearly(got, expected)
+        _nearly(pairs)
         or _factor(got, expected)
         or _shift(got, expected)
         or next(
@@ -97,15 +98,24 @@ def _of_numbers(got: Tensor, expected: Tensor) -> Said | None:
     )
 
 
-def _nearly(got: Tensor, expected: Tensor) -> Said | None:
-    size = expected.abs()
-    off = ((got - expected).abs() / size.clamp(min=NEAR * size.max().item())).max().item()
+def _nearly(pairs: Sequence[Pair]) -> Said | None:
+    """Measured case by case: beside the numbers of one, those of another may be nothing."""
+    off = max(map(_off, pairs))
     if off > NEAR:
         return None
     return "nearly", (
         f"The numbers come close, but are off by up to {off:.1g} of their size: was something "
         "approximated, a small constant added, or were digits cut off?"
     )
+
+
+def _off(pair: Pair) -> float:
+    got, expected = (one.flatten()[pair[1].flatten().isfinite()] for one in pair)
+    if not expected.numel():
+        return 0.0
+    size = expected.abs()
+    floor = max(NEAR * size.max().item(), torch.finfo(torch.float32).tiny)
+    return ((got - expected).abs() / size.clamp(min=floor)).max().item()
 
 
 def _factor(got: Tensor, expected: Tensor) -> Said | None:

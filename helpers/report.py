@@ -76,16 +76,18 @@ class Report:
         """What is wrong in a line or two: the diagnoses, or why there is nothing to judge."""
         verdict = self.verdict
         if verdict.diagnoses or verdict.status not in ("raised", "not answered"):
-            return [*self._despite(), *verdict.diagnoses.values()]
-        return [_shown(failure.got) for failure in verdict.failures[:1]]
+            return self._says()
+        return [*self._beneath(), *(_shown(failure.got) for failure in verdict.failures[:1])]
 
     def _says(self) -> list[str]:
         """What is beneath comes first: with that mended, the rest may be right."""
-        beneath = [
+        return [*self._beneath(), *self._despite(), *self.verdict.diagnoses.values()]
+
+    def _beneath(self) -> list[str]:
+        return [
             f"It calls {name}, which is not right yet either: begin there."
             for name in self.verdict.calls
         ]
-        return [*self._despite(), *beneath, *self.verdict.diagnoses.values()]
 
     def _despite(self) -> list[str]:
         names = " and ".join(self.verdict.despite)
@@ -118,7 +120,11 @@ class Report:
         """The first few failures, each kind of exception once, each case and answer once."""
         first: dict[tuple[str, str], Failure] = {}
         for failure in self.verdict.failures:
-            first.setdefault((failure.expected and failure.case, failure.got), failure)
+            if failure.expected:
+                key = failure.case, failure.got
+            else:  # the same exception, of other sizes or in other words, is the same to a reader
+                key = failure.line, re.sub(r"\d+", "", failure.got)
+            first.setdefault(key, failure)
         return list(first.values())[:MOST]
 
     def _lines(self, failure: Failure) -> list[str]:

@@ -12,6 +12,9 @@ from typing import Any
 
 from autograde.course.exercise import Exercise
 from autograde.course.exercises import LESSONS, exercises
+from helpers.compare import FIRST
+from helpers.formulas import NAME
+from helpers.library_errors import PREFIX
 from helpers.verdict import Verdict
 
 RIGHT = "right"
@@ -57,9 +60,14 @@ def right(answer: Any) -> Any:
 
 def outcome(tried: Try, verdict: Verdict) -> Outcome:
     """What the verdict says, against what is true of the answer."""
-    said = tuple(verdict.diagnoses)
-    truly = tuple(name for name in said if name in tried.may)
+    said = tuple(name for name in verdict.diagnoses if name != FIRST)  # it explains nothing
+    truly = tuple(name for name in said if name in tried.may or _is_computed(name))
     return Outcome(verdict.status != RIGHT, truly, tuple(set(said) - set(truly)))
+
+
+def _is_computed(name: str) -> bool:
+    """Whether it only says what was observed: which formula the values have, what was raised."""
+    return name == NAME or name.startswith(PREFIX)
 
 
 def tries(name: str) -> list[Try]:

@@ -58,7 +58,7 @@ def test_a_quiz_tells_the_form_and_not_the_answer(capsys):
     printed = capsys.readouterr().out
     assert printed.count("grading will tell") == 4
     check("q00_units", "Z")
-    assert "A or B or C or D" in capsys.readouterr().out
+    assert "'A' or 'B' or 'C' or 'D'" in capsys.readouterr().out
 
 
 def test_hints_come_one_by_one(capsys):

@@ -5,7 +5,7 @@ import torch
 
 from helpers.cases import GRADIENT, RULES, VALUES, Case
 from helpers.closeness import FORM, NUMBER
-from helpers.compare import agree, judge
+from helpers.compare import FIRST, agree, judge
 from helpers.describing import describe
 from helpers.probe import ask
 from helpers.verdict import Verdict, WrongAnswer
@@ -88,7 +88,7 @@ def test_a_mistake_that_spoils_a_value_which_is_right_is_not_named():
     def right_for_two(x):
         return x**2 if len(x) == 2 else x**3
 
-    assert verdict_on(right_for_two, wrong_everywhere).diagnoses == {}
+    assert list(verdict_on(right_for_two, wrong_everywhere).diagnoses) == [FIRST]
     assert list(verdict_on(wrong_everywhere, wrong_everywhere).diagnoses) == ["wrong_everywhere"]
 
 
@@ -160,7 +160,8 @@ def test_an_exception_of_no_named_mistake_is_none_of_them(answer):
     named = [WrongAnswer("other", "", ask(other, cases))]
     for function in (broken, broken_at_four):
         got, right = ask(function, cases), ask(lambda x: answer, cases)
-        assert judge("e", {VALUES: 1}, cases, got, right, named).diagnoses == {}
+        told = judge("e", {VALUES: 1}, cases, got, right, named).diagnoses
+        assert list(told) == ["library: no such name"]
 
 
 def test_not_written_is_told_from_wrong():
@@ -323,3 +324,83 @@ def test_a_number_made_of_float32_has_no_more_digits_than_float32():
         (here,) = ask(lambda x: x.exp().sum().item(), [asked])
         there = here | {"value": here["value"] * (1 + 1e-7)}
         assert agree(asked, there, here, "value") is alike
+
+
+def told(function, right, *mistakes, cases=CASES, parts=PARTS):
+    named = [WrongAnswer(m.__name__, m.__name__, ask(m, cases)) for m in mistakes]
+    return dict(
+        judge("right", parts, cases, ask(function, cases), ask(right, cases), named).diagnoses
+    )
+
+
+def test_a_name_is_given_only_where_the_gradients_agree_with_it_too():
+    def without_policy(x):
+        return torch.ones_like(x)
+
+    assert list(told(lambda x: torch.ones_like(x), square, without_policy)) == ["without_policy"]
+    assert "without_policy" not in told(lambda x: (x - x.detach()).exp(), square, without_policy)
+
+
+TWO = [
+    Case("one", {"x": torch.tensor([3.0, 1.0]), "y": torch.tensor([2.0, 5.0])}, grad=("x", "y")),
+    Case("two", {"x": torch.tensor([-1.0, 4.0]), "y": torch.tensor([0.5, 2.0])}, grad=("x", "y")),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "names"),
+    [
+        (lambda x, y: x - y.detach(), ["subtracted"]),
+        (lambda x, y: x - y, ["subtracted", "a gradient of y"]),
+        (lambda x, y: (x - y).detach(), ["subtracted", "no gradient of x"]),
+    ],
+)
+def test_a_gradient_that_is_cut_or_reaches_a_constant_is_said_besides(function, names):
+    def right(x, y):
+        return x * y.detach()
+
+    def subtracted(x, y):
+        return x - y.detach()
+
+    parts = {VALUES: 2, GRADIENT: 1}
+    assert list(told(function, right, subtracted, cases=TWO, parts=parts)) == names
+
+
+def test_torch_too_has_errors_that_say_not_implemented():
+    def xor(x):
+        return 0.5 * x ^ 2
+
+    def hole(x):
+        raise NotImplementedError()
+
+    assert verdict_on(xor).status == "raised"
+    assert list(verdict_on(xor).diagnoses) == ["library: operation on another kind"]
+    assert verdict_on(hole).status == "not written"
+
+
+def test_while_values_are_wrong_no_gradient_is_shown():
+    shown = verdict_on(lambda x: 3 * x**2).failures
+    assert {failure.what for failure in shown} == {"value"}
+    shown = verdict_on(lambda x: (x**2).detach()).failures
+    assert {failure.what.split(" of ")[0] for failure in shown} == {"gradient"}
+
+
+def test_where_nothing_is_known_it_is_said_where_it_is_right_and_where_not():
+    def right_once(x):
+        return x**2 if len(x) == 2 else x.sin()
+
+    says = verdict_on(right_once).diagnoses[FIRST]
+    assert says == "Right in “two numbers”. It differs first in “float64”."
+
+
+def test_what_rounding_leaves_of_nothing_is_shown_as_nothing():
+    assert describe(torch.tensor([5.9605e-08, 0.5])) == "[0, 0.5]"
+    assert describe(-2.51063e-17) == "0"
+    assert describe(torch.tensor(5e-13, dtype=torch.float64)) == "5e-13"
+    tiny = told(lambda x: x * 0, lambda x: x * 1e-20, cases=[CASES[1]])
+    assert not tiny or "0" in str(tiny)
+
+
+def test_texts_are_quoted():
+    assert describe("False", {FORM: [False, True]}) == "'False'"
+    assert describe({FORM: ["A", "B"]}) == "'A' or 'B'"

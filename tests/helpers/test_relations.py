@@ -75,7 +75,6 @@ def test_what_is_still_to_be_done_is_told(got, name):
 @pytest.mark.parametrize(
     "answer",
     [
-        lambda x, y: x + y.detach(),
         lambda x, y: right(x, y) * torch.arange(1, 4),
         lambda x, y: torch.full_like(x, math.nan),
         lambda x, y: torch.zeros_like(x),
@@ -83,7 +82,7 @@ def test_what_is_still_to_be_done_is_told(got, name):
         lambda x, y: [1, 2, 3],
         lambda x, y: x.to(torch.complex64),
         lambda x, y: right(x, y).to_sparse() * 2,
-        lambda x, y: -right(x, y) if len(x) == 2 else 1 / 0,
+        lambda x, y: -right(x, y) if len(x) == 2 else x.sin() * y.cos(),
         lambda x, y: torch.zeros(0),
         lambda x, y: torch.zeros(3, 2, 5),
     ],
