@@ -76,6 +76,15 @@ def _parser() -> argparse.ArgumentParser:
         help="where Google Colab will find the bundle: the GitHub repository that you push it to, "
         "or the URL, or the path on Colab, of a zip of it",
     )  # fmt: skip
+    release.add_argument(
+        "--quizzes", choices=("told", "kept"), default="kept",
+        help="told: a check says whether a question is answered rightly, and why not; kept (the "
+        "default): only grading does",
+    )  # fmt: skip
+    release.add_argument(
+        "--solutions", action="store_true",
+        help="with the course's own answers, which solution() shows to whoever has one",
+    )  # fmt: skip
     collect = command("collect", _collect, "put what was handed in into submitted/")
     collect.epilog = (
         "Whose a file is: the outermost part of its path that says so counts. In it, what Canvas, "
@@ -203,7 +212,7 @@ def _init(options: argparse.Namespace) -> int:
 def _release(options: argparse.Namespace) -> int:
     from .term.releasing import release
 
-    say(release(options.folder, options.colab))
+    say(release(options.folder, options.colab, options.quizzes, options.solutions))
     return 0
 
 

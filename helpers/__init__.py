@@ -11,10 +11,16 @@ if TYPE_CHECKING:
     from .checking import check, hint, progress, ready
     from .device import pick_device
     from .shapes import shaped
+    from .solutions import solution
     from .submitting import submit
 
-__all__ = ["check", "hint", "pick_device", "progress", "ready", "shaped", "submit"]
-_HOMES = {"pick_device": "device", "shaped": "shapes", "submit": "submitting"}
+__all__ = ["check", "hint", "pick_device", "progress", "ready", "shaped", "solution", "submit"]
+_HOMES = {
+    "pick_device": "device",
+    "shaped": "shapes",
+    "solution": "solutions",
+    "submit": "submitting",
+}
 
 
 def __getattr__(name: str) -> Any:

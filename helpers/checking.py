@@ -1,5 +1,6 @@
 """What a student calls: check, hint, progress, ready."""
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
@@ -10,19 +11,20 @@ from io import StringIO
 from types import CodeType
 from typing import Any
 
-from .cases import Case
+from .cases import GRADIENT, VALUES, Case
 from .codec import unpack
 from .compare import judge
 from .probe import ask
-from .report import STATUS, Report, is_essay, is_quiz
+from .report import Report, is_essay, is_quiz, status_of
+from .sealed import TOLD, unseal
 from .verdict import Verdict, WrongAnswer
 
-ANSWERED = "answered; whether it is right, grading will tell"
+VALIDATING = "NBGRADER_VALIDATING"  # nbgrader sets it where somebody asked to validate
+DONE = ("right", "answered")
 ESSAY = (
     "{} is an essay: a person grades it, by the rubric above its cell, so there is neither a check "
     "nor a hint. The rubric says what earns each point; write below it, and save the notebook."
 )
-INCOMPLETE = "not answered in the form that was asked for"
 _verdicts: dict[str, Verdict] = {}  # the latest check of each exercise, for `progress`
 _hints_given: dict[str, int] = {}
 
@@ -32,6 +34,13 @@ class UnknownExerciseError(KeyError):
 
     def __str__(self) -> str:
         return str(self.args[0])
+
+
+class NotRightError(AssertionError):
+    """What a check found, where nbgrader validates: only an exception counts as wrong there."""
+
+    def _render_traceback_(self) -> list[str]:
+        return str(self).splitlines()
 
 
 @cache
@@ -56,6 +65,11 @@ def _exercise(name: str) -> dict[str, Any]:
     raise UnknownExerciseError(f"there is no exercise called {name!r}; {meant}")
 
 
+def require_exercise(name: str) -> None:
+    """Raises UnknownExerciseError, naming what is near, when no exercise has that name."""
+    _exercise(name)
+
+
 def visible_verdict(name: str, answer: Any) -> Verdict:
     """Ask `answer` the visible cases of the exercise and judge what it says.
 
@@ -65,7 +79,26 @@ def visible_verdict(name: str, answer: Any) -> Verdict:
     cases = [Case.of(case) for case in exercise["cases"]]
     wrong = [WrongAnswer.of(mistake) for mistake in exercise["wrong"]]
     got = ask(answer, cases)
-    return judge(name, exercise["parts"], cases, got, exercise["expected"], wrong)
+    verdict = judge(name, exercise["parts"], cases, got, exercise["expected"], wrong)
+    return _of_question(verdict, answer, exercise.get(TOLD)) if is_quiz(name) else verdict
+
+
+def _of_question(verdict: Verdict, answer: Any, boxes: Mapping[str, str] | None) -> Verdict:
+    """So far only the form was judged: whether the answer is right, where that may be told here."""
+    if verdict.status != "right":
+        verdict.status = "incomplete" if verdict.status == "wrong" else verdict.status
+        return verdict
+    if boxes is None:
+        verdict.status = "answered"
+        return verdict
+    for part in verdict.parts:
+        key, one = (part, answer[part]) if isinstance(answer, dict) else ("", answer)
+        comment = unseal(verdict.exercise, boxes, key, one)
+        verdict.passed[part] = bool(comment and comment.right)
+        if comment and not comment.right:
+            verdict.diagnoses[f"answered {key or one}"] = comment.says
+    verdict.status = "right" if all(verdict.passed.values()) else "wrong"
+    return verdict
 
 
 def check(name: str, answer: Any) -> None:
@@ -82,14 +115,11 @@ def check(name: str, answer: Any) -> None:
         verdict.calls += _beneath(name, answer, scope)
     if scope.get(name) is answer:  # yours, not a trial of something else
         _verdicts[name] = verdict
-    if is_quiz(name) and verdict.status == "right":
-        _show(Report(verdict, status=ANSWERED))
-    elif is_quiz(name) and verdict.status == "wrong":
-        _show(Report(verdict, status=INCOMPLETE, note=f'Stuck? hint("{name}")'))
-    elif verdict.status in ("wrong", "raised"):
-        _show(Report(verdict, note=f'Stuck? hint("{name}")'))
-    else:
-        _show(Report(verdict))
+    stuck = verdict.status in ("wrong", "raised", "incomplete")
+    report = Report(verdict, note=f'Stuck? hint("{name}")' if stuck else "")
+    if os.environ.get(VALIDATING) and verdict.status not in DONE:
+        raise NotRightError(repr(report))
+    _show(report)
 
 
 def _beneath(name: str, answer: Any, scope: Mapping[str, Any]) -> list[str]:
@@ -100,7 +130,7 @@ def _beneath(name: str, answer: Any, scope: Mapping[str, Any]) -> list[str]:
     known = {one for lesson in _lesson_data() for one in lesson_exercises(lesson)} - {name}
     called = dict.fromkeys(_names(getattr(answer, "__code__", None)))
     asked = [one for one in called if one in known and one in scope]
-    return [one for one in asked if _silent_status(one, scope[one]) in ("wrong", "raised")]
+    return [one for one in asked if _silent(one, scope[one]).status in ("wrong", "raised")]
 
 
 def _names(code: Any) -> Iterator[str]:
@@ -144,27 +174,50 @@ def progress(lesson: str | None = None) -> None:
 
 
 def _count(title: str, names: list[str]) -> str:
+    found = {name: _verdicts[name].status for name in names if name in _verdicts}
     quizzes = [name for name in names if is_quiz(name)]
-    right = {name for name in names if name in _verdicts and _verdicts[name].status == "right"}
-    passed, answered = len(right - set(quizzes)), len(right & set(quizzes))
-    exercises = f"{passed} of {len(names) - len(quizzes)} exercises pass"
-    return f"{title}: {exercises}, {answered} of {len(quizzes)} questions answered"
+    passed = sum(status == "right" for name, status in found.items() if name not in quizzes)
+    right = sum(found.get(name) == "right" for name in quizzes)
+    answered = sum(found.get(name) in DONE for name in quizzes)
+    kept = any(found.get(name) == "answered" for name in quizzes)
+    questions = f"{answered} of {len(quizzes)} questions answered"
+    if not kept and any(name in found for name in quizzes):
+        questions = f"{right} of {len(quizzes)} questions right"
+    return f"{title}: {passed} of {len(names) - len(quizzes)} exercises pass, {questions}"
 
 
 def _standing(name: str) -> str:
-    found = _verdicts.get(name)
-    if found is None:
-        return "not checked yet"
-    return ANSWERED if is_quiz(name) and found.status == "right" else STATUS[found.status]
+    return status_of(_verdicts[name]) if name in _verdicts else "not checked yet"
 
 
-def ready(*names: str) -> bool:
-    """Whether these exercises pass their visible cases; says which ones a cell waits for."""
+def ready(*names: str, gradient: bool = False) -> bool:
+    """Whether a cell can go on with these exercises: whether their values are right.
+
+    Says which ones it waits for, and what else is not right yet in those that it goes on with.
+    gradient: whether it needs their gradients too, as one that trains does.
+    """
     scope = sys._getframe(1).f_globals  # the notebook's names, so that a cell need not pass them
-    waiting = [f"{name} ({state(name, scope)})" for name in names if state(name, scope)]
-    if waiting:
-        print("This cell waits for " + ", ".join(waiting) + ".")
-    return not waiting
+    waits, open_parts = [], []
+    for name in names:
+        verdict = _silent(name, scope[name]) if name in scope else None
+        if verdict is None or not _will_do(verdict, gradient):
+            waits.append(f"{name} ({status_of(verdict) if verdict else 'run its cell first'})")
+        elif verdict.status == "wrong":
+            failing = ", ".join(part for part, passed in verdict.passed.items() if not passed)
+            open_parts.append(f"{name} ({failing})")
+    if waits:
+        print("This cell waits for " + ", ".join(waits) + ".")
+    elif open_parts:
+        print("Not right yet, though this cell works without: " + ", ".join(open_parts) + ".")
+    return not waits
+
+
+def _will_do(verdict: Verdict, gradient: bool) -> bool:
+    """Whether what a demonstration needs is right; where there are no values, that is all of it."""
+    needed = {VALUES, GRADIENT} if gradient else {VALUES}
+    if verdict.status != "wrong" or VALUES not in verdict.parts:
+        return verdict.status in DONE
+    return all(passed for part, passed in verdict.passed.items() if part in needed)
 
 
 def lesson_exercises(lesson: str) -> list[str]:
@@ -176,16 +229,16 @@ def lesson_exercises(lesson: str) -> list[str]:
 
 
 def state(name: str, scope: Mapping[str, Any]) -> str:
-    """Why the exercise is not ready, in words; nothing when it is."""
+    """Why the exercise is not done, in words; nothing when it is."""
     if name not in scope:
         return "run its cell first"
-    status = _silent_status(name, scope[name])
-    return "" if status == "right" else STATUS[status]
+    verdict = _silent(name, scope[name])
+    return "" if verdict.status in DONE else status_of(verdict)
 
 
-def _silent_status(name: str, answer: Any) -> str:
+def _silent(name: str, answer: Any) -> Verdict:
     with redirect_stdout(StringIO()):  # a function that prints has been heard in its own check
-        return visible_verdict(name, answer).status
+        return visible_verdict(name, answer)
 
 
 def _show(report: Report) -> None:

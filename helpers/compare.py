@@ -39,9 +39,12 @@ def judge(
     cases: Sequence[Case],
     got: Sequence[Answer],
     expected: Sequence[Answer],
-    wrong: Sequence[WrongAnswer] = (),
+    wrong: Sequence[WrongAnswer] | None = None,
 ) -> Verdict:
-    """Compare the answers `got` with those `expected`, and name the mistake behind a difference."""
+    """Compare the answers `got` with those `expected`, and name the mistake behind a difference.
+
+    wrong: the mistakes that have a name; None where only the points are asked for.
+    """
     parts = dict(parts)
     if got and all(_unwritten(exercise, answer) for answer in got):
         return Verdict(exercise, "not written", parts, dict.fromkeys(parts, False))
@@ -58,7 +61,7 @@ def judge(
     status = "raised" if raised else "wrong" if differing else "right"
     waits = any(_waits(answer) for answer in got)  # for another exercise: nothing can be told yet
     diagnoses = {}
-    if differing and not waits:
+    if differing and not waits and wrong is not None:
         diagnoses = _diagnose(cases, got, expected, wrong, differing)
         diagnoses = diagnoses or _related(cases, got, expected, differing)
     passed = {part: part not in broken for part in parts}
@@ -240,7 +243,7 @@ def _of_values(
 ) -> dict[str, str]:
     told = [i for i, case in enumerate(cases) if case.part == VALUES]
     pairs = [(_split(got[i]).get("value"), expected[i].get("value")) for i in told]
-    if not all(_is_plain(value) for pair in pairs for value in pair):
+    if not pairs or not all(_is_plain(value) for pair in pairs for value in pair):
         return {}
     numbers = [(as_tensor(one), as_tensor(other)) for one, other in pairs]
     found = formula([cases[i].inputs for i in told], [one for one, _ in numbers])

@@ -230,7 +230,7 @@ MEANINGS: tuple[tuple[str, str, str], ...] = (
         "The function calls itself without end: does it bear the name of what it means to call?",
     ),
     (
-        r"(_LinAlgError|LinAlgError|RuntimeError): .*([Ss]ingular|ill-conditioned|not positive|SVD)",
+        r"(_?LinAlgError|RuntimeError): .*([Ss]ingular|ill-conditioned|not positive|SVD)",
         "no solution",
         "A system of equations without one solution was to be solved: it holds too few different "
         "points, or numbers that are not finite.",

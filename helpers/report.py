@@ -13,8 +13,12 @@ STATUS = {
     "raised": "your code raised an exception",
     "wrong": "not right yet",
     "not answered": "no answer arrived",
+    # Of questions alone: of the form that was asked for, and whether it is right is not known here.
+    "answered": "answered; whether it is right, grading will tell",
+    "incomplete": "not answered in the form that was asked for",
 }
-COLOURS = {"right": "#1a7f37", "not written": "#57606a"}
+UNSAID = ("not written", "not answered", "answered", "incomplete")  # nothing is known of parts
+COLOURS = {"right": "#1a7f37", "answered": "#1a7f37", "not written": "#57606a"}
 MOST = 4  # failures shown in full; the others repeat them
 MOST_SHOWN = 20_000  # characters of one thing that is told of an answer
 
@@ -29,17 +33,24 @@ def is_essay(name: object) -> bool:
     return isinstance(name, str) and name.startswith("essay_")
 
 
+def status_of(verdict: Verdict) -> str:
+    """The verdict's status in words."""
+    if verdict.status == "right" and is_quiz(verdict.exercise):
+        return "right"
+    return STATUS[verdict.status]
+
+
 class Report:
     """A verdict that Jupyter shows as HTML and a terminal as text.
 
     hidden: of a grading, on cases that the reader cannot run: it says the points, and keeps what a
     question's answer should have been to itself.
-    note: a last line. status: said in place of the verdict's own.
+    note: a last line.
     """
 
-    def __init__(self, verdict: Verdict, hidden: bool = False, note: str = "", status: str = ""):
+    def __init__(self, verdict: Verdict, hidden: bool = False, note: str = ""):
         self.verdict, self.hidden, self.note = verdict, hidden, note
-        self.status = status or STATUS[verdict.status]
+        self.status = status_of(verdict)
 
     def __repr__(self) -> str:
         lines = [self._headline()]
@@ -103,8 +114,7 @@ class Report:
 
     def _parts(self) -> list[tuple[str, str]]:
         verdict = self.verdict
-        unsaid = verdict.status in ("not written", "not answered")
-        if unsaid or len(verdict.parts) < 2 or self.status != STATUS[verdict.status]:
+        if verdict.status in UNSAID or len(verdict.parts) < 2:
             return []
         counted = verdict.passed.get(VALUES, True)
         marks = {part: "✓" if passed else "✗" for part, passed in verdict.passed.items()}

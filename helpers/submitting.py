@@ -26,6 +26,7 @@ from .checking import lesson_exercises, state
 DISTRIBUTIONS = ("stable-policy-updates-student", "stable-policy-updates")
 BY_HAND = "save the notebook and hand in the .ipynb file itself"
 ESSAY_STUB = "YOUR ANSWER HERE"
+DUE = "due"  # in a notebook's metadata: a time with its zone
 EVIDENCE = "evidence"  # in a cell's metadata: the essays whose rubrics ask about what it shows
 SEEN = ("image/png", "image/jpeg", "text/plain")
 # Characters: of all outputs that are kept, of which a figure has some 100,000; of one that prints.
@@ -46,6 +47,9 @@ def submit(lesson: str, path: str | Path | None = None) -> None:
     Never raises: what goes wrong is said, and the notebook is only read.
     """
     scope = sys._getframe(1).f_globals  # the notebook's names, so that the cell need not pass them
+    if os.environ.get("NBGRADER_EXECUTION"):  # it validates or grades: nobody has asked to hand in
+        print("Nothing is handed in: nbgrader runs this notebook.")
+        return
     try:
         lesson_exercises(lesson)  # raises where there is no such lesson
         if _on_colab():
@@ -88,7 +92,7 @@ def _submit_file(lesson: str, path: str | Path | None, scope: Mapping[str, Any])
     saved = datetime.fromtimestamp(source.stat().st_mtime)
     print(f"Packed {source.name}, as it was saved at {saved:%H:%M:%S on %d %B}, into")
     print(f"  {target.absolute()}")
-    course = _hand_to_exchange(lesson, source)
+    course = _hand_to_exchange(lesson, source, notebook)
     unsaved = [name for name in lesson_exercises(lesson) if _is_unsaved(name, notebook, scope)]
     if course:
         print(f"Handed in: nbgrader has it, for {course}.")
@@ -257,16 +261,19 @@ def _version() -> str:
     return "unknown"
 
 
-def _hand_to_exchange(lesson: str, source: Path) -> str:
+def _hand_to_exchange(lesson: str, source: Path, notebook: Notebook) -> str:
     """The course whose nbgrader exchange took it; nothing where there is none, or it did not."""
     folder = source.absolute().parent
-    course = _exchange_course(folder.parent) if util.find_spec("nbgrader") else ""
+    course, cache = _exchange(folder.parent) if util.find_spec("nbgrader") else ("", Path())
     if not course:
         return ""
     if (folder.name, source.name) != (lesson, f"{lesson}.ipynb"):
         print(
             f"nbgrader takes only {lesson}/{lesson}.ipynb, and this is {folder.name}/{source.name}."
         )
+        return ""
+    if not _is_wanted(course, _handed_in(cache / course, lesson), _due(notebook)):
+        print("Not handed in: nbgrader has what it had.")
         return ""
     # A process of its own: nbgrader's application and the kernel's do not go together in one.
     done = subprocess.run(
@@ -280,9 +287,43 @@ def _hand_to_exchange(lesson: str, source: Path) -> str:
     return course
 
 
-def _exchange_course(folder: Path) -> str:
-    """The course that nbgrader's settings name, if its exchange is there to take submissions."""
-    from jupyter_core.paths import jupyter_config_path
+def _is_wanted(course: str, before: datetime | None, due: datetime | None) -> bool:
+    """Ask: running all cells is not yet handing in. Where nobody can answer, the answer is no."""
+    if before:
+        print(f"You handed this lesson in at {before:%H:%M on %d %B} UTC; that is replaced.")
+    if due and datetime.now(UTC) > due:
+        print(f"It was due at {due:%H:%M on %d %B} UTC: it will count as late.")
+    try:
+        return input(f"Hand in for {course} now? Type yes: ").strip().casefold() in ("yes", "y")
+    except (EOFError, NotImplementedError, OSError):  # no one is there, as in a batch run
+        return False
+
+
+def _handed_in(cache: Path, lesson: str) -> datetime | None:
+    """When nbgrader last took this lesson from here: it keeps what it took, named by the time."""
+    found = []
+    for kept in cache.glob(f"*+{lesson}+*"):
+        stamp = " ".join(kept.name.split("+")[2].split()[:2])  # 2026-11-29 14:17:09.000001 UTC
+        try:
+            found.append(datetime.fromisoformat(stamp).replace(tzinfo=UTC))
+        except ValueError:
+            continue
+    return max(found, default=None)
+
+
+def _due(notebook: Notebook) -> datetime | None:
+    """When it is due, where whoever released the notebook has set a date; `autograde init` writes
+    it."""
+    try:
+        return datetime.fromisoformat(notebook["metadata"][DUE]).astimezone(UTC)
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _exchange(folder: Path) -> tuple[str, Path]:
+    """The course that nbgrader's settings name, if its exchange is there to take submissions, and
+    where nbgrader keeps what was handed in from here."""
+    from jupyter_core.paths import jupyter_config_path, jupyter_data_dir
     from traitlets.config import Config, ConfigFileNotFound, PyFileConfigLoader
 
     config = Config()
@@ -293,4 +334,6 @@ def _exchange_course(folder: Path) -> str:
             continue
     course = config.CourseDirectory.get("course_id", "")
     root = config.Exchange.get("root", "/usr/local/share/nbgrader/exchange")
-    return course if course and Path(root, course, "inbound").is_dir() else ""
+    cache = config.Exchange.get("cache", "") or Path(jupyter_data_dir(), "nbgrader_cache")
+    there = course and Path(root, course, "inbound").is_dir()
+    return (course if there else ""), Path(cache)

@@ -1,5 +1,6 @@
 """Make the notebooks and the bundles' data from the lessons' sources and the exercises."""
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -22,6 +23,7 @@ from .lessons import (
     EVIDENCE,
     NOTEBOOKS,
     ROOT,
+    SHOWN,
     SOLUTIONS,
     Cell,
     lesson_path,
@@ -45,7 +47,33 @@ def build(root: Path) -> list[Path]:
     """Write every built file under `root`, laid out as in the checkout; return their paths."""
     written = [path for lesson in LESSONS for path in _build_lesson(root, lesson)]
     written += generate(root, list(LESSONS))
-    return written
+    return [*written, _write_solutions(root)]
+
+
+def _write_solutions(root: Path) -> Path:
+    """The course's own answers with their reasons, for readers who have one; see `release`."""
+    path = root / SHOWN.relative_to(ROOT)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(shown_solutions(), ensure_ascii=False, indent=1)
+    path.write_text(text + "\n", encoding="utf-8", newline="\n")
+    return path
+
+
+def shown_solutions() -> dict[str, dict[str, Any]]:
+    """By the exercise: the source of its cell, and why it is so."""
+    return {
+        cell.name: {
+            "source": "\n".join(_without_marks(cell.source)),
+            "why": exercises(lesson)[cell.name].reasons(),
+        }
+        for lesson in LESSONS
+        for cell in read_source(lesson)
+        if cell.kind in ("exercise", "quiz")
+    }
+
+
+def _without_marks(source: str) -> list[str]:
+    return [line for line in source.splitlines() if line.strip() not in (BEGIN, END)]
 
 
 def _build_lesson(root: Path, lesson: str) -> list[Path]:
@@ -143,7 +171,12 @@ def stale() -> list[Path]:
             lesson_path(made / "solutions", lesson).parent.mkdir(parents=True)
         wanted = {path.relative_to(made): path.read_bytes() for path in build(made)}
         different = [ROOT / name for name, data in wanted.items() if not same(ROOT / name, data)]
-    built = [*SOLUTIONS.glob("*/*.ipynb"), *NOTEBOOKS.glob("*/*"), *DATA.glob("*.safetensors")]
+    built = [
+        SHOWN,
+        *SOLUTIONS.glob("*/*.ipynb"),
+        *NOTEBOOKS.glob("*/*"),
+        *DATA.glob("*.safetensors"),
+    ]
     return different + [path for path in built if path.relative_to(ROOT) not in wanted]
 
 

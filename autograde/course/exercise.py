@@ -4,7 +4,7 @@ Visible checks, hidden grading, diagnoses, the tests and the table of coverage a
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ from helpers.cases import VALUES, Case
 from helpers.closeness import FORM
 from helpers.compare import judge
 from helpers.probe import Answer, ask
+from helpers.sealed import TOLD, Comment, seal
 from helpers.verdict import Verdict, WrongAnswer
 
 from ..common.errors import UsageError
@@ -142,6 +143,10 @@ class Exercise:
     def hidden_cases(self, *key: str | bytes) -> list[Case]:
         """Fresh cases for one submission; equal keys give equal cases."""
         return self.cases(Draw("hidden", self.name, *key))
+
+    def reasons(self) -> list[str]:
+        """Why the answer is what it is, step by step: what its hints lead to."""
+        return list(self.hints)
 
     def sheet(self) -> "Sheet":
         """The visible cases with all that is known of them: how a check in a lesson judges."""
@@ -278,14 +283,35 @@ class Quiz(Exercise):
         self._add(Mistake(_slug(answer), says, answer))
 
     def visible(self) -> dict[str, Any]:
-        """The forms in place of the answer, and no distractor's comment: both would tell."""
+        """The forms in place of the answer; what to say to each answer is sealed with it."""
         self.sheet().require_mistakes()
         keyed = self.forms if isinstance(self.forms, dict) else {None: self.forms}
         expected = {
             "value" if key is None else f"value {key!r}": {FORM: form}
             for key, form in keyed.items()
         }
-        return self._data(self.visible_cases, [expected], [])
+        data = self._data(self.visible_cases, [expected], [])
+        return data | {TOLD: seal(self.name, self._comments())}
+
+    def reasons(self) -> list[str]:
+        """As an exercise's, and then what is wrong with the other answers."""
+        return [*self.hints, *(f"Not {_plainly(m.answer)}: {m.says}" for m in self.mistakes)]
+
+    def _comments(self) -> Iterator[Comment]:
+        for key, answer in _keyed(self.answer):
+            yield Comment(key, answer, True, atol=self.atol)
+        for mistake in self.mistakes:
+            for key, answer in _keyed(mistake.answer):
+                yield Comment(key, answer, False, mistake.says, self.atol)
+
+
+def _plainly(answer: Any) -> str:
+    return ", ".join(f"{key} {one}".strip() for key, one in _keyed(answer))
+
+
+def _keyed(answer: Any) -> Iterable[tuple[str, Any]]:
+    """By the keys of an answer that is a dict, else by none."""
+    return answer.items() if isinstance(answer, dict) else [("", answer)]
 
 
 def _slug(answer: Any) -> str:

@@ -16,8 +16,10 @@ ROOT = Path(__file__).resolve().parents[2]
 SOLUTIONS = ROOT / "solutions"
 NOTEBOOKS = ROOT / "notebooks"
 DATA = ROOT / "helpers" / "data"
+SHOWN = ROOT / "helpers" / "reference" / "solutions.json"
 KINDS = ("setup", "exercise", "check", "quiz", "demo")
 ESSAY, EVIDENCE = "essay", "evidence"
+DUE = "due"  # in a released notebook's metadata: a time with its zone, for `submit`
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 
 

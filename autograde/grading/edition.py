@@ -14,7 +14,15 @@ HELPERS, COURSE, HERE = (
     Path(file).resolve().parent for file in (helpers.__file__, course.__file__, __file__)
 )
 INSIDE = HERE / "inside"
-JUDGES = ("compare", "closeness", "describing", "relations", "verdict")
+JUDGES = (
+    "compare",
+    "closeness",
+    "describing",
+    "formulas",
+    "library_errors",
+    "relations",
+    "verdict",
+)
 ASKERS = ("probe", "networks", "observed", "cases", "codec")
 
 

@@ -8,7 +8,7 @@ from ..common.errors import UsageError
 from ..common.files import require_place
 from ..course.exercises import LESSONS
 from ..course.lesson_frame import address_frame, frame_addresses
-from ..course.lessons import NOTEBOOKS, ROOT, lesson_path, write_notebook
+from ..course.lessons import NOTEBOOKS, ROOT, SHOWN, lesson_path, write_notebook
 
 ANSWERS = "reference"  # the folder of helpers that no student gets
 PYPROJECT = """[build-system]
@@ -71,11 +71,13 @@ the page closes.
 """
 
 
-def release(folder: Path, colab: str = "") -> Path:
+def release(folder: Path, colab: str = "", quizzes: str = "kept", solutions: bool = False) -> Path:
     """Write the bundle into `folder`, which must be new or empty; whole or not at all.
 
     colab: where Google Colab will find the bundle, see `frame_addresses`; it is written into each
     lesson's first cell and its badge.
+    quizzes: "told" where a check is to say whether a question is answered rightly, and why not;
+    "kept" where only grading does. solutions: whether `solution` shows the course's own answers.
     Raises UsageError when the folder is not empty, when the notebooks are not built, or when
     `colab` is no such place.
     """
@@ -91,6 +93,10 @@ def release(folder: Path, colab: str = "") -> Path:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         _fill(partial, colab)
+        if quizzes == "kept":
+            _keep_quizzes(partial / "helpers" / "data")
+        if solutions:
+            shutil.copy(SHOWN, partial / "helpers" / "data" / SHOWN.name)
         if folder.exists():
             folder.rmdir()
         partial.rename(folder)
@@ -127,6 +133,17 @@ def _fill(folder: Path, colab: str) -> None:
     templates = {"pyproject.toml": PYPROJECT, "environment.yml": ENVIRONMENT, "README.md": README}
     for name, template in templates.items():
         (folder / name).write_text(template.format(**words), encoding="utf-8")
+
+
+def _keep_quizzes(data: Path) -> None:
+    """Take out of the bundle's data what is said to each answer of a question."""
+    from helpers.codec import pack, unpack  # they take seconds to import
+    from helpers.sealed import TOLD
+
+    for path in data.glob("*.safetensors"):
+        exercises = unpack(path.read_bytes())
+        kept = [{key: value for key, value in one.items() if key != TOLD} for one in exercises]
+        path.write_bytes(pack(kept))
 
 
 def _listed(lines: list[str]) -> str:

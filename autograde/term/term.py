@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,7 @@ from ..common.errors import UsageError
 from ..common.files import require_place
 from ..common.saying import warn
 from ..course.exercises import LESSONS
-from ..course.lessons import SOLUTIONS, _require_built, lesson_path
+from ..course.lessons import DUE, SOLUTIONS, _require_built, lesson_path, write_notebook
 from .rosters import ROSTER_COLUMNS, is_student_id, read_people
 from .store import Store
 
@@ -252,10 +253,23 @@ def _furnish(term: Term, students: list[dict[str, str]] | None) -> None:
         source.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(lesson_path(SOLUTIONS, lesson), source)
         run_api(api.generate_assignment, lesson, force=True)
+        _write_due(term, lesson, api)
     with api.gradebook as gradebook:
         for row in term.roster():
             kept = {name: row[name] for name in ROSTER_COLUMNS[1:]}
             gradebook.update_or_create_student(row["id"], **kept)
+
+
+def _write_due(term: Term, lesson: str, api: Any) -> None:
+    """Tell the released notebook when it is due, so that `submit` can say who is late."""
+    import nbformat
+
+    with api.gradebook as gradebook:
+        due = gradebook.find_assignment(lesson).duedate
+    if due:
+        notebook = nbformat.read(term.base_path(lesson), as_version=4)
+        notebook.metadata[DUE] = due.replace(tzinfo=UTC).isoformat()
+        write_notebook(term.base_path(lesson), notebook)
 
 
 def _write_roster(path: Path, rows: list[dict[str, str]]) -> None:

@@ -4,8 +4,9 @@ import pytest
 
 from autograde.course.exercises import LESSONS, exercises
 from helpers import check, hint, progress, ready
-from helpers.checking import UnknownExerciseError, visible_verdict
+from helpers.checking import UnknownExerciseError, state, visible_verdict
 from helpers.reference import k1, log_ratio
+from helpers.sealed import TOLD
 
 ALL = [(name, one) for lesson in LESSONS for name, one in exercises(lesson).items()]
 
@@ -52,7 +53,43 @@ def test_not_written_is_no_mistake(capsys):
     assert capsys.readouterr().out.count("not written yet") == 2
 
 
-def test_a_quiz_tells_the_form_and_not_the_answer(capsys):
+@pytest.fixture
+def kept(monkeypatch):
+    """As in a bundle whose questions only grading judges."""
+    data = check.__globals__["_lesson_data"]()
+    without = {
+        lesson: [{k: v for k, v in one.items() if k != TOLD} for one in exercises]
+        for lesson, exercises in data.items()
+    }
+    monkeypatch.setitem(check.__globals__, "_lesson_data", lambda: without)
+
+
+def test_a_quiz_that_is_told_says_right_or_what_is_wrong_with_the_choice_made(capsys):
+    for answer in ("A", "B", "C", "D"):
+        check("q00_units", answer)
+        printed = capsys.readouterr().out
+        assert ("q00_units: right" in printed) == (answer == "C")
+        comments = [mistake.says for mistake in exercises("00_start_here")["q00_units"].mistakes]
+        told = [says for says in comments if says in printed]
+        assert len(told) == (answer != "C")
+    check("q00_units", "Z")
+    assert "'A' or 'B' or 'C' or 'D'" in capsys.readouterr().out
+
+
+def test_each_part_of_a_question_is_told(capsys):
+    check("q02_interpret_penalty", {"penalty": -1.301, "effect": "Discourages"})
+    printed = capsys.readouterr().out
+    assert "✓ penalty" in printed
+    assert "✗ effect" in printed
+    assert "The name penalty does not decide" in printed
+    check("q02_interpret_penalty", {"penalty": 7, "effect": "encourages"})
+    printed = capsys.readouterr().out
+    assert "✗ penalty" in printed
+    assert "→" not in printed
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_quiz_that_is_kept_tells_the_form_and_not_the_answer(capsys):
     for answer in ("A", "B", "C", "D"):
         check("q00_units", answer)
     printed = capsys.readouterr().out
@@ -83,6 +120,7 @@ def test_an_essay_is_no_mistake_to_ask_about(capsys):
         assert "rubric" in said
 
 
+@pytest.mark.usefixtures("kept")
 def test_progress_counts(capsys, monkeypatch):
     # Other tests in this process check, too; and helpers.check, as an attribute, is the function.
     monkeypatch.setitem(check.__globals__, "_verdicts", {})
@@ -98,6 +136,30 @@ def test_progress_counts(capsys, monkeypatch):
     assert "not right yet" in said["k2"]
     assert "grading will tell" in said["q02_dynamics"]
     assert "not checked yet" in said["k3"]
+
+
+def test_progress_and_submit_tell_the_same_of_questions(capsys, monkeypatch):
+    monkeypatch.setitem(check.__globals__, "_verdicts", {})
+    scope = {"check": check, "q02_dynamics": "A", "q02_interpret_penalty": "-1.3"}
+    exec("check('q02_dynamics', q02_dynamics)", scope)
+    exec("check('q02_interpret_penalty', q02_interpret_penalty)", scope)
+    capsys.readouterr()
+    progress("02_divergence")
+    printed = capsys.readouterr().out
+    assert "0 of 2 questions right" in printed
+    for name in ("q02_dynamics", "q02_interpret_penalty"):
+        (line,) = (line for line in printed.splitlines() if line.split()[0] == name)
+        assert line.endswith(state(name, scope))
+    assert state("q02_dynamics", scope) == "not right yet"
+    assert "in the form" in state("q02_interpret_penalty", scope)
+
+
+def test_where_nbgrader_validates_what_is_wrong_is_an_exception(monkeypatch, capsys):
+    monkeypatch.setenv("NBGRADER_VALIDATING", "1")
+    check("k1", k1)
+    with pytest.raises(AssertionError, match="k1: not right yet") as raised:
+        check("k1", lambda logp, ref_logp: ref_logp - logp)
+    assert "k1: not right yet" in raised.value._render_traceback_()[0]
 
 
 def test_what_is_not_written_is_named_where_another_exercise_calls_it(capsys):
@@ -150,6 +212,18 @@ def test_a_cell_waits_for_what_does_not_pass(capsys):
     assert "k2 (not right yet)" in printed
     assert "k3 (run its cell first)" in printed
     assert "k1" not in printed
+
+
+def test_a_cell_that_needs_values_alone_goes_on_and_says_what_else_fails(capsys):
+    scope = {"ready": ready, "k1": lambda logp, ref_logp: (logp - ref_logp).detach()}
+    exec("found = ready('k1')", scope)
+    assert scope["found"]
+    assert "Not right yet, though this cell works without: k1 (gradient, rare tokens)." in (
+        capsys.readouterr().out
+    )
+    exec("found = ready('k1', gradient=True)", scope)
+    assert not scope["found"]
+    assert "waits for k1 (not right yet)" in capsys.readouterr().out
 
 
 def test_a_question_half_answered_counts_no_points(capsys):

@@ -231,10 +231,25 @@ def test_nbgraders_exchange_takes_it_where_there_is_one(folder, capsys, base, mo
     monkeypatch.delenv("PYTHONPATH", raising=False)
     save(base, released / f"{LESSON}.ipynb")
     save(base, folder / f"{LESSON}.ipynb")
-    assert "nbgrader has it, for course" in call(capsys, LESSON)
+    said = call(capsys, LESSON)  # nobody can be asked here, as where all cells are run
+    assert "Not handed in" in said
+    assert not list(inbound.iterdir())
+    monkeypatch.setattr("builtins.input", lambda text: "yes")
+    said = call(capsys, LESSON)
+    assert "nbgrader has it, for course" in said
+    assert "is replaced" not in said
     (taken,) = inbound.iterdir()
     assert LESSON in taken.name
     assert (taken / f"{LESSON}.ipynb").exists()
+    base.metadata["due"] = "2020-01-01T12:00:00+00:00"
+    save(base, folder / f"{LESSON}.ipynb")
+    monkeypatch.setattr("builtins.input", lambda text: "no")
+    said = call(capsys, LESSON)
+    assert "that is replaced" in said
+    assert "due at 12:00 on 01 January UTC: it will count as late" in said
+    assert "Not handed in" in said
+    assert list(inbound.iterdir()) == [taken]
+    monkeypatch.setattr("builtins.input", lambda text: "yes")
     other = save(base, folder / "mine.ipynb")
     said = call(capsys, LESSON, other)
     assert "nbgrader takes only" in said
@@ -244,3 +259,13 @@ def test_nbgraders_exchange_takes_it_where_there_is_one(folder, capsys, base, mo
     said = call(capsys, LESSON)
     assert "nbgrader did not take it" in said
     assert "Hand in that zip." in said
+
+
+@pytest.mark.parametrize("doing", ["validate", "autograde"])
+def test_where_nbgrader_runs_the_notebook_nothing_is_handed_in(
+    folder, capsys, base, monkeypatch, doing
+):
+    save(base, folder / f"{LESSON}.ipynb")
+    monkeypatch.setenv("NBGRADER_EXECUTION", doing)
+    assert "Nothing is handed in" in call(capsys, LESSON)
+    assert not list(folder.glob("*.zip"))
