@@ -16,7 +16,8 @@ from torch import Tensor
 LEAST = 3  # different numbers, below which a formula may be chance
 MOST = 4_096  # numbers in a case: more would take long
 RTOL, ATOL = 1e-4, 1e-6
-NAME = "formula"
+PREFIX = "formula: "
+SAYS = "In every case its values are those of `{}`. Is that what you meant?"
 
 Inputs = Mapping[str, Any]
 Value = Callable[[Inputs], Tensor]
@@ -87,10 +88,7 @@ def formula(inputs: Sequence[Inputs], got: Sequence[Tensor]) -> tuple[str, str] 
     with torch.no_grad():
         for text, value in _fitting(inputs[first], got[first]):
             if all(_is(value, held, one) for held, one in zip(inputs, got, strict=True)):
-                return (
-                    NAME,
-                    f"In every case its values are those of `{text}`. Is that what you meant?",
-                )
+                return PREFIX + text, SAYS.format(text)
     return None
 
 

@@ -19,6 +19,7 @@ STATUS = {
 }
 UNSAID = ("not written", "not answered", "answered", "incomplete")  # nothing is known of parts
 COLOURS = {"right": "#1a7f37", "answered": "#1a7f37", "not written": "#57606a"}
+BENEATH = "It calls {}, which is not right yet either: begin there."
 MOST = 4  # failures shown in full; the others repeat them
 MOST_SHOWN = 20_000  # characters of one thing that is told of an answer
 
@@ -95,10 +96,7 @@ class Report:
         return [*self._beneath(), *self._despite(), *self.verdict.diagnoses.values()]
 
     def _beneath(self) -> list[str]:
-        return [
-            f"It calls {name}, which is not right yet either: begin there."
-            for name in self.verdict.calls
-        ]
+        return [BENEATH.format(name) for name in self.verdict.calls]
 
     def _despite(self) -> list[str]:
         names = " and ".join(self.verdict.despite)

@@ -64,13 +64,13 @@ class Item:
 
     def right(self, key: Any) -> str:
         """The right answer to a question, or to one of its keys."""
-        return describe(self.described.answer if key is None else self.described.answer[key])
+        return word(self.described.answer if key is None else self.described.answer[key])
 
     def comment(self, key: Any, choice: str) -> str:
         """What a question says to those who gave this answer alone."""
         for mistake in self.described.mistakes:
             pairs = mistake.answer if isinstance(mistake.answer, dict) else {None: mistake.answer}
-            if {k: describe(value) for k, value in pairs.items()} == {key: choice}:
+            if {k: word(value) for k, value in pairs.items()} == {key: choice}:
                 return mistake.says
         return ""
 
@@ -135,6 +135,11 @@ class Tally:
     names: dict[str, str]
     roster: list[str]
     unlisted: list[str]
+
+
+def word(choice: Any) -> str:
+    """A choice as a table has it: no quotes around a letter."""
+    return describe(choice).strip("'")
 
 
 def correlation(these: Sequence[float], those: Sequence[float]) -> Correlation | None:

@@ -8,7 +8,8 @@ from nbgrader.api import GradeCell
 from sqlalchemy import Connection, create_engine, select
 
 from helpers.closeness import NUMBER
-from helpers.describing import describe
+from helpers.compare import FIRST
+from helpers.report import BENEATH
 
 from ..course.exercises import LESSONS, exercises
 from ..term.gradebook import (
@@ -21,7 +22,7 @@ from ..term.gradebook import (
     submissions,
 )
 from ..term.term import Term
-from .counted import ELSE, NO_ANSWER, Item, Lesson, Mistake, Tally, correlation
+from .counted import ELSE, NO_ANSWER, Item, Lesson, Mistake, Tally, correlation, word
 
 grade_cells = GradeCell.__table__
 
@@ -169,9 +170,11 @@ def _count_verdict(item: Item, student: str, verdict: Mapping[str, Any]) -> None
     if status == "not answered":
         reason = next((failure["got"] for failure in verdict["failures"]), "no reason is known")
         item.stopped.setdefault(reason, []).append(student)
-    for name, says in verdict["diagnoses"].items():
+    named = {name: says for name, says in verdict["diagnoses"].items() if name != FIRST}
+    named |= {f"calls {other}": BENEATH.format(other) for other in verdict["calls"]}
+    for name, says in named.items():
         item.mistakes.setdefault(name, Mistake(says)).students.append(student)
-    if status == "wrong" and not verdict["diagnoses"]:
+    if status == "wrong" and not named:
         item.unnamed.append(student)
     if item.is_quiz:
         for key, choice in _choices(item, verdict):
@@ -197,8 +200,8 @@ def _as_form(got: str, allowed: Any) -> str:
     for form in allowed:
         if form == NUMBER:
             return got if _is_number(got) else ELSE
-        if describe(form).casefold() == got.strip().casefold():
-            return describe(form)
+        if word(form).casefold() == got.strip().strip("'").casefold():
+            return word(form)
     return ELSE
 
 

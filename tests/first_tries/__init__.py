@@ -12,9 +12,8 @@ from typing import Any
 
 from autograde.course.exercise import Exercise
 from autograde.course.exercises import LESSONS, exercises
+from helpers import formulas, library_errors
 from helpers.compare import FIRST
-from helpers.formulas import NAME
-from helpers.library_errors import PREFIX
 from helpers.verdict import Verdict
 
 RIGHT = "right"
@@ -67,7 +66,7 @@ def outcome(tried: Try, verdict: Verdict) -> Outcome:
 
 def _is_computed(name: str) -> bool:
     """Whether it only says what was observed: which formula the values have, what was raised."""
-    return name == NAME or name.startswith(PREFIX)
+    return name.startswith((formulas.PREFIX, library_errors.PREFIX))
 
 
 def tries(name: str) -> list[Try]:
