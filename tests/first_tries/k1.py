@@ -65,7 +65,7 @@ def weighted_by_the_policy(logp, ref_logp):
     return logp.exp() * (logp - ref_logp.detach())
 
 
-@told("weighted_by_the_policy")
+@told("weighted_by_the_policy", "weighted_by_the_policy_held_constant")
 def weighted_by_the_detached_policy(logp, ref_logp):
     return logp.detach().exp() * (logp - ref_logp.detach())
 

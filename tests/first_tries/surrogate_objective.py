@@ -155,7 +155,7 @@ def advantage_centred(logp, old_logp, advantage, mask):
     return masked_mean(importance_ratio(logp, old_logp) * centred, mask)
 
 
-@told("ratio_swapped")
+@told("ratio_swapped", "importance_ratio_of_old_and_policy")
 def ratio_turned(logp, old_logp, advantage, mask):
     return masked_mean(importance_ratio(old_logp, logp) * advantage.detach(), mask)
 

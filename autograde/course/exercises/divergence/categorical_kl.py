@@ -159,6 +159,15 @@ def kl_div_as_it_is(logits: Tensor, ref_logits: Tensor) -> Tensor:
     return F.kl_div(ref_logits.log_softmax(-1), logits.softmax(-1), reduction="none").sum(-1)
 
 
+@categorical_kl.wrong(
+    "Where both logits are −inf, 0 times an infinite number is NaN, in F.kl_div too. What the "
+    "policy never draws costs 0: replace −inf there before you multiply."
+)
+def never_drawn_by_either(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    log_ref = ref_logits.detach().log_softmax(-1)
+    return F.kl_div(log_ref, logits.softmax(-1), reduction="none").sum(-1)
+
+
 categorical_kl.changed(
     "cross_entropy",
     "log_policy.exp() * (log_policy - log_ref)",
@@ -499,6 +508,32 @@ for _name, _line, _instead, _says in (
         "log_policy.exp()",
         "logits",
         "The weight is a logit here: the policy's probability is the weight.",
+    ),
+    (
+        "difference_of_entropies",
+        _COST,
+        "log_policy.exp() * log_policy - log_ref.exp() * log_ref",
+        "This is Σ π log π − Σ ref log ref, a difference of entropies. KL weighs both logarithms "
+        "by the policy: Σ π (log π − log ref).",
+    ),
+    (
+        "cross_entropy_of_the_reference",
+        _COST,
+        "-log_ref.exp() * log_policy",
+        "This is the cross-entropy −Σ ref log π, as F.cross_entropy has it with ref as target. KL "
+        "is Σ π (log π − log ref).",
+    ),
+    (
+        "ratios_summed",
+        _COST,
+        "(log_policy - log_ref).exp()",
+        "The ratios policy/ref were added up. Weigh their logarithms by the policy.",
+    ),
+    (
+        "summed_over_the_first_axis",
+        ".sum(-1)",
+        ".sum(0)",
+        "The sum runs over the first axis. Outcomes lie along the last one: dim=-1.",
     ),
     (
         "cast_to_float64",

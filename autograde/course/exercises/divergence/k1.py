@@ -140,6 +140,34 @@ for _name, _instead, _says in (
         "were drawn from the policy: nothing is to be weighted.",
     ),
     (
+        "weighted_by_the_policy_held_constant",
+        "logp.detach().exp() * (logp - ref_logp.detach())",
+        "Each value was weighted by the policy's probability, held constant. The tokens were drawn "
+        "from the policy: nothing is to be weighted.",
+    ),
+    (
+        "weighted_by_the_reference_and_turned",
+        "ref_logp.detach().exp() * (ref_logp.detach() - logp)",
+        "The sign is turned and each value weighted by ref's probability, as F.kl_div(logp, …) "
+        "does it: that is a term of KL(ref ‖ policy). k1 is logp − ref_logp, unweighted.",
+    ),
+    (
+        "each_weighted_by_itself",
+        "logp.exp() * logp - ref_logp.detach().exp() * ref_logp.detach()",
+        "Each logarithm was weighted by its own probability, as in entropies. Subtract the "
+        "logarithms as they are.",
+    ),
+    (
+        "times_logp",
+        "logp * (logp - ref_logp.detach())",
+        "The log-ratio was multiplied by logp. Nothing is to be weighted here.",
+    ),
+    (
+        "softmax_of_the_difference",
+        "(logp - ref_logp.detach()).softmax(-1)",
+        "softmax makes the tokens of a row sum to 1. k1 is the difference itself.",
+    ),
+    (
         "weighted_by_the_reference",
         "ref_logp.detach().exp() * (logp - ref_logp.detach())",
         "Each value was weighted by ref's probability: nothing is to be weighted.",

@@ -149,6 +149,27 @@ for _name, _instead, _says in (
         "policy, so the weight is in how often they turn up already.",
     ),
     (
+        "weighted_by_the_policy_held_constant",
+        f"logp.detach().exp() * {_WHOLE}",
+        "Each value was weighted by the policy's probability, held constant. The tokens were drawn "
+        "from the policy: nothing is to be weighted.",
+    ),
+    (
+        "weighted_by_the_ratio",
+        f"{_GAP}.exp() * {_WHOLE}",
+        "Each value was weighted by the ratio policy/ref: nothing is to be weighted.",
+    ),
+    (
+        "squares_added",
+        "0.5 * (logp.square() + ref_logp.detach().square())",
+        "Each logarithm was squared by itself, and the squares added. Subtract first, then square.",
+    ),
+    (
+        "product_squared",
+        "0.5 * (logp * ref_logp.detach()).square()",
+        "The log-probabilities were multiplied: subtract them, then square.",
+    ),
+    (
         "mean_taken_away",
         f"0.5 * ({_GAP} - {_GAP}.mean()).square()",
         "The mean log-ratio was taken away first: square each log-ratio as it is.",

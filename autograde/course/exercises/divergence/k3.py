@@ -204,6 +204,26 @@ for _name, _instead, _says in (
         "This is the ratio policy/ref alone: k3 is (ratio − 1) − log ratio, of ref/policy.",
     ),
     (
+        "ratio_of_the_policy_less_1",
+        "torch.expm1(-delta)",
+        "This is the ratio policy/ref, less 1: k3 is (ratio − 1) − log ratio, of ref/policy.",
+    ),
+    (
+        "ratio_less_1_squared",
+        "torch.expm1(delta) ** 2",
+        "This is (ratio − 1)², of ref/policy. k3 subtracts the ratio's logarithm from ratio − 1.",
+    ),
+    (
+        "turned_ratio_times_log_ratio",
+        "-delta * delta.exp()",
+        "This is ref/policy times the log-ratio of policy/ref. k3 is (ratio − 1) − log ratio.",
+    ),
+    (
+        "in_float32_and_back",
+        "(torch.expm1(delta.float()) - delta.float()).to(delta.dtype)",
+        "float64 was computed in float32, which loses its digits: keep the dtype on the way too.",
+    ),
+    (
         "quotient_of_logarithms",
         "ref_logp.detach() / logp - 1 - (ref_logp.detach() / logp).log()",
         "The log-probabilities were divided, and that was taken for the ratio. The ratio is "

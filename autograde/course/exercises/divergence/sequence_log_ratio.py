@@ -99,7 +99,7 @@ sequence_log_ratio.changed(
     "padding_counted",
     "torch.where(mask, gap, 0.0).sum(dim=1)",
     "gap.sum(dim=1)",
-    "The mask was not used: tokens of padding are in the sum.",
+    "Padding is in the sum: let only tokens through where the mask is True.",
 )
 sequence_log_ratio.changed(
     "mask_inverted",
@@ -262,7 +262,7 @@ sequence_log_ratio.changed(
     "whole response: add the differences up as they are."
 )
 def sum_of_k2(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return _masked_gap(logp, ref_logp, mask).square().sum(-1) / 2
+    return _masked_gap(logp, ref_logp.detach(), mask).square().sum(-1) / 2
 
 
 @sequence_log_ratio.wrong(
@@ -270,7 +270,7 @@ def sum_of_k2(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
     "response: add the differences up as they are, signs included."
 )
 def sum_of_k3(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    gap = -_masked_gap(logp, ref_logp, mask)
+    gap = -_masked_gap(logp, ref_logp.detach(), mask)
     return (torch.expm1(gap) - gap).sum(-1)
 
 
@@ -332,6 +332,26 @@ for _name, _line, _instead, _says in (
         f"{_REAL}.sum(dim=1)",
         "torch.where(mask, logp, 0.0).sum(dim=1) - ref_logp.detach().sum(dim=1)",
         "Padding was left out of logp alone: ref_logp's is in the sum.",
+    ),
+    (
+        "policy_detached",
+        _GAP,
+        "logp.detach() - ref_logp",
+        "The wrong side was detached: logp is differentiable, ref_logp is the constant.",
+    ),
+    (
+        "turned_ratio_of_probabilities",
+        f"{_REAL}.sum(dim=1)",
+        f"(-{_REAL}.sum(dim=1)).exp()",
+        "This is the ratio ref/policy of the response's probabilities. The price is log policy − "
+        "log ref.",
+    ),
+    (
+        "logarithm_of_summed_ratios",
+        f"{_REAL}.sum(dim=1)",
+        "torch.where(mask, gap, -torch.inf).logsumexp(1)",
+        "This is the logarithm of the sum of the tokens' ratios. Probabilities of a response "
+        "multiply: add the logarithms.",
     ),
     (
         "quotient_of_sums",
@@ -440,7 +460,7 @@ sequence_log_ratio.changed(
     "a response is a sum: divide by nothing."
 )
 def divided_by_all_places(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return _masked_gap(logp, ref_logp, mask).mean(-1)
+    return _masked_gap(logp, ref_logp.detach(), mask).mean(-1)
 
 
 @sequence_log_ratio.right

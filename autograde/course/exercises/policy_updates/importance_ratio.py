@@ -347,6 +347,23 @@ for _name, _instead, _says in (
         "1 - (old_logp.detach() - logp).exp()",
         "This is 1 − old/policy, a relative change. The ratio is policy / old.",
     ),
+    (
+        "logarithm_of_a_quotient",
+        "(logp / old_logp.detach()).log()",
+        "A logarithm was taken of logp / old_logp. They are logarithms already: subtract, then "
+        "exp.",
+    ),
+    (
+        "times_the_log_probability",
+        f"{_RATIO}.detach() * logp",
+        "The ratio was held constant and multiplied by logp: the gradient is that of the ratio, "
+        "the value is not. Return the ratio itself.",
+    ),
+    (
+        "weighted_by_the_policy",
+        f"logp.exp() * {_RATIO}",
+        "The ratio was multiplied by the policy's probability: return it as it is.",
+    ),
     ("base_ten", "10 ** (logp - old_logp.detach())", "This is a power of 10: nats want exp."),
     (
         "old_probability",

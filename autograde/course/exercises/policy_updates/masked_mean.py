@@ -194,7 +194,7 @@ masked_mean.changed(
     "multiplied_by_mask",
     "torch.where(mask, x, 0.0)",
     "(x * mask)",
-    "The mask was multiplied with x, and 0 · inf is nan: padding reached the mean. Choose with "
+    "0 · inf is nan: padding reached the mean, as when x is multiplied by the mask. Choose with "
     "torch.where or index with the mask instead.",
 )
 
@@ -240,12 +240,17 @@ masked_mean.changed(
 
 
 for _name, _says, _number, _sizes in (
-    ("constant_in_the_count", "a float64 mean is off by it", "mask.to(x.dtype).sum()", (8, 6, 5)),
+    (
+        "constant_in_the_count",
+        "a float64 mean is off by it",
+        "mask.to(x.dtype).sum()",
+        (8, 6, 5, 4, 3),
+    ),
     (
         "constant_in_a_float32_count",
         "the sum of a bool mask turns float32 by it, which float64 shows",
         "mask.sum()",
-        (6, 5),  # 1e-8 is rounded away: no mistake
+        (6, 5, 4),  # 1e-8 is rounded away: no mistake
     ),
 ):
     for _size in _sizes:
@@ -367,6 +372,31 @@ for _name, _line, _instead, _says in (
         "(len(mask) * mask.sum(1).max().clamp(min=1))",
         "The sum was divided as if every row had as many real tokens as the longest one. Divide "
         "by the number of True.",
+    ),
+    (
+        "divided_by_the_padding",
+        _COUNT,
+        "(~mask).sum().clamp(min=1)",
+        "The sum is right, but it was divided by the number of places of padding. Divide by the "
+        "number of True.",
+    ),
+    (
+        "deviation_of_the_real",
+        f"return {_SUM} / {_COUNT}",
+        "return x[mask].std() if mask.sum() > 1 else x[mask].sum()",
+        "This is the standard deviation of the real entries: their mean is asked.",
+    ),
+    (
+        "largest_of_the_real",
+        f"return {_SUM} / {_COUNT}",
+        "return x[mask].max() if mask.any() else x.new_zeros(())",
+        "This is the largest of the real entries: their mean is asked.",
+    ),
+    (
+        "none_for_nothing",
+        f"return {_SUM} / {_COUNT}",
+        "return x[mask].mean() if mask.any() else None",
+        "With no real token, None came back: is a return missing there? The mean of nothing is 0.",
     ),
     (
         "mean_by_share",

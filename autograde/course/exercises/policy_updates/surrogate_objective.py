@@ -272,11 +272,6 @@ surrogate_objective.changed(
 )
 
 
-@surrogate_objective.wrong("The mask was not used: padding counts as if it were real.")
-def mask_ignored(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
-    return reference.surrogate_objective(logp, old_logp, advantage, torch.ones_like(mask))
-
-
 @surrogate_objective.wrong(
     "This is the mean of the responses' means, another formula that libraries have too: in it, "
     "tokens of short responses count more. Asked is the mean over all real tokens of the batch."
@@ -304,6 +299,11 @@ def inputs_multiplied_by_mask(
 ) -> Tensor:
     ratio = (logp * mask - old_logp.detach() * mask).exp()
     return (ratio * (advantage.detach() * mask) * mask).sum() / _count(mask)
+
+
+@surrogate_objective.wrong("The mask was not used: padding counts as if it were real.")
+def mask_ignored(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    return reference.surrogate_objective(logp, old_logp, advantage, torch.ones_like(mask))
 
 
 surrogate_objective.changed(
@@ -348,6 +348,13 @@ _RATIO, _GAINS = "importance_ratio(logp, old_logp)", "advantage.detach()"
 _MEAN = f"masked_mean({_RATIO} * {_GAINS}, mask)"
 _DIFFERENCE = "(logp - old_logp.detach())"
 for _name, _line, _instead, _says in (
+    (
+        "importance_ratio_of_old_and_policy",
+        _RATIO,
+        "importance_ratio(old_logp, logp)",
+        "The ratio is turned over, old / policy, and its gradient reaches old_logp in place of "
+        "logp. importance_ratio takes logp first.",
+    ),
     (
         "one_mean_a_response",
         _MEAN,
@@ -463,6 +470,14 @@ for _name, _line, _instead, _says in (
     surrogate_objective.changed(_name, _line, _instead, _says)
 
 
+for _low, _high in ((0.9, 1.1), (0.7, 1.3), (0.8, 1.28)):
+    surrogate_objective.changed(
+        f"clipped_to_{_low:g}_and_{_high:g}".replace(".", "_"),
+        f"{_RATIO} * {_GAINS}",
+        f"torch.minimum({_RATIO} * {_GAINS}, {_RATIO}.clamp({_low}, {_high}) * {_GAINS})",
+        f"This is PPO's clipped objective, with bounds {_low:g} and {_high:g}. Another formula: J "
+        "is ratio × advantage, unclipped.",
+    )
 for _bound in (1.2, 5.0):
     surrogate_objective.changed(
         f"cispo_at_{_bound:g}".replace(".", "_"),
@@ -495,6 +510,24 @@ def padding_counted_with_ratio_1(
 ) -> Tensor:
     logp, old_logp = _clean(mask, logp, old_logp.detach())
     return ((logp - old_logp).exp() * advantage.detach()).mean()
+
+
+@surrogate_objective.wrong(
+    "The sum has padding in it, while the count is that of real tokens: sum these alone."
+)
+def padding_summed_too(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    return ((logp - old_logp.detach()).exp() * advantage.detach()).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "The advantages were standardised first, over all places, padding included. They are used as "
+    "given here."
+)
+def advantage_standardised_over_all(
+    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
+) -> Tensor:
+    normal = (advantage.detach() - advantage.detach().mean()) / (advantage.detach().std() + 1e-8)
+    return _gains(logp, old_logp, normal, mask).sum() / _count(mask)
 
 
 @surrogate_objective.wrong(

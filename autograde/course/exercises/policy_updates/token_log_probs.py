@@ -165,7 +165,7 @@ token_log_probs.changed(
     "temperature_forgotten",
     "(logits / temperature)",
     "logits",
-    "The temperature was not used: divide the logits by it.",
+    "The temperature has no effect here: divide the logits by it.",
     of=written_out,
 )
 token_log_probs.changed(
@@ -418,10 +418,37 @@ for _name, _line, _instead, _says in (
     ),
     (
         "temperature_twice",
-        ".log_softmax(-1)",
-        ".log_softmax(-1) / temperature",
+        "(logits / temperature).log_softmax(-1)",
+        "(logits / temperature).log_softmax(-1).div(temperature)",
         "The temperature was used twice, before the normalisation and after it. Divide the logits "
         "by it, once.",
+    ),
+    (
+        "temperature_multiplied_too_late",
+        "(logits / temperature).log_softmax(-1)",
+        "logits.log_softmax(-1).mul(temperature)",
+        "The log-probabilities were multiplied by the temperature: divide the logits by it, before "
+        "log_softmax.",
+    ),
+    (
+        "normaliser_without_temperature",
+        "(logits / temperature).log_softmax(-1)",
+        "(logits / temperature - logits.logsumexp(-1, keepdim=True))",
+        "The temperature is in the logits, but not in the logsumexp that is subtracted: both want "
+        "the divided logits.",
+    ),
+    (
+        "only_the_largest_subtracted",
+        "(logits / temperature).log_softmax(-1)",
+        "(logits - logits.amax(-1, keepdim=True)).div(temperature)",
+        "Only the largest logit was subtracted: the logarithm of the summed exponentials is "
+        "missing, as log_softmax has it.",
+    ),
+    (
+        "running_sum",
+        _PICKED,
+        _PICKED + ".cumsum(-1)",
+        "The log-probabilities were added up along the row: return that of each token alone.",
     ),
     (
         "log_of_logits",

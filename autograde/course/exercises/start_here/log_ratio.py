@@ -176,6 +176,33 @@ for _name, _instead, _says in (
         "q * (p.log() - q.log())",
         "Each difference is weighted by q: that is a term of a divergence, not the log-ratio.",
     ),
+    (
+        "weighted_by_q_and_turned",
+        "q * (q.log() - p.log())",
+        "The sign is turned and each difference is weighted by q, as F.kl_div(log p, q) does it: "
+        "that is a term of KL(q ‖ p), not log p − log q.",
+    ),
+    (
+        "log_of_the_distance",
+        "(p - q).abs().log()",
+        "This is log |p − q|, of a difference. What is asked is the logarithm of p/q.",
+    ),
+    (
+        "share_of_p",
+        "(p / (p + q)).log()",
+        "This is the logarithm of p/(p + q), p's share of both: divide by q alone.",
+    ),
+    (
+        "one_less_the_turned_ratio",
+        "1 - q / p",
+        "This is 1 − q/p, which is near the log-ratio only where p and q are nearly equal: take "
+        "the logarithm of p/q.",
+    ),
+    (
+        "divided_by_p",
+        "(p.log() - q.log()) / p",
+        "The log-ratio was divided by p: leave it as it is.",
+    ),
     ("exponentials", "p.exp() - q.exp()", "This is exp p − exp q: take logarithms instead."),
     (
         "exponential_of_difference",
@@ -221,7 +248,7 @@ for _size in (3, 4, 5, 6, 7, 8, 9, 10, 12):
         log_ratio.changed(f"{_name}_1e_{_size}", "p.log() - q.log()", _instead, _says)
 
 
-for _bound in (10, 20):
+for _bound in (5, 10, 20):
     log_ratio.changed(
         f"log_ratio_clamped_at_{_bound}",
         "p.log() - q.log()",
