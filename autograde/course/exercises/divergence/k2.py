@@ -160,6 +160,16 @@ for _name, _instead, _says in (
         "Each value was weighted by the ratio policy/ref: nothing is to be weighted.",
     ),
     (
+        "absolute_alone",
+        f"{_GAP}.abs()",
+        "This is the size of the log-ratio. k2 is half its square.",
+    ),
+    (
+        "half_the_product",
+        "0.5 * logp * ref_logp.detach()",
+        "The log-probabilities were multiplied by each other. Square their difference.",
+    ),
+    (
         "squares_added",
         "0.5 * (logp.square() + ref_logp.detach().square())",
         "Each logarithm was squared by itself, and the squares added. Subtract first, then square.",

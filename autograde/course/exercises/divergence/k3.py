@@ -209,6 +209,18 @@ for _name, _instead, _says in (
         "This is the ratio policy/ref, less 1: k3 is (ratio − 1) − log ratio, of ref/policy.",
     ),
     (
+        "ratio_taken_from_one",
+        "1 - delta.exp() - delta",
+        "ratio − 1 has the wrong sign here: this is (1 − ratio) − log ratio. k3 is (ratio − 1) − "
+        "log ratio.",
+    ),
+    (
+        "probabilities_subtracted",
+        "ref_logp.detach().exp() - logp.exp() - delta",
+        "The probabilities were subtracted in place of divided: k3 has ratio − 1, with the ratio "
+        "ref/policy.",
+    ),
+    (
         "ratio_less_1_squared",
         "torch.expm1(delta) ** 2",
         "This is (ratio − 1)², of ref/policy. k3 subtracts the ratio's logarithm from ratio − 1.",
@@ -217,11 +229,6 @@ for _name, _instead, _says in (
         "turned_ratio_times_log_ratio",
         "-delta * delta.exp()",
         "This is ref/policy times the log-ratio of policy/ref. k3 is (ratio − 1) − log ratio.",
-    ),
-    (
-        "in_float32_and_back",
-        "(torch.expm1(delta.float()) - delta.float()).to(delta.dtype)",
-        "float64 was computed in float32, which loses its digits: keep the dtype on the way too.",
     ),
     (
         "quotient_of_logarithms",

@@ -340,6 +340,20 @@ for _name, _line, _instead, _says in (
         "The wrong side was detached: logp is differentiable, ref_logp is the constant.",
     ),
     (
+        "selected_alone",
+        f"{_REAL}.sum(dim=1)",
+        "gap[mask]",
+        "These are the log-ratios of all real tokens in one row: sum those of each response.",
+    ),
+    (
+        "through_probabilities",
+        f"{_REAL}.sum(dim=1)",
+        "(torch.where(mask, logp, 0.0).sum(dim=1).exp()"
+        " / torch.where(mask, ref_logp.detach(), 0.0).sum(dim=1).exp()).log()",
+        "The response's probabilities were formed on the way, and that of a long one rounds to 0. "
+        "Stay with the logarithms that came in.",
+    ),
+    (
         "turned_ratio_of_probabilities",
         f"{_REAL}.sum(dim=1)",
         f"(-{_REAL}.sum(dim=1)).exp()",

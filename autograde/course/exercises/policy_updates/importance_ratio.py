@@ -348,6 +348,12 @@ for _name, _instead, _says in (
         "This is 1 − old/policy, a relative change. The ratio is policy / old.",
     ),
     (
+        "mean_ratio_a_row",
+        f"{_RATIO}.mean(-1, keepdim=True)",
+        "The ratios were averaged over the response, its axis left with length 1. Return one ratio "
+        "for each token.",
+    ),
+    (
         "logarithm_of_a_quotient",
         "(logp / old_logp.detach()).log()",
         "A logarithm was taken of logp / old_logp. They are logarithms already: subtract, then "

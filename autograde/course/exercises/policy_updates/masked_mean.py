@@ -374,6 +374,13 @@ for _name, _line, _instead, _says in (
         "by the number of True.",
     ),
     (
+        "padding_averaged",
+        f"return {_SUM} / {_COUNT}",
+        "return x[~mask].mean()",
+        "The mask is turned round: this is the mean of the padding, nan where there is none. True "
+        "counts.",
+    ),
+    (
         "divided_by_the_padding",
         _COUNT,
         "(~mask).sum().clamp(min=1)",

@@ -445,6 +445,13 @@ for _name, _line, _instead, _says in (
         "missing, as log_softmax has it.",
     ),
     (
+        "mean_cross_entropy",
+        _PICKED,
+        "-" + _PICKED.replace(".squeeze(-1)", "") + ".mean()",
+        "One number came back, the mean cross-entropy, as F.cross_entropy has it by default. "
+        'Return each log-probability: reduction="none", and the other sign.',
+    ),
+    (
         "running_sum",
         _PICKED,
         _PICKED + ".cumsum(-1)",

@@ -183,6 +183,18 @@ for _name, _instead, _says in (
         "that is a term of KL(q ‖ p), not log p − log q.",
     ),
     (
+        "summed_with_p_as_weight",
+        "(p * (p.log() - q.log())).sum()",
+        "One number came back, Σ p (log p − log q), a divergence. Return log p − log q for each "
+        "entry.",
+    ),
+    (
+        "only_q_changed",
+        "p.log() - q.log_()",
+        "q itself was changed: a method with an underscore, or an assignment such as q /= …, "
+        "overwrites its tensor. Compute a new one.",
+    ),
+    (
         "log_of_the_distance",
         "(p - q).abs().log()",
         "This is log |p − q|, of a difference. What is asked is the logarithm of p/q.",
