@@ -108,6 +108,17 @@ def written_out(logits: Tensor, ref_logits: Tensor) -> Tensor:
     return cost.masked_fill(broken, INF).masked_fill(never, 0.0).sum(-1)
 
 
+def unguarded(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    """What most people write: right but for logits of −inf."""
+    log_policy, log_ref = (x.log_softmax(-1) for x in (logits, ref_logits.detach()))
+    return (log_policy.exp() * (log_policy - log_ref)).sum(-1)
+
+
+def _swapped_and_reduced(reduction: str, logits: Tensor, ref_logits: Tensor) -> Tensor:
+    ref = ref_logits.detach().softmax(-1)
+    return F.kl_div(logits.log_softmax(-1), ref, reduction=reduction)
+
+
 def _divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
     """KL(p ‖ q) from logarithms; gradients reach both."""
     never = log_p == -INF
@@ -121,14 +132,6 @@ def _divergence(log_p: Tensor, log_q: Tensor) -> Tensor:
 )
 def swapped(logits: Tensor, ref_logits: Tensor) -> Tensor:
     return _divergence(ref_logits.detach().log_softmax(-1), logits.log_softmax(-1))
-
-
-@categorical_kl.wrong(
-    "F.kl_div(log ref, policy) gives nan where a logit is −inf, and lets a gradient reach "
-    "ref_logits: replace −inf first, and detach the reference."
-)
-def kl_div_as_it_is(logits: Tensor, ref_logits: Tensor) -> Tensor:
-    return F.kl_div(ref_logits.log_softmax(-1), logits.softmax(-1), reduction="none").sum(-1)
 
 
 categorical_kl.changed(
@@ -146,6 +149,25 @@ categorical_kl.changed(
     "A gradient reaches ref_logits, which is a constant: detach it.",
     of=written_out,
 )
+
+
+@categorical_kl.wrong(
+    "A gradient reaches ref_logits, which is a constant: detach it. And where logits are −inf, 0 "
+    "times an infinite number is NaN, in F.kl_div too: replace −inf before you multiply."
+)
+def kl_div_as_it_is(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return F.kl_div(ref_logits.log_softmax(-1), logits.softmax(-1), reduction="none").sum(-1)
+
+
+@categorical_kl.wrong(
+    "Where both logits are −inf, 0 times an infinite number is NaN, in F.kl_div too. What the "
+    "policy never draws costs 0: replace −inf there before you multiply."
+)
+def never_drawn_by_either(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    log_ref = ref_logits.detach().log_softmax(-1)
+    return F.kl_div(log_ref, logits.softmax(-1), reduction="none").sum(-1)
+
+
 categorical_kl.changed(
     "cross_entropy",
     "log_policy.exp() * (log_policy - log_ref)",
@@ -240,7 +262,7 @@ def _probabilities_clamped(epsilon: float, logits: Tensor, ref_logits: Tensor) -
     return (policy * gap).sum(-1)
 
 
-for _size in (6, 7, 8, 9, 10, 12):
+for _size in (3, 4, 5, 6, 7, 8, 9, 10, 12):
     for _name, _says, _answer in (
         (
             "epsilon_in_the_logarithm",
@@ -281,16 +303,16 @@ def probability_subtracted(logits: Tensor, ref_logits: Tensor) -> Tensor:
 
 
 @categorical_kl.wrong(
-    "torch.distributions.kl_divergence calls a probability that rounds to 0 impossible, and its "
-    "gradient is NaN at a logit of −inf: write the sum out with log_softmax."
+    "A probability that rounds to 0 was taken for impossible, and the gradient is NaN at a logit "
+    "of −inf, as torch.distributions.kl_divergence has it: write the sum out with log_softmax."
 )
 def library_function(logits: Tensor, ref_logits: Tensor) -> Tensor:
     return kl_divergence(Categorical(logits=logits), Categorical(logits=ref_logits.detach()))
 
 
 @categorical_kl.wrong(
-    "F.kl_div came back with one number, divided by the length of the first axis. Ask it for "
-    'reduction="none", or write the sum over the last axis yourself.'
+    "One number came back, the sum of all divided by the length of the first axis, as F.kl_div's "
+    '"batchmean" has it. Sum over the last axis only; F.kl_div can, with reduction="none".'
 )
 def library_loss(logits: Tensor, ref_logits: Tensor) -> Tensor:
     log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
@@ -298,7 +320,8 @@ def library_loss(logits: Tensor, ref_logits: Tensor) -> Tensor:
 
 
 @categorical_kl.wrong(
-    "Right except for logits of −inf: 0 · (−inf) is NaN. Replace the −inf before multiplying."
+    "Where logits are −inf, 0 times an infinite number is NaN: replace the −inf before you "
+    "multiply."
 )
 def zero_times_infinity(logits: Tensor, ref_logits: Tensor) -> Tensor:
     log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
@@ -306,8 +329,9 @@ def zero_times_infinity(logits: Tensor, ref_logits: Tensor) -> Tensor:
 
 
 @categorical_kl.wrong(
-    "The value is right, its gradient is NaN: the −inf was replaced after the product. The "
-    "gradient of a branch that is not used is still computed, so replace before you multiply."
+    "The value is right, its gradient is NaN: NaN was removed only after the product, as by where, "
+    "masked_fill or nansum. The gradient of what is not used is still computed: replace the −inf "
+    "before you multiply."
 )
 def replaced_too_late(logits: Tensor, ref_logits: Tensor) -> Tensor:
     log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
@@ -325,8 +349,8 @@ def nan_to_num_too_late(logits: Tensor, ref_logits: Tensor) -> Tensor:
 
 
 @categorical_kl.wrong(
-    "nan_to_num came after the sum: one NaN had spoiled the whole row by then, and the row came "
-    "back as 0. Replace the −inf before you multiply."
+    "NaN was replaced after the sum, as by nan_to_num: one had spoiled the whole row by then, and "
+    "the row came back as 0. Replace the −inf before you multiply."
 )
 def nan_to_num_after_the_sum(logits: Tensor, ref_logits: Tensor) -> Tensor:
     log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
@@ -344,8 +368,8 @@ def each_infinity_made_zero(logits: Tensor, ref_logits: Tensor) -> Tensor:
 
 
 @categorical_kl.wrong(
-    "nan_to_num made the largest finite number of each infinite logarithm, so an outcome that "
-    "the reference never draws has a finite price. It must cost +inf."
+    "A finite number was made of what is infinite, as nan_to_num does it, so an outcome that the "
+    "reference never draws has a finite price. It must cost +inf."
 )
 def infinite_logarithms_made_finite(logits: Tensor, ref_logits: Tensor) -> Tensor:
     log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
@@ -386,14 +410,13 @@ categorical_kl.changed(
     "everything_detached",
     ".sum(-1)",
     ".sum(-1).detach()",
-    "No gradient reaches logits: the policy's side was detached too.",
+    "No gradient reaches logits: the policy's side was cut off too, as by .detach() or no_grad().",
     of=written_out,
 )
 
 
 @categorical_kl.wrong(
-    "An input was changed in place, and autograd refuses that where it needs the input: "
-    "compute a new tensor."
+    "logits were changed in place, as by −= or masked_fill_: compute a new tensor."
 )
 def shifted_in_place(logits: Tensor, ref_logits: Tensor) -> Tensor:
     logits -= logits.max(dim=-1, keepdim=True).values
@@ -407,6 +430,187 @@ categorical_kl.changed(
     "The answer is float32 whatever came in: keep the dtype of the inputs.",
     of=written_out,
 )
+
+
+for _size in (4, 6, 8, 10, 12):
+    categorical_kl.changed(
+        f"large_number_for_infinity_1e_{_size}",
+        "(logits, ref_logits.detach()))",
+        f"(logits.clamp(min=-1e{_size}), ref_logits.detach().clamp(min=-1e{_size})))",
+        f"About −1e{_size} stands in for −inf, so an outcome that the reference never draws has a "
+        "finite price. It must cost +inf.",
+        of=unguarded,
+    )
+
+
+_COST = "log_policy.exp() * (log_policy - log_ref)"
+for _name, _line, _instead, _says in (
+    (
+        "axis_kept",
+        ".sum(-1)",
+        ".sum(-1, keepdim=True)",
+        "The last axis is still there, with length 1, as keepdim leaves it: one number for each "
+        "distribution.",
+    ),
+    (
+        "averaged_over_everything",
+        ".sum(-1)",
+        ".mean()",
+        "One number came back, the mean over everything, as F.kl_div has it by default. Sum over "
+        "the last axis only.",
+    ),
+    (
+        "log_ratios_averaged",
+        f"({_COST}).sum(-1)",
+        "(log_policy - log_ref).mean(-1)",
+        "The log-ratios were averaged, each counting the same. An expectation weighs each outcome "
+        "by how often the policy draws it: π(y).",
+    ),
+    (
+        "k3_weighed",
+        "(log_policy - log_ref)",
+        "((log_ref - log_policy).exp() - 1 - (log_ref - log_policy))",
+        "k3, an estimate for single samples, was weighed. Its expectation is KL, but its exp is "
+        "infinite for large logits and −inf: with every outcome at hand, weigh log π − log π_ref.",
+    ),
+    (
+        "ratio_of_logs",
+        "(log_policy - log_ref)",
+        "(log_policy / log_ref)",
+        "The logarithms were divided: the logarithm of a ratio is their difference.",
+    ),
+    (
+        "ratios_weighed",
+        "(log_policy - log_ref)",
+        "(log_policy - log_ref).exp()",
+        "The ratios policy/ref were weighed: take their logarithm.",
+    ),
+    (
+        "log_ratios_squared",
+        "(log_policy - log_ref)",
+        "(log_policy - log_ref).square()",
+        "The squared log-ratios were weighed: weigh the log-ratio itself.",
+    ),
+    (
+        "logarithms_added",
+        "(log_policy - log_ref)",
+        "(log_policy + log_ref)",
+        "The logarithms were added: that of a ratio is their difference.",
+    ),
+    (
+        "weighted_by_the_logarithm",
+        _COST,
+        "log_policy * (log_policy - log_ref)",
+        "The weight is a log-probability here: the policy's probability, its exp, is the weight.",
+    ),
+    (
+        "weighted_by_the_logit",
+        "log_policy.exp()",
+        "logits",
+        "The weight is a logit here: the policy's probability is the weight.",
+    ),
+    (
+        "difference_of_entropies",
+        _COST,
+        "log_policy.exp() * log_policy - log_ref.exp() * log_ref",
+        "This is Σ π log π − Σ ref log ref, a difference of entropies. KL weighs both logarithms "
+        "by the policy: Σ π (log π − log ref).",
+    ),
+    (
+        "cross_entropy_of_the_reference",
+        _COST,
+        "-log_ref.exp() * log_policy",
+        "This is the cross-entropy −Σ ref log π, as F.cross_entropy has it with ref as target. KL "
+        "is Σ π (log π − log ref).",
+    ),
+    (
+        "ratios_summed",
+        _COST,
+        "(log_policy - log_ref).exp()",
+        "The ratios policy/ref were added up. Weigh their logarithms by the policy.",
+    ),
+    (
+        "summed_over_the_first_axis",
+        ".sum(-1)",
+        ".sum(0)",
+        "The sum runs over the first axis. Outcomes lie along the last one: dim=-1.",
+    ),
+    (
+        "cast_to_float64",
+        "(logits, ref_logits.detach()))",
+        "(logits.double(), ref_logits.detach().double()))",
+        "float32 came in and float64 went out: keep the dtype you are given.",
+    ),
+):
+    categorical_kl.changed(_name, _line, _instead, _says, of=unguarded)
+
+
+@categorical_kl.wrong(
+    "Everything ran over the first axis. Outcomes lie along the last one: dim=-1, in the sum too."
+)
+def over_the_first_axis(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    log_policy, log_ref = logits.log_softmax(0), ref_logits.detach().log_softmax(0)
+    return (log_policy.exp() * (log_policy - log_ref)).sum(0)
+
+
+@categorical_kl.wrong(
+    "The logits were taken for log-probabilities, and their exponentials for the weights. That is "
+    "so only where they are normalised: take log_softmax of both first."
+)
+def logits_taken_for_logarithms(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return (logits.exp() * (logits - ref_logits.detach())).sum(-1)
+
+
+@categorical_kl.wrong(
+    "The logits were taken for probabilities: the logarithm of one below 0 is NaN. log_softmax "
+    "makes log-probabilities from them."
+)
+def logits_taken_for_probabilities(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    return (logits * (logits.log() - ref_logits.detach().log())).sum(-1)
+
+
+@categorical_kl.wrong(
+    "F.kl_div was given log-probabilities as its second argument and took them for probabilities: "
+    "log_target=True says what they are."
+)
+def log_target_forgotten(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
+    return F.kl_div(log_ref, log_policy, reduction="none").sum(-1)
+
+
+for _reduction, _what in (
+    ("mean", "the mean over everything"),
+    ("batchmean", "the sum divided by the length of the first axis"),
+    ("sum", "the sum over everything"),
+):
+    categorical_kl.mistakes.append(
+        Mistake(
+            f"swapped_and_reduced_to_the_{_reduction}",
+            f"One number came back, {_what}, and of the other direction: F.kl_div(log policy, ref) "
+            "is KL(ref ‖ policy). Give it log ref first, and sum over the last axis only.",
+            partial(_swapped_and_reduced, _reduction),
+        )
+    )
+
+
+for _size in (6, 8, 10, 12):
+    categorical_kl.changed(
+        f"epsilon_in_the_denominator_1e_{_size}",
+        "(log_policy - log_ref)",
+        f"(log_policy.exp() / (log_ref.exp() + 1e-{_size})).log()",
+        f"About 1e-{_size} was added to ref's probability, which hides every smaller one. Subtract "
+        "log-probabilities, from log_softmax, and treat −inf by itself.",
+        of=unguarded,
+    )
+
+
+@categorical_kl.wrong(
+    "NaN was made 0 after the sum: one had spoiled the whole row by then, and its gradient is NaN "
+    "still. Replace the −inf before you multiply."
+)
+def nan_made_zero_after_the_sum(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    costs = unguarded(logits, ref_logits)
+    return torch.where(costs.isnan(), 0.0, costs)
 
 
 @categorical_kl.wrong(

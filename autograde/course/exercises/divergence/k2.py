@@ -78,6 +78,127 @@ k2.changed(
 )
 
 
+_GAP = "(logp - ref_logp.detach())"
+_WHOLE = f"0.5 * {_GAP}.square()"
+for _name, _instead, _says in (
+    (
+        "squared_ratio_of_the_policy",
+        "0.5 * torch.expm1(logp - ref_logp.detach()).square()",
+        "This is ½ (ratio − 1)², with policy/ref as the ratio. k2 squares its logarithm.",
+    ),
+    (
+        "whole_ratio_squared",
+        f"0.5 * {_GAP}.exp().square()",
+        "This is half the squared ratio policy/ref. k2 squares the logarithm of the ratio.",
+    ),
+    (
+        "logarithms_added",
+        "0.5 * (logp + ref_logp.detach()).square()",
+        "The logarithms were added before the square: subtract them.",
+    ),
+    (
+        "quotient_squared",
+        "0.5 * (logp / ref_logp.detach()).square()",
+        "The log-probabilities were divided: subtract them, then square.",
+    ),
+    (
+        "logarithm_of_a_quotient_squared",
+        "0.5 * (logp / ref_logp.detach()).log().square()",
+        "The log-probabilities were divided, and a logarithm taken again. They are logarithms "
+        "already: subtract them, then square.",
+    ),
+    (
+        "with_smooth_l1",
+        "torch.nn.functional.smooth_l1_loss(logp, ref_logp.detach(), reduction='none')",
+        "Half a square near 0 and a straight line beyond ±1, as from smooth_l1_loss or huber_loss. "
+        "k2 is half the square everywhere.",
+    ),
+    (
+        "one_factor_detached",
+        f"0.5 * {_GAP} * {_GAP}.detach()",
+        "The value is right, its gradient half of the right one: one factor of the square was held "
+        "constant.",
+    ),
+    (
+        "one_factor_detached_and_no_half",
+        f"{_GAP} * {_GAP}.detach()",
+        "The gradient is right, the value twice the right one: one factor of the square was held "
+        "constant, and the ½ is missing.",
+    ),
+    (
+        "square_with_its_sign",
+        f"0.5 * {_GAP} * {_GAP}.abs()",
+        "Below 0 where the log-ratio is: a square is never negative. Square, keeping no sign.",
+    ),
+    ("cubed", f"0.5 * {_GAP} ** 3", "The third power was taken: k2 has the second."),
+    (
+        "power_of_two",
+        f"0.5 * 2.0 ** {_GAP}",
+        "This is half of 2 to the power of the log-ratio: base and exponent changed places.",
+    ),
+    (
+        "root_of_the_size",
+        f"{_GAP}.abs() ** 0.5",
+        "This is a square root of the log-ratio's size: 0.5 was the exponent. Square, then halve.",
+    ),
+    ("half_added", f"0.5 + {_GAP}.square()", "½ was added to the square: multiply by it."),
+    (
+        "weighted_by_the_policy",
+        f"logp.exp() * {_WHOLE}",
+        "Each value was weighted by the policy's probability. The tokens were drawn from the "
+        "policy, so the weight is in how often they turn up already.",
+    ),
+    (
+        "weighted_by_the_policy_held_constant",
+        f"logp.detach().exp() * {_WHOLE}",
+        "Each value was weighted by the policy's probability, held constant. The tokens were drawn "
+        "from the policy: nothing is to be weighted.",
+    ),
+    (
+        "weighted_by_the_ratio",
+        f"{_GAP}.exp() * {_WHOLE}",
+        "Each value was weighted by the ratio policy/ref: nothing is to be weighted.",
+    ),
+    (
+        "absolute_alone",
+        f"{_GAP}.abs()",
+        "This is the size of the log-ratio. k2 is half its square.",
+    ),
+    (
+        "half_the_product",
+        "0.5 * logp * ref_logp.detach()",
+        "The log-probabilities were multiplied by each other. Square their difference.",
+    ),
+    (
+        "squares_added",
+        "0.5 * (logp.square() + ref_logp.detach().square())",
+        "Each logarithm was squared by itself, and the squares added. Subtract first, then square.",
+    ),
+    (
+        "product_squared",
+        "0.5 * (logp * ref_logp.detach()).square()",
+        "The log-probabilities were multiplied: subtract them, then square.",
+    ),
+    (
+        "mean_taken_away",
+        f"0.5 * ({_GAP} - {_GAP}.mean()).square()",
+        "The mean log-ratio was taken away first: square each log-ratio as it is.",
+    ),
+    (
+        "mean_of_squares",
+        f"{_GAP}.square().mean()",
+        "One number came back, the mean of the squares, as from mse_loss. Return one for each "
+        "token, and halve it.",
+    ),
+    (
+        "sum_of_squares",
+        f"{_GAP}.square().sum()",
+        "One number came back, the sum of the squares. Return one for each token, and halve it.",
+    ),
+):
+    k2.changed(_name, _WHOLE, _instead, _says)
+
+
 @k2.right
 def with_mse_loss(logp: Tensor, ref_logp: Tensor) -> Tensor:
     return F.mse_loss(logp, ref_logp.detach(), reduction="none") / 2

@@ -70,8 +70,8 @@ k3.changed(
     "cancellation",
     "torch.expm1(delta) - delta",
     "delta.exp() - delta - 1",
-    "exp(δ) − δ − 1 cancels: for δ near 1e-6 the answer, ½δ², is hardly larger than the rounding "
-    "of exp(δ), which δ does not share. torch.expm1(δ) has all digits of exp(δ) − 1.",
+    "ratio − log ratio − 1 cancels: for a log-ratio δ near 1e-6 the answer, ½δ², is hardly larger "
+    "than the rounding of numbers near 1 on the way. torch.expm1(δ) has all digits of exp(δ) − 1.",
     rough={SMALL_CASE: 2e-15},
 )
 k3.changed(
@@ -105,7 +105,8 @@ k3.changed(
     "logarithm_added",
     "torch.expm1(delta) - delta",
     "torch.expm1(delta) + delta",
-    "log ratio was added. It is subtracted: (ratio − 1) − log ratio.",
+    "This is (ratio − 1) + log ratio, of ref/policy: the logarithm's sign is turned, as when the "
+    "ratio is turned round in one place alone. k3 is (ratio − 1) − log ratio.",
 )
 k3.changed(
     "one_forgotten",
@@ -189,6 +190,132 @@ k3.changed(
     "average over them weighs already.",
     rough={FAR_CASE: 1e5},
 )
+_WHOLE = "torch.expm1(delta) - delta"
+for _name, _instead, _says in (
+    ("negated", "delta - torch.expm1(delta)", "The sign is turned: k3 is never below 0."),
+    (
+        "ratio_alone",
+        "delta.exp()",
+        "This is the ratio ref/policy alone: k3 is (ratio − 1) − log ratio.",
+    ),
+    (
+        "ratio_of_the_policy_alone",
+        "(-delta).exp()",
+        "This is the ratio policy/ref alone: k3 is (ratio − 1) − log ratio, of ref/policy.",
+    ),
+    (
+        "ratio_of_the_policy_less_1",
+        "torch.expm1(-delta)",
+        "This is the ratio policy/ref, less 1: k3 is (ratio − 1) − log ratio, of ref/policy.",
+    ),
+    (
+        "ratio_taken_from_one",
+        "1 - delta.exp() - delta",
+        "ratio − 1 has the wrong sign here: this is (1 − ratio) − log ratio. k3 is (ratio − 1) − "
+        "log ratio.",
+    ),
+    (
+        "probabilities_subtracted",
+        "ref_logp.detach().exp() - logp.exp() - delta",
+        "The probabilities were subtracted in place of divided: k3 has ratio − 1, with the ratio "
+        "ref/policy.",
+    ),
+    (
+        "ratio_less_1_squared",
+        "torch.expm1(delta) ** 2",
+        "This is (ratio − 1)², of ref/policy. k3 subtracts the ratio's logarithm from ratio − 1.",
+    ),
+    (
+        "turned_ratio_times_log_ratio",
+        "-delta * delta.exp()",
+        "This is ref/policy times the log-ratio of policy/ref. k3 is (ratio − 1) − log ratio.",
+    ),
+    (
+        "quotient_of_logarithms",
+        "ref_logp.detach() / logp - 1 - (ref_logp.detach() / logp).log()",
+        "The log-probabilities were divided, and that was taken for the ratio. The ratio is "
+        "exp(ref_logp − logp).",
+    ),
+    (
+        "quotient_of_logarithms_less_delta",
+        "ref_logp.detach() / logp - 1 - delta",
+        "The log-probabilities were divided in place of the probabilities: the ratio is "
+        "exp(ref_logp − logp).",
+    ),
+    (
+        "weighted_by_the_ratio",
+        "(-delta).exp() * (torch.expm1(delta) - delta)",
+        "k3 was weighted by the ratio policy/ref, as libraries do for tokens drawn by an older "
+        "policy. Another formula: here the tokens are the policy's own.",
+    ),
+    (
+        "multiplied",
+        "torch.expm1(delta) * delta",
+        "This is (ratio − 1) · log ratio: subtract the logarithm, do not multiply.",
+    ),
+    (
+        "of_the_other_tokens",
+        "delta.exp() * delta - torch.expm1(delta)",
+        "This is ratio · log ratio − (ratio − 1), which estimates the other direction, "
+        "KL(ref ‖ policy). k3 is (ratio − 1) − log ratio.",
+    ),
+    (
+        "ratio_squared",
+        "delta.exp() ** 2 - 1 - delta",
+        "The ratio was squared: k3 is (ratio − 1) − log ratio.",
+    ),
+    (
+        "power_of_two",
+        "torch.exp2(delta) - 1 - delta",
+        "The ratio was taken as a power of 2. Log-probabilities are in nats: it is exp(δ).",
+    ),
+    (
+        "log1p_taken",
+        "torch.log1p(delta) - delta",
+        "log1p was taken where expm1 is meant: exp(δ) − 1, not log(1 + δ).",
+    ),
+    (
+        "one_in_the_exponent",
+        "(delta - 1).exp() - delta",
+        "The 1 was subtracted in the exponent, exp(δ − 1): subtract it from exp(δ).",
+    ),
+    (
+        "absolute_log_ratio",
+        "delta.abs()",
+        "This is the size of the log-ratio. k3 is (ratio − 1) − log ratio.",
+    ),
+    (
+        "cubic",
+        "delta**2 / 2 + delta**3 / 6",
+        "This is the beginning of a series, ½δ² + δ³/6, good for small log-ratios alone. expm1 is "
+        "right for all.",
+    ),
+    (
+        "quartic",
+        "delta**2 / 2 + delta**3 / 6 + delta**4 / 24",
+        "This is the beginning of a series, up to δ⁴, good for small log-ratios alone. expm1 is "
+        "right for all.",
+    ),
+    (
+        "logarithm_detached",
+        "torch.expm1(delta) - delta.detach()",
+        "The value is right, its gradient is not: the second term was held constant. Both contain "
+        "the policy: detach ref_logp alone.",
+    ),
+    (
+        "halved",
+        "0.5 * (torch.expm1(delta) - delta)",
+        "This is half of k3: the ½ belongs to k2.",
+    ),
+    (
+        "squared",
+        "(torch.expm1(delta) - delta) ** 2",
+        "This is k3 squared: return it as it is.",
+    ),
+):
+    k3.changed(_name, _WHOLE, _instead, _says)
+
+
 k3.changed(
     "ratio_times_its_logarithm",
     "torch.expm1(delta) - delta",

@@ -99,7 +99,7 @@ sequence_log_ratio.changed(
     "padding_counted",
     "torch.where(mask, gap, 0.0).sum(dim=1)",
     "gap.sum(dim=1)",
-    "The mask was not used: tokens of padding are in the sum.",
+    "Padding is in the sum: let only tokens through where the mask is True.",
 )
 sequence_log_ratio.changed(
     "mask_inverted",
@@ -111,8 +111,8 @@ sequence_log_ratio.changed(
     "multiplied_by_the_mask",
     "torch.where(mask, gap, 0.0)",
     "(gap * mask)",
-    "Right while padding holds ordinary numbers: 0 · inf and 0 · NaN are NaN. Choose with "
-    "torch.where in place of multiplying by the mask.",
+    "The mask was multiplied in, and 0 · inf and 0 · NaN are NaN: padding reached the sum. Choose "
+    "with torch.where in place of multiplying.",
 )
 sequence_log_ratio.changed(
     "padding_taken_to_be_last",
@@ -125,8 +125,8 @@ sequence_log_ratio.changed(
     "mean_over_tokens",
     ".sum(dim=1)",
     ".sum(dim=1) / mask.sum(dim=1).clamp(min=1)",
-    "This is the mean over real tokens. The logarithm of a product is a sum: a long response "
-    "that drifts at every token pays for each.",
+    "This is the mean over real tokens, another formula that libraries have too. Asked is the "
+    "sum, the logarithm of a product: a long response that drifts at every token pays for each.",
 )
 sequence_log_ratio.changed(
     "summed_over_the_batch",
@@ -150,7 +150,7 @@ sequence_log_ratio.changed(
     "everything_detached",
     ".sum(dim=1)",
     ".sum(dim=1).detach()",
-    "No gradient reaches logp: the policy's side was detached too.",
+    "No gradient reaches logp: the policy's side was cut off too, as by .detach() or no_grad().",
 )
 sequence_log_ratio.changed(
     "clamped_at_zero",
@@ -196,15 +196,15 @@ sequence_log_ratio.changed(
 
 
 @sequence_log_ratio.wrong(
-    "An input was changed in place, and autograd refuses that where it needs the input: "
-    "compute a new tensor."
+    "Both logp and ref_logp were changed in place, as by x[~mask] = 0 or masked_fill_: compute new "
+    "tensors."
 )
 def padding_zeroed_in_place(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
     logp[~mask], ref_logp[~mask] = 0.0, 0.0
     return (logp - ref_logp.detach()).sum(1)
 
 
-for _bound in (5, 10, 20):
+for _bound in (1, 5, 10, 20):
     for _name, _says, _line in (
         ("log_ratio", "Each token's log-ratio", "torch.where(mask, gap, 0.0)"),
         ("price", "The price of a response", ".sum(dim=1)"),
@@ -226,8 +226,8 @@ sequence_log_ratio.changed(
     "infinity_made_finite",
     "torch.where(mask, gap, 0.0)",
     "(gap.nan_to_num() * mask)",
-    "nan_to_num made a large finite number of +inf, the price of a token that the reference never "
-    "writes. Choose by the mask, with torch.where, not by the value.",
+    "A large finite number was made of +inf, as by nan_to_num: it is the price of a token that the "
+    "reference never writes. Choose by the mask, with torch.where, not by the value.",
 )
 sequence_log_ratio.changed(
     "infinity_left_out",
@@ -262,7 +262,7 @@ sequence_log_ratio.changed(
     "whole response: add the differences up as they are."
 )
 def sum_of_k2(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return _masked_gap(logp, ref_logp, mask).square().sum(-1) / 2
+    return _masked_gap(logp, ref_logp.detach(), mask).square().sum(-1) / 2
 
 
 @sequence_log_ratio.wrong(
@@ -270,8 +270,195 @@ def sum_of_k2(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
     "response: add the differences up as they are, signs included."
 )
 def sum_of_k3(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    gap = -_masked_gap(logp, ref_logp, mask)
+    gap = -_masked_gap(logp, ref_logp.detach(), mask)
     return (torch.expm1(gap) - gap).sum(-1)
+
+
+_REAL = "torch.where(mask, gap, 0.0)"
+_GAP = "logp - ref_logp.detach()"
+for _name, _line, _instead, _says in (
+    (
+        "axis_kept",
+        ".sum(dim=1)",
+        ".sum(dim=1, keepdim=True)",
+        "The time axis is still there, with length 1, as keepdim leaves it: one number a row.",
+    ),
+    (
+        "running_sum",
+        ".sum(dim=1)",
+        ".cumsum(dim=1)",
+        "The sums so far came back, one for each token. Only the whole response's is wanted.",
+    ),
+    (
+        "mean_of_the_whole_batch",
+        f"{_REAL}.sum(dim=1)",
+        f"{_REAL}.sum() / mask.sum().clamp(min=1)",
+        "One number came back, the mean over all real tokens. Sum over time alone: one price per "
+        "row.",
+    ),
+    (
+        "averaged_over_responses",
+        ".sum(dim=1)",
+        ".sum(dim=1).mean()",
+        "One number came back, the mean price of a response. Return one price per row.",
+    ),
+    (
+        "last_place_alone",
+        f"{_REAL}.sum(dim=1)",
+        f"{_REAL}[:, -1]",
+        "Only the last place's log-ratio came back, 0 where it is padding: sum over all real "
+        "tokens.",
+    ),
+    (
+        "last_real_token_alone",
+        f"{_REAL}.sum(dim=1)",
+        f"{_REAL}.gather(1, (torch.arange(mask.shape[1]) * mask).argmax(1, keepdim=True))[:, 0]",
+        "Only the last real token's log-ratio came back: sum over all real tokens of the row.",
+    ),
+    (
+        "last_place_dropped",
+        _REAL,
+        f"{_REAL}[:, :-1]",
+        "The last place was dropped. All real tokens count, and what comes in is aligned already.",
+    ),
+    (
+        "only_the_reference_masked",
+        f"{_REAL}.sum(dim=1)",
+        "logp.sum(dim=1) - torch.where(mask, ref_logp.detach(), 0.0).sum(dim=1)",
+        "Padding was left out of ref_logp alone: logp's is in the sum.",
+    ),
+    (
+        "only_the_policy_masked",
+        f"{_REAL}.sum(dim=1)",
+        "torch.where(mask, logp, 0.0).sum(dim=1) - ref_logp.detach().sum(dim=1)",
+        "Padding was left out of logp alone: ref_logp's is in the sum.",
+    ),
+    (
+        "policy_detached",
+        _GAP,
+        "logp.detach() - ref_logp",
+        "The wrong side was detached: logp is differentiable, ref_logp is the constant.",
+    ),
+    (
+        "selected_alone",
+        f"{_REAL}.sum(dim=1)",
+        "gap[mask]",
+        "These are the log-ratios of all real tokens in one row: sum those of each response.",
+    ),
+    (
+        "through_probabilities",
+        f"{_REAL}.sum(dim=1)",
+        "(torch.where(mask, logp, 0.0).sum(dim=1).exp()"
+        " / torch.where(mask, ref_logp.detach(), 0.0).sum(dim=1).exp()).log()",
+        "The response's probabilities were formed on the way, and that of a long one rounds to 0. "
+        "Stay with the logarithms that came in.",
+    ),
+    (
+        "turned_ratio_of_probabilities",
+        f"{_REAL}.sum(dim=1)",
+        f"(-{_REAL}.sum(dim=1)).exp()",
+        "This is the ratio ref/policy of the response's probabilities. The price is log policy − "
+        "log ref.",
+    ),
+    (
+        "logarithm_of_summed_ratios",
+        f"{_REAL}.sum(dim=1)",
+        "torch.where(mask, gap, -torch.inf).logsumexp(1)",
+        "This is the logarithm of the sum of the tokens' ratios. Probabilities of a response "
+        "multiply: add the logarithms.",
+    ),
+    (
+        "quotient_of_sums",
+        f"{_REAL}.sum(dim=1)",
+        "torch.where(mask, logp, 0.0).sum(dim=1)"
+        " / torch.where(mask, ref_logp.detach(), 0.0).sum(dim=1)",
+        "The log-probabilities of the response were divided. The logarithm of a ratio is their "
+        "difference.",
+    ),
+    (
+        "quotients_summed",
+        _GAP,
+        "logp / ref_logp.detach()",
+        "The tokens' log-probabilities were divided. The logarithm of a ratio is their difference.",
+    ),
+    (
+        "logarithms_added",
+        _GAP,
+        "logp + ref_logp.detach()",
+        "The log-probabilities were added: that of a ratio is their difference.",
+    ),
+    (
+        "logarithms_multiplied",
+        _GAP,
+        "logp * ref_logp.detach()",
+        "The log-probabilities were multiplied: subtract them.",
+    ),
+    (
+        "difference_of_logsumexp",
+        f"{_REAL}.sum(dim=1)",
+        "logp.masked_fill(~mask, -torch.inf).logsumexp(1)"
+        " - ref_logp.detach().masked_fill(~mask, -torch.inf).logsumexp(1)",
+        "logsumexp adds the tokens' probabilities up. Those of a response multiply: add the "
+        "logarithms.",
+    ),
+    (
+        "squares_summed",
+        _REAL,
+        f"{_REAL}.square()",
+        "The squared log-ratios were added up: add the log-ratios as they are.",
+    ),
+    (
+        "whole_squared",
+        ".sum(dim=1)",
+        ".sum(dim=1).square() / 2",
+        "This is half the square of the response's log-ratio: the log-ratio itself is wanted.",
+    ),
+    (
+        "ratios_less_1_summed",
+        _REAL,
+        f"{_REAL}.expm1()",
+        "The tokens' ratios, less 1, were added up. Add the logarithms of the ratios.",
+    ),
+    (
+        "largest_token",
+        ".sum(dim=1)",
+        ".amax(dim=1)",
+        "This is the largest log-ratio of each row: sum over its real tokens.",
+    ),
+    (
+        "policy_forgotten",
+        _GAP,
+        "-ref_logp.detach() + 0 * logp",
+        "This is −log π_ref(y∣x) alone: the policy's log-probability is missing.",
+    ),
+    (
+        "policy_against_itself",
+        "ref_logp.detach()",
+        "logp.detach()",
+        "This is 0 whatever has moved, as when the policy is compared with itself: ref_logp is not "
+        "in it.",
+    ),
+    (
+        "logp_changed_in_place",
+        _GAP,
+        "logp.masked_fill_(~mask, 0.0) - ref_logp.detach()",
+        "logp was changed in place, as by masked_fill_ or −=: compute a new tensor.",
+    ),
+    (
+        "ref_logp_changed_in_place",
+        _GAP,
+        "logp - ref_logp.detach().masked_fill_(~mask, 0.0)",
+        "ref_logp was changed in place, which a tensor from .detach() shares with it: compute a "
+        "new one.",
+    ),
+    (
+        "cast_to_float64",
+        _GAP,
+        "logp.double() - ref_logp.detach().double()",
+        "float32 came in and float64 went out: keep the dtype you are given.",
+    ),
+):
+    sequence_log_ratio.changed(_name, _line, _instead, _says)
 
 
 sequence_log_ratio.changed(
@@ -287,7 +474,7 @@ sequence_log_ratio.changed(
     "a response is a sum: divide by nothing."
 )
 def divided_by_all_places(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
-    return _masked_gap(logp, ref_logp, mask).mean(-1)
+    return _masked_gap(logp, ref_logp.detach(), mask).mean(-1)
 
 
 @sequence_log_ratio.right

@@ -61,6 +61,12 @@ def in_place(formula: TokenFormula, logp: Tensor, ref_logp: Tensor) -> Tensor:
     return answer
 
 
+def ref_in_place(formula: TokenFormula, logp: Tensor, ref_logp: Tensor) -> Tensor:
+    answer = formula(logp, ref_logp.detach().clone())
+    ref_logp.detach().sub_(1.0)
+    return answer
+
+
 # What goes wrong with any function of two log-probabilities. Each takes the right formula, which
 # here lets gradients through to both arguments.
 TOKEN_MISTAKES: dict[str, tuple[str, Callable[[TokenFormula, Tensor, Tensor], Tensor]]] = {
@@ -69,7 +75,8 @@ TOKEN_MISTAKES: dict[str, tuple[str, Callable[[TokenFormula, Tensor, Tensor], Te
         lambda formula, logp, ref_logp: formula(logp, ref_logp),
     ),
     "everything_detached": (
-        "No gradient reaches logp: the policy's side was detached too.",
+        "No gradient reaches logp: the policy's side was cut off too, as by .detach() or "
+        "no_grad().",
         lambda formula, logp, ref_logp: formula(logp, ref_logp).detach(),
     ),
     "policy_detached": (
@@ -86,9 +93,25 @@ TOKEN_MISTAKES: dict[str, tuple[str, Callable[[TokenFormula, Tensor, Tensor], Te
         lambda formula, logp, ref_logp: formula(logp.exp().log(), ref_logp.detach().exp().log()),
     ),
     "changed_in_place": (
-        "An input was changed in place, and autograd refuses that where it needs the input: "
-        "compute a new tensor.",
+        "logp was changed in place, as by −= or sub_: compute a new tensor.",
         in_place,
+    ),
+    "ref_changed_in_place": (
+        "ref_logp was changed in place, which a tensor from .detach() shares with it: compute a "
+        "new one.",
+        ref_in_place,
+    ),
+    "nothing_compared": (
+        "This is 0 whatever has moved, as when the policy is compared with itself, or a factor is "
+        "0, as 1 // 2 is. It is to compare logp with ref_logp.",
+        lambda formula, logp, ref_logp: formula(logp, logp.detach() + 0.0 * ref_logp.detach()),
+    ),
+    "normalised_again": (
+        "Both were normalised over the tokens of a row, as by log_softmax. They are "
+        "log-probabilities already, each over its own vocabulary: use them as they are.",
+        lambda formula, logp, ref_logp: formula(
+            logp.log_softmax(-1), ref_logp.detach().log_softmax(-1)
+        ),
     ),
     "cast_to_float32": (
         "The answer is float32 whatever came in: keep the dtype of the inputs.",
@@ -100,7 +123,8 @@ TOKEN_MISTAKES: dict[str, tuple[str, Callable[[TokenFormula, Tensor, Tensor], Te
         lambda formula, logp, ref_logp: formula(logp.double(), ref_logp.detach().double()),
     ),
     "in_bits": (
-        "The log-probabilities were turned to base 2. They are in nats: use them as they are.",
+        "This is what comes of logarithms to base 2. The log-probabilities are in nats: use them "
+        "as they are.",
         lambda formula, logp, ref_logp: formula(logp / LOG_2, ref_logp.detach() / LOG_2),
     ),
 }
@@ -120,10 +144,22 @@ WITHOUT_A_BOUND = (
 )
 
 
+def with_epsilon(formula: TokenFormula, epsilon: float, logp: Tensor, ref_logp: Tensor) -> Tensor:
+    """The formula of logarithms of probabilities to which epsilon was added."""
+    return formula((logp.exp() + epsilon).log(), (ref_logp.detach().exp() + epsilon).log())
+
+
 def token_mistakes(exercise: Exercise, formula: TokenFormula) -> None:
     for name, (says, answer) in TOKEN_MISTAKES.items():
         exercise.mistakes.append(Mistake(name, says, partial(answer, formula)))
-    for bound in (5, 10, 20):
+    for size in (6, 8, 10, 12):
+        says = (
+            f"The probabilities were formed, and about 1e-{size} was added inside their "
+            "logarithms: all that are smaller look alike. Subtract the logarithms that came in."
+        )
+        answer = partial(with_epsilon, formula, 10.0**-size)
+        exercise.mistakes.append(Mistake(f"epsilon_added_1e_{size}", says, answer))
+    for bound in (1, 2, 5, 10, 20):
         for name, says, low in (
             ("log_ratio_clamped", f"The log-ratio was clamped to ±{bound}.", -bound),
             ("log_ratio_cut_off", f"log ref − log policy was cut off at {bound}.", -INF),

@@ -100,13 +100,13 @@ importance_ratio.changed(
     "with_expm1",
     ".exp()",
     ".expm1()",
-    "This is ratio − 1, from expm1. An unchanged token has a ratio of 1.",
+    "This is ratio − 1, as from expm1. An unchanged token has a ratio of 1.",
 )
 importance_ratio.changed(
     "base_two",
     ".exp()",
     ".exp2()",
-    "Log-probabilities are in nats, so the inverse is exp. This is exp2, a power of 2.",
+    "This is a power of 2, as from exp2. Log-probabilities are in nats, so the inverse is exp.",
 )
 importance_ratio.changed(
     "old_not_detached",
@@ -132,7 +132,7 @@ importance_ratio.changed(
 
 
 @importance_ratio.wrong(
-    "Right for likely tokens only: exp(−120) is 0 in float32 and 0 / 0 is nan. Subtract the "
+    "The probabilities were divided: exp(−120) is 0 in float32, and 0 / 0 is nan. Subtract the "
     "logarithms first, take exp once."
 )
 def quotient_of_exps(logp: Tensor, old_logp: Tensor) -> Tensor:
@@ -140,8 +140,8 @@ def quotient_of_exps(logp: Tensor, old_logp: Tensor) -> Tensor:
 
 
 @importance_ratio.wrong(
-    "nan_to_num hides the 0 / 0: the ratio of two unlikely tokens came back as 0. Subtract the "
-    "logarithms first, take exp once."
+    "The ratio of two unlikely tokens came back as 0, as when nan_to_num hides the 0 / 0. Subtract "
+    "the logarithms first, take exp once."
 )
 def quotient_with_nan_replaced(logp: Tensor, old_logp: Tensor) -> Tensor:
     return (logp.exp() / old_logp.detach().exp()).nan_to_num()
@@ -151,7 +151,7 @@ def _quotient_with_constant(size: float, logp: Tensor, old_logp: Tensor) -> Tens
     return logp.exp() / (old_logp.detach().exp() + size)
 
 
-for _size in (6, 8, 10, 12):
+for _size in (3, 4, 5, 6, 7, 8, 9, 10, 12):
     importance_ratio.mistakes.append(
         Mistake(
             f"quotient_with_constant_1e_{_size}",
@@ -186,8 +186,8 @@ importance_ratio.changed(
     "policy_against_itself",
     "old_logp.detach()",
     "logp.detach()",
-    "The policy was compared with itself, logp − logp.detach(): that is 1 whatever has changed. "
-    "The denominator is old_logp, what the policy was when it drew the data.",
+    "This is 1 whatever has changed, as when the policy is compared with itself, logp − "
+    "logp.detach(). The denominator is old_logp, what the policy was when it drew the data.",
 )
 importance_ratio.changed(
     "geometric_mean_for_each_token",
@@ -207,7 +207,8 @@ importance_ratio.changed(
     "of_whole_responses",
     ".exp()",
     ".sum(-1).exp()",
-    "The log-ratios were summed over the response: this is one ratio a row. Return one a token.",
+    "This is one ratio a row, that of the whole response: the product of its tokens' ratios. "
+    "Return one a token.",
 )
 importance_ratio.changed(
     "response_ratio_for_each_token",
@@ -258,6 +259,143 @@ importance_ratio.changed(
     "logp.float() - old_logp.detach().float()",
     "float64 came in and float32 went out: keep the dtype you are given.",
 )
+_RATIO = "(logp - old_logp.detach()).exp()"
+for _size in (6, 8, 10, 12):
+    importance_ratio.changed(
+        f"constant_in_both_1e_{_size}",
+        _RATIO,
+        f"(logp.exp() + 1e-{_size}) / (old_logp.detach().exp() + 1e-{_size})",
+        f"About 1e-{_size} was added to both probabilities: two unlikely tokens now have a ratio "
+        "of 1. Subtract the logarithms first, take exp once.",
+    )
+    importance_ratio.changed(
+        f"denominator_clamped_1e_{_size}",
+        _RATIO,
+        f"logp.exp() / old_logp.detach().exp().clamp(min=1e-{_size})",
+        f"The denominator was clamped at 1e-{_size}: an unlikely token now has a ratio near 0. "
+        "Subtract the logarithms first, take exp once.",
+    )
+
+
+for _name, _instead, _says in (
+    ("averaged", f"{_RATIO}.mean()", "One number came back, the mean ratio. Return one a token."),
+    (
+        "summed",
+        f"{_RATIO}.sum()",
+        "One number came back, the sum of all ratios. Return one for each token.",
+    ),
+    (
+        "ratios_averaged",
+        f"{_RATIO}.mean(-1)",
+        "The ratios were averaged over the response. Return one ratio for each token.",
+    ),
+    (
+        "geometric_mean",
+        "(logp - old_logp.detach()).mean(-1).exp()",
+        "One ratio a row came back, the geometric mean over its response, as GSPO has it. Another "
+        "formula: here each token has its own ratio.",
+    ),
+    (
+        "geometric_mean_of_all",
+        "(logp - old_logp.detach()).mean().exp()",
+        "One number came back, the geometric mean of all ratios. Return one for each token.",
+    ),
+    (
+        "ratio_of_everything",
+        "(logp - old_logp.detach()).sum().exp()",
+        "One number came back, the product of all ratios. Return one for each token.",
+    ),
+    (
+        "old_still_a_logarithm",
+        "logp.exp() / old_logp.detach()",
+        "A probability was divided by a logarithm: exp was taken of logp alone.",
+    ),
+    (
+        "policy_still_a_logarithm",
+        "logp / old_logp.detach().exp()",
+        "A logarithm was divided by a probability: exp was taken of old_logp alone.",
+    ),
+    (
+        "logs_added",
+        "(logp + old_logp.detach()).exp()",
+        "This is the product of the two probabilities: their logarithms were added. Subtract.",
+    ),
+    (
+        "logs_multiplied",
+        "(logp * old_logp.detach()).exp()",
+        "This is exp(logp · old_logp): subtract the logarithms, do not multiply them.",
+    ),
+    (
+        "exponential_of_a_quotient",
+        "(logp / old_logp.detach()).exp()",
+        "This is exp(logp / old_logp). A quotient of probabilities is a difference of logarithms: "
+        "subtract, then exp.",
+    ),
+    (
+        "logarithms_again",
+        "(logp.log() - old_logp.detach().log()).exp()",
+        "A logarithm was taken of log-probabilities, which are below 0, and that is nan. They are "
+        "logarithms already.",
+    ),
+    (
+        "difference_of_probabilities",
+        "logp.exp() - old_logp.detach().exp()",
+        "This is the difference policy − old of the probabilities. The ratio is policy / old.",
+    ),
+    (
+        "relative_to_the_policy",
+        "1 - (old_logp.detach() - logp).exp()",
+        "This is 1 − old/policy, a relative change. The ratio is policy / old.",
+    ),
+    (
+        "mean_ratio_a_row",
+        f"{_RATIO}.mean(-1, keepdim=True)",
+        "The ratios were averaged over the response, its axis left with length 1. Return one ratio "
+        "for each token.",
+    ),
+    (
+        "logarithm_of_a_quotient",
+        "(logp / old_logp.detach()).log()",
+        "A logarithm was taken of logp / old_logp. They are logarithms already: subtract, then "
+        "exp.",
+    ),
+    (
+        "times_the_log_probability",
+        f"{_RATIO}.detach() * logp",
+        "The ratio was held constant and multiplied by logp: the gradient is that of the ratio, "
+        "the value is not. Return the ratio itself.",
+    ),
+    (
+        "weighted_by_the_policy",
+        f"logp.exp() * {_RATIO}",
+        "The ratio was multiplied by the policy's probability: return it as it is.",
+    ),
+    ("base_ten", "10 ** (logp - old_logp.detach())", "This is a power of 10: nats want exp."),
+    (
+        "old_probability",
+        "(old_logp.detach() + 0 * logp).exp()",
+        "This is old's probability alone: the policy's, divided by it, is the ratio.",
+    ),
+    (
+        "gradient_of_the_log_ratio",
+        f"{_RATIO}.detach() + logp - logp.detach()",
+        "The value is right, but its gradient is that of logp: the ratio itself was detached. The "
+        "gradient of a ratio is the ratio.",
+    ),
+    (
+        "old_changed_in_place",
+        "(logp - old_logp.detach_()).exp() + old_logp.neg_() * 0",
+        "old_logp was changed in place, as by exp_, neg_ or −=: compute a new tensor.",
+    ),
+    (
+        "cast_to_float64",
+        "(logp.double() - old_logp.detach().double()).exp()",
+        "float32 came in and float64 went out: keep the dtype you are given.",
+    ),
+):
+    importance_ratio.changed(_name, _RATIO, _instead, _says)
+
+
 importance_ratio.changed(
     "first_order_only",
     "(logp - old_logp.detach()).exp()",

@@ -139,8 +139,8 @@ masked_mean.changed(
 
 
 @masked_mean.wrong(
-    "This is the mean of the rows' means: a token of a short response counts more than one of a "
-    "long response. Sum over the whole batch, then divide once."
+    "This is the mean of the rows' means, another formula that libraries have too: in it a token "
+    "of a short response counts more. What is asked sums over the whole batch, then divides once."
 )
 def mean_of_row_means(x: Tensor, mask: Tensor) -> Tensor:
     return (_kept(x, mask).sum(-1) / mask.sum(-1).clamp(min=1)).mean()
@@ -194,7 +194,7 @@ masked_mean.changed(
     "multiplied_by_mask",
     "torch.where(mask, x, 0.0)",
     "(x * mask)",
-    "The mask was multiplied with x, and 0 · inf is nan: padding reached the mean. Choose with "
+    "0 · inf is nan: padding reached the mean, as when x is multiplied by the mask. Choose with "
     "torch.where or index with the mask instead.",
 )
 
@@ -218,8 +218,8 @@ masked_mean.changed(
     "zeroed_by_value",
     "torch.where(mask, x, 0.0)",
     "(torch.nan_to_num(x, 0.0, 0.0, 0.0) * mask)",
-    "nan_to_num sets inf on real tokens to 0 as well, and hides that something has overflowed. "
-    "Choose by the mask, with torch.where, not by the value.",
+    "inf on real tokens was set to 0 as well, as by nan_to_num or isfinite, which hides that "
+    "something has overflowed. Choose by the mask, with torch.where, not by the value.",
 )
 
 
@@ -235,18 +235,22 @@ masked_mean.changed(
     "nothing_over_nothing",
     "mask.sum().clamp(min=1)",
     "mask.sum()",
-    "Right where some token is real; with none, 0 / 0 is nan. The mean of nothing is 0 here: keep "
-    "the count from being 0.",
+    "With no real token, 0 / 0 is nan. The mean of nothing is 0 here: keep the count from being 0.",
 )
 
 
 for _name, _says, _number, _sizes in (
-    ("constant_in_the_count", "a float64 mean is off by it", "mask.to(x.dtype).sum()", (8, 6, 5)),
+    (
+        "constant_in_the_count",
+        "a float64 mean is off by it",
+        "mask.to(x.dtype).sum()",
+        (8, 6, 5, 4, 3),
+    ),
     (
         "constant_in_a_float32_count",
         "the sum of a bool mask turns float32 by it, which float64 shows",
         "mask.sum()",
-        (6, 5),  # 1e-8 is rounded away: no mistake
+        (6, 5, 4),  # 1e-8 is rounded away: no mistake
     ),
 ):
     for _size in _sizes:
@@ -277,15 +281,15 @@ masked_mean.changed(
 
 
 @masked_mean.wrong(
-    "The value is right, but no gradient reaches x: .detach(), .item() or torch.tensor(...) around "
-    "the result cut the graph."
+    "The value is right, but no gradient reaches x: the graph is cut, as by .detach(), .item() or "
+    "torch.tensor(...) around the result."
 )
 def detached(x: Tensor, mask: Tensor) -> Tensor:
     return reference.masked_mean(x, mask).detach()
 
 
 @masked_mean.wrong(
-    "x was changed in place (x[~mask] = 0, masked_fill_): write the zeros into a new tensor."
+    "x was changed in place, as by x[~mask] = 0 or masked_fill_: write into a new tensor."
 )
 def in_place(x: Tensor, mask: Tensor) -> Tensor:
     x[~mask] = 0.0
@@ -313,6 +317,150 @@ def zero_of_another_dtype(x: Tensor, mask: Tensor) -> Tensor:
 )
 def median_of_the_real(x: Tensor, mask: Tensor) -> Tensor:
     return x[mask].median() if mask.any() else x.new_zeros(())
+
+
+_COUNT, _SUM = "mask.sum().clamp(min=1)", "torch.where(mask, x, 0.0).sum()"
+for _name, _line, _instead, _says in (
+    (
+        "padding_summed_too",
+        "torch.where(mask, x, 0.0)",
+        "x",
+        "The count is that of real tokens, but the sum has padding in it: sum only where the mask "
+        "is True.",
+    ),
+    (
+        "one_mean_a_place",
+        f"{_SUM} / {_COUNT}",
+        "torch.where(mask, x, 0.0).sum(0) / mask.sum(0).clamp(min=1)",
+        "One mean for each place in time came back. The mean is over the whole batch: one number.",
+    ),
+    (
+        "one_sum_a_row",
+        f"{_SUM} / {_COUNT}",
+        "torch.where(mask, x, 0.0).sum(-1)",
+        "One sum for each row came back. Sum over the whole batch, and divide by the count.",
+    ),
+    (
+        "one_mean_a_row_over_all_places",
+        f"{_SUM} / {_COUNT}",
+        "torch.where(mask, x, 0.0).mean(-1)",
+        "One number for each row came back, each a mean over all its places. The mean is over the "
+        "real tokens of the whole batch: one number.",
+    ),
+    (
+        "zeroed_alone",
+        f"{_SUM} / {_COUNT}",
+        "torch.where(mask, x, 0.0)",
+        "This is x with zeros in the padding: it is yet to be summed, and divided by the count.",
+    ),
+    (
+        "selected_alone",
+        f"{_SUM} / {_COUNT}",
+        "x[mask]",
+        "These are the real entries themselves: they are yet to be averaged.",
+    ),
+    (
+        "divided_by_the_length",
+        _COUNT,
+        "mask.shape[1]",
+        "The sum is right, but it was divided by the length of a row. Divide by the number of "
+        "True in the whole mask.",
+    ),
+    (
+        "divided_by_the_longest_row",
+        _COUNT,
+        "(len(mask) * mask.sum(1).max().clamp(min=1))",
+        "The sum was divided as if every row had as many real tokens as the longest one. Divide "
+        "by the number of True.",
+    ),
+    (
+        "padding_averaged",
+        f"return {_SUM} / {_COUNT}",
+        "return x[~mask].mean()",
+        "The mask is turned round: this is the mean of the padding, nan where there is none. True "
+        "counts.",
+    ),
+    (
+        "divided_by_the_padding",
+        _COUNT,
+        "(~mask).sum().clamp(min=1)",
+        "The sum is right, but it was divided by the number of places of padding. Divide by the "
+        "number of True.",
+    ),
+    (
+        "deviation_of_the_real",
+        f"return {_SUM} / {_COUNT}",
+        "return x[mask].std() if mask.sum() > 1 else x[mask].sum()",
+        "This is the standard deviation of the real entries: their mean is asked.",
+    ),
+    (
+        "largest_of_the_real",
+        f"return {_SUM} / {_COUNT}",
+        "return x[mask].max() if mask.any() else x.new_zeros(())",
+        "This is the largest of the real entries: their mean is asked.",
+    ),
+    (
+        "none_for_nothing",
+        f"return {_SUM} / {_COUNT}",
+        "return x[mask].mean() if mask.any() else None",
+        "With no real token, None came back: is a return missing there? The mean of nothing is 0.",
+    ),
+    (
+        "mean_by_share",
+        f"{_SUM} / {_COUNT}",
+        "x.mean() * mask.to(x.dtype).mean()",
+        "This is the mean of everything, times the share of real tokens. Padding must not reach "
+        "the sum, and the count is that of real tokens.",
+    ),
+    (
+        "zeros_not_counted",
+        _COUNT,
+        "(torch.where(mask, x, 0.0) != 0).sum().clamp(min=1)",
+        "Real tokens whose x is 0 were not counted. Count the True of the mask, not the numbers "
+        "that are not 0.",
+    ),
+    (
+        "plain_whole_zero",
+        f"return {_SUM} / {_COUNT}",
+        "return x[mask].mean() if mask.any() else 0",
+        "Right except with no real token: the 0 you return there is a plain Python integer, and no "
+        "tensor. x.new_zeros(()) is one of the dtype and the device of x.",
+    ),
+    (
+        "zero_of_whole_numbers",
+        f"return {_SUM} / {_COUNT}",
+        "return x[mask].mean() if mask.any() else torch.tensor(0)",
+        "Right except with no real token: the 0 you return there is a tensor of whole numbers. "
+        "x.new_zeros(()) has the dtype and the device of x.",
+    ),
+    (
+        "zero_from_padding",
+        f"return {_SUM} / {_COUNT}",
+        "return x[mask].mean() if mask.any() else (x * 0).sum()",
+        "With no real token, your 0 is made from x itself, and 0 · inf is nan: padding reached it. "
+        "Make it without reading x, as x.new_zeros(()) does.",
+    ),
+    (
+        "nothing_refused",
+        f"return {_SUM} / {_COUNT}",
+        "return x[mask].mean() if mask.any() else int('no real token')",
+        "With no real token an exception was raised. The mean of nothing is 0 here: return that.",
+    ),
+    (
+        "nothing_divides_by_zero",
+        f"return {_SUM} / {_COUNT}",
+        "return x[mask].mean() if mask.any() else 0 / 0",
+        "With no real token, Python divided by zero and raised. The mean of nothing is 0 here: "
+        "keep the count from being 0.",
+    ),
+    (
+        "cast_to_float64",
+        "mask, x, 0.0",
+        "mask, x.double(), 0.0",
+        "float32 came in and float64 went out: keep the dtype you are given.",
+    ),
+):
+    masked_mean.changed(_name, _line, _instead, _says)
 
 
 masked_mean.changed(

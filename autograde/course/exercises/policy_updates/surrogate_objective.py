@@ -176,21 +176,22 @@ surrogate_objective.changed(
     "ratio_forgotten",
     "importance_ratio(logp, old_logp) * advantage.detach()",
     "advantage.detach()",
-    "The ratio is missing: this is the mean advantage, which does not know the policy at all.",
+    "The ratio is missing: this is the mean advantage, whose value and gradient do not know the "
+    "policy at all.",
 )
 surrogate_objective.changed(
     "policy_against_itself",
     "importance_ratio(logp, old_logp)",
     "importance_ratio(logp, logp)",
-    "The policy was compared with itself, logp − logp.detach(): that ratio is 1 whatever has "
-    "changed. The denominator is old_logp.",
+    "The ratio is 1 whatever has changed, as when the policy is compared with itself, logp − "
+    "logp.detach(). The denominator is old_logp.",
 )
 surrogate_objective.changed(
     "ratio_held_constant",
     "importance_ratio(logp, old_logp) * advantage.detach()",
     "(importance_ratio(logp, old_logp) * advantage.detach()).detach() * logp",
-    "The ratio was held constant, so nothing would be learnt: its gradient is the point. Detach "
-    "old_logp and advantage, and log-probabilities take no other part in J.",
+    "Ratio × advantage was held constant and multiplied by logp: the gradient is J's, the value is "
+    "not. J is ratio × advantage itself, with its gradient through the ratio.",
 )
 surrogate_objective.changed(
     "advantage_forgotten",
@@ -271,14 +272,9 @@ surrogate_objective.changed(
 )
 
 
-@surrogate_objective.wrong("The mask was not used: padding counts as if it were real.")
-def mask_ignored(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
-    return reference.surrogate_objective(logp, old_logp, advantage, torch.ones_like(mask))
-
-
 @surrogate_objective.wrong(
-    "This is the mean of the rows' means: tokens of short responses count more. The mean is over "
-    "all real tokens of the batch, as in masked_mean."
+    "This is the mean of the responses' means, another formula that libraries have too: in it, "
+    "tokens of short responses count more. Asked is the mean over all real tokens of the batch."
 )
 def mean_of_row_means(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
     gains = _gains(logp, old_logp, advantage, mask)
@@ -305,6 +301,11 @@ def inputs_multiplied_by_mask(
     return (ratio * (advantage.detach() * mask) * mask).sum() / _count(mask)
 
 
+@surrogate_objective.wrong("The mask was not used: padding counts as if it were real.")
+def mask_ignored(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    return reference.surrogate_objective(logp, old_logp, advantage, torch.ones_like(mask))
+
+
 surrogate_objective.changed(
     "inputs_multiplied_then_masked",
     "torch.where(mask, values, 0.0)",
@@ -323,14 +324,13 @@ surrogate_objective.changed(
     "nothing_over_nothing",
     "masked_mean(importance_ratio(logp, old_logp) * advantage.detach(), mask)",
     "(importance_ratio(logp, old_logp) * advantage.detach()).sum() / mask.sum()",
-    "Right where some token is real; with none, 0 / 0 is nan. J of nothing is 0: your masked_mean "
-    "does that.",
+    "With no real token, 0 / 0 is nan. J of nothing is 0, as a right masked_mean has it.",
 )
 
 
 @surrogate_objective.wrong(
-    "An input was changed in place to clear its padding (x[~mask] = 0, masked_fill_). Write into "
-    "a new tensor."
+    "logp, old_logp and advantage were changed in place, as by x[~mask] = 0 or masked_fill_. "
+    "Write into new tensors."
 )
 def in_place(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
     for values in (logp, old_logp, advantage):
@@ -344,6 +344,212 @@ surrogate_objective.changed(
     "torch.where(mask, values.float(), 0.0)",
     "float64 came in and float32 went out: keep the dtype you are given.",
 )
+_RATIO, _GAINS = "importance_ratio(logp, old_logp)", "advantage.detach()"
+_MEAN = f"masked_mean({_RATIO} * {_GAINS}, mask)"
+_DIFFERENCE = "(logp - old_logp.detach())"
+for _name, _line, _instead, _says in (
+    (
+        "importance_ratio_of_old_and_policy",
+        _RATIO,
+        "importance_ratio(old_logp, logp)",
+        "The ratio is turned over, old / policy, and its gradient reaches old_logp in place of "
+        "logp. importance_ratio takes logp first.",
+    ),
+    (
+        "one_mean_a_response",
+        _MEAN,
+        f"({_RATIO} * {_GAINS}).sum(-1) / mask.sum(-1).clamp(min=1)",
+        "One number for each response came back. The mean is over all real tokens of the batch: "
+        "one number.",
+    ),
+    (
+        "one_number_a_token",
+        _MEAN,
+        f"{_RATIO} * {_GAINS}",
+        "This is ratio × advantage of each token, 0 in the padding: the masked mean is missing.",
+    ),
+    (
+        "ratio_clipped",
+        _RATIO,
+        f"{_RATIO}.clamp(0.8, 1.2)",
+        "The ratio was clipped to 0.8 … 1.2. J here is ratio × advantage, unclipped.",
+    ),
+    (
+        "clipped_and_negated",
+        f"return {_MEAN}",
+        f"return -masked_mean(torch.minimum({_RATIO} * {_GAINS}, "
+        f"{_RATIO}.clamp(0.8, 1.2) * {_GAINS}), mask)",
+        "This is PPO's clipped loss. Another formula: J is unclipped, and is to be maximised.",
+    ),
+    (
+        "log_prob_times_advantage_negated",
+        f"return masked_mean({_RATIO}",
+        "return -masked_mean(logp",
+        "This is −log-probability × advantage, a policy-gradient loss. J has the ratio in its "
+        "place, and is to be maximised.",
+    ),
+    (
+        "standardised_by_the_sample_deviation",
+        _GAINS,
+        "((advantage.detach() - advantage.detach()[mask].mean())"
+        " / (advantage.detach()[mask].std() + 1e-8))",
+        "The advantages were standardised over the real tokens first. They are used as given here.",
+    ),
+    (
+        "probability_times_advantage",
+        _RATIO,
+        "logp.exp()",
+        "This is the policy's probability × advantage: the ratio divides it by old's.",
+    ),
+    (
+        "logs_divided",
+        _RATIO,
+        "(logp / torch.where(mask, old_logp.detach(), 1.0))",
+        "The log-probabilities were divided. A quotient of probabilities is a difference of "
+        "logarithms, then exp.",
+    ),
+    (
+        "advantage_added",
+        f"{_RATIO} * {_GAINS}",
+        f"{_RATIO} + {_GAINS}",
+        "Ratio and advantage were added: multiply them.",
+    ),
+    (
+        "advantage_by_size_alone",
+        _GAINS,
+        f"{_GAINS}.abs()",
+        "The advantages lost their sign. What was worse than expected is to become less likely.",
+    ),
+    (
+        "advantage_by_sign_alone",
+        _GAINS,
+        f"{_GAINS}.sign()",
+        "Only the sign of the advantage was used. Its size counts too.",
+    ),
+    (
+        "ratio_of_the_mean_difference",
+        _MEAN,
+        f"masked_mean({_DIFFERENCE}, mask).exp() * masked_mean({_GAINS}, mask)",
+        "Log-ratios and advantages were averaged apart. Multiply token by token, then average.",
+    ),
+    (
+        "ratio_of_the_response_as_gspo",
+        _RATIO,
+        f"({_DIFFERENCE}.sum(-1, keepdim=True) / mask.sum(-1, keepdim=True).clamp(min=1)).exp()",
+        "Every token got its response's mean ratio (the geometric mean), as in GSPO. Another "
+        "formula: here each token has its own ratio.",
+    ),
+    (
+        "ratio_of_the_whole_response",
+        _RATIO,
+        f"{_DIFFERENCE}.sum(-1, keepdim=True).exp()",
+        "Every token got the ratio of its whole response, the product of its tokens' ratios. Here "
+        "each token has its own.",
+    ),
+    (
+        "one_added_to_the_count",
+        f"{_MEAN}",
+        f"({_RATIO} * {_GAINS}).sum() / (mask.sum() + 1)",
+        "1 was added to the count, so that every mean is too small. Change the count only where "
+        "it is 0.",
+    ),
+    (
+        "quotient_of_exps",
+        _RATIO,
+        "(logp.exp() / old_logp.detach().exp())",
+        "The probabilities were divided: exp(−120) is 0 in float32, and 0 / 0 is nan. Subtract the "
+        "logarithms first, as importance_ratio does.",
+    ),
+    (
+        "cast_to_float64",
+        "torch.where(mask, values, 0.0)",
+        "torch.where(mask, values.double(), 0.0)",
+        "float32 came in and float64 went out: keep the dtype you are given.",
+    ),
+):
+    surrogate_objective.changed(_name, _line, _instead, _says)
+
+
+for _low, _high in ((0.9, 1.1), (0.7, 1.3), (0.8, 1.28)):
+    surrogate_objective.changed(
+        f"clipped_to_{_low:g}_and_{_high:g}".replace(".", "_"),
+        f"{_RATIO} * {_GAINS}",
+        f"torch.minimum({_RATIO} * {_GAINS}, {_RATIO}.clamp({_low}, {_high}) * {_GAINS})",
+        f"This is PPO's clipped objective, with bounds {_low:g} and {_high:g}. Another formula: J "
+        "is ratio × advantage, unclipped.",
+    )
+for _bound in (1.2, 5.0):
+    surrogate_objective.changed(
+        f"cispo_at_{_bound:g}".replace(".", "_"),
+        f"{_RATIO} * {_GAINS}",
+        f"{_RATIO}.detach().clamp(max={_bound}) * {_GAINS} * logp",
+        f"The ratio was cut off at {_bound:g}, held constant, and multiplied by advantage and "
+        "logp, as in CISPO. Another formula: J is ratio × advantage.",
+    )
+surrogate_objective.changed(
+    "ratio_capped_at_1",
+    _RATIO,
+    f"{_RATIO}.clamp(max=1)",
+    "Ratios above 1 were cut off. J here is ratio × advantage, unclipped.",
+)
+for _bound in (10, 20):
+    surrogate_objective.changed(
+        f"log_ratio_clamped_at_{_bound}",
+        _RATIO,
+        f"{_DIFFERENCE}.clamp(-{_bound}, {_bound}).exp()",
+        f"The log-ratio was clamped to ±{_bound} before exp. Nothing is clipped in J.",
+    )
+
+
+@surrogate_objective.wrong(
+    "Padding was counted, with its own advantage and a ratio of 1, as when only the "
+    "log-probabilities are multiplied by the mask. Leave padding out of the sum and the count."
+)
+def padding_counted_with_ratio_1(
+    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
+) -> Tensor:
+    logp, old_logp = _clean(mask, logp, old_logp.detach())
+    return ((logp - old_logp).exp() * advantage.detach()).mean()
+
+
+@surrogate_objective.wrong(
+    "The sum has padding in it, while the count is that of real tokens: sum these alone."
+)
+def padding_summed_too(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    return ((logp - old_logp.detach()).exp() * advantage.detach()).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "The advantages were standardised first, over all places, padding included. They are used as "
+    "given here."
+)
+def advantage_standardised_over_all(
+    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
+) -> Tensor:
+    normal = (advantage.detach() - advantage.detach().mean()) / (advantage.detach().std() + 1e-8)
+    return _gains(logp, old_logp, normal, mask).sum() / _count(mask)
+
+
+@surrogate_objective.wrong(
+    "This is ratio × advantage of each token, padding included: the masked mean is missing."
+)
+def one_number_a_place(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    return (logp - old_logp.detach()).exp() * advantage.detach()
+
+
+@surrogate_objective.wrong("The mask is turned round: True is a real token, and padding counted.")
+def mask_inverted(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    return reference.surrogate_objective(logp, old_logp, advantage, ~mask)
+
+
+@surrogate_objective.wrong(
+    "logp was changed in place, as by masked_fill_, sub_ or −=. Compute a new tensor."
+)
+def only_logp_changed(logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor) -> Tensor:
+    logp.masked_fill_(~mask, 0.0)
+    return reference.surrogate_objective(logp, old_logp, advantage, mask)
+
+
 surrogate_objective.changed(
     "ratio_less_one",
     "importance_ratio(logp, old_logp)",

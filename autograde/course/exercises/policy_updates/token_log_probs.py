@@ -165,7 +165,7 @@ token_log_probs.changed(
     "temperature_forgotten",
     "(logits / temperature)",
     "logits",
-    "The temperature was not used: divide the logits by it.",
+    "The temperature has no effect here: divide the logits by it.",
     of=written_out,
 )
 token_log_probs.changed(
@@ -249,15 +249,15 @@ token_log_probs.changed(
     "normalised_over_time",
     ".log_softmax(-1)",
     ".log_softmax(1)",
-    "Normalised over the wrong axis: log_softmax(dim=1) runs over time. The probabilities of the "
-    "words at one place sum to 1, so the axis is vocab, the last.",
+    "Normalised over the wrong axis: axis 1 is time. The probabilities of the words at one place "
+    "sum to 1, so the axis is vocab, the last.",
     of=written_out,
 )
 token_log_probs.changed(
     "normalised_over_sliced_time",
     "(logits / temperature).log_softmax(-1)[:, :-1]",
     "(logits[:, :-1] / temperature).log_softmax(1)",
-    "Normalised over the wrong axis: log_softmax(1) of the sliced logits runs over time. The "
+    "Normalised over the wrong axis: axis 1 is time, without its last place here. The "
     "probabilities of the words at one place sum to 1, so the axis is vocab, the last.",
     of=written_out,
 )
@@ -351,8 +351,8 @@ token_log_probs.changed(
     "detached",
     ".squeeze(-1)",
     ".squeeze(-1).detach()",
-    "The value is right, but no gradient reaches the logits: .detach(), no_grad() or numpy cut the "
-    "graph. This is the policy's side, the one that learns.",
+    "The value is right, but no gradient reaches the logits: the graph is cut, as by .detach(), "
+    "no_grad() or numpy. This is the policy's side, the one that learns.",
     of=written_out,
 )
 
@@ -389,8 +389,8 @@ token_log_probs.changed(
     "in_place",
     "(logits / temperature)",
     "logits.div_(temperature)",
-    "The logits were changed in place (/= or div_): the caller's tensor is scaled again at every "
-    "call. Divide into a new tensor.",
+    "The logits were changed in place, as by /= or div_: the caller's tensor is no longer what it "
+    "was. Compute a new one.",
     of=written_out,
 )
 token_log_probs.changed(
@@ -405,6 +405,131 @@ token_log_probs.changed(
 def _chosen(scores: Tensor, tokens: Tensor) -> Tensor:
     """The score at t of the token at t + 1."""
     return scores[:, :-1].gather(-1, tokens[:, 1:].unsqueeze(-1)).squeeze(-1)
+
+
+_PICKED = "log_probs.gather(-1, tokens[:, 1:].unsqueeze(-1)).squeeze(-1)"
+for _name, _line, _instead, _says in (
+    (
+        "normalised_over_the_batch",
+        ".log_softmax(-1)",
+        ".log_softmax(0)",
+        "Normalised over the wrong axis: axis 0 is the batch, which F.softmax and F.log_softmax "
+        "take, too, where none is named. The axis is vocab, the last.",
+    ),
+    (
+        "temperature_twice",
+        "(logits / temperature).log_softmax(-1)",
+        "(logits / temperature).log_softmax(-1).div(temperature)",
+        "The temperature was used twice, before the normalisation and after it. Divide the logits "
+        "by it, once.",
+    ),
+    (
+        "temperature_multiplied_too_late",
+        "(logits / temperature).log_softmax(-1)",
+        "logits.log_softmax(-1).mul(temperature)",
+        "The log-probabilities were multiplied by the temperature: divide the logits by it, before "
+        "log_softmax.",
+    ),
+    (
+        "normaliser_without_temperature",
+        "(logits / temperature).log_softmax(-1)",
+        "(logits / temperature - logits.logsumexp(-1, keepdim=True))",
+        "The temperature is in the logits, but not in the logsumexp that is subtracted: both want "
+        "the divided logits.",
+    ),
+    (
+        "only_the_largest_subtracted",
+        "(logits / temperature).log_softmax(-1)",
+        "(logits - logits.amax(-1, keepdim=True)).div(temperature)",
+        "Only the largest logit was subtracted: the logarithm of the summed exponentials is "
+        "missing, as log_softmax has it.",
+    ),
+    (
+        "mean_cross_entropy",
+        _PICKED,
+        "-" + _PICKED.replace(".squeeze(-1)", "") + ".mean()",
+        "One number came back, the mean cross-entropy, as F.cross_entropy has it by default. "
+        'Return each log-probability: reduction="none", and the other sign.',
+    ),
+    (
+        "running_sum",
+        _PICKED,
+        _PICKED + ".cumsum(-1)",
+        "The log-probabilities were added up along the row: return that of each token alone.",
+    ),
+    (
+        "log_of_logits",
+        ".log_softmax(-1)",
+        ".log()",
+        "This is the logarithm of a logit, nan where it is below 0. A logit is no probability: "
+        "log_softmax makes the logarithm of one from it.",
+    ),
+    (
+        "quotient_of_exponentials",
+        "(logits / temperature).log_softmax(-1)",
+        "((logits / temperature).exp() / (logits / temperature).exp().sum(-1, keepdim=True)).log()",
+        "Right for ordinary logits, nan for large ones: exp(1000) is inf, and inf / inf is nan. "
+        "log_softmax subtracts the largest logit first.",
+    ),
+    (
+        "one_maximum_for_all",
+        "(logits / temperature).log_softmax(-1)",
+        "(logits - logits.max()).div(temperature).exp().div("
+        "(logits - logits.max()).div(temperature).exp().sum(-1, keepdim=True)).log()",
+        "One maximum of all logits was subtracted: places whose own logits are far below it are "
+        "left with exp(…) = 0. Each place wants its own maximum, as log_softmax(-1) takes it.",
+    ),
+    (
+        "probability_clamped_at_a_step",
+        ".log_softmax(-1)",
+        ".softmax(-1).clamp(min=torch.finfo(logits.dtype).eps).log()",
+        "The probabilities were clamped at the dtype's finfo.eps, as Categorical(probs=…) does it: "
+        "every rarer token costs the same. Use log_softmax, or Categorical(logits=…).",
+    ),
+    (
+        "every_token_of_the_vocabulary",
+        _PICKED,
+        "log_probs",
+        "These are the log-probabilities of the whole vocabulary at each place: pick that of the "
+        "token that came, with gather.",
+    ),
+    (
+        "token_0_as_padding",
+        _PICKED,
+        _PICKED + " * (tokens[:, 1:] != 0)",
+        "Where the token's number is 0, a 0 came back, as if it were padding. It is a token like "
+        "any other here: nothing is masked.",
+    ),
+    (
+        "rolled_and_not_cut",
+        _PICKED,
+        "(logits / temperature).log_softmax(-1).gather("
+        "-1, tokens.roll(-1, dims=1).unsqueeze(-1)).squeeze(-1)",
+        "One entry too many: the tokens were rolled round, so the last logits score the first "
+        "token. They score nothing here: cut that entry off.",
+    ),
+    (
+        "zero_at_the_end_of_some",
+        _PICKED,
+        "torch.cat([" + _PICKED + ", torch.zeros_like(logits[:, 1:2, 0])], dim=1)",
+        "A zero was put at the end of each response of two tokens or more, for the last logits, "
+        "which score nothing. Return time − 1 entries.",
+    ),
+    (
+        "zero_in_front_of_some",
+        _PICKED,
+        "torch.cat([torch.zeros_like(logits[:, 1:2, 0]), " + _PICKED + "], dim=1)",
+        "A zero was put in front of each response of two tokens or more, for the first token, "
+        "which nothing scores. Return time − 1 entries.",
+    ),
+    (
+        "cast_to_float64",
+        "(logits / temperature)",
+        "(logits.double() / temperature)",
+        "float32 came in and float64 went out: keep the dtype you are given.",
+    ),
+):
+    token_log_probs.changed(_name, _line, _instead, _says, of=written_out)
 
 
 token_log_probs.changed(

@@ -97,17 +97,19 @@ def log_of_difference(p: Tensor, q: Tensor) -> Tensor:
     return (p - q).log()
 
 
-@log_ratio.wrong("These are bits, from log2. Nats come from the natural logarithm, torch.log.")
+@log_ratio.wrong("These are bits, as from log2. Nats come from the natural logarithm, torch.log.")
 def in_bits(p: Tensor, q: Tensor) -> Tensor:
     return p.log2() - q.log2()
 
 
-@log_ratio.wrong("This is log10. Nats come from the natural logarithm, torch.log.")
+@log_ratio.wrong(
+    "These are decimal digits, as from log10. Nats come from the natural logarithm, torch.log."
+)
 def in_decimal_digits(p: Tensor, q: Tensor) -> Tensor:
     return p.log10() - q.log10()
 
 
-@log_ratio.wrong("This is log1p, the logarithm of 1 + p. Plain torch.log is meant.")
+@log_ratio.wrong("This is the logarithm of 1 + p, as from log1p. Plain torch.log is meant.")
 def with_log1p(p: Tensor, q: Tensor) -> Tensor:
     return p.log1p() - q.log1p()
 
@@ -123,7 +125,8 @@ def absolute(p: Tensor, q: Tensor) -> Tensor:
 
 
 @log_ratio.wrong(
-    "Each difference was weighted by p: that is a term of a divergence, not the log-ratio."
+    "Each difference is weighted by p, as F.kl_div does it: that is a term of a divergence, not "
+    "the log-ratio."
 )
 def weighted_by_p(p: Tensor, q: Tensor) -> Tensor:
     return p * (p.log() - q.log())
@@ -150,7 +153,90 @@ def through_math_log(p: Tensor, q: Tensor) -> Tensor:
     return torch.tensor([math.log(a / b) for a, b in zip(p.detach(), q.detach(), strict=False)])
 
 
-for _size in (6, 8, 10, 12):
+for _name, _instead, _says in (
+    ("logs_added", "p.log() + q.log()", "This is log p + log q, the logarithm of p·q: subtract."),
+    ("logs_multiplied", "p.log() * q.log()", "This is log p · log q: subtract, do not multiply."),
+    ("log_of_1_and_the_ratio", "(1 + p / q).log()", "This is the logarithm of 1 + p/q: add no 1."),
+    (
+        "ratio_minus_1",
+        "p / q - 1",
+        "This is p/q − 1, which is near the log-ratio only where p and q are nearly equal: take "
+        "the logarithm of p/q.",
+    ),
+    ("only_p_logged", "p.log() - q", "This is log p − q: the logarithm of q is to be taken too."),
+    ("only_q_logged", "p - q.log()", "This is p − log q: the logarithm of p is to be taken too."),
+    (
+        "log_p_over_q",
+        "p.log() / q",
+        "This is log p, divided by q: divide first, or subtract log q.",
+    ),
+    ("p_forgotten", "-q.log()", "This is −log q alone: log p is missing."),
+    (
+        "weighted_by_q",
+        "q * (p.log() - q.log())",
+        "Each difference is weighted by q: that is a term of a divergence, not the log-ratio.",
+    ),
+    (
+        "weighted_by_q_and_turned",
+        "q * (q.log() - p.log())",
+        "The sign is turned and each difference is weighted by q, as F.kl_div(log p, q) does it: "
+        "that is a term of KL(q ‖ p), not log p − log q.",
+    ),
+    (
+        "summed_with_p_as_weight",
+        "(p * (p.log() - q.log())).sum()",
+        "One number came back, Σ p (log p − log q), a divergence. Return log p − log q for each "
+        "entry.",
+    ),
+    (
+        "only_q_changed",
+        "p.log() - q.log_()",
+        "q itself was changed: a method with an underscore, or an assignment such as q /= …, "
+        "overwrites its tensor. Compute a new one.",
+    ),
+    (
+        "log_of_the_distance",
+        "(p - q).abs().log()",
+        "This is log |p − q|, of a difference. What is asked is the logarithm of p/q.",
+    ),
+    (
+        "share_of_p",
+        "(p / (p + q)).log()",
+        "This is the logarithm of p/(p + q), p's share of both: divide by q alone.",
+    ),
+    (
+        "one_less_the_turned_ratio",
+        "1 - q / p",
+        "This is 1 − q/p, which is near the log-ratio only where p and q are nearly equal: take "
+        "the logarithm of p/q.",
+    ),
+    (
+        "divided_by_p",
+        "(p.log() - q.log()) / p",
+        "The log-ratio was divided by p: leave it as it is.",
+    ),
+    ("exponentials", "p.exp() - q.exp()", "This is exp p − exp q: take logarithms instead."),
+    (
+        "exponential_of_difference",
+        "(p - q).exp()",
+        "This is exp(p − q), as if p and q were logarithms. They are probabilities: take log.",
+    ),
+    (
+        "only_p_changed",
+        "p.log_() - q.log()",
+        "p itself was changed: a method with an underscore, or an assignment such as p /= …, "
+        "overwrites its tensor. Compute a new one.",
+    ),
+    (
+        "cast_to_float64",
+        "p.double().log() - q.double().log()",
+        "float32 came in and float64 went out: keep the dtype you are given.",
+    ),
+):
+    log_ratio.changed(_name, "p.log() - q.log()", _instead, _says)
+
+
+for _size in (3, 4, 5, 6, 7, 8, 9, 10, 12):
     for _name, _says, _instead in (
         (
             "constant_added",
@@ -174,7 +260,7 @@ for _size in (6, 8, 10, 12):
         log_ratio.changed(f"{_name}_1e_{_size}", "p.log() - q.log()", _instead, _says)
 
 
-for _bound in (10, 20):
+for _bound in (5, 10, 20):
     log_ratio.changed(
         f"log_ratio_clamped_at_{_bound}",
         "p.log() - q.log()",
@@ -185,8 +271,8 @@ for _bound in (10, 20):
 
 
 @log_ratio.wrong(
-    "The inputs were changed: log_() with an underscore overwrites p and q themselves. Without "
-    "the underscore it returns a new tensor."
+    "The inputs were changed: a method with an underscore, such as log_(), overwrites its tensor. "
+    "Without the underscore it returns a new one."
 )
 def in_place(p: Tensor, q: Tensor) -> Tensor:
     return p.log_() - q.log_()
@@ -200,8 +286,8 @@ def cast_to_float32(p: Tensor, q: Tensor) -> Tensor:
 
 
 @log_ratio.wrong(
-    "Each was made to sum to 1 first: log_softmax is for logits. p and q are probabilities "
-    "already, and no two of them belong together."
+    "A softmax was taken first, so that each row sums to 1: that is for logits. p and q are "
+    "probabilities already, and no two of them belong together."
 )
 def log_softmax_taken(p: Tensor, q: Tensor) -> Tensor:
     return p.log_softmax(-1) - q.log_softmax(-1)
