@@ -163,3 +163,32 @@ def no_grad_around_the_copy(policy):
     with torch.no_grad():
         ref = copy.deepcopy(policy)
     return ref.eval()
+
+
+@told("eval_on_the_policy_first", "eval_forgotten")
+def policy_put_in_eval_mode_after(policy):
+    ref = copy.deepcopy(policy)
+    policy.eval()
+    return ref.requires_grad_(False)
+
+
+@told("policy_in_eval_mode", "shallow_copy", "freezing_forgotten")
+def shallow_copy_in_eval_mode(policy):
+    return copy.copy(policy).eval()
+
+
+@told("dropout_of_the_copy_removed")
+def dropout_set_to_zero(policy):
+    ref = copy.deepcopy(policy)
+    for part in ref.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
+    return ref.requires_grad_(False)
+
+
+@told("parts_in_eval_mode_alone")
+def children_in_eval_mode(policy):
+    ref = copy.deepcopy(policy).requires_grad_(False)
+    for child in ref.children():
+        child.eval()
+    return ref

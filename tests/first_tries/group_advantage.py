@@ -1,6 +1,7 @@
 """First tries at `group_advantage`."""
 
 import torch
+from torch.nn.functional import normalize
 
 from . import right, told
 
@@ -183,3 +184,32 @@ def norm_in_place_of_deviation(rewards, eps=1e-4):
 def mean_absolute_deviation(rewards, eps=1e-4):
     centred = rewards - rewards.mean(1, keepdim=True)
     return centred / (centred.abs().mean(1, keepdim=True) + eps)
+
+
+@told("eps_added_to_the_quotient", "eps_forgotten")
+def parentheses_forgotten(rewards, eps=1e-4):
+    return (rewards - rewards.mean(1, keepdim=True)) / rewards.std(1, keepdim=True) + eps
+
+
+@told("eps_forgotten_but_for_ties")
+def ties_handled_by_hand(rewards, eps=1e-4):
+    std = rewards.std(1, keepdim=True)
+    centred = rewards - rewards.mean(1, keepdim=True)
+    return torch.where(std > 0, centred / std, torch.zeros_like(rewards))
+
+
+@told("length_of_one")
+def through_normalize(rewards, eps=1e-4):
+    return normalize(rewards - rewards.mean(1, keepdim=True), dim=1, eps=eps)
+
+
+@told("multiplied_by_the_deviation")
+def times_the_deviation(rewards, eps=1e-4):
+    if rewards.shape[1] < 2:
+        return torch.zeros_like(rewards)
+    return (rewards - rewards.mean(1, keepdim=True)) * (rewards.std(1, keepdim=True) + eps)
+
+
+@told("flattened")
+def in_one_row(rewards, eps=1e-4):
+    return nan_replaced(rewards, eps).flatten()

@@ -290,3 +290,38 @@ def quotient_of_logs(logp, old_logp, ref_logp, advantage, mask, epsilon, beta):
 def mean_over_all_positions(logp, old_logp, ref_logp, advantage, mask, epsilon, beta):
     everywhere = torch.ones_like(mask)
     return loss(logp, old_logp, ref_logp, advantage, everywhere, epsilon, beta).mean()
+
+
+@told("k1_a_constant_in_the_advantage")
+def charged_in_the_reward(logp, old_logp, ref_logp, advantage, mask, epsilon, beta):
+    price = beta * torch.where(mask, logp - ref_logp, 0.0).detach()
+
+    def clip(ratio, adv):
+        adv = adv - price
+        return torch.min(ratio * adv, ratio.clamp(1 - epsilon, 1 + epsilon) * adv)
+
+    return mean(loss(logp, old_logp, ref_logp, advantage, mask, epsilon, 0.0, clip=clip), mask)
+
+
+@told("loss_gradient_masked_value_not_clipped")
+def two_sided_gradient_mask(logp, old_logp, ref_logp, advantage, mask, epsilon, beta):
+    def clip(ratio, adv):
+        return torch.where((ratio - 1).abs() <= epsilon, ratio, ratio.detach()) * adv
+
+    return mean(loss(logp, old_logp, ref_logp, advantage, mask, epsilon, beta, clip=clip), mask)
+
+
+@told("logp_for_the_promise")
+def reinforce(logp, old_logp, ref_logp, advantage, mask, epsilon, beta):
+    def clip(_, adv):
+        return torch.where(mask, logp, 0.0) * adv
+
+    return mean(loss(logp, old_logp, ref_logp, advantage, mask, epsilon, beta, clip=clip), mask)
+
+
+@told("penalty_mean_of_responses")
+def penalty_per_response(logp, old_logp, ref_logp, advantage, mask, epsilon, beta):
+    delta = torch.where(mask, ref_logp.detach() - logp, 0.0)
+    drift = (torch.expm1(delta) - delta).sum(1) / mask.sum(1).clamp(min=1)
+    gain = mean(loss(logp, old_logp, ref_logp, advantage, mask, epsilon, 0.0), mask)
+    return gain + beta * drift.mean()

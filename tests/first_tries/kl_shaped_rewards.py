@@ -198,3 +198,34 @@ def returns_to_go(score, logp, ref_logp, mask, beta):
 @told("library: *")
 def score_without_axis(score, logp, ref_logp, mask, beta):
     return torch.where(mask, -beta * (logp - ref_logp) + score, 0.0).detach()
+
+
+@told("score_subtracted")
+def score_taken_away(score, logp, ref_logp, mask, beta):
+    return last_by_position(-score, logp, ref_logp, mask, beta)
+
+
+@told("score_normalised")
+def score_whitened(score, logp, ref_logp, mask, beta):
+    white = (score - score.mean()) / (score.std() + 1e-8)
+    return last_by_position(white, logp, ref_logp, mask, beta)
+
+
+@told("price_added_up")
+def price_cumulated(score, logp, ref_logp, mask, beta):
+    gap = torch.where(mask, logp - ref_logp, 0.0).cumsum(1)
+    return last_by_position(score, gap, torch.zeros_like(gap), mask, beta)
+
+
+@told("gradient_reaches_score_and_ref_logp")
+def only_the_policy_detached(score, logp, ref_logp, mask, beta):
+    ends = mask & (mask.flip(1).cumsum(1).flip(1) == 1)
+    price = torch.where(mask, beta * (logp.detach() - ref_logp), 0.0)
+    return torch.where(ends, score[:, None], 0.0) - price
+
+
+@told("library: *")
+def index_behind_the_last(score, logp, ref_logp, mask, beta):
+    rewards = charge(logp, ref_logp, mask, beta)
+    rewards[torch.arange(len(score)), mask.sum(1)] += score.detach()
+    return rewards

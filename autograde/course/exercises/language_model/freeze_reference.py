@@ -86,23 +86,24 @@ def the_policy_itself(policy):
 
 
 @freeze_reference.wrong(
-    "The policy itself came back, as it was: one network with two names. (copy.copy is no better: "
-    "a new shell around the same parts.) Copy all that it holds."
+    "The policy itself came back, or a new shell around the same parts (copy.copy), and nothing "
+    "was changed: one network with two names. Copy all that it holds."
 )
 def nothing_done(policy):
     return policy
 
 
 @freeze_reference.wrong(
-    "The policy itself came back, in eval mode and still trained: one network with two names. Copy "
-    "it first."
+    "The policy itself came back, or a new shell around the same parts (copy.copy), in eval mode "
+    "and still trained. Copy all that it holds first."
 )
 def policy_in_eval_mode(policy):
     return policy.eval()
 
 
 @freeze_reference.wrong(
-    "The policy itself came back, frozen: it can no longer be trained. Copy it first."
+    "The policy itself came back, or a new shell around the same parts (copy.copy), frozen: it can "
+    "no longer be trained. Copy all that it holds first."
 )
 def policy_frozen(policy):
     return policy.requires_grad_(False)
@@ -416,6 +417,28 @@ def head_left_trainable(policy):
 )
 def last_parameter_left(policy):
     return _frozen_where(policy, lambda name: name != "head.bias")
+
+
+@freeze_reference.wrong(
+    "The copy's dropout modules were set to 0, but the copy is not in eval mode. Networks "
+    "also ask for the mode of the whole: call eval() on the copy."
+)
+def dropout_of_the_copy_removed(policy):
+    ref = copy.deepcopy(policy).requires_grad_(False)
+    for part in ref.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+    return ref
+
+
+@freeze_reference.wrong(
+    "The parts of the copy are in eval mode, the whole is not: call eval() on the copy itself."
+)
+def parts_in_eval_mode_alone(policy):
+    ref = copy.deepcopy(policy).requires_grad_(False)
+    for part in ref.children():
+        part.eval()
+    return ref
 
 
 @freeze_reference.right

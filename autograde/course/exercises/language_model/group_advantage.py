@@ -180,8 +180,8 @@ group_advantage.changed(
     "eps_forgotten",
     "(spread + eps)",
     "spread",
-    "eps is missing. A group without spread, all alike, is then 0/0 = nan: add eps to the "
-    "deviation.",
+    "A group without spread, all alike, is 0/0 = nan here: add eps to the deviation, before "
+    "dividing.",
 )
 group_advantage.changed(
     "deviation_of_one",
@@ -390,6 +390,43 @@ def least_taken_away(rewards, eps=1e-4):
 def norm_of_the_group(rewards, eps=1e-4):
     gain = _gain(rewards)
     return gain / (gain.norm(dim=1, keepdim=True) + eps)
+
+
+@group_advantage.wrong(
+    "eps has no effect: it is added to every deviation, not only kept for groups without spread."
+)
+def eps_forgotten_but_for_ties(rewards, eps=1e-4):
+    spread = _deviation(rewards)
+    return torch.where(spread > 0, _gain(rewards) / spread, 0.0)
+
+
+@group_advantage.wrong(
+    "eps was taken from the deviation. Add it: it is to keep what is below from being 0."
+)
+def eps_subtracted(rewards, eps=1e-4):
+    return _gain(rewards) / (_deviation(rewards) - eps)
+
+
+@group_advantage.wrong("The deviation was multiplied in. Divide by it.")
+def multiplied_by_the_deviation(rewards, eps=1e-4):
+    return _gain(rewards) * (_deviation(rewards) + eps)
+
+
+@group_advantage.wrong(
+    "The rewards were stretched to lie between −1 and 1. Take away the group's mean, and "
+    "divide by its standard deviation."
+)
+def stretched_from_minus_one(rewards, eps=1e-4):
+    least, most = rewards.amin(-1, keepdim=True), rewards.amax(-1, keepdim=True)
+    return 2 * (rewards - least) / (most - least + eps) - 1
+
+
+@group_advantage.wrong(
+    "Each group was scaled to a vector of length 1, as F.normalize does. Divide by the "
+    "standard deviation plus eps."
+)
+def length_of_one(rewards, eps=1e-4):
+    return F.normalize(_gain(rewards), dim=1, eps=eps)
 
 
 @group_advantage.right

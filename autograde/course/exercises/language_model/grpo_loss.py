@@ -760,6 +760,127 @@ def grpo_padding_summed(*given):
     return -gain.sum() / mask.sum().clamp(min=1)
 
 
+grpo_loss.changed(
+    "k3_weighted_by_a_constant_ratio",
+    "(torch.expm1(delta) - delta)",
+    "ratio.detach() * (torch.expm1(delta) - delta)",
+    "k3 was weighted by the ratio policy/old, a constant there. Here each token's k3 counts "
+    "as it is.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "k1_turned",
+    "(torch.expm1(delta) - delta)",
+    "delta",
+    "The penalty is ref_logp − logp, which is k1 with its sign turned. Here it is k3: exp(δ) "
+    "− 1 − δ.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "k3_of_ratios_clamped_at_10",
+    "ref_logp - logp",
+    "(ref_logp - logp).clamp(-10.0, 10.0)",
+    "The log-ratio to ref was clamped to ±10 before k3. A token that far away then has no "
+    "gradient to bring it back: the penalty has no bound.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "old_left_out",
+    "(logp - old_logp).exp()",
+    "logp.exp()",
+    "old_logp was not used: exp(logp) is the policy's probability. The ratio is exp(logp − "
+    "old_logp).",
+    of=written_out,
+)
+grpo_loss.changed(
+    "logp_for_the_promise",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "logp * advantage",
+    "logp · advantage stands in the place of the promise: no ratio, and nothing clipped. Its "
+    "gradient is right at the first step on a batch; after it, the tokens are old's.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "grpo_advantage_centred",
+    "advantage.detach()[:, None]",
+    "(advantage - advantage.mean()).detach()[:, None]",
+    "The advantages' mean over the batch was taken away. They come from their groups as they "
+    "are meant: use them as they are.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "advantage_turned",
+    "advantage.detach()[:, None]",
+    "-advantage.detach()[:, None]",
+    "The sign of the advantages is turned: what was better than the others is made rarer.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "loss_zero_outside_the_bounds",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "torch.where((ratio - 1).abs() <= epsilon, ratio * advantage, 0.0)",
+    "A token whose ratio is outside the bounds got 0. Beyond a bound the promise is the "
+    "smaller of ratio · A and the bound times A.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "loss_gradient_masked_value_not_clipped",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "torch.where((ratio - 1).abs() <= epsilon, ratio, ratio.detach()) * advantage",
+    "The values are not clipped; epsilon acts on the gradient alone, and takes it from every "
+    "token outside the bounds. The promise itself is the smaller of both products: its "
+    "gradient follows.",
+    of=written_out,
+)
+
+
+@grpo_loss.wrong(
+    "The penalty was summed over real tokens while the promise was averaged: take the mean of both."
+)
+def penalty_summed(*given):
+    logp, _, ref_logp, _, mask, _, beta = given
+    logp, ref_logp = (torch.where(mask, values, 0.0) for values in (logp, ref_logp.detach()))
+    return reference.grpo_loss(*given[:-1], 0.0) + beta * _k3(logp, ref_logp).sum()
+
+
+@grpo_loss.wrong(
+    "The penalty is the mean of the responses' means, the promise is not. Take one sum and "
+    "one count for the whole batch, of both."
+)
+def penalty_mean_of_responses(*given):
+    logp, _, ref_logp, _, mask, _, beta = given
+    logp, ref_logp = (torch.where(mask, values, 0.0) for values in (logp, ref_logp.detach()))
+    means = _k3(logp, ref_logp).sum(1) / mask.sum(1).clamp(min=1)
+    return reference.grpo_loss(*given[:-1], 0.0) + beta * means.mean()
+
+
+def _charged_in_the_advantage(given: tuple, estimate: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """The loss with a constant price in the advantage of each token, and none beside it."""
+    logp, old_logp, ref_logp, advantage, mask, epsilon, beta = given
+    logp, old_logp, ref_logp, advantage = (
+        torch.where(mask, values, 0.0)
+        for values in (logp, old_logp.detach(), ref_logp.detach(), advantage.detach()[:, None])
+    )
+    price = beta * estimate(logp, ref_logp).detach()
+    return -averaged(_clipped(logp, old_logp, advantage - price, epsilon), mask)
+
+
+@grpo_loss.wrong(
+    "beta · k3 was taken from the advantage, as a constant: drift charged in the reward. Here "
+    "it is charged in the loss, differentiable, beside the clipped promise."
+)
+def k3_a_constant_in_the_advantage(*given):
+    return _charged_in_the_advantage(given, _k3)
+
+
+@grpo_loss.wrong(
+    "beta · (logp − ref_logp) was taken from the advantage, as a constant: drift charged in "
+    "the reward. Here beta · k3 is charged in the loss, beside the clipped promise."
+)
+def k1_a_constant_in_the_advantage(*given):
+    return _charged_in_the_advantage(given, torch.sub)
+
+
 @grpo_loss.right
 def grpo_of_chosen_tokens(logp, old_logp, ref_logp, advantage, mask, epsilon, beta):
     if not mask.any():

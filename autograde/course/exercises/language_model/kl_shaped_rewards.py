@@ -350,7 +350,15 @@ def _leaking(constants: tuple[str, ...], *given: Any) -> Tensor:
     return paid - named["beta"] * price
 
 
-for _leaks in (("logp",), ("score",), ("ref_logp",), THREE, ("score", "logp"), THREE[1:]):
+for _leaks in (
+    ("logp",),
+    ("score",),
+    ("ref_logp",),
+    THREE,
+    ("score", "logp"),
+    ("score", "ref_logp"),
+    THREE[1:],
+):
     kl_shaped_rewards.mistakes.append(
         Mistake(
             f"gradient_reaches_{'_and_'.join(_leaks)}",
@@ -467,6 +475,47 @@ kl_shaped_rewards.changed(
     "(logp - ref_logp)",
     "logp",
     "ref_logp was not used: the price is that of logp alone. Drift is logp − ref_logp.",
+)
+
+
+kl_shaped_rewards.changed(
+    "score_subtracted",
+    "score[:, None]",
+    "-score[:, None]",
+    "The score was subtracted. It is paid: add it to the price of the last real token.",
+)
+kl_shaped_rewards.changed(
+    "score_centred",
+    "score[:, None]",
+    "(score - score.mean())[:, None]",
+    "The scores' mean over the batch was taken away. Each response is paid its own score, as "
+    "it is.",
+)
+kl_shaped_rewards.changed(
+    "score_normalised",
+    "score[:, None]",
+    "((score - score.mean()) / (score.std() + 1e-8))[:, None]",
+    "The scores were normalised over the batch (nan for a single one). Each response is paid "
+    "its own score, as it is.",
+)
+kl_shaped_rewards.changed(
+    "price_added_up",
+    "torch.where(mask, -beta * (logp - ref_logp), 0.0)",
+    "torch.where(mask, -beta * torch.where(mask, logp - ref_logp, 0.0).cumsum(1), 0.0)",
+    "Prices were added up from the start of the row: each token pays for those before it as "
+    "well. It pays for its own drift alone.",
+)
+kl_shaped_rewards.changed(
+    "price_of_the_quotient",
+    "(logp - ref_logp)",
+    "(logp / ref_logp)",
+    "The price is logp / ref_logp, a quotient of logarithms. It is the log-ratio, logp − ref_logp.",
+)
+kl_shaped_rewards.changed(
+    "price_of_the_ratio_less_one",
+    "(logp - ref_logp)",
+    "(logp - ref_logp).expm1()",
+    "The price is the ratio of probabilities less 1. It is the log-ratio, logp − ref_logp.",
 )
 
 
