@@ -182,3 +182,37 @@ def grid_up_to_a_hundred(alpha, b):
 def assertion_for_value_error(alpha, b):
     assert b > 0
     return math.exp(alpha / b - 1) ** 2
+
+
+@told("reciprocals")
+def exponent_turned(alpha, b):
+    if b <= 0:
+        raise ValueError("no peak")
+    return math.exp(1 - alpha / b) ** 2
+
+
+@told("formula_alone")
+def sign_of_b_lost(alpha, b):
+    return math.exp(alpha / abs(b) - 1) ** 2
+
+
+@told("pair_returned")
+def both_returned(alpha, b):
+    if b <= 0:
+        raise ValueError("no peak")
+    d = math.exp(alpha / b - 1)
+    return d, d**2
+
+
+@told("half_squared")
+def half_in_the_exponent(alpha, b):
+    if b <= 0:
+        raise ValueError("no peak")
+    return math.exp(alpha / b - 0.5) ** 2
+
+
+@told("multiplied_by_b")
+def product(alpha, b):
+    if b <= 0:
+        raise ValueError("no peak")
+    return math.exp(alpha * b - 1) ** 2

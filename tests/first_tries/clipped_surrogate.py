@@ -193,3 +193,21 @@ def detached_ratio(logp, old_logp, advantage, epsilon):
 def clip_of_a_list(logp, old_logp, advantage, epsilon):
     ratio = torch.exp(logp - old_logp)
     return min(ratio * advantage, torch.clip(ratio, 1 - epsilon, 1 + epsilon) * advantage)
+
+
+@told("bound_alone")
+def spinning_up_bound_alone(logp, old_logp, advantage, epsilon):
+    advantage = advantage.detach()
+    return torch.where(advantage > 0, (1 + epsilon) * advantage, (1 - epsilon) * advantage)
+
+
+@told("bounds_in_the_wrong_order")
+def bounds_exchanged_by_sign(logp, old_logp, advantage, epsilon):
+    advantage = advantage.detach()
+    bound = torch.where(advantage > 0, (1 - epsilon) * advantage, (1 + epsilon) * advantage)
+    return torch.min((logp - old_logp.detach()).exp() * advantage, bound)
+
+
+@told("loss_summed_over_the_batch")
+def summed_loss(logp, old_logp, advantage, epsilon):
+    return -spinning_up_bound(logp, old_logp, advantage, epsilon).sum()

@@ -223,3 +223,24 @@ def a_dict(kl, gold):
 @told("one_tensor")
 def only_the_alpha(kl, gold):
     return normal_equations(kl, gold)[0]
+
+
+@told("slope_of_the_quotients")
+def polyfit_of_the_quotients(kl, gold):
+    refused(kl)
+    d = kl[kl > 0].double().sqrt().numpy()
+    slope, intercept = np.polyfit(np.log(d), gold[kl > 0].double().numpy() / d, 1)
+    return float(intercept), float(slope)
+
+
+@told("factor_forgotten")
+def polyfit_of_gold(kl, gold):
+    refused(kl)
+    x = kl[kl > 0].double().sqrt().log().numpy()
+    slope, intercept = np.polyfit(x, gold[kl > 0].double().numpy(), 1)
+    return float(intercept), -float(slope)
+
+
+@told("one_tensor")
+def array_returned(kl, gold):
+    return np.array(normal_equations(kl, gold))

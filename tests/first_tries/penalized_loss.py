@@ -231,3 +231,17 @@ def gspo_ratio(logp, old_logp, advantage, kl, mask, beta):
     ratio = torch.exp(gap.sum(-1) / mask.sum(-1).clamp(min=1))[:, None]
     gain = torch.where(mask, ratio * advantage.detach() - beta * kl, 0.0)
     return -gain.sum() / mask.sum().clamp(min=1)
+
+
+@told("kl_padding_summed", "mean_of_the_chosen")
+def kl_summed_with_padding(logp, old_logp, advantage, kl, mask, beta):
+    ratio = torch.where(mask, logp - old_logp.detach(), 0.0).exp()
+    gain = torch.where(mask, ratio * advantage.detach(), 0.0).sum() / mask.sum()
+    return -(gain - beta * kl.sum() / mask.sum())
+
+
+@told("log_ratio_clamped_at_10")
+def log_ratio_clamped(logp, old_logp, advantage, kl, mask, beta):
+    ratio = torch.where(mask, logp - old_logp.detach(), 0.0).clamp(-10, 10).exp()
+    gain = torch.where(mask, ratio * advantage.detach() - beta * kl, 0.0)
+    return -gain.sum() / mask.sum().clamp(min=1)

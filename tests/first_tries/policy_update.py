@@ -454,3 +454,47 @@ def actions_not_unsqueezed(policy, optimizer, observations, actions, advantage, 
         return -(ratio * advantage - beta * kl(old, new)).mean()
 
     return loop(policy, optimizer, observations, n_epochs, old, loss_of)
+
+
+@told("losses_before_the_step")
+def losses_in_the_list(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    old = frozen(policy, observations)
+    losses = []
+    for _ in range(n_epochs):
+        new = policy(observations).log_softmax(-1)
+        loss = -(ratio_of(new, old, actions) * advantage - beta * kl(old, new)).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+@told("axis_of_actions_kept")
+def means_multiplied(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    old = frozen(policy, observations)
+
+    def loss_of(new):
+        gain = ratio_of(new, old, actions).mean() * advantage.mean()
+        return beta * kl(old, new).mean() - gain
+
+    return loop(policy, optimizer, observations, n_epochs, old, loss_of)
+
+
+@told("nothing_returned", "last_divergence_only")
+def mean_of_the_list(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    kls = through_distributions(policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    return sum(kls) / max(len(kls), 1)
+
+
+@told("probabilities_for_logarithms")
+def kl_div_of_probabilities(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    old = frozen(policy, observations)
+
+    def drift(p, q):
+        return kl_div(q.exp(), p.exp(), reduction="batchmean")
+
+    def loss_of(new):
+        return beta * drift(old, new) - (ratio_of(new, old, actions) * advantage).mean()
+
+    return loop(policy, optimizer, observations, n_epochs, old, loss_of, drift)

@@ -130,8 +130,8 @@ best_kl.changed(
     "half_squared",
     "math.exp(2 * (alpha / b - 1))",
     "math.exp(2 * alpha / b - 1)",
-    "Only part of the exponent was doubled: this is exp(2 · alpha/b − 1). Squaring d doubles all "
-    "of it.",
+    "This is exp(2 · alpha/b − 1), as when only part of the exponent is doubled. Squaring d "
+    "doubles all of it.",
 )
 best_kl.changed(
     "log_of_kl_in_the_curve",
@@ -201,6 +201,22 @@ def small_b_raised(alpha, b):
     return math.exp(2 * (alpha / max(b, 1e-8) - 1))
 
 
+best_kl.changed(
+    "multiplied_by_b",
+    "alpha / b",
+    "alpha * b",
+    "alpha was multiplied by b. From alpha − b · log d − b = 0 follows log d = alpha/b − 1.",
+)
+
+
+best_kl.changed(
+    "pair_returned",
+    "return math.exp(2 * (alpha / b - 1))",
+    "return math.exp(alpha / b - 1), math.exp(2 * (alpha / b - 1))",
+    "Two things came back. Return one number: the kl.",
+)
+
+
 @best_kl.wrong(
     "Right up to the spacing of a grid, or up to its end. The derivative is 0 in one place that "
     "you can write down."
@@ -221,8 +237,8 @@ def answered_without_a_peak(alpha, b):
 
 
 @best_kl.wrong(
-    "b = 0 and b below 0 are not refused: the one ends in a division by 0, and for the other the "
-    "formula finds the curve's lowest point. Raise ValueError for every b that is not above 0."
+    "b = 0 and b below 0 are not refused: the one ends in a division by 0, and with the other the "
+    "curve has a lowest point and no peak. Raise ValueError for every b that is not above 0."
 )
 def formula_alone(alpha, b):
     return math.exp(2 * (alpha / b - 1))

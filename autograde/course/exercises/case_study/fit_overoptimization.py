@@ -175,6 +175,16 @@ def weighed_too_much(kl, gold):
     return _solved(d, gold, d)
 
 
+@fit_overoptimization.wrong(
+    "This is a straight line through gold/d against log d, every run counting alike, with its "
+    "slope for b. b is minus that slope; and asked are the least squares of gold itself: "
+    "weigh each run by d², or fit gold with the columns d and −d · log d."
+)
+def slope_of_the_quotients(kl, gold):
+    alpha, b = line_through_the_quotients(kl, gold)
+    return alpha, -b
+
+
 fit_overoptimization.changed(
     "log_of_kl",
     "d.log()",
@@ -550,7 +560,8 @@ fit_overoptimization.changed(
     "one_tensor",
     "return alpha, b",
     "return torch.tensor((alpha, b))",
-    "One thing came back, a number or a tensor. Return two plain numbers, alpha and b, as a pair.",
+    "One thing came back (a number, a tensor, an array). Return two plain numbers, alpha and b, as "
+    "a pair.",
 )
 fit_overoptimization.changed(
     "dict_returned",

@@ -478,8 +478,9 @@ clipped_surrogate.changed(
     "bounds_in_the_wrong_order",
     "1 - epsilon, 1 + epsilon",
     "1 + epsilon, 1 - epsilon",
-    "The clipped ratio is 1 − epsilon everywhere, as when clamp gets its bounds in the "
-    "wrong order: the lower one comes first.",
+    "With a positive advantage the promise never exceeds (1 − epsilon) · advantage, as when "
+    "the bounds are exchanged (clamp takes the lower one first). There the bound is 1 + "
+    "epsilon.",
     of=lesser_of_both_promises,
 )
 clipped_surrogate.changed(
@@ -542,6 +543,24 @@ def right_gradient_value_not_clipped(logp, old_logp, advantage, epsilon):
     right = reference.clipped_surrogate(logp, old_logp, advantage, epsilon)
     plain = (logp - old_logp.detach()).exp() * advantage.detach()
     return right + (plain - right).detach()
+
+
+clipped_surrogate.changed(
+    "bound_alone",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "torch.where(advantage > 0, 1 + epsilon, 1 - epsilon) * advantage",
+    "The bound alone came back, (1 + ε) · A or (1 − ε) · A: the minimum with ratio · A is "
+    "missing, and with it the gradient.",
+    of=lesser_of_both_promises,
+)
+clipped_surrogate.changed(
+    "loss_summed_over_the_batch",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "-torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage).sum()",
+    "This is a loss of the batch, a negative sum. Return the objective of each token: no sum, "
+    "no minus.",
+    of=lesser_of_both_promises,
+)
 
 
 @clipped_surrogate.right

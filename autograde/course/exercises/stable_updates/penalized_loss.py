@@ -524,6 +524,30 @@ penalized_loss.changed(
 )
 
 
+penalized_loss.changed(
+    "ratio_less_one",
+    ".exp()",
+    ".expm1()",
+    "1 was taken from the ratio: ratio × advantage, with the ratio 1 where nothing has changed.",
+)
+penalized_loss.changed(
+    "log_ratio_clamped_at_10",
+    "0.0).exp()",
+    "0.0).clamp(-10.0, 10.0).exp()",
+    "The log-ratio was clamped to ±10 before exp. Nothing is to be clamped here: a token that "
+    "far from old then has no gradient to bring it back.",
+)
+
+
+@penalized_loss.wrong(
+    "The gain is masked, kl is not: its sum runs over padding too, while the count is of real "
+    "tokens."
+)
+def kl_padding_summed(logp, old_logp, advantage, kl, mask, beta):
+    gain = _ratio(logp, old_logp.detach(), mask) * advantage.detach()
+    return beta * kl.sum() / mask.sum().clamp(min=1) - _mean(gain, mask)
+
+
 @penalized_loss.right
 def chosen_tokens_only(logp, old_logp, advantage, kl, mask, beta):
     if not mask.any():

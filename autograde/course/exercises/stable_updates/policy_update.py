@@ -351,13 +351,15 @@ policy_update.changed(
     "last_divergence_only",
     "return divergences",
     "return divergences[-1]",
-    "One number, or one tensor, came back: return a list of floats, one for each step (`.item()`).",
+    "What came back is no list, as when only the last number is returned, or all in one tensor: "
+    "return a list of floats, one for each step (`.item()`).",
 )
 policy_update.changed(
     "nothing_returned",
     "return divergences",
     "return None",
-    "Nothing came back: return the list of divergences, one for each step.",
+    "What came back is no list (None, where `return` is missing): return the list of divergences, "
+    "one number for each step.",
 )
 policy_update.changed(
     "initial_divergence_too",
@@ -369,8 +371,9 @@ policy_update.changed(
     "axis_of_actions_kept",
     ".squeeze(1)",
     "",
-    "gather keeps the axis of actions: [batch, 1] times [batch] becomes batch × batch, every ratio "
-    "with every advantage. squeeze the last axis away before you multiply.",
+    "Every ratio meets every advantage: mean ratio times mean advantage comes out, as when "
+    "the axis that gather keeps is left: [batch, 1] times [batch] is batch × batch. Each "
+    "ratio belongs to its own advantage: squeeze before you multiply.",
 )
 
 
@@ -857,6 +860,46 @@ policy_update.changed(
     "(old.exp() * (old - moved))",
     "(old.exp() * (moved - old))",
     "The update is right, but the divergences returned have the wrong sign: KL is never below 0.",
+)
+
+
+@policy_update.wrong(
+    "The losses before each step came back: return the divergences KL(old ‖ policy), measured "
+    "after each step."
+)
+def losses_before_the_step(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    old, found = _logs(policy, observations).detach(), []
+    for _step in range(n_epochs):
+        new = _logs(policy, observations)
+        loss = beta * _mean_kl(old, new) - _promise(old, new, actions, advantage)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        found.append(loss.item())
+    return found
+
+
+@policy_update.wrong(
+    "The policy's probabilities stand where its log-probabilities belong, in the loss and in "
+    "what is returned, as when F.kl_div gets probabilities: its first argument is log policy."
+)
+def probabilities_for_logarithms(
+    policy, optimizer, observations, actions, advantage, beta, n_epochs
+):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+
+    def misread(old: Tensor, new: Tensor) -> Tensor:
+        return F.kl_div(new.exp(), old.exp(), reduction="batchmean")
+
+    return _steps(*given, penalty=misread, measure=misread)
+
+
+policy_update.changed(
+    "advantage_centred",
+    "advantage.detach()",
+    "(advantage - advantage.mean()).detach()",
+    "The advantages' mean was taken away inside the update. They come as they are meant: use "
+    "them as they are.",
 )
 
 
