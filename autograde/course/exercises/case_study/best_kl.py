@@ -104,7 +104,7 @@ best_kl.changed(
 @best_kl.wrong("The quotient is upside down: it is alpha/b. A larger b brings the peak nearer.")
 def quotient_inverted(alpha, b):
     _need_a_peak(b)
-    return math.exp(2 * (b / alpha - 1)) if alpha else math.inf
+    return math.exp(2 * (b / alpha - 1))
 
 
 best_kl.changed(
@@ -130,8 +130,8 @@ best_kl.changed(
     "half_squared",
     "math.exp(2 * (alpha / b - 1))",
     "math.exp(2 * alpha / b - 1)",
-    "Only part of the exponent was doubled: this is exp(2 · alpha/b − 1). Squaring d doubles all "
-    "of it.",
+    "This is exp(2 · alpha/b − 1), as when only part of the exponent is doubled. Squaring d "
+    "doubles all of it.",
 )
 best_kl.changed(
     "log_of_kl_in_the_curve",
@@ -166,6 +166,57 @@ best_kl.changed(
 )
 
 
+best_kl.changed(
+    "zero_crossing_not_squared",
+    "math.exp(2 * (alpha / b - 1))",
+    "math.exp(alpha / b)",
+    "− 1 is missing, and the square: at d = exp(alpha/b) the curve is back at ref's level. "
+    "Differentiate with the product rule for the best d; kl is d².",
+)
+best_kl.changed(
+    "one_in_the_denominator",
+    "alpha / b - 1",
+    "alpha / (b - 1)",
+    "The 1 was subtracted from b, not from the quotient: log d = alpha/b − 1 at the peak.",
+)
+best_kl.changed(
+    "exponent_squared",
+    "math.exp(2 * (alpha / b - 1))",
+    "(alpha / b - 1) ** 2",
+    "exp is missing: alpha/b − 1 is log d at the peak. Take exp, then square.",
+)
+best_kl.changed(
+    "doubled",
+    "math.exp(2 * (alpha / b - 1))",
+    "2 * math.exp(alpha / b - 1)",
+    "d was doubled. kl is d², its square.",
+)
+
+
+@best_kl.wrong(
+    "b was raised to a small number where it is not above it, in place of a refusal. Raise "
+    "ValueError for every b that is not above 0."
+)
+def small_b_raised(alpha, b):
+    return math.exp(2 * (alpha / max(b, 1e-8) - 1))
+
+
+best_kl.changed(
+    "multiplied_by_b",
+    "alpha / b",
+    "alpha * b",
+    "alpha was multiplied by b. From alpha − b · log d − b = 0 follows log d = alpha/b − 1.",
+)
+
+
+best_kl.changed(
+    "pair_returned",
+    "return math.exp(2 * (alpha / b - 1))",
+    "return math.exp(alpha / b - 1), math.exp(2 * (alpha / b - 1))",
+    "Two things came back. Return one number: the kl.",
+)
+
+
 @best_kl.wrong(
     "Right up to the spacing of a grid, or up to its end. The derivative is 0 in one place that "
     "you can write down."
@@ -177,7 +228,7 @@ def best_of_a_grid(alpha, b):
 
 
 @best_kl.wrong(
-    "A curve without a peak was answered with a value. For b = 0 it is a straight line, and for "
+    "A curve without a peak was answered, not refused. For b = 0 it is a straight line, and for "
     "b < 0 it rises faster and faster: no number, not even inf, nan or 0, is an answer. Raise "
     "ValueError."
 )
@@ -186,8 +237,8 @@ def answered_without_a_peak(alpha, b):
 
 
 @best_kl.wrong(
-    "Nothing is refused: b = 0 ends in a division by 0, and for b < 0 the formula finds the "
-    "curve's lowest point. Raise ValueError for every b that is not above 0."
+    "b = 0 and b below 0 are not refused: the one ends in a division by 0, and with the other the "
+    "curve has a lowest point and no peak. Raise ValueError for every b that is not above 0."
 )
 def formula_alone(alpha, b):
     return math.exp(2 * (alpha / b - 1))

@@ -175,6 +175,16 @@ def weighed_too_much(kl, gold):
     return _solved(d, gold, d)
 
 
+@fit_overoptimization.wrong(
+    "This is a straight line through gold/d against log d, every run counting alike, with its "
+    "slope for b. b is minus that slope; and asked are the least squares of gold itself: "
+    "weigh each run by d², or fit gold with the columns d and −d · log d."
+)
+def slope_of_the_quotients(kl, gold):
+    alpha, b = line_through_the_quotients(kl, gold)
+    return alpha, -b
+
+
 fit_overoptimization.changed(
     "log_of_kl",
     "d.log()",
@@ -370,6 +380,15 @@ def refused_in_place_of_left_out(kl, gold):
 
 
 @fit_overoptimization.wrong(
+    "Runs whose gold is 0 or below were left out too. Only kl decides: a run that gained nothing "
+    "is a measurement like the others."
+)
+def runs_without_gain_left_out(kl, gold):
+    kept = (kl > 0) & (gold > 0)
+    return _solved(*_columns(kl[kept], gold[kept]))
+
+
+@fit_overoptimization.wrong(
     "Runs near ref were left out too: this keeps kl ≥ 1 only. Every run with kl > 0 counts."
 )
 def only_from_one_nat(kl, gold):
@@ -541,7 +560,14 @@ fit_overoptimization.changed(
     "one_tensor",
     "return alpha, b",
     "return torch.tensor((alpha, b))",
-    "One tensor came back. Return two plain numbers, alpha and b: .tolist() or .item() gives them.",
+    "One thing came back (a number, a tensor, an array). Return two plain numbers, alpha and b, as "
+    "a pair.",
+)
+fit_overoptimization.changed(
+    "dict_returned",
+    "return alpha, b",
+    'return {"alpha": alpha, "b": b}',
+    "A dict came back. Return two plain numbers in an order: alpha, then b.",
 )
 fit_overoptimization.changed(
     "nested",

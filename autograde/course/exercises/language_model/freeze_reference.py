@@ -4,7 +4,7 @@ import copy
 import io
 import math
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -86,23 +86,24 @@ def the_policy_itself(policy):
 
 
 @freeze_reference.wrong(
-    "The policy itself came back, as it was: one network with two names. (copy.copy is no better: "
-    "a new shell around the same parts.) Copy all that it holds."
+    "The policy itself came back, or a new shell around the same parts (copy.copy), and nothing "
+    "was changed: one network with two names. Copy all that it holds."
 )
 def nothing_done(policy):
     return policy
 
 
 @freeze_reference.wrong(
-    "The policy itself came back, in eval mode and still trained: one network with two names. Copy "
-    "it first."
+    "The policy itself came back, or a new shell around the same parts (copy.copy), in eval mode "
+    "and still trained. Copy all that it holds first."
 )
 def policy_in_eval_mode(policy):
     return policy.eval()
 
 
 @freeze_reference.wrong(
-    "The policy itself came back, frozen: it can no longer be trained. Copy it first."
+    "The policy itself came back, or a new shell around the same parts (copy.copy), frozen: it can "
+    "no longer be trained. Copy all that it holds first."
 )
 def policy_frozen(policy):
     return policy.requires_grad_(False)
@@ -182,8 +183,8 @@ def eval_on_the_policy_first(policy):
 
 
 @freeze_reference.wrong(
-    "The policy was frozen before it was copied, and stays so: nothing can train it any more. "
-    "Freeze the copy alone."
+    "The policy was frozen, and stays so: nothing can train it any more. Copy it first, and freeze "
+    "the copy alone."
 )
 def policy_frozen_first(policy):
     return copy.deepcopy(policy.requires_grad_(False)).eval()
@@ -226,7 +227,7 @@ def gradients_of_the_policy_cleared(policy):
 
 
 @freeze_reference.wrong(
-    "A state_dict came back: numbers, and the policy's own ones, as state_dict does not copy. "
+    "A dict came back, as a state_dict is: numbers by name (the policy's own, unless copied). "
     "Return a network that can be called."
 )
 def state_returned(policy):
@@ -380,6 +381,64 @@ def parameters_handed_on(policy):
         for key in list(module._parameters):
             setattr(module, key, policy.get_submodule(name)._parameters[key])
     return ref.requires_grad_(False).eval()
+
+
+@freeze_reference.wrong(
+    "A method came back, not what it returns: parentheses are missing behind its name."
+)
+def method_returned(policy):
+    return copy.deepcopy(policy).requires_grad_(False).eval
+
+
+def _frozen_where(policy: nn.Module, chosen: Callable[[str], bool]) -> nn.Module:
+    ref = copy.deepcopy(policy).eval()
+    for name, parameter in ref.named_parameters():
+        if chosen(name):
+            parameter.requires_grad_(False)
+    return ref
+
+
+@freeze_reference.wrong(
+    "The copy's weights were frozen, its biases still require gradients: freeze every parameter."
+)
+def weights_frozen_alone(policy):
+    return _frozen_where(policy, lambda name: not name.endswith("bias"))
+
+
+@freeze_reference.wrong(
+    "All of the copy's parameters were frozen but the head's: freeze every parameter."
+)
+def head_left_trainable(policy):
+    return _frozen_where(policy, lambda name: not name.startswith("head"))
+
+
+@freeze_reference.wrong(
+    "All of the copy's parameters were frozen but the last one: freeze every parameter."
+)
+def last_parameter_left(policy):
+    return _frozen_where(policy, lambda name: name != "head.bias")
+
+
+@freeze_reference.wrong(
+    "The copy's dropout modules were set to 0, but the copy is not in eval mode. Networks "
+    "also ask for the mode of the whole: call eval() on the copy."
+)
+def dropout_of_the_copy_removed(policy):
+    ref = copy.deepcopy(policy).requires_grad_(False)
+    for part in ref.modules():
+        if isinstance(part, nn.Dropout):
+            part.p = 0.0
+    return ref
+
+
+@freeze_reference.wrong(
+    "The parts of the copy are in eval mode, the whole is not: call eval() on the copy itself."
+)
+def parts_in_eval_mode_alone(policy):
+    ref = copy.deepcopy(policy).requires_grad_(False)
+    for part in ref.children():
+        part.eval()
+    return ref
 
 
 @freeze_reference.right

@@ -180,15 +180,15 @@ group_advantage.changed(
     "eps_forgotten",
     "(spread + eps)",
     "spread",
-    "eps is missing. A group without spread, all alike, is then 0/0 = nan: add eps to the "
-    "deviation.",
+    "A group without spread, all alike, is 0/0 = nan here: add eps to the deviation, before "
+    "dividing.",
 )
 group_advantage.changed(
     "deviation_of_one",
     "max(rewards.shape[1] - 1, 1)",
     "torch.tensor(rewards.shape[1] - 1)",
-    "Right but for a group of one: its sample standard deviation is 0/0 = nan, and nan + eps is "
-    "nan. Such a group gets 0.",
+    "A group of one gets nan: its sample standard deviation is 0/0, and nan + eps is nan. Such a "
+    "group gets 0.",
 )
 
 
@@ -272,8 +272,8 @@ def layer_norm_taken(rewards: Tensor, eps: float = 1e-4) -> Tensor:
 
 
 @group_advantage.wrong(
-    "The rewards were stretched to lie between 0 and 1. An advantage says how far above the "
-    "group's mean: half of a group is below it."
+    "The rewards were stretched to lie between 0 and 1. An advantage says how far a reward is from "
+    "the group's mean: below it, it is negative."
 )
 def stretched_to_one(rewards: Tensor, eps: float = 1e-4) -> Tensor:
     least, most = rewards.amin(-1, keepdim=True), rewards.amax(-1, keepdim=True)
@@ -282,7 +282,7 @@ def stretched_to_one(rewards: Tensor, eps: float = 1e-4) -> Tensor:
 
 @group_advantage.wrong(
     "The rewards went through a softmax: weights that sum to 1. An advantage is (r − mean) / (std "
-    "+ eps), negative for half of the group."
+    "+ eps), negative below the mean."
 )
 def softmax_of_the_group(rewards: Tensor, eps: float = 1e-4) -> Tensor:
     return rewards.softmax(-1)
@@ -321,6 +321,112 @@ group_advantage.changed(
     "Groups whose deviation is small got 0. Only a tied group has nothing to teach: eps takes care "
     "of the small deviations.",
 )
+
+
+def _one_is_0(rewards: Tensor, found: Tensor) -> Tensor:
+    return found if rewards.shape[1] > 1 else torch.zeros_like(rewards)
+
+
+@group_advantage.wrong(
+    "The group's mean was not taken away: the rewards themselves were divided by the deviation."
+)
+def mean_forgotten_but_for_one(rewards, eps=1e-4):
+    return _one_is_0(rewards, rewards / (_deviation(rewards) + eps))
+
+
+@group_advantage.wrong(
+    "eps is missing: rewards that are all alike are then divided by 0, and small deviations by too "
+    "little. Add eps to the deviation."
+)
+def eps_forgotten_but_for_one(rewards, eps=1e-4):
+    return _one_is_0(rewards, _gain(rewards) / _deviation(rewards))
+
+
+@group_advantage.wrong(
+    "Only the mean was divided by the deviation: division comes before subtraction. Put "
+    "(r − mean) into parentheses."
+)
+def mean_alone_divided(rewards, eps=1e-4):
+    mean = rewards.mean(1, keepdim=True)
+    return _one_is_0(rewards, rewards - mean / (_deviation(rewards) + eps))
+
+
+@group_advantage.wrong(
+    "eps was added to the quotient: division comes before addition. Put (std + eps) into "
+    "parentheses."
+)
+def eps_added_to_the_quotient(rewards, eps=1e-4):
+    return _one_is_0(rewards, _gain(rewards) / _deviation(rewards) + eps)
+
+
+@group_advantage.wrong(
+    "Each reward was compared with the mean of the others, and not divided (RLOO's baseline): "
+    "not wrong in itself, but not what is asked. Take the mean of the whole group, and divide."
+)
+def others_taken_away(rewards, eps=1e-4):
+    n = rewards.shape[1]
+    return _one_is_0(rewards, _gain(rewards) * n / max(n - 1, 1))
+
+
+@group_advantage.wrong(
+    "The group's best reward was taken away, so that no advantage is above 0. The baseline is the "
+    "mean."
+)
+def best_taken_away(rewards, eps=1e-4):
+    return (rewards - rewards.amax(1, keepdim=True)) / (_deviation(rewards) + eps)
+
+
+@group_advantage.wrong(
+    "The group's least reward was taken away, so that no advantage is below 0. The baseline is the "
+    "mean."
+)
+def least_taken_away(rewards, eps=1e-4):
+    return (rewards - rewards.amin(1, keepdim=True)) / (_deviation(rewards) + eps)
+
+
+@group_advantage.wrong(
+    "The deviation is the root of the sum of squares, a norm: inside the root, divide by n − 1."
+)
+def norm_of_the_group(rewards, eps=1e-4):
+    gain = _gain(rewards)
+    return gain / (gain.norm(dim=1, keepdim=True) + eps)
+
+
+@group_advantage.wrong(
+    "eps has no effect: it is added to every deviation, not only kept for groups without spread."
+)
+def eps_forgotten_but_for_ties(rewards, eps=1e-4):
+    spread = _deviation(rewards)
+    return torch.where(spread > 0, _gain(rewards) / spread, 0.0)
+
+
+@group_advantage.wrong(
+    "eps was taken from the deviation. Add it: it is to keep what is below from being 0."
+)
+def eps_subtracted(rewards, eps=1e-4):
+    return _gain(rewards) / (_deviation(rewards) - eps)
+
+
+@group_advantage.wrong("The deviation was multiplied in. Divide by it.")
+def multiplied_by_the_deviation(rewards, eps=1e-4):
+    return _gain(rewards) * (_deviation(rewards) + eps)
+
+
+@group_advantage.wrong(
+    "The rewards were stretched to lie between −1 and 1. Take away the group's mean, and "
+    "divide by its standard deviation."
+)
+def stretched_from_minus_one(rewards, eps=1e-4):
+    least, most = rewards.amin(-1, keepdim=True), rewards.amax(-1, keepdim=True)
+    return 2 * (rewards - least) / (most - least + eps) - 1
+
+
+@group_advantage.wrong(
+    "Each group was scaled to a vector of length 1, as F.normalize does. Divide by the "
+    "standard deviation plus eps."
+)
+def length_of_one(rewards, eps=1e-4):
+    return F.normalize(_gain(rewards), dim=1, eps=eps)
 
 
 @group_advantage.right

@@ -190,7 +190,7 @@ grpo_loss.changed(
     "loss_without_penalty",
     " - beta * (torch.expm1(delta) - delta)",
     "",
-    "The penalty is missing: beta and ref_logp were not used.",
+    "The penalty is missing: value and gradient are those of the promise alone.",
     of=written_out,
 )
 grpo_loss.changed(
@@ -269,15 +269,16 @@ grpo_loss.changed(
     "loss_not_clipped",
     "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
     "ratio * advantage",
-    "Nothing is clipped: epsilon was not used.",
+    "No value and no gradient is clipped: epsilon has no effect.",
     of=written_out,
 )
 grpo_loss.changed(
     "advantage_outside_the_minimum",
     "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
     "torch.minimum(ratio, ratio.clamp(1 - epsilon, 1 + epsilon)) * advantage",
-    "The minimum was taken of the ratios, before multiplying by the advantage: right for positive "
-    "advantages only. Compare ratio · A with clipped ratio · A.",
+    "The ratio was bounded from above and then multiplied by the advantage, as when the minimum is "
+    "taken of the ratios: right for positive advantages only. Compare ratio · A with clipped "
+    "ratio · A.",
     of=written_out,
 )
 grpo_loss.changed(
@@ -381,8 +382,8 @@ def penalty_over_padding(*given):
 
 
 @grpo_loss.wrong(
-    "The mask was multiplied in. What stands in the padding may be inf or nan, and 0 · inf is nan: "
-    "choose with torch.where."
+    "inf or nan in the padding makes the loss nan, as where the mask is multiplied in: 0 · inf is "
+    "nan. Choose with torch.where, or by indexing with the mask."
 )
 def loss_times_mask(*given):
     logp, old_logp, ref_logp, advantage, mask, epsilon, beta = given
@@ -403,7 +404,8 @@ grpo_loss.changed(
     "loss_of_nothing",
     "torch.where(mask, gain, 0.0).sum() / mask.sum().clamp(min=1)",
     "gain[mask].mean()",
-    "Right until no token is real: the mean of nothing is 0/0 = nan. Keep the count from being 0.",
+    "Where no token is real, nan came back: the mean of nothing is 0/0. Keep the count from being "
+    "0.",
     of=written_out,
 )
 grpo_loss.changed(
@@ -631,6 +633,252 @@ grpo_loss.changed(
     "probability rounds to 0. Subtract first: exp(logp − old_logp).",
     of=written_out,
 )
+
+
+grpo_loss.changed(
+    "loss_clipped_higher_by_8_hundredths",
+    "1 + epsilon",
+    "1 + epsilon + 0.08",
+    "The upper bound is 0.08 more than epsilon above 1: clip-higher, not wrong in itself, but "
+    "not what is asked. Here both bounds are epsilon away from 1.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "loss_clipped_higher_by_4_tenths",
+    "1 + epsilon",
+    "1 + 1.4 * epsilon",
+    "The upper bound is 1.4 times epsilon above 1: clip-higher, not wrong in itself, but not "
+    "what is asked. Here both bounds are epsilon away from 1.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "loss_clipped_twice_as_high",
+    "1 + epsilon",
+    "1 + 2 * epsilon",
+    "The upper bound is twice epsilon above 1: clip-higher, not wrong in itself, but not what "
+    "is asked. Here both bounds are epsilon away from 1.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "loss_bounds_around_zero",
+    "1 - epsilon, 1 + epsilon",
+    "-epsilon, epsilon",
+    "The bounds are −ε and ε. A ratio is 1 where nothing has changed: the bounds are 1 − ε "
+    "and 1 + ε.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "loss_of_quotients_of_logarithms",
+    "(logp - old_logp).exp()",
+    "torch.where(mask, logp / old_logp, 1.0)",
+    "The ratio is logp / old_logp here, a quotient of logarithms. That of the probabilities "
+    "is exp(logp − old_logp).",
+    of=written_out,
+)
+grpo_loss.changed(
+    "ratio_of_the_whole_response",
+    "logp - old_logp",
+    "(logp - old_logp).sum(1, keepdim=True)",
+    "One ratio for the whole response, the product of its tokens': another objective, not "
+    "wrong in itself, but not what is asked. Here each token has its own ratio, and its own "
+    "clip.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "constant_ratio_clipped_on_both_sides",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "ratio.clamp(1 - epsilon, 1 + epsilon).detach() * advantage * logp",
+    "A constant ratio, clipped on both sides, weighs logp · advantage, as in CISPO: another "
+    "objective, not wrong in itself, but not what is asked. It keeps the gradient of every "
+    "token.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "penalty_of_the_size",
+    "(torch.expm1(delta) - delta)",
+    "delta.abs()",
+    "The penalty is the size of the log-ratio to ref. Here it is k3: exp(δ) − 1 − δ.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "penalty_of_the_square",
+    "(torch.expm1(delta) - delta)",
+    "delta.square()",
+    "The penalty is the squared log-ratio to ref. Here it is k3: exp(δ) − 1 − δ.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "penalty_of_the_ratio",
+    "(torch.expm1(delta) - delta)",
+    "delta.exp()",
+    "The penalty is exp(δ), the ratio of ref to policy. k3 is exp(δ) − 1 − δ: never below 0, "
+    "and 0 where the policy has not moved.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "grpo_per_token",
+    "torch.where(mask, gain, 0.0).sum() / mask.sum().clamp(min=1)",
+    "torch.where(mask, gain, 0.0)",
+    "One number for each token came back: return the mean over all real tokens, one number "
+    "for the batch.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "grpo_per_response",
+    "torch.where(mask, gain, 0.0).sum() / mask.sum().clamp(min=1)",
+    "torch.where(mask, gain, 0.0).sum(1) / mask.sum(1).clamp(min=1)",
+    "One number for each response came back: return the mean over all real tokens, one number "
+    "for the batch.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "grpo_advantage_normalised",
+    "advantage.detach()[:, None]",
+    "((advantage - advantage.mean()) / (advantage.std() + 1e-8)).detach()[:, None]",
+    "The advantages were normalised over the batch, by their mean and sample standard "
+    "deviation. They come from their groups as they are meant: use them as they are.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "grpo_advantage_normalised_by_population",
+    "advantage.detach()[:, None]",
+    "((advantage - advantage.mean()) / (advantage.std(correction=0) + 1e-8)).detach()[:, None]",
+    "The advantages were normalised over the batch, by their mean and population's standard "
+    "deviation. They come from their groups as they are meant: use them as they are.",
+    of=written_out,
+)
+
+
+@grpo_loss.wrong(
+    "The sum runs over padding too, while the count is of real tokens: leave the padding out of "
+    "both."
+)
+def grpo_padding_summed(*given):
+    logp, old_logp, ref_logp, advantage, mask, epsilon, beta = given
+    promise = _clipped(logp, old_logp.detach(), advantage.detach()[:, None], epsilon)
+    gain = promise - beta * _k3(logp, ref_logp.detach())
+    return -gain.sum() / mask.sum().clamp(min=1)
+
+
+grpo_loss.changed(
+    "k3_weighted_by_a_constant_ratio",
+    "(torch.expm1(delta) - delta)",
+    "ratio.detach() * (torch.expm1(delta) - delta)",
+    "k3 was weighted by the ratio policy/old, a constant there. Here each token's k3 counts "
+    "as it is.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "k1_turned",
+    "(torch.expm1(delta) - delta)",
+    "delta",
+    "The penalty is ref_logp − logp, which is k1 with its sign turned. Here it is k3: exp(δ) "
+    "− 1 − δ.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "k3_of_ratios_clamped_at_10",
+    "ref_logp - logp",
+    "(ref_logp - logp).clamp(-10.0, 10.0)",
+    "The log-ratio to ref was clamped to ±10 before k3. A token that far away then has no "
+    "gradient to bring it back: the penalty has no bound.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "old_left_out",
+    "(logp - old_logp).exp()",
+    "logp.exp()",
+    "old_logp was not used: exp(logp) is the policy's probability. The ratio is exp(logp − "
+    "old_logp).",
+    of=written_out,
+)
+grpo_loss.changed(
+    "logp_for_the_promise",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "logp * advantage",
+    "logp · advantage stands in the place of the promise: no ratio, and nothing clipped. Its "
+    "gradient is right at the first step on a batch; after it, the tokens are old's.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "grpo_advantage_centred",
+    "advantage.detach()[:, None]",
+    "(advantage - advantage.mean()).detach()[:, None]",
+    "The advantages' mean over the batch was taken away. They come from their groups as they "
+    "are meant: use them as they are.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "advantage_turned",
+    "advantage.detach()[:, None]",
+    "-advantage.detach()[:, None]",
+    "The sign of the advantages is turned: what was better than the others is made rarer.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "loss_zero_outside_the_bounds",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "torch.where((ratio - 1).abs() <= epsilon, ratio * advantage, 0.0)",
+    "A token whose ratio is outside the bounds got 0. Beyond a bound the promise is the "
+    "smaller of ratio · A and the bound times A.",
+    of=written_out,
+)
+grpo_loss.changed(
+    "loss_gradient_masked_value_not_clipped",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "torch.where((ratio - 1).abs() <= epsilon, ratio, ratio.detach()) * advantage",
+    "The values are not clipped; epsilon acts on the gradient alone, and takes it from every "
+    "token outside the bounds. The promise itself is the smaller of both products: its "
+    "gradient follows.",
+    of=written_out,
+)
+
+
+@grpo_loss.wrong(
+    "The penalty was summed over real tokens while the promise was averaged: take the mean of both."
+)
+def penalty_summed(*given):
+    logp, _, ref_logp, _, mask, _, beta = given
+    logp, ref_logp = (torch.where(mask, values, 0.0) for values in (logp, ref_logp.detach()))
+    return reference.grpo_loss(*given[:-1], 0.0) + beta * _k3(logp, ref_logp).sum()
+
+
+@grpo_loss.wrong(
+    "The penalty is the mean of the responses' means, the promise is not. Take one sum and "
+    "one count for the whole batch, of both."
+)
+def penalty_mean_of_responses(*given):
+    logp, _, ref_logp, _, mask, _, beta = given
+    logp, ref_logp = (torch.where(mask, values, 0.0) for values in (logp, ref_logp.detach()))
+    means = _k3(logp, ref_logp).sum(1) / mask.sum(1).clamp(min=1)
+    return reference.grpo_loss(*given[:-1], 0.0) + beta * means.mean()
+
+
+def _charged_in_the_advantage(given: tuple, estimate: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """The loss with a constant price in the advantage of each token, and none beside it."""
+    logp, old_logp, ref_logp, advantage, mask, epsilon, beta = given
+    logp, old_logp, ref_logp, advantage = (
+        torch.where(mask, values, 0.0)
+        for values in (logp, old_logp.detach(), ref_logp.detach(), advantage.detach()[:, None])
+    )
+    price = beta * estimate(logp, ref_logp).detach()
+    return -averaged(_clipped(logp, old_logp, advantage - price, epsilon), mask)
+
+
+@grpo_loss.wrong(
+    "beta · k3 was taken from the advantage, as a constant: drift charged in the reward. Here "
+    "it is charged in the loss, differentiable, beside the clipped promise."
+)
+def k3_a_constant_in_the_advantage(*given):
+    return _charged_in_the_advantage(given, _k3)
+
+
+@grpo_loss.wrong(
+    "beta · (logp − ref_logp) was taken from the advantage, as a constant: drift charged in "
+    "the reward. Here beta · k3 is charged in the loss, beside the clipped promise."
+)
+def k1_a_constant_in_the_advantage(*given):
+    return _charged_in_the_advantage(given, torch.sub)
 
 
 @grpo_loss.right

@@ -335,8 +335,8 @@ kl_shaped_rewards.changed(
     "price_times_mask",
     "torch.where(mask, -beta * (logp - ref_logp), 0.0)",
     "-beta * (logp - ref_logp) * mask",
-    "The mask was multiplied in. What stands in the padding may be inf or nan, and 0 · inf is nan: "
-    "choose with torch.where.",
+    "inf or nan in the padding makes a reward nan, as where the mask is multiplied in: 0 · inf is "
+    "nan. Choose with torch.where, or by indexing with the mask.",
 )
 
 
@@ -350,7 +350,15 @@ def _leaking(constants: tuple[str, ...], *given: Any) -> Tensor:
     return paid - named["beta"] * price
 
 
-for _leaks in (("logp",), ("score",), ("ref_logp",), THREE, ("score", "logp"), THREE[1:]):
+for _leaks in (
+    ("logp",),
+    ("score",),
+    ("ref_logp",),
+    THREE,
+    ("score", "logp"),
+    ("score", "ref_logp"),
+    THREE[1:],
+):
     kl_shaped_rewards.mistakes.append(
         Mistake(
             f"gradient_reaches_{'_and_'.join(_leaks)}",
@@ -418,6 +426,96 @@ kl_shaped_rewards.changed(
     "torch.nn.functional.pad(mask & (real_from_here == 1), (0, 1))[:, 1:]",
     "The score was paid one token early: at the place before the last True. The last real token "
     "gets it.",
+)
+
+
+kl_shaped_rewards.changed(
+    "score_cut_off_at_5",
+    "score[:, None]",
+    "score.clamp(-5, 5)[:, None]",
+    "The score was cut off at ±5, as some libraries do with rewards. Here it is paid whole, "
+    "whatever its size.",
+)
+kl_shaped_rewards.changed(
+    "score_cut_off_at_10",
+    "score[:, None]",
+    "score.clamp(-10, 10)[:, None]",
+    "The score was cut off at ±10, as some libraries do with rewards. Here it is paid whole, "
+    "whatever its size.",
+)
+kl_shaped_rewards.changed(
+    "price_cut_off_at_10",
+    "(logp - ref_logp)",
+    "(logp - ref_logp).clamp(-10, 10)",
+    "The log-ratio was cut off at ±10, as some libraries do. Here each token pays for its "
+    "drift whole, however far it went.",
+)
+kl_shaped_rewards.changed(
+    "price_cut_off_at_20",
+    "(logp - ref_logp)",
+    "(logp - ref_logp).clamp(-20, 20)",
+    "The log-ratio was cut off at ±20, as some libraries do. Here each token pays for its "
+    "drift whole, however far it went.",
+)
+kl_shaped_rewards.changed(
+    "rewards_to_go_on_real_tokens",
+    ".detach()",
+    ".detach().flip(1).cumsum(1).flip(1).masked_fill(~mask, 0.0)",
+    "Rewards were added up from each token to the end: that is the return-to-go, which comes "
+    "later. Return each real token's own reward.",
+)
+kl_shaped_rewards.changed(
+    "price_squared",
+    "(logp - ref_logp)",
+    "(logp - ref_logp).square()",
+    "The log-ratio was squared. The price is beta · (logp − ref_logp), which may be negative.",
+)
+kl_shaped_rewards.changed(
+    "price_of_the_policy_alone",
+    "(logp - ref_logp)",
+    "logp",
+    "ref_logp was not used: the price is that of logp alone. Drift is logp − ref_logp.",
+)
+
+
+kl_shaped_rewards.changed(
+    "score_subtracted",
+    "score[:, None]",
+    "-score[:, None]",
+    "The score was subtracted. It is paid: add it to the price of the last real token.",
+)
+kl_shaped_rewards.changed(
+    "score_centred",
+    "score[:, None]",
+    "(score - score.mean())[:, None]",
+    "The scores' mean over the batch was taken away. Each response is paid its own score, as "
+    "it is.",
+)
+kl_shaped_rewards.changed(
+    "score_normalised",
+    "score[:, None]",
+    "((score - score.mean()) / (score.std() + 1e-8))[:, None]",
+    "The scores were normalised over the batch (nan for a single one). Each response is paid "
+    "its own score, as it is.",
+)
+kl_shaped_rewards.changed(
+    "price_added_up",
+    "torch.where(mask, -beta * (logp - ref_logp), 0.0)",
+    "torch.where(mask, -beta * torch.where(mask, logp - ref_logp, 0.0).cumsum(1), 0.0)",
+    "Prices were added up from the start of the row: each token pays for those before it as "
+    "well. It pays for its own drift alone.",
+)
+kl_shaped_rewards.changed(
+    "price_of_the_quotient",
+    "(logp - ref_logp)",
+    "(logp / ref_logp)",
+    "The price is logp / ref_logp, a quotient of logarithms. It is the log-ratio, logp − ref_logp.",
+)
+kl_shaped_rewards.changed(
+    "price_of_the_ratio_less_one",
+    "(logp - ref_logp)",
+    "(logp - ref_logp).expm1()",
+    "The price is the ratio of probabilities less 1. It is the log-ratio, logp − ref_logp.",
 )
 
 

@@ -576,7 +576,7 @@ train_step.changed(
     "step_without_penalty",
     "epsilon, beta)",
     "epsilon, 0.0)",
-    "The penalty is missing from the loss: the step depends on beta and ref.",
+    "The penalty is missing from the loss: beta and ref have no effect on the step.",
 )
 
 
@@ -624,7 +624,7 @@ train_step.changed(
     "step_not_clipped",
     "epsilon, beta)",
     "torch.inf, beta)",
-    "Nothing is clipped: epsilon was not used.",
+    "Nothing is clipped: epsilon has no effect.",
 )
 
 
@@ -731,8 +731,8 @@ def ref_left_in_training_mode(*given):
 
 
 @train_step.wrong(
-    "ref was made equal to the policy. The reference stays what it was before training: that is "
-    "what drift is measured from."
+    "ref was changed: made equal to the policy, or moved some way towards it. The reference stays "
+    "what it was before training: that is what drift is measured from."
 )
 def ref_updated(*given):
     found = reference.train_step(*given)
@@ -859,6 +859,97 @@ for _name, _loss, _says in (
     ),
 ):
     train_step.mistakes.append(Mistake(_name, _says, partial(_step_on, LOSSES[_loss])))
+
+
+train_step.changed(
+    "kl_summed",
+    "kl.item()",
+    "kl.item() * response_mask.sum().item()",
+    "The kl returned is the sum over all real tokens. Return their mean.",
+)
+
+
+@train_step.wrong(
+    "The kl returned is the mean of the responses' means: a token of a short response counts more "
+    "than one of a long. Return the mean over all real tokens of the batch."
+)
+def kl_mean_of_responses(*given):
+    return _with_kl(
+        given, lambda logp, old_logp, ref_logp, mask: _by_response(logp, ref_logp, mask)
+    )
+
+
+@train_step.wrong(
+    "The kl returned is measured from old: k3 of policy and old_logp. Drift is measured from ref."
+)
+def kl_from_old(*given):
+    def from_old(logp: Tensor, old_logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+        return averaged(_k3(logp, torch.where(mask, old_logp, 0.0)), mask)
+
+    return _with_kl(given, from_old)
+
+
+def _with_kl(given: tuple, measure: Callable[..., Tensor]) -> dict[str, float]:
+    """The right step, with another number returned as kl."""
+    policy, ref, _, tokens, mask, old_logp, *_ = given
+    with torch.no_grad():
+        logp, ref_logp = (_scores(one, tokens) for one in (policy.eval(), ref))
+        kl = measure(logp, old_logp, ref_logp, mask)
+    return reference.train_step(*given) | {"kl": kl.item()}
+
+
+def _by_response(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    sums = torch.where(mask, _k3(logp, ref_logp), 0.0).sum(1)
+    return (sums / mask.sum(1).clamp(min=1)).mean()
+
+
+def _normalised_by_samples(eps: float, *given: Any) -> dict[str, float]:
+    advantage = given[6]
+    scaled = (advantage - advantage.mean()) / (advantage.std() + eps)
+    return reference.train_step(*given[:6], scaled, *given[7:])
+
+
+for _name, _eps in (("by_samples", 1e-8), ("by_samples_and_eps", 1e-4)):
+    train_step.mistakes.append(
+        Mistake(
+            f"advantages_normalised_{_name}",
+            "The advantages were normalised inside the step, by their sample standard deviation, "
+            "which is nan for one response. They come from their groups as they are meant: use "
+            "them as they are.",
+            partial(_normalised_by_samples, _eps),
+        )
+    )
+
+
+@train_step.wrong(
+    "response_mask was not used: every token but 0 counts here, the prompt too. response_mask "
+    "alone says which tokens count."
+)
+def mask_of_the_tokens(*given):
+    return reference.train_step(*given[:4], given[3][:, 1:] != 0, *given[5:])
+
+
+@train_step.wrong("Two updates were made, and the second one's numbers returned: one step a call.")
+def two_updates_last_numbers(*given):
+    _trained(given)
+    return _trained(given)
+
+
+@train_step.wrong(
+    "The step is right, but the loss returned is without its penalty. Return what was minimised."
+)
+def loss_reported_without_penalty(*given):
+    found = reference.train_step(*given)
+    return found | {"loss": found["loss"] - given[-1] * found["kl"]}
+
+
+train_step.changed(
+    "gradients_clipped_to_a_half",
+    "loss.backward()",
+    "loss.backward(); nn.utils.clip_grad_norm_(policy.parameters(), 0.5)",
+    "The gradients were clipped to a norm of 0.5 before the step. That is a brake of its own; "
+    "this step takes the gradient of grpo_loss as it is.",
+)
 
 
 @train_step.right

@@ -122,8 +122,9 @@ clipped_surrogate.changed(
     "minimum_of_ratios",
     "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
     "torch.minimum(ratio, ratio.clamp(1 - epsilon, 1 + epsilon)) * advantage",
-    "Right for positive advantages only: the minimum was taken of the ratios, before multiplying. "
-    "Compare ratio · advantage with clipped · advantage; for advantage −1 a ratio of 3 gives −3.",
+    "Right for positive advantages only: the ratio was bounded from above and then multiplied, as "
+    "when the minimum is taken of the ratios. Compare ratio · advantage with clipped · advantage: "
+    "for advantage −1 a ratio of 3 gives −3.",
     of=lesser_of_both_promises,
 )
 clipped_surrogate.changed(
@@ -138,7 +139,7 @@ clipped_surrogate.changed(
     "not_clipped",
     "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
     "ratio * advantage",
-    "Nothing is clipped: this is ratio · advantage. Epsilon was not used.",
+    "No value and no gradient is clipped: this is ratio · advantage. epsilon has no effect.",
     of=lesser_of_both_promises,
 )
 clipped_surrogate.changed(
@@ -358,6 +359,20 @@ clipped_surrogate.changed(
     "epsilon away from 1.",
     of=lesser_of_both_promises,
 )
+for _name, _bound, _says in (
+    ("clipped_higher_by_8_hundredths", "1 + epsilon + 0.08", "0.08 more than epsilon"),
+    ("clipped_higher_by_4_tenths", "1 + 1.4 * epsilon", "1.4 times epsilon"),
+    ("clipped_higher_by_half", "1 + 1.5 * epsilon", "1.5 times epsilon"),
+    ("clipped_twice_as_high", "1 + 2 * epsilon", "twice epsilon"),
+):
+    clipped_surrogate.changed(
+        _name,
+        "1 + epsilon",
+        _bound,
+        f"The upper bound is {_says} above 1: clip-higher, not wrong in itself, but not what is "
+        "asked. Here both bounds are epsilon away from 1.",
+        of=lesser_of_both_promises,
+    )
 clipped_surrogate.changed(
     "constant_ratio_times_logp",
     "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
@@ -401,6 +416,149 @@ clipped_surrogate.changed(
     ".clamp(-20.0, 20.0).exp()",
     "The log-ratio was clamped to ±20 before exp. A bad token that far above old then costs less "
     "than ratio · advantage, and has no gradient to bring it back.",
+    of=lesser_of_both_promises,
+)
+clipped_surrogate.changed(
+    "product_clipped_alone",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "(ratio * advantage).clamp(1 - epsilon, 1 + epsilon)",
+    "The product ratio · advantage was clipped, and the minimum is missing. Clip the ratio, "
+    "multiply by the advantage, then take the smaller of both products.",
+    of=lesser_of_both_promises,
+)
+clipped_surrogate.changed(
+    "log_ratio_clipped_alone",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "(logp - old_logp.detach()).clamp(-epsilon, epsilon).exp() * advantage",
+    "The logarithm of the ratio was clipped to ±epsilon, and the minimum with ratio · "
+    "advantage is missing. Clip the ratio itself to 1 − ε … 1 + ε, then take the smaller of "
+    "both products.",
+    of=lesser_of_both_promises,
+)
+clipped_surrogate.changed(
+    "zero_outside_the_bounds",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "torch.where((ratio - 1).abs() <= epsilon, ratio * advantage, 0.0)",
+    "A token whose ratio is outside the bounds got 0, and has no gradient. Beyond a bound "
+    "the promise is the smaller of ratio · advantage and the bound times the advantage.",
+    of=lesser_of_both_promises,
+)
+clipped_surrogate.changed(
+    "clipped_ratio_without_advantage",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon))",
+    "The clipped ratio was compared as it is: multiply it by the advantage too, then take "
+    "the minimum.",
+    of=lesser_of_both_promises,
+)
+clipped_surrogate.changed(
+    "ratio_without_advantage",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "torch.minimum(ratio, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "The ratio was compared as it is: multiply it by the advantage too, then take the minimum.",
+    of=lesser_of_both_promises,
+)
+clipped_surrogate.changed(
+    "advantage_left_out",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "torch.minimum(ratio, ratio.clamp(1 - epsilon, 1 + epsilon))",
+    "The advantage does nothing here: this is the smaller of ratio and clipped ratio. "
+    "Multiply each by the advantage before you compare.",
+    of=lesser_of_both_promises,
+)
+clipped_surrogate.changed(
+    "clipped_ratio_alone",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "ratio.clamp(1 - epsilon, 1 + epsilon)",
+    "The clipped ratio alone came back: the advantage is missing, and the minimum with "
+    "ratio · advantage.",
+    of=lesser_of_both_promises,
+)
+clipped_surrogate.changed(
+    "bounds_in_the_wrong_order",
+    "1 - epsilon, 1 + epsilon",
+    "1 + epsilon, 1 - epsilon",
+    "With a positive advantage the promise never exceeds (1 − epsilon) · advantage, as when "
+    "the bounds are exchanged (clamp takes the lower one first). There the bound is 1 + "
+    "epsilon.",
+    of=lesser_of_both_promises,
+)
+clipped_surrogate.changed(
+    "bounds_reciprocal",
+    "1 - epsilon, 1 + epsilon",
+    "1 / (1 + epsilon), 1 + epsilon",
+    "The lower bound is 1 / (1 + epsilon). PPO has 1 − epsilon.",
+    of=lesser_of_both_promises,
+)
+clipped_surrogate.changed(
+    "constant_ratio_clipped_on_both_sides",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "ratio.clamp(1 - epsilon, 1 + epsilon).detach() * advantage * logp",
+    "A constant ratio, clipped on both sides, weighs logp · advantage, as in CISPO: another "
+    "objective, not wrong in itself, but not what is asked. It keeps the gradient of every "
+    "token.",
+    of=lesser_of_both_promises,
+)
+clipped_surrogate.changed(
+    "constant_ratio_not_clipped",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "ratio.detach() * advantage * logp",
+    "A constant ratio weighs logp · advantage, and nothing is clipped. PPO keeps the ratio "
+    "in the graph, and takes the smaller of ratio · advantage and clipped ratio · "
+    "advantage.",
+    of=lesser_of_both_promises,
+)
+clipped_surrogate.changed(
+    "old_log_left_out",
+    "(logp - old_logp.detach()).exp()",
+    "logp.exp()",
+    "old_logp was not used: exp(logp) is the policy's probability. The ratio is exp(logp − "
+    "old_logp).",
+    of=lesser_of_both_promises,
+)
+clipped_surrogate.changed(
+    "clip_advantage_normalised",
+    "advantage.detach()",
+    "(advantage - advantage.mean()).div(advantage.std() + 1e-8).detach()",
+    "The advantages were normalised, by their mean and standard deviation (nan for a single "
+    "one). They come as they are meant: use them as they are.",
+    of=lesser_of_both_promises,
+)
+clipped_surrogate.changed(
+    "gradient_masked_value_not_clipped",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "torch.where((ratio - 1).abs() <= epsilon, ratio, ratio.detach()) * advantage",
+    "The values are ratio · advantage, not clipped; epsilon acts on the gradient alone, and "
+    "takes it from every token outside the bounds. The promise itself is the smaller of "
+    "both products: its gradient follows.",
+    of=lesser_of_both_promises,
+)
+
+
+@clipped_surrogate.wrong(
+    "The gradient is right, but the values are ratio · advantage, not clipped. Return the smaller "
+    "of both products: its gradient follows."
+)
+def right_gradient_value_not_clipped(logp, old_logp, advantage, epsilon):
+    right = reference.clipped_surrogate(logp, old_logp, advantage, epsilon)
+    plain = (logp - old_logp.detach()).exp() * advantage.detach()
+    return right + (plain - right).detach()
+
+
+clipped_surrogate.changed(
+    "bound_alone",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "torch.where(advantage > 0, 1 + epsilon, 1 - epsilon) * advantage",
+    "The bound alone came back, (1 + ε) · A or (1 − ε) · A: the minimum with ratio · A is "
+    "missing, and with it the gradient.",
+    of=lesser_of_both_promises,
+)
+clipped_surrogate.changed(
+    "loss_summed_over_the_batch",
+    "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
+    "-torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage).sum()",
+    "This is a loss of the batch, a negative sum. Return the objective of each token: no sum, "
+    "no minus.",
     of=lesser_of_both_promises,
 )
 

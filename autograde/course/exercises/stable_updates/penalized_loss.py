@@ -181,8 +181,8 @@ penalized_loss.changed(
     "ratio_detached",
     ".exp()",
     ".exp().detach()",
-    "The value is right, but the ratio was detached: the gain then has no gradient. Only old_logp "
-    "and advantage are constants.",
+    "The value is right, but no gradient passes through the ratio: it was detached, or the logp in "
+    "it was. Only old_logp and advantage are constants.",
 )
 penalized_loss.changed(
     "old_not_constant",
@@ -274,14 +274,15 @@ penalized_loss.changed(
     "mean_of_means",
     "gain.sum() / mask.sum().clamp(min=1)",
     "(gain.sum(1) / mask.sum(1).clamp(min=1)).mean()",
-    "This is the mean of the rows' means: a token of a short response counts more than one of a "
-    "long. Take one sum and one count for the whole batch.",
+    "This is the mean of the rows' means: another average, not wrong in itself, but not what is "
+    "asked. In it a token of a short response counts more than one of a long. Take one sum and one "
+    "count for the whole batch.",
 )
 
 
 @penalized_loss.wrong(
-    "The mask was multiplied in, into the inputs or the gain. What stands in the padding may be "
-    "inf or nan, and 0 · inf is nan: choose with torch.where."
+    "inf or nan in the padding makes the loss nan, as where the mask is multiplied in: 0 · inf is "
+    "nan. Choose with torch.where, or by indexing with the mask."
 )
 def mask_multiplied(logp, old_logp, advantage, kl, mask, beta):
     gain = (logp - old_logp.detach()).exp() * advantage.detach() - beta * kl
@@ -299,7 +300,8 @@ penalized_loss.changed(
     "mean_of_the_chosen",
     "gain.sum() / mask.sum().clamp(min=1)",
     "gain[mask].mean()",
-    "Right until no token is real: the mean of nothing is 0/0 = nan. Keep the count from being 0.",
+    "Where no token is real, nan came back: the mean of nothing is 0/0. Keep the count from being "
+    "0.",
 )
 penalized_loss.changed(
     "loss_as_a_number",
@@ -420,6 +422,130 @@ penalized_loss.changed(
 def worthless_tokens_masked(logp, old_logp, advantage, kl, mask, beta):
     counted = mask & (advantage.detach() != 0)
     return reference.penalized_loss(logp, old_logp, advantage, kl, counted, beta)
+
+
+penalized_loss.changed(
+    "penalty_a_constant_in_the_advantage",
+    "ratio * advantage.detach() - beta * kl",
+    "ratio * (advantage - beta * kl).detach()",
+    "beta × kl was taken from the advantage and is a constant there: the ratio weighs it, and no "
+    "gradient reaches kl. The penalty stands beside ratio × advantage, and is differentiable.",
+)
+penalized_loss.changed(
+    "loss_quotient_of_logarithms",
+    "torch.where(mask, logp - old_logp.detach(), 0.0).exp()",
+    "torch.where(mask, logp / old_logp.detach(), 1.0)",
+    "The ratio is logp / old_logp here, a quotient of logarithms. That of the probabilities is "
+    "exp(logp − old_logp).",
+)
+penalized_loss.changed(
+    "old_left_out",
+    "torch.where(mask, logp - old_logp.detach(), 0.0).exp()",
+    "torch.where(mask, logp, 0.0).exp()",
+    "old_logp was not used: exp(logp) is the policy's probability. Divide by old's, which is to "
+    "subtract old_logp before exp.",
+)
+penalized_loss.changed(
+    "own_estimate_of_kl",
+    "beta * kl",
+    "beta * (logp - old_logp.detach())",
+    "kl was not used: the penalty is made of logp − old_logp, an estimate from the tokens drawn. "
+    "kl is given, one number for each token: charge beta × kl.",
+)
+penalized_loss.changed(
+    "own_k3",
+    "beta * kl",
+    "beta * ((old_logp.detach() - logp).expm1() + logp - old_logp.detach())",
+    "kl was not used: the penalty is k3 of old and policy, estimated from the tokens drawn. kl is "
+    "given, one number for each token: charge beta × kl.",
+)
+
+
+@penalized_loss.wrong(
+    "The sum runs over padding too, while the count is of real tokens: leave the padding out of "
+    "both."
+)
+def padding_summed(logp, old_logp, advantage, kl, mask, beta):
+    gain = (logp - old_logp.detach()).exp() * advantage.detach() - beta * kl
+    return -gain.sum() / mask.sum().clamp(min=1)
+
+
+penalized_loss.changed(
+    "loss_per_token",
+    "gain.sum() / mask.sum().clamp(min=1)",
+    "gain",
+    "One number for each token came back: return their mean, one number for the batch.",
+)
+penalized_loss.changed(
+    "loss_per_row",
+    "gain.sum() / mask.sum().clamp(min=1)",
+    "gain.sum(1) / mask.sum(1).clamp(min=1)",
+    "One number for each row came back: return the mean over all real tokens, one number for the "
+    "batch.",
+)
+
+
+def _normalised(advantage: Tensor, among: Tensor) -> Tensor:
+    return (advantage - among.mean()) / (among.std() + 1e-8)
+
+
+@penalized_loss.wrong(
+    "The advantages were normalised, by mean and standard deviation over the real tokens (nan for "
+    "a single one). They are what they are by the time they come in."
+)
+def advantage_normalised_over_tokens(logp, old_logp, advantage, kl, mask, beta):
+    gains = _normalised(advantage, advantage[mask])
+    return reference.penalized_loss(logp, old_logp, gains, kl, mask, beta)
+
+
+@penalized_loss.wrong(
+    "The advantages were normalised, by mean and standard deviation over all places, padding "
+    "included (nan for a single one). They are what they are by the time they come in."
+)
+def advantage_normalised_over_places(logp, old_logp, advantage, kl, mask, beta):
+    gains = _normalised(advantage, advantage)
+    return reference.penalized_loss(logp, old_logp, gains, kl, mask, beta)
+
+
+penalized_loss.changed(
+    "one_ratio_for_a_row",
+    "torch.where(mask, logp - old_logp.detach(), 0.0).exp()",
+    "torch.where(mask, logp - old_logp.detach(), 0.0).sum(1, keepdim=True).exp()",
+    "A row has one ratio here, of the whole response: the product of its tokens'. That is another "
+    "objective, not wrong in itself, but not what is asked: each token has a ratio of its own.",
+)
+penalized_loss.changed(
+    "mean_ratio_of_a_row",
+    "torch.where(mask, logp - old_logp.detach(), 0.0).exp()",
+    "(torch.where(mask, logp - old_logp.detach(), 0.0).sum(1, keepdim=True)"
+    " / mask.sum(1, keepdim=True).clamp(min=1)).exp()",
+    "A row has one ratio here, exp of its tokens' mean log-ratio: that is GSPO's, another "
+    "objective, not wrong in itself, but not what is asked. Each token has a ratio of its own.",
+)
+
+
+penalized_loss.changed(
+    "ratio_less_one",
+    ".exp()",
+    ".expm1()",
+    "1 was taken from the ratio: ratio × advantage, with the ratio 1 where nothing has changed.",
+)
+penalized_loss.changed(
+    "log_ratio_clamped_at_10",
+    "0.0).exp()",
+    "0.0).clamp(-10.0, 10.0).exp()",
+    "The log-ratio was clamped to ±10 before exp. Nothing is to be clamped here: a token that "
+    "far from old then has no gradient to bring it back.",
+)
+
+
+@penalized_loss.wrong(
+    "The gain is masked, kl is not: its sum runs over padding too, while the count is of real "
+    "tokens."
+)
+def kl_padding_summed(logp, old_logp, advantage, kl, mask, beta):
+    gain = _ratio(logp, old_logp.detach(), mask) * advantage.detach()
+    return beta * kl.sum() / mask.sum().clamp(min=1) - _mean(gain, mask)
 
 
 @penalized_loss.right

@@ -337,7 +337,8 @@ policy_update.changed(
     "penalty_missing",
     " - beta * divergence",
     "",
-    "The penalty does nothing: it is missing from the loss, or it was computed under no_grad.",
+    "The penalty does nothing: it is missing from the loss, or no gradient passes through it, as "
+    "when it is computed under no_grad or from detached numbers.",
 )
 policy_update.changed(
     "measured_before_the_step",
@@ -350,13 +351,15 @@ policy_update.changed(
     "last_divergence_only",
     "return divergences",
     "return divergences[-1]",
-    "One number, or one tensor, came back: return a list of floats, one for each step (`.item()`).",
+    "What came back is no list, as when only the last number is returned, or all in one tensor: "
+    "return a list of floats, one for each step (`.item()`).",
 )
 policy_update.changed(
     "nothing_returned",
     "return divergences",
     "return None",
-    "Nothing came back: return the list of divergences, one for each step.",
+    "What came back is no list (None, where `return` is missing): return the list of divergences, "
+    "one number for each step.",
 )
 policy_update.changed(
     "initial_divergence_too",
@@ -368,8 +371,9 @@ policy_update.changed(
     "axis_of_actions_kept",
     ".squeeze(1)",
     "",
-    "gather keeps the axis of actions: [batch, 1] times [batch] becomes batch × batch, every ratio "
-    "with every advantage. squeeze the last axis away before you multiply.",
+    "Every ratio meets every advantage: mean ratio times mean advantage comes out, as when "
+    "the axis that gather keeps is left: [batch, 1] times [batch] is batch × batch. Each "
+    "ratio belongs to its own advantage: squeeze before you multiply.",
 )
 
 
@@ -515,8 +519,8 @@ def cleared_after_the_step(policy, optimizer, observations, actions, advantage, 
 
 
 @policy_update.wrong(
-    "The policy never moves. Either zero_grad between backward and step throws the gradient away, "
-    "or step is missing, or old still belongs to the graph, where its gradient cancels the "
+    "The policy never moves, as when zero_grad between backward and step throws the gradient away, "
+    "when step is missing, or when old still belongs to the graph, where its gradient cancels the "
     "policy's: compute old under torch.no_grad()."
 )
 def never_moves(policy, optimizer, observations, actions, advantage, beta, n_epochs):
@@ -562,8 +566,9 @@ policy_update.changed(
     "no_ratio",
     "(new - old).gather(1, actions[:, None]).squeeze(1).exp()",
     "new.gather(1, actions[:, None]).squeeze(1)",
-    "The ratio is missing: this follows log policy · advantage. That is right at the first step; "
-    "from the second on the data are old's and are weighed by policy / old.",
+    "This follows the gradient of log policy · advantage: the ratio is missing, or its exp is. "
+    "That is right at the first step; from the second on the data are old's and are weighed by "
+    "policy / old.",
 )
 policy_update.changed(
     "update_ratio_inverted",
@@ -574,8 +579,8 @@ policy_update.changed(
 
 
 @policy_update.wrong(
-    "Logits were used as if they were log-probabilities: they are so only up to a constant that "
-    "moves with the policy. Take log_softmax first."
+    "In the ratio, logits were used as if they were log-probabilities: they are so only up to a "
+    "constant that moves with the policy. Take log_softmax first."
 )
 def logits_not_normalised(policy, optimizer, observations, actions, advantage, beta, n_epochs):
     old, found = policy(observations).detach(), []
@@ -708,7 +713,8 @@ policy_update.changed(
 )
 def tensors_in_the_list(policy, optimizer, observations, actions, advantage, beta, n_epochs):
     given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
-    return [torch.tensor(nats) for nats in reference.policy_update(*given)]
+    found = reference.policy_update(*given)
+    return [torch.tensor(nats, dtype=advantage.dtype) for nats in found]
 
 
 @policy_update.wrong(
@@ -737,6 +743,164 @@ def stopped_early(policy, optimizer, observations, actions, advantage, beta, n_e
         if found[-1] > 10:
             break
     return found
+
+
+@policy_update.wrong(
+    "The loop stopped as soon as the divergence was above a few hundredths, as PPO's code often "
+    "does. The penalty holds back here: n_epochs steps are wanted, however far the policy moves."
+)
+def stopped_at_a_small_divergence(
+    policy, optimizer, observations, actions, advantage, beta, n_epochs
+):
+    given = (policy, optimizer, observations, actions, advantage, beta)
+    return _until(*given, n_epochs, lambda found: found > 0.015)
+
+
+def _until(policy, optimizer, observations, actions, advantage, beta, n_epochs, is_far):
+    old, found = _logs(policy, observations).detach(), []
+    for _step in range(n_epochs):
+        new = _logs(policy, observations)
+        optimizer.zero_grad()
+        (beta * _mean_kl(old, new) - _promise(old, new, actions, advantage)).backward()
+        optimizer.step()
+        found.append(_mean_kl(old, _logs(policy, observations)).item())
+        if is_far(found[-1]):
+            break
+    return found
+
+
+policy_update.changed(
+    "penalty_averaged_over_actions",
+    "(old.exp() * (old - new)).sum(dim=-1)",
+    "(old.exp() * (old - new)).mean(dim=-1)",
+    "The divergences returned are those of your steps, but in the loss KL is a mean over actions, "
+    "as with kl_div's reduction='mean'. KL is a sum over actions; only the observations are "
+    "averaged.",
+)
+policy_update.changed(
+    "report_averaged_over_actions",
+    "(old.exp() * (old - moved)).sum(dim=-1)",
+    "(old.exp() * (old - moved)).mean(dim=-1)",
+    "The update is right, but the divergences returned are means over actions too, as with "
+    "kl_div's reduction='mean'. KL is a sum over actions; only the observations are averaged.",
+)
+
+
+@policy_update.wrong(
+    "The divergences returned are all 0 while the policy moves: old is what the policy is now, as "
+    "when old is another name of the same network. Keep old's numbers from before the first step."
+)
+def old_is_the_policy(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    return [0.0] * len(old_recomputed(*given))
+
+
+policy_update.changed(
+    "probability_for_ratio",
+    "(new - old).gather(1, actions[:, None]).squeeze(1).exp()",
+    "new.gather(1, actions[:, None]).squeeze(1).exp()",
+    "The policy's probability stands where the ratio belongs: divide it by old's, "
+    "exp(log policy − log old).",
+)
+policy_update.changed(
+    "ratio_a_constant",
+    ".squeeze(1).exp()",
+    ".squeeze(1).exp().detach()",
+    "No gradient passes through the ratio, so that the advantages move nothing: only old's side of "
+    "it is a constant.",
+    # The penalty's gradient is 0 at old, and Adam makes whole steps of its rounding.
+    rough={"one layer used three times, Adam": math.inf},
+)
+
+
+def _k3_of_the_taken(actions: Tensor) -> Callable[[Tensor, Tensor], Tensor]:
+    def estimate(old: Tensor, new: Tensor) -> Tensor:
+        gap = _taken(new - old, actions)
+        return (gap.expm1() - gap).mean()
+
+    return estimate
+
+
+@policy_update.wrong(
+    "The divergence, in the loss and in what is returned, is k3 of the action taken: an estimate. "
+    "Every action's probability is known here, so sum over all of them, weighted by old's."
+)
+def k3_of_the_action_taken(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    estimate = _k3_of_the_taken(actions)
+    return _steps(*given, penalty=estimate, measure=estimate)
+
+
+@policy_update.wrong(
+    "The penalty in the loss is k3 of the action taken: an estimate. Every action's probability is "
+    "known here, so sum over all of them, weighted by old's."
+)
+def penalty_k3_of_the_action_taken(
+    policy, optimizer, observations, actions, advantage, beta, n_epochs
+):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+    return _steps(*given, penalty=_k3_of_the_taken(actions))
+
+
+@policy_update.wrong(
+    "KL has the wrong sign, in the loss and in what is returned: it is never below 0. Weigh "
+    "log old − log policy by old's probabilities."
+)
+def divergence_negative(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+
+    def negative(old: Tensor, new: Tensor) -> Tensor:
+        return -_mean_kl(old, new)
+
+    return _steps(*given, penalty=negative, measure=negative)
+
+
+policy_update.changed(
+    "report_negative",
+    "(old.exp() * (old - moved))",
+    "(old.exp() * (moved - old))",
+    "The update is right, but the divergences returned have the wrong sign: KL is never below 0.",
+)
+
+
+@policy_update.wrong(
+    "The losses before each step came back: return the divergences KL(old ‖ policy), measured "
+    "after each step."
+)
+def losses_before_the_step(policy, optimizer, observations, actions, advantage, beta, n_epochs):
+    old, found = _logs(policy, observations).detach(), []
+    for _step in range(n_epochs):
+        new = _logs(policy, observations)
+        loss = beta * _mean_kl(old, new) - _promise(old, new, actions, advantage)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        found.append(loss.item())
+    return found
+
+
+@policy_update.wrong(
+    "The policy's probabilities stand where its log-probabilities belong, in the loss and in "
+    "what is returned, as when F.kl_div gets probabilities: its first argument is log policy."
+)
+def probabilities_for_logarithms(
+    policy, optimizer, observations, actions, advantage, beta, n_epochs
+):
+    given = (policy, optimizer, observations, actions, advantage, beta, n_epochs)
+
+    def misread(old: Tensor, new: Tensor) -> Tensor:
+        return F.kl_div(new.exp(), old.exp(), reduction="batchmean")
+
+    return _steps(*given, penalty=misread, measure=misread)
+
+
+policy_update.changed(
+    "advantage_centred",
+    "advantage.detach()",
+    "(advantage - advantage.mean()).detach()",
+    "The advantages' mean was taken away inside the update. They come as they are meant: use "
+    "them as they are.",
+)
 
 
 @policy_update.right
