@@ -18,6 +18,7 @@ from torch import Tensor
 
 from helpers import check, hint, pick_device, progress, ready, shaped
 from helpers.plots.start_here import plot_log_ratios
+from helpers.predicting import outcome, predict, predictions
 
 # %% [markdown]
 # ## 0.1 What the course is about
@@ -38,9 +39,10 @@ from helpers.plots.start_here import plot_log_ratios
 #
 # Run the cells from top to bottom (Shift + Enter). A step asks you to **predict** something
 # first: say your answer aloud or write it down, because a wrong prediction is what you
-# remember. Then there is a cell with a hole, `# YOUR CODE HERE`. The text in quotes above the
-# hole says exactly what the function takes and returns; the shapes are in its first line, and
-# `@shaped` checks them at every call. A **check** comes right after it.
+# remember. Where it offers letters, there is a cell to type yours into. Then there is a cell
+# with a hole, `# YOUR CODE HERE`. The text in quotes above the hole says exactly what the
+# function takes and returns; the shapes are in its first line, and `@shaped` checks them at
+# every call. A **check** comes right after it.
 #
 # Cells without a hole only show something and are not graded. Should one of them stop with an
 # error, no points are lost: go on with the next.
@@ -131,17 +133,33 @@ if ready("log_ratio"):
 # %% [markdown]
 # "great" went from 0.30 to 0.60 and "long" from 0.30 to 0.15: doubled and halved. Their
 # log-ratios differ in sign alone, although one changed by 0.30 and the other by 0.15.
-#
+
+# %% [markdown]
 # **Predict**: a response is several words, and their probabilities are multiplied. Let the four
 # numbers of p, and of q, now be those of four words that follow each other. What happens to
-# their log-ratios? The next cell computes both sides.
+# their log-ratios?
+#
+# - **A**: they are multiplied
+# - **B**: they are added
+# - **C**: they are averaged
+#
+# Put your letter in place of the dots, as in `"B"`, and run the cell. It is not graded, and
+# you may go on without; the next cell shows what comes out beside what you said.
+
+# %% predict="whole_response"
+predict("whole_response", ...)
 
 # %% demo
 if ready("log_ratio"):
-    of_the_product = log_ratio(p.prod(), q.prod())
-    sum_of_each = log_ratio(p, q).sum()
-    print(f"of the products {of_the_product:.4f}, sum of all four {sum_of_each:.4f}")
-    assert torch.isclose(of_the_product, sum_of_each)
+    of_the_product, of_each = log_ratio(p.prod(), q.prod()), log_ratio(p, q)
+    print(f"of the products {of_the_product:.4f}, sum of all four {of_each.sum():.4f}")
+    assert torch.isclose(of_the_product, of_each.sum())
+    outcome(
+        "whole_response",
+        A=torch.isclose(of_the_product, of_each.prod()),
+        B=torch.isclose(of_the_product, of_each.sum()),
+        C=torch.isclose(of_the_product, of_each.mean()),
+    )
 
 # %% [markdown]
 # **Takeaway**: probabilities multiply, log-ratios add. So the log-ratio of a whole response is
@@ -203,8 +221,9 @@ check("q00_units", q00_units)
 # - log p − log q in nats: its sign says which is likelier, its exp how many times, and it adds
 #   up.
 #
-# The next cell shows where you stand, and the last one hands in. After that comes
-# **01_policy_updates**: from a reward to an update, and why a large one breaks.
+# The next cell shows where you stand and what you predicted, and the last one hands in. After
+# that comes **01_policy_updates**: from a reward to an update, and why a large one breaks.
 
 # %% demo
 progress("00_start_here")
+predictions("00_start_here")

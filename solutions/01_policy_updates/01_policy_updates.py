@@ -26,6 +26,7 @@ from helpers.plots.policy_updates import (
     plot_step_sizes,
     plot_token_log_probs,
 )
+from helpers.predicting import outcome, predict, predictions
 from helpers.problems.policy_updates import (
     LIKED,
     WORDS,
@@ -405,7 +406,15 @@ if ready("token_log_probs", "surrogate_objective"):
 # ## 1.6 One update, larger and larger *(5 min)*
 #
 # The direction is settled: the gradient of J at old. How far to go is not. **Predict**, and
-# sketch: as the step grows from 0.1 to 100, what does J do? What does the return do?
+# sketch: as the step grows from 0.1 to 100, what does J do? What does the return do? Of the
+# return, choose:
+#
+# - **A**: it rises all the way, as J does
+# - **B**: it rises, then stays where it is
+# - **C**: it rises, then falls below where it began
+
+# %% predict="collapse"
+predict("collapse", ...)
 
 # %% demo
 steps = torch.logspace(-1, 2, 31, dtype=torch.float64)
@@ -420,6 +429,7 @@ if ready("token_log_probs", "surrogate_objective"):
     for step in (2, 10, 100, 10_000):
         far = old + step * up
         print(f"step {step:6}: J {surrogate_here(far):.4f}, return {true_return(far):8.4f}")
+    outcome("collapse", A=(returns.diff() > 0).all(), C=returns[-1] < before, B=True)
 
 # %% [markdown]
 # No data were missing here and no advantage was off. J rises ever more slowly, towards 2.64, but
@@ -449,7 +459,14 @@ if ready("token_log_probs", "surrogate_objective"):
 #
 # We draw 128 responses from old, step along the gradient of their J, and look at the exact
 # return; then all of it again with fresh data, twenty times. **Predict**: does noise blur the
-# fall, hide it, or move it?
+# fall, hide it, or move it? How many of the twenty policies end below old, at a step of 100?
+#
+# - **A**: 5 or fewer
+# - **B**: 6 to 14
+# - **C**: 15 or more
+
+# %% predict="twenty_batches"
+predict("twenty_batches", ...)
 
 
 # %% demo
@@ -474,6 +491,8 @@ if ready("token_log_probs", "surrogate_objective"):
     curves = [one_update(seed) for seed in range(20)]
     surrogates, seed_returns = (torch.stack(kind) for kind in zip(*curves, strict=True))
     plot_seeds(steps, surrogates, seed_returns, before)
+    worse = (seed_returns[:, -1] < before).sum()
+    outcome("twenty_batches", A=worse <= 5, B=5 < worse < 15, C=worse >= 15)
 
 # %% [markdown]
 # Every batch first improves the policy, and 18 of 20 then make it worse than it was. The fall
@@ -528,10 +547,19 @@ if ready("token_log_probs", "surrogate_objective"):
 # Must a large step end like this? **Predict**: give the policy logits of its own for every
 # prefix, so that it can count, and let it go all the way, to the word of the greatest exact
 # advantage in each. What is its return?
+#
+# - **A**: below old's, as before
+# - **B**: within 0.1 of old's
+# - **C**: above old's
+
+# %% predict="own_logits"
+predict("own_logits", ...)
 
 # %% demo
 print(f"old:                                     {true_return(old):.3f}")
 print(f"own logits for every prefix, all the way: {return_of_best_words(old):.3f}")
+gain_here = return_of_best_words(old) - true_return(old)
+outcome("own_logits", A=gain_here < -0.1, B=abs(gain_here) <= 0.1, C=gain_here > 0.1)
 
 # %% [markdown]
 # No fall. A fall takes parameters that serve many prefixes at once, as the 16 here do and as
@@ -638,3 +666,4 @@ check("q01_parameter_or_policy", q01_parameter_or_policy)
 
 # %% demo
 progress("01_policy_updates")
+predictions("01_policy_updates")

@@ -28,6 +28,7 @@ from helpers.plots.divergence import (
     plot_tangent,
     plot_two_directions,
 )
+from helpers.predicting import outcome, predict, predictions
 from helpers.problems.divergence import (
     estimator_closed_forms,
     random_policy,
@@ -106,7 +107,15 @@ check("categorical_kl", categorical_kl)
 # %% [markdown]
 # **Look at yours.** The reference below has two humps; each candidate policy has one. Your
 # function picks the candidate of least KL(policy ‖ ref) and, with its arguments exchanged, the
-# one of least KL(ref ‖ policy). **Predict** where each puts its hump.
+# one of least KL(ref ‖ policy). **Predict** where each puts its hump, and choose for
+# KL(policy ‖ ref):
+#
+# - **A**: on one of ref's humps
+# - **B**: between ref's two humps
+# - **C**: beyond both of them
+
+# %% predict="least_kl"
+predict("least_kl", ...)
 
 # %% demo
 if ready("categorical_kl"):
@@ -116,6 +125,8 @@ if ready("categorical_kl"):
     covering = candidates[categorical_kl(refs, candidates).argmin()]
     print(f"{len(candidates):,} candidates compared")
     plot_fits(ref, closest, covering)
+    at = closest.argmax()  # ref's humps are at 10 and 31
+    outcome("least_kl", A=ref[at] > ref.max() - 1, B=10 < at < 31, C=True)
 
 # %% [markdown]
 # KL(policy ‖ ref) puts its hump at 10 and 11, on ref's taller one. It is *mode-seeking*: it
@@ -137,8 +148,19 @@ if ready("categorical_kl"):
 # \bigl[\log \pi_\theta(a_t \mid s_t) + \log p(s_{t+1} \mid s_t, a_t)\bigr]$$
 #
 # Its penalty is this sum under the policy minus the same sum under ref. Out in the world nobody
-# knows the transitions $p$. **Predict**: what does it cost to leave them out of the penalty?
-# Settle on one of the four answers below the next cell before you run it.
+# knows the transitions $p$.
+
+# %% [markdown]
+# **Question.** Xiao & Zhu ([section 4.3.3](https://arxiv.org/abs/2501.09223)) keep only the
+# policies' terms of the penalty. What does dropping the transition probabilities cost?
+#
+# - **A**: a little accuracy; it is an approximation, good if transitions are nearly certain
+# - **B**: nothing for a language model, whose environment is deterministic, but something
+#   elsewhere
+# - **C**: nothing, if both policies meet the same dynamics: the terms cancel every time
+# - **D**: no bias, but more noise, as the transition terms would have steadied the penalty
+#
+# Settle on one of the four before you run the next cell; below it you answer.
 
 # %% demo
 world, elsewhere = random_world(seed=0), random_world(seed=1)
@@ -156,14 +178,7 @@ gap_here = (led - led_elsewhere).abs().max()
 print(f"all {len(short)}, had ref met another world: greatest gap {gap_here:.2f} nats")
 
 # %% [markdown]
-# **Question.** Xiao & Zhu ([section 4.3.3](https://arxiv.org/abs/2501.09223)) keep only the
-# policies' terms of the penalty. What does dropping the transition probabilities cost?
-#
-# - **A**: a little accuracy; it is an approximation, good if transitions are nearly certain
-# - **B**: nothing for a language model, whose environment is deterministic, but something
-#   elsewhere
-# - **C**: nothing, if both policies meet the same dynamics: the terms cancel every time
-# - **D**: no bias, but more noise, as the transition terms would have steadied the penalty
+# Now answer the question. (The letter goes in place of the dots.)
 
 # %% quiz="q02_dynamics"
 q02_dynamics = "C"
@@ -186,6 +201,14 @@ check("q02_dynamics", q02_dynamics)
 # divergence is the mean price over the policy's own responses. **Predict**: can the price of
 # one response be negative? Can that mean?
 #
+# - **A**: neither can
+# - **B**: that of one can, the mean cannot
+# - **C**: both can
+
+# %% predict="mean_price"
+predict("mean_price", ...)
+
+# %% [markdown]
 # Responses in a batch differ in length, and anything may stand in the padding. Write it for the
 # whole batch at once; a loop works but is slow.
 
@@ -235,6 +258,7 @@ if ready("categorical_kl", "sequence_log_ratio"):
     by_ref = (language.ref_probability * prices).sum()
     print(f"mean price, had ref written   {by_ref:.10f} nats")
     plot_prices(prices, language.probability, language.responses)
+    outcome("mean_price", A=prices.min() >= 0, B=by_response >= 0, C=True)
 
 # %% [markdown]
 # One response may be cheaper than free: the policy has made it *rarer*. The mean over the
@@ -446,8 +470,15 @@ if ready("k1", "k2", "k3"):
 
 # %% [markdown]
 # Averaging helps: the mean of n draws is off by about spread/√n, and by the bias, which no n
-# removes. **Predict** for m = 0.1: how many draws does $k_1$ need for an error of 10 %? And
-# $k_3$?
+# removes. **Predict** for m = 0.1: how many draws does $k_1$ need for an error of 10 %, beside
+# those that $k_3$ needs?
+#
+# - **A**: about as many
+# - **B**: about ten times as many
+# - **C**: more than a hundred times as many
+
+# %% predict="draws_of_k1"
+predict("draws_of_k1", ...)
 
 # %% [markdown]
 # First the claim itself, to $10^{-8}$: your functions, integrated over the policy's density.
@@ -498,6 +529,8 @@ if ready("k1", "k2", "k3"):
     parts_here, rare = logp.exp() * (k3(logp, ref_logp) - 0.5) ** 2, x < 1.0 - 3.09
     print(f"at m = 1, {logp.exp()[rare].sum() / logp.exp().sum():.1%} of draws", end=" ")
     print(f"carry {parts_here[rare].sum() / parts_here.sum():.0%} of k3's variance")
+    times = (measured[0.1]["k1"][:, 1].mean() / measured[0.1]["k3"][:, 1].mean()) ** 2
+    outcome("draws_of_k1", A=times < 3, B=3 <= times <= 100, C=times > 100)
 
 # %% [markdown]
 # While the policy is near, $k_3$ needs a small fraction of $k_1$'s draws, and $k_2$'s bias is
@@ -517,7 +550,15 @@ if ready("k1", "k2", "k3"):
 # began, and the distance to it is the *drift*. Xiao & Zhu write $\theta_{\mathrm{ref}}$ for
 # both, and at the first update they are one.
 #
-# **Predict**: 20 small steps of the logits, all in one direction. Is the drift 20 times a step?
+# **Predict**: 20 small steps of the logits, all in one direction. How large is the drift,
+# beside one step?
+#
+# - **A**: about as large
+# - **B**: about 20 times as large
+# - **C**: hundreds of times as large
+
+# %% predict="drift"
+predict("drift", ...)
 
 # %% demo
 if ready("categorical_kl"):
@@ -530,6 +571,8 @@ if ready("categorical_kl"):
         print(f"step size {size}: the 20 steps add up to {step.sum():.4f} nats,", end=" ")
         print(f"the drift is {drift[-1]:.4f} nats, {drift[-1] / step.mean():.0f} times a step")
     plot_step_and_drift(step, drift, size)
+    times = drift[-1] / step.mean()
+    outcome("drift", A=times < 5, B=5 <= times < 100, C=times >= 100)
 
 # %% [markdown]
 # A divergence grows like the *square* of a small move, so 20 small steps in one direction make
@@ -584,3 +627,4 @@ if ready("categorical_kl"):
 
 # %% demo
 progress("02_divergence")
+predictions("02_divergence")

@@ -27,6 +27,7 @@ from helpers.plots.penalized_objective import (
     plot_two_terms,
     show_path,
 )
+from helpers.predicting import outcome, predict, predictions
 from helpers.problems.penalized_objective import (
     all_policies,
     four_replies,
@@ -102,10 +103,19 @@ if ready("penalized_objective"):
     plot_two_terms(share, reward, objective_here, beta=0.8)
 
 # %% [markdown]
-# At ref itself? Take one step of a ten-thousandth from there, at three prices.
+# At ref itself? Take one step of a ten-thousandth from there, at three prices β. **Predict**:
+# does it pay?
+#
+# - **A**: at no β above 0
+# - **B**: at a small β only
+# - **C**: at every β
+
+# %% predict="first_step"
+predict("first_step", ...)
 
 # %% demo
 if ready("penalized_objective"):
+    gains = []
     _, mixtures = towards_one_action(replies.ref_logits, action=2, points=10_000)
     for beta in (1.0, 10.0, 100.0):
         at_ref, one_step = (
@@ -113,7 +123,9 @@ if ready("penalized_objective"):
             for policy in mixtures[:2]
         )
         print(f"β = {beta:5}: the objective changes by {one_step - at_ref:+.1e}")
+        gains.append(one_step - at_ref)
         assert one_step > at_ref
+    outcome("first_step", A=max(gains) <= 0, C=min(gains) > 0, B=True)
 
 # %% [markdown]
 # At ref the penalty is not only 0, it is *flat*: a small step costs the square of its size,
@@ -438,17 +450,26 @@ if ready("optimal_policy"):
 # A variance is never below 0, so the divergence only falls as β grows, and one β belongs to
 # each δ. There is no formula for it, but a falling function can be searched.
 #
-# Does every δ have a β? As β falls to 0, π* follows the reward ever more closely. **Predict**:
-# does its divergence from ref grow without end?
+# Does every δ have a β? As β falls to 0, π* follows the reward ever more closely. **Predict**
+# what its divergence from ref does.
+#
+# - **A**: it grows without end
+# - **B**: it grows, and levels off
+# - **C**: it falls
+
+# %% predict="smallest_beta"
+predict("smallest_beta", ...)
 
 # %% demo
 if ready("optimal_policy"):
-    ref = Categorical(logits=replies.ref_logits)
+    ref, nats = Categorical(logits=replies.ref_logits), []
     for beta in (1.0, 0.3, 0.1, 0.03, 0.01):
         best = Categorical(logits=optimal_policy(replies.ref_logits, replies.rewards, beta))
-        print(f"β = {beta:4}: KL(π* ‖ ref) = {kl_divergence(best, ref):.4f} nats")
+        nats.append(kl_divergence(best, ref))
+        print(f"β = {beta:4}: KL(π* ‖ ref) = {nats[-1]:.4f} nats")
     print(f"−log 0.08 = {-math.log(0.08):.4f}, with 0.08 what ref gives to the best reply")
-    assert kl_divergence(best, ref) <= -math.log(0.08) + 1e-9
+    assert nats[-1] <= -math.log(0.08) + 1e-9
+    outcome("smallest_beta", C=nats[-1] < nats[0], B=nats[-1] - nats[-2] < 0.01, A=True)
 
 # %% [markdown]
 # It levels off, so a larger δ has no β. The docstring has the bound for any rewards. What does
@@ -661,16 +682,26 @@ check("q03_choose_objective", q03_choose_objective)
 
 # %% [markdown]
 # What a turned sign does can be seen in your own gradient: a negative β pays for distance.
+# **Predict** what the log shows of the reward.
+#
+# - **A**: it falls from the first steps on
+# - **B**: it rises, then levels off
+# - **C**: it swings
+
+# %% predict="turned_sign"
+predict("turned_sign", ...)
 
 # %% demo
 if ready("penalized_gradient"):
-    z, ref = replies.ref_logits, Categorical(logits=replies.ref_logits)
+    z, ref, earned = replies.ref_logits, Categorical(logits=replies.ref_logits), []
     for step in range(201):
         if step % 50 == 0:
             policy = Categorical(logits=z)
-            earned = (policy.probs * replies.rewards).sum()
-            print(f"step {step:3}   KL {kl_divergence(policy, ref):.3f}   reward {earned:.3f}")
+            earned.append((policy.probs * replies.rewards).sum())
+            print(f"step {step:3}   KL {kl_divergence(policy, ref):.3f}   reward {earned[-1]:.3f}")
         z = z + penalized_gradient(z, replies.ref_logits, replies.rewards, -0.5)
+    rise = torch.stack(earned).diff()
+    outcome("turned_sign", A=rise[0] < 0, B=(rise > -0.01).all() and rise[-1] < 0.01, C=True)
 
 # %% [markdown]
 # The reward alone does not tell: it rises, then levels off, as in a healthy run. The divergence
@@ -689,6 +720,7 @@ if ready("penalized_gradient"):
 
 # %% demo
 progress("03_penalized_objective")
+predictions("03_penalized_objective")
 
 # %% [markdown]
 # Next: **04 · Penalty gradients**. Here the divergence was summed over all actions. With drawn

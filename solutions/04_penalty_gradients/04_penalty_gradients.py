@@ -26,6 +26,7 @@ from helpers.plots.penalty_gradients import (
     plot_reuse,
     plot_runs,
 )
+from helpers.predicting import outcome, predict, predictions
 from helpers.problems.penalty_gradients import (
     all_responses,
     descend,
@@ -132,6 +133,28 @@ check("expected_gradient", expected_gradient)
 # **Predict**: give each of the six rows one of these, or "none". Write it down first. Remember
 # from lesson 02 that the means of $k_1$ and $k_3$ are right and that of $k_2$ is not.
 
+# %% [markdown]
+# Two of the six to type in. First $k_1$, on the policy's own tokens:
+#
+# - **A**: 0
+# - **B**: ∇KL(policy ‖ ref)
+# - **C**: ∇KL(ref ‖ policy)
+# - **D**: none of these
+
+# %% predict="row_k1"
+predict("row_k1", ...)
+
+# %% [markdown]
+# And $k_3$, on the policy's own tokens:
+#
+# - **A**: 0
+# - **B**: ∇KL(policy ‖ ref)
+# - **C**: ∇KL(ref ‖ policy)
+# - **D**: none of these
+
+# %% predict="row_k3"
+predict("row_k3", ...)
+
 # %% demo
 if ready("expected_gradient"):
     known = known_gradients(policy, old, ref)
@@ -161,6 +184,9 @@ if ready("expected_gradient"):
     for row in (("k2", "old"), ("k3", "old")):
         assert min(gaps_here[row].values()) > 1e-3
     print("Four rows agree with their candidate to 1e-10, two with none of the four.")
+    for name in ("k1", "k3"):
+        zero, to_ref, from_ref, _ = (gap < 1e-10 for gap in gaps_here[name, "policy"].values())
+        outcome(f"row_{name}", A=zero, B=to_ref, C=from_ref, D=True)
 
 # %% [markdown]
 # How many did you have right? The unbiased $k_1$ and $k_3$ have the wrong gradient, and the
@@ -232,7 +258,14 @@ if ready("expected_gradient"):
 # "Does nothing" holds for the mean. Real runs draw tokens, and each brings $k_1$'s gradient, a
 # score of full size. **Predict**: 20 runs begin *at ref*, where there is nothing left to do.
 # 200 steps on 16 fresh own tokens each, no reward. Where do the runs with $k_1$ end, and where
-# those with $k_2$?
+# those with $k_2$? Of $k_1$'s, choose:
+#
+# - **A**: all of them at ref
+# - **B**: next to ref, as those with k2 do
+# - **C**: away from ref, farther than those with k2
+
+# %% predict="runs_from_ref"
+predict("runs_from_ref", ...)
 
 # %% demo
 device = pick_device()
@@ -242,6 +275,8 @@ drift = {
     for name in ("k1", "k2")
 }
 plot_runs(drift)
+with_k1, with_k2 = (runs[:, -1].median() for runs in drift.values())
+outcome("runs_from_ref", A=with_k1 < 1e-6, C=with_k1 > 2 * with_k2, B=True)
 
 # %% [markdown]
 # A step without direction is still a step. With $k_1$ the policies wander off, each its own
@@ -536,7 +571,14 @@ if ready("on_policy_kl_loss"):
 # [#534](https://github.com/allenai/open-instruct/issues/534),
 # [#535](https://github.com/allenai/open-instruct/pull/535)): the penalty in the loss is the
 # mean of logp − ref_logp, and a batch serves eight updates. Five batches, ten seeds, exact
-# means. **Predict** the KL as β grows.
+# means. **Predict** what the KL does as β grows.
+#
+# - **A**: it falls
+# - **B**: it stays as it is
+# - **C**: it grows
+
+# %% predict="k1_as_loss"
+predict("k1_as_loss", ...)
 
 # %% demo
 betas, seeds = (0.0, 0.1, 0.3, 1.0, 3.0), range(10)
@@ -545,6 +587,8 @@ drift = {
     for name, p in (("k1_loss", estimators["k1"]), ("exact KL", None))
 }
 plot_beta(betas, drift)
+none, most = drift["k1_loss"].median(dim=0).values[[0, -1]]
+outcome("k1_as_loss", A=most < 0.9 * none, C=most > 1.1 * none, B=True)
 
 # %% [markdown]
 # **Exhibit `second_softmax`**, from public teaching material: the log-probabilities of the
@@ -696,6 +740,7 @@ check("q04_bug_museum", q04_bug_museum)
 
 # %% demo
 progress("04_penalty_gradients")
+predictions("04_penalty_gradients")
 
 # %% [markdown]
 # Next: **05 · Stable updates**. You put reward, ratio, clip and penalty together, and let the

@@ -33,6 +33,7 @@ from helpers.plots.stable_updates import (
     plot_scores,
     scores,
 )
+from helpers.predicting import outcome, predict, predictions
 from helpers.problems.stable_updates import (
     Courier,
     batch_of,
@@ -101,6 +102,13 @@ check("penalized_loss", penalized_loss)
 # **Look at yours.** One choice of four actions; old has drawn 256 of them, each with an
 # advantage. The cell walks away from old in the direction in which your loss falls fastest, and
 # plots it for several β. **Predict**: do the curves leave old with different slopes?
+#
+# - **A**: yes, the larger β, the flatter
+# - **B**: no, they have one slope
+# - **C**: yes, the larger β, the steeper
+
+# %% predict="slopes_at_old"
+predict("slopes_at_old", ...)
 
 # %% demo
 if ready("penalized_loss"):
@@ -125,6 +133,11 @@ if ready("penalized_loss"):
         (slopes[beta],) = torch.autograd.grad(loss_at(start, beta), start)
         assert torch.allclose(slopes[beta], slopes[0.0], rtol=0, atol=1e-12)
     print("the same gradient at old for every β:", slopes[0.0])
+    steep = [slope.norm() for slope in slopes.values()]
+    outcome("slopes_at_old", B=max(steep) - min(steep) < 1e-9, A=steep[-1] < steep[0], C=True)
+
+# %% demo
+if ready("penalized_loss"):
     downhill = -slopes[0.0] / slopes[0.0].norm()
     distance_here = torch.linspace(0, 4, 81, dtype=torch.float64)
     curves = {}
@@ -626,6 +639,13 @@ for beta in (1.0, 0.9 * limit, 1.1 * limit):
 # One batch, 20 epochs, four losses: none, a penalty with β = 0.5, a clip with ε = 0.2, both.
 # The cell uses your two functions and looks at the ratio of every action taken, afterwards.
 # **Predict**: how many of the clipped update's ratios lie outside 0.8 to 1.2?
+#
+# - **A**: none
+# - **B**: up to one in ten
+# - **C**: more than one in ten
+
+# %% predict="outside_the_clip"
+predict("outside_the_clip", ...)
 
 # %% demo
 if ready("penalized_loss", "clipped_surrogate"):
@@ -656,6 +676,8 @@ if ready("penalized_loss", "clipped_surrogate"):
         n: torch.cat([ratios_after(*way, seed) for seed in range(3)]) for n, way in ways.items()
     }
     plot_ratios(after, epsilon=0.2)
+    outside = ((after["clip"] - 1).abs() > 0.2).double().mean()
+    outcome("outside_the_clip", A=outside == 0, B=outside <= 0.1, C=True)
 
 # %% [markdown]
 # A clip takes away a token's *own* incentive to go on. It keeps no ratio inside: other tokens
@@ -691,7 +713,15 @@ check("q05_clip_and_penalty", q05_clip_and_penalty)
 # recorded once; with the instructor's files, `make experiments` runs it again in about a minute.
 #
 # **Predict** an order for two things: the *final return*, the mean of a run's last ten returns,
-# and the *worst drop*, the most that its return fell in one update.
+# and the *worst drop*, the most that its return fell in one update. Of the worst drop's median
+# over seeds: which has the smaller one, the penalty or the clip?
+#
+# - **A**: the penalty (β = 0.5)
+# - **B**: the clip
+# - **C**: they are within a tenth of each other
+
+# %% predict="smallest_drop"
+predict("smallest_drop", ...)
 
 # %% demo
 record = recorded_runs()
@@ -711,6 +741,10 @@ for name, curves in record["comparison"].items():
 
 # %% demo
 plot_scores(record)
+penalty, clipped = (
+    scores(record["comparison"][name])["worst drop"].median() for name in ("fixed β", "clip")
+)
+outcome("smallest_drop", C=abs(penalty - clipped) < 0.1, A=penalty < clipped, B=True)
 
 # %% [markdown]
 # *None* is erratic: most runs have a drop of several parcels, and one never recovers. With every
@@ -765,6 +799,15 @@ check("q05_erratic", q05_erratic)
 # - With one epoch: how much does β matter? (5.1)
 # - With 20 epochs at learning rate 1: is a larger β always the safer one? (5.6)
 # - Is there a setting without a penalty that does as well?
+#
+# Of the second: the worst of the twelve seeds ends best with which β?
+#
+# - **A**: the largest
+# - **B**: one in between
+# - **C**: 0, no penalty
+
+# %% predict="larger_beta"
+predict("larger_beta", ...)
 
 # %% demo
 explore_grid(recorded_runs())
@@ -792,6 +835,9 @@ for few in grid:
             final, drop = torch.tensor(row["final"]), max(row["worst drop"])
             cells.append(f"{final.median():5.2f} [{final.min():6.2f}], {drop:5.2f}")
         print(f"   {few['rate']:4}   {few['beta']:4}     {cells[0]}     {cells[1]}")
+ends = {r["beta"]: min(r["final"]) for r in grid if (r["rate"], r["epochs"]) == (1.0, 20)}
+safest = max(ends, key=ends.get)
+outcome("larger_beta", A=safest == max(ends), C=safest == 0, B=True)
 
 # %% [markdown]
 # One epoch: β has no effect but rounding, which at rates 0.5 and 1 is enough to flip a drawn
@@ -870,6 +916,7 @@ for few in grid:
 
 # %% demo
 progress("05_stable_updates")
+predictions("05_stable_updates")
 
 # %% [markdown]
 # Next: **06 · A language model**. The same update with tokens for actions, a frozen ref beside

@@ -44,6 +44,7 @@ from helpers.plots.language_model import (
     show_texts,
     spread_text,
 )
+from helpers.predicting import outcome, predict, predictions
 from helpers.problems.penalty_gradients import all_responses, exact_kl
 
 device = pick_device()
@@ -548,8 +549,24 @@ if ready("group_advantage", "grpo_loss", "train_step"):
 # *In the reward*: what `kl_shaped_rewards` gives, added up from each token to the end, weighs
 # the gradient of that token's logp. *In the loss*: β · $k_3$ of each token is differentiated.
 #
-# Lesson 04 had a case that can be enumerated: all 27 responses of three tokens. The cell puts
+# Lesson 04 had a case that can be enumerated: all 27 responses of three tokens. Two cells put
 # your two functions on it. **Predict**: which of the two gradients is that of KL(policy ‖ ref)?
+
+# %% [markdown]
+# **Quiz.** Drift in the reward or in the loss: what is the difference?
+#
+# - A: In the reward, drift is a constant that reaches the update through the advantage: an early
+#   token is charged for the drift it leads to, and the expected gradient is that of
+#   KL(policy ‖ ref). In the loss each token's $k_3$ is differentiated by itself: what it leads
+#   to is dropped, and the direction is that of KL(ref ‖ policy).
+# - B: None in expectation: both estimate β times the same divergence, so both have the same
+#   expected gradient.
+# - C: In the reward drift is a constant, so it has no gradient and holds nothing back. Only in
+#   the loss can it act.
+# - D: In the loss the gradient is that of KL(policy ‖ ref), because $k_3$ is unbiased and never
+#   negative. In the reward it is only an approximation, as a log-ratio may be negative.
+#
+# Settle on one before you run the next two cells; below them you answer with its letter.
 
 # %% demo
 if ready("kl_shaped_rewards", "grpo_loss"):
@@ -583,20 +600,7 @@ if ready("kl_shaped_rewards", "grpo_loss"):
         assert torch.allclose(push[name], wanted, rtol=0, atol=1e-10)
 
 # %% [markdown]
-# **Quiz.** What is the difference?
-#
-# - A: In the reward, drift is a constant that reaches the update through the advantage: an early
-#   token is charged for the drift it leads to, and the expected gradient is that of
-#   KL(policy ‖ ref). In the loss each token's $k_3$ is differentiated by itself: what it leads
-#   to is dropped, and the direction is that of KL(ref ‖ policy).
-# - B: None in expectation: both estimate β times the same divergence, so both have the same
-#   expected gradient.
-# - C: In the reward drift is a constant, so it has no gradient and holds nothing back. Only in
-#   the loss can it act.
-# - D: In the loss the gradient is that of KL(policy ‖ ref), because $k_3$ is unbiased and never
-#   negative. In the reward it is only an approximation, as a log-ratio may be negative.
-#
-# Answer with a letter.
+# Now answer the quiz, with a letter.
 
 # %% quiz="q06_reward_or_loss"
 q06_reward_or_loss = "A"
@@ -613,8 +617,16 @@ check("q06_reward_or_loss", q06_reward_or_loss)
 # measures, on other responses: proxy, gold, KL(policy ‖ ref), length, and *distinct-2*, the
 # different pairs of neighbouring tokens as a share of all pairs.
 #
-# First β = 0. **Predict**, and write it down: after 60 steps, what will the proxy say? What will
-# gold say? What will the texts look like? It takes about half a minute on two cores.
+# First β = 0. **Predict**: after 60 steps, what will the proxy say? What will the texts look
+# like? And what will gold do, while the proxy rises? The run takes about half a minute on two
+# cores.
+#
+# - **A**: it rises with the proxy, to the end
+# - **B**: it ends below its best, by 0.2 or more
+# - **C**: it never rises above where it began
+
+# %% predict="free_gold"
+predict("free_gold", ...)
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
@@ -670,6 +682,8 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
         print(f"{run.step[run.gold.index(best)]}; KL {run.kl[-1]:.1f} nats.")
         print(f"   {share:.0%} of the last words are {word!r};", end=" ")
         print(f"over the means of its {len(run.step)} measurements, they correlate {tied:+.2f}")
+    most, last = max(free.gold), free.gold[-1]
+    outcome("free_gold", C=most <= free.gold[0], B=most - last >= 0.2, A=True)
 
 # %% [markdown]
 # These correlations are of two kinds. The first is over texts that people wrote: there a higher
@@ -691,8 +705,15 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 # One pair of runs is an anecdote. The same training was recorded once for several β, with three
 # seeds each. A row of panels for each measure, a column for each β; every line is a seed, and the
 # dashed grey one is the mean of β = 0. (The scale of KL is logarithmic above 1.)
-# **Predict**: with which β does the proxy end highest, and with which gold? Is the best β the
-# one with the lowest KL?
+# **Predict**: with which β does the proxy end highest? Is the best β the one with the lowest KL?
+# And with which does gold end highest, by the mean over seeds?
+#
+# - **A**: 0
+# - **B**: one in between
+# - **C**: 1, the largest
+
+# %% predict="winning_beta"
+predict("winning_beta", ...)
 
 # %% demo
 sweep = recorded()
@@ -716,6 +737,7 @@ print(f"next is β = {second:g}: {spread_text(next_best)};", end=" ")
 print("no seeds overlap" if min(best) > max(next_best) else "their seeds overlap")
 print(f"the proxy ends highest with β = {ranked(sweep, 'proxy')[0]:g}")
 print(f"KL ends lowest with β = {ranked(sweep, 'kl')[-1]:g}")
+outcome("winning_beta", A=first == betas[0], C=first == betas[-1], B=True)
 print(f"gold with β = {first:g} on the way, mean over seeds:")
 kept = [run for run in sweep if run.beta == first]
 for i in (7, 13, 19):
@@ -744,7 +766,15 @@ browse_texts(sweep, sorted({0.0, ranked(sweep, "gold")[0], betas[-1]}))
 #
 # How sudden was it? The commonest word's share without a penalty, up to step 40 for each seed,
 # beside the first seed's proxy, gold and distinct-2. **Predict**: in which column would you have
-# seen it coming?
+# seen it coming? Say that a share above 20% or a distinct-2 below 0.8 is the warning. Is one of
+# them there before gold is at its best, at every seed?
+#
+# - **A**: yes, the commonest word's share
+# - **B**: yes, distinct-2
+# - **C**: no, neither does
+
+# %% predict="early_warning"
+predict("early_warning", ...)
 
 # %% demo
 loose = [run for run in sweep if run.beta == 0]
@@ -757,11 +787,15 @@ for i, at in enumerate(at for at in loose[0].step if at <= 40):
 
 # %% demo
 print("seed   a word above 20%   distinct-2 below 0.8   gold highest   (step)")
+warned = []
 for run in loose:
     often = next(at for at in run.step if commonest_word(run.texts[at])[1] > 0.2)
     fewer = next(at for at, pairs in zip(run.step, run.distinct_2, strict=True) if pairs < 0.8)
     best_at = run.step[run.gold.index(max(run.gold))]
     print(f"{run.seed:4}   {often:16}   {fewer:20}   {best_at:12}")
+    warned.append((often < best_at, fewer < best_at))
+by_word, by_pairs = (all(column) for column in zip(*warned, strict=True))
+outcome("early_warning", A=by_word, B=by_pairs, C=True)
 top = one.step[one.proxy.index(max(one.proxy))]
 word, share = commonest_word(one.texts[top])
 print(f"seed {one.seed}: the proxy is highest at step {top}, where {share:.0%}", end=" ")
@@ -793,6 +827,7 @@ print(f"of the words are {word!r}")
 
 # %% demo
 progress("06_language_model")
+predictions("06_language_model")
 
 # %% [markdown]
 # Next: **07 · Analysing the impact of a penalty**. The record and your own run, `my_run.json`:

@@ -30,6 +30,7 @@ from helpers.plots.case_study import (
     plot_sweep,
     plot_toy,
 )
+from helpers.predicting import outcome, predict, predictions
 from helpers.problems.case_study import (
     at_end,
     at_equal_kl,
@@ -53,6 +54,13 @@ from helpers.problems.case_study import (
 # You know the optimum of proxy − β·KL(policy ‖ ref) from lesson 03: ref · exp(proxy/β). Here
 # that is the same bell curve, moved to mean 1/β. **Predict**: as β falls, which of proxy, gold
 # and KL go on rising?
+#
+# - **A**: all three
+# - **B**: proxy and KL
+# - **C**: KL alone
+
+# %% predict="rising"
+predict("rising", ...)
 
 # %% [markdown]
 # Measure divergence by its root, $d = \sqrt{\mathrm{KL}(\text{policy}\,\|\,\text{ref})}$, as a
@@ -64,15 +72,18 @@ from helpers.problems.case_study import (
 # The cell sums over a fine grid of strengths on one side, and has the formulas on the other.
 
 # %% demo
-c = 0.2
+c, rows = 0.2, []
 print("    β      KL      d    proxy    gold")
 for beta in (5.0, 2.0, 1.0, 0.5, 0.4, 0.3, 0.2):
     kl_here, proxy, gold = tuned_by_proxy(c, beta)
+    rows.append((kl_here, proxy, gold))
     d = kl_here**0.5
     print(f"{beta:5}  {kl_here:6.2f}  {d:5.2f}  {proxy:7.2f}  {gold:6.2f}")
     assert abs(kl_here - 1 / (2 * beta**2)) < 1e-9
     assert abs(proxy - 2**0.5 * d) < 1e-9
     assert abs(gold - (2**0.5 * d - 2 * c * d**2 - c)) < 1e-9
+rises = [(torch.tensor(column).diff() > 0).all() for column in zip(*rows, strict=True)]
+outcome("rising", A=all(rises), B=all(rises[:2]), C=rises[0])
 
 # %% [markdown]
 # Proxy and KL rise without end; gold turns. Setting the derivative $\sqrt{2} - 4c\,d$ to 0 puts
@@ -315,11 +326,18 @@ if ready("fit_overoptimization", "best_kl") and b > 0:
 #
 # How wrong can the peak be? In 7.1 it is known, and the form is not the true one. The cell fits
 # your curve to what one would have measured up to some d, always free of noise. **Predict**: how
-# far must one have gone before the fit knows where the peak is?
+# far must one have gone before the fit knows, to 5 %, where the peak is?
+#
+# - **A**: half the way to it
+# - **B**: up to it
+# - **C**: twice as far is not enough
+
+# %% predict="peak_known"
+predict("peak_known", ...)
 
 # %% demo
 if ready("fit_overoptimization", "best_kl"):
-    c, top = 0.2, 2**0.5 / (4 * 0.2)
+    c, top, near = 0.2, 2**0.5 / (4 * 0.2), []
     print(f"the true peak is at {top**2:.2f} nats")
     for share in (0.25, 0.5, 0.75, 1.0, 1.5, 2.0):
         d = torch.linspace(0.05, share, 40, dtype=torch.float64) * top
@@ -330,6 +348,8 @@ if ready("fit_overoptimization", "best_kl"):
         print(
             f"measured up to {share:4.2f} of the peak's d: fitted peak {says}, {off} × the true one"
         )
+        near += [share] if off and abs(float(off) - 1) < 0.05 else []
+    outcome("peak_known", C=not near, A=min(near, default=9) <= 0.5, B=min(near, default=9) <= 1)
 
 # %% [markdown]
 # The last row has no noise and goes to twice the peak's d, and still it is not at 1: more data of
@@ -409,7 +429,13 @@ for beta in betas[1:]:
 #
 # First all measurements, by how far from ref they were taken: a row for each β, a column for a
 # range of d. If a penalty only moves a run along one curve, the numbers *in a column* agree.
-# **Predict**: do they?
+# **Predict**: at equal distance from ref, is gold the same for every β?
+#
+# - **A**: yes, within what seeds differ by
+# - **B**: no, in some range they differ by more
+
+# %% predict="one_curve"
+predict("one_curve", ...)
 
 # %% demo
 edges = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 9.0, 20.0)
@@ -425,6 +451,8 @@ means_here = [
 ]
 apart = [f"{max(known) - min(known):.2f}     " if len(known) > 1 else "·" for known in means_here]
 print("apart", *(f"{cell:>11}" for cell in apart))
+most = max(max(known) - min(known) for known in means_here if known)
+outcome("one_curve", A=most <= max(spreads.values()), B=True)
 
 # %% [markdown]
 # The last row is how far apart the βs of a column are. Where that is more than the seeds of one
@@ -684,6 +712,7 @@ check_claims(claims, own, sweep)
 
 # %% demo
 progress("07_case_study")
+predictions("07_case_study")
 
 # %% [markdown]
 # This was the last lesson. The penalty is one line of an objective; what it does you can now
