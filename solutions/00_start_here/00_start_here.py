@@ -60,11 +60,11 @@ from helpers.predicting import outcome, predict, predictions
 
 
 # %% demo
-def someone_elses_answer(p, q):
+def _someone_elses_answer(p, q):
     return p - q
 
 
-check("log_ratio", someone_elses_answer)
+check("log_ratio", _someone_elses_answer)
 
 # %% [markdown]
 # Values and gradient are wrong; the shape is right, and a wrong one would be named too. The
@@ -123,12 +123,12 @@ check("log_ratio", log_ratio)
 # waits for.
 
 # %% demo
-words = ("great", "fine", "long", "dull")
-p = torch.tensor([0.60, 0.20, 0.15, 0.05])
-q = torch.tensor([0.30, 0.20, 0.30, 0.20])
+_words = ("great", "fine", "long", "dull")
+_p = torch.tensor([0.60, 0.20, 0.15, 0.05])
+_q = torch.tensor([0.30, 0.20, 0.30, 0.20])
 
 if ready("log_ratio"):
-    plot_log_ratios(words, p, q, log_ratio(p, q))
+    plot_log_ratios(_words, _p, _q, log_ratio(_p, _q))
 
 # %% [markdown]
 # "great" went from 0.30 to 0.60 and "long" from 0.30 to 0.15: doubled and halved. Their
@@ -151,14 +151,14 @@ predict("whole_response", ...)
 
 # %% demo
 if ready("log_ratio"):
-    of_the_product, of_each = log_ratio(p.prod(), q.prod()), log_ratio(p, q)
-    print(f"of the products {of_the_product:.4f}, sum of all four {of_each.sum():.4f}")
-    assert torch.isclose(of_the_product, of_each.sum())
+    _of_the_product, _of_each = log_ratio(_p.prod(), _q.prod()), log_ratio(_p, _q)
+    print(f"of the products {_of_the_product:.4f}, sum of all four {_of_each.sum():.4f}")
+    assert torch.isclose(_of_the_product, _of_each.sum())
     outcome(
         "whole_response",
-        A=torch.isclose(of_the_product, of_each.prod()),
-        B=torch.isclose(of_the_product, of_each.sum()),
-        C=torch.isclose(of_the_product, of_each.mean()),
+        A=torch.isclose(_of_the_product, _of_each.prod()),
+        B=torch.isclose(_of_the_product, _of_each.sum()),
+        C=torch.isclose(_of_the_product, _of_each.mean()),
     )
 
 # %% [markdown]
@@ -172,13 +172,13 @@ if ready("log_ratio"):
 # the first lessons do not need a GPU.
 
 # %% demo
-device = pick_device()
-print(f"computing on: {device}")
+_device = pick_device()
+print(f"computing on: {_device}")
 
 if ready("log_ratio"):
-    there = log_ratio(p.to(device), q.to(device))
-    print(f"the result is on: {there.device}")
-    assert torch.allclose(there.cpu(), log_ratio(p, q), atol=1e-6)
+    _there = log_ratio(_p.to(_device), _q.to(_device))
+    print(f"the result is on: {_there.device}")
+    assert torch.allclose(_there.cpu(), log_ratio(_p, _q), atol=1e-6)
 
 # %% [markdown]
 # ## 0.7 A question *(1 point, 2 min, easy)*

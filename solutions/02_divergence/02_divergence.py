@@ -119,14 +119,14 @@ predict("least_kl", ...)
 
 # %% demo
 if ready("categorical_kl"):
-    ref, candidates = two_humps(), single_humps()
-    refs = ref.expand_as(candidates)
-    closest = candidates[categorical_kl(candidates, refs).argmin()]
-    covering = candidates[categorical_kl(refs, candidates).argmin()]
-    print(f"{len(candidates):,} candidates compared")
-    plot_fits(ref, closest, covering)
-    at = closest.argmax()  # ref's humps are at 10 and 31
-    outcome("least_kl", A=ref[at] > ref.max() - 1, B=10 < at < 31, C=True)
+    _ref, _candidates = two_humps(), single_humps()
+    _refs = _ref.expand_as(_candidates)
+    _closest = _candidates[categorical_kl(_candidates, _refs).argmin()]
+    _covering = _candidates[categorical_kl(_refs, _candidates).argmin()]
+    print(f"{len(_candidates):,} candidates compared")
+    plot_fits(_ref, _closest, _covering)
+    _at = _closest.argmax()  # ref's humps are at 10 and 31
+    outcome("least_kl", A=_ref[_at] > _ref.max() - 1, B=10 < _at < 31, C=True)
 
 # %% [markdown]
 # KL(policy ‖ ref) puts its hump at 10 and 11, on ref's taller one. It is *mode-seeking*: it
@@ -163,22 +163,22 @@ if ready("categorical_kl"):
 # Settle on one of the four before you run the next cell; below it you answer.
 
 # %% demo
-world, elsewhere = random_world(seed=0), random_world(seed=1)
-policy, ref = random_policy(seed=2), random_policy(seed=3)
-chosen, led = trajectory_log_probs(world, policy)  # what the policy did, what the world did
-ref_chosen, ref_led = trajectory_log_probs(world, ref)
-complete, short = (chosen + led) - (ref_chosen + ref_led), chosen - ref_chosen
+_world, _elsewhere = random_world(seed=0), random_world(seed=1)
+_policy, _ref = random_policy(seed=2), random_policy(seed=3)
+_chosen, _led = trajectory_log_probs(_world, _policy)  # what the policy did, what the world did
+_ref_chosen, _ref_led = trajectory_log_probs(_world, _ref)
+_complete, _short = (_chosen + _led) - (_ref_chosen + _ref_led), _chosen - _ref_chosen
 print("trajectory    log p of the world    complete penalty    actions only")
-for i in (0, 100, 647):
-    print(f"{i + 1:10}    {led[i]:18.4f}    {complete[i]:16.4f}    {short[i]:12.4f}")
-print(f"all {len(short)}: greatest gap {(complete - short).abs().max():.0e} nats")
-assert torch.allclose(complete, short, rtol=0, atol=1e-12)
-_, led_elsewhere = trajectory_log_probs(elsewhere, ref)
-gap_here = (led - led_elsewhere).abs().max()
-print(f"all {len(short)}, had ref met another world: greatest gap {gap_here:.2f} nats")
+for _at in (0, 100, 647):
+    print(f"{_at + 1:10}    {_led[_at]:18.4f}    {_complete[_at]:16.4f}    {_short[_at]:12.4f}")
+print(f"all {len(_short)}: greatest gap {(_complete - _short).abs().max():.0e} nats")
+assert torch.allclose(_complete, _short, rtol=0, atol=1e-12)
+_, _led_elsewhere = trajectory_log_probs(_elsewhere, _ref)
+_gap = (_led - _led_elsewhere).abs().max()
+print(f"all {len(_short)}, had ref met another world: greatest gap {_gap:.2f} nats")
 
 # %% [markdown]
-# Now answer the question. (The letter goes in place of the dots.)
+# Now answer the question, with a letter.
 
 # %% quiz="q02_dynamics"
 q02_dynamics = "C"
@@ -247,18 +247,18 @@ check("sequence_log_ratio", sequence_log_ratio)
 
 # %% demo
 if ready("categorical_kl", "sequence_log_ratio"):
-    language = tiny_language()
-    prices = sequence_log_ratio(language.logp, language.ref_logp, language.mask)
-    by_response = (language.probability * prices).sum()
-    next_word = categorical_kl(language.logits, language.ref_logits)[language.previous]
-    by_position = (language.probability * (next_word * language.mask).sum(dim=1)).sum()
-    print(f"mean price of a response      {by_response:.10f} nats")
-    print(f"mean sum of exact divergences {by_position:.10f} nats")
-    assert torch.allclose(by_response, by_position, rtol=0, atol=1e-12)
-    by_ref = (language.ref_probability * prices).sum()
-    print(f"mean price, had ref written   {by_ref:.10f} nats")
-    plot_prices(prices, language.probability, language.responses)
-    outcome("mean_price", A=prices.min() >= 0, B=by_response >= 0, C=True)
+    _language = tiny_language()
+    _prices = sequence_log_ratio(_language.logp, _language.ref_logp, _language.mask)
+    _by_response = (_language.probability * _prices).sum()
+    _next_word = categorical_kl(_language.logits, _language.ref_logits)[_language.previous]
+    _by_position = (_language.probability * (_next_word * _language.mask).sum(dim=1)).sum()
+    print(f"mean price of a response      {_by_response:.10f} nats")
+    print(f"mean sum of exact divergences {_by_position:.10f} nats")
+    assert torch.allclose(_by_response, _by_position, rtol=0, atol=1e-12)
+    _by_ref = (_language.ref_probability * _prices).sum()
+    print(f"mean price, had ref written   {_by_ref:.10f} nats")
+    plot_prices(_prices, _language.probability, _language.responses)
+    outcome("mean_price", A=_prices.min() >= 0, B=_by_response >= 0, C=True)
 
 # %% [markdown]
 # One response may be cheaper than free: the policy has made it *rarer*. The mean over the
@@ -368,15 +368,15 @@ plot_tangent()
 
 # %% demo
 print("    δ           k3    subtracted in float32    subtracted in float64")
-for delta_here in (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8):
-    series = delta_here**2 / 2 + delta_here**3 / 6 + delta_here**4 / 24 + delta_here**5 / 120
-    plain = []
-    for dtype in (torch.float32, torch.float64):
-        d = torch.tensor(delta_here, dtype=dtype)
-        plain.append((torch.exp(d) - d - 1).item())
-    print(f"{delta_here:.0e}   {series:.4e}    {plain[0]:21.4e}    {plain[1]:21.4e}")
-steps = [torch.finfo(dtype).eps for dtype in (torch.float32, torch.float64)]
-print(f"step between numbers just above 1:    {steps[0]:.1e}    {steps[1]:21.1e}")
+for _delta in (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8):
+    _series = _delta**2 / 2 + _delta**3 / 6 + _delta**4 / 24 + _delta**5 / 120
+    _plain = []
+    for _dtype in (torch.float32, torch.float64):
+        _d = torch.tensor(_delta, dtype=_dtype)
+        _plain.append((torch.exp(_d) - _d - 1).item())
+    print(f"{_delta:.0e}   {_series:.4e}    {_plain[0]:21.4e}    {_plain[1]:21.4e}")
+_steps = [torch.finfo(dtype).eps for dtype in (torch.float32, torch.float64)]
+print(f"step between numbers just above 1:    {_steps[0]:.1e}    {_steps[1]:21.1e}")
 
 # %% [markdown]
 # $e^\delta$ is a number near 1, and numbers near 1 are stored in the steps of the last line.
@@ -390,14 +390,14 @@ print(f"step between numbers just above 1:    {steps[0]:.1e}    {steps[1]:21.1e}
 
 # %% demo
 print("        error of it, relative: δ subtracted    log of the rounded ratio    expm1")
-for delta_here in (1e-2, 1e-4, 1e-6):
-    d = torch.tensor(delta_here, dtype=torch.float64)
-    exact = sum(delta_here**n / math.factorial(n) for n in range(2, 9))
-    ratio_here = d.exp()
-    ways = ((ratio_here - 1) - d, (ratio_here - 1) - ratio_here.log(), torch.expm1(d) - d)
-    off = [abs(way.item() / exact - 1) for way in ways]
-    print(f"δ = {delta_here:.0e} {off[0]:29.0e} {off[1]:27.0e} {off[2]:8.0e}")
-    assert max(off[1:]) < 1e-9
+for _delta in (1e-2, 1e-4, 1e-6):
+    _d = torch.tensor(_delta, dtype=torch.float64)
+    _exact = sum(_delta**n / math.factorial(n) for n in range(2, 9))
+    _ratio = _d.exp()
+    _ways = ((_ratio - 1) - _d, (_ratio - 1) - _ratio.log(), torch.expm1(_d) - _d)
+    _off = [abs(way.item() / _exact - 1) for way in _ways]
+    print(f"δ = {_delta:.0e} {_off[0]:29.0e} {_off[1]:27.0e} {_off[2]:8.0e}")
+    assert max(_off[1:]) < 1e-9
 
 # %% [markdown]
 # Write $k_3$ so that small log-ratios keep their digits.
@@ -431,23 +431,21 @@ check("k3", k3)
 
 # %% demo
 if ready("k3"):
-    delta_here = torch.logspace(-7, -1, 13, dtype=torch.float64)
-    exact = sum(delta_here**n / torch.arange(1, n + 1).prod() for n in range(2, 10))
-    errors = {}
-    for dtype in (torch.float32, torch.float64):
-        d, name = delta_here.to(dtype), str(dtype).removeprefix("torch.")
-        errors[f"plain, {name}"] = ((torch.exp(d) - d - 1) / exact - 1).abs()
-        errors[f"yours, {name}"] = (k3(torch.zeros_like(d), d) / exact - 1).abs()
-    plot_rounding(delta_here, errors)
+    _delta = torch.logspace(-7, -1, 13, dtype=torch.float64)
+    _exact = sum(_delta**n / torch.arange(1, n + 1).prod() for n in range(2, 10))
+    _errors = {}
+    for _dtype in (torch.float32, torch.float64):
+        _d, _name = _delta.to(_dtype), str(_dtype).removeprefix("torch.")
+        _errors[f"plain, {_name}"] = ((torch.exp(_d) - _d - 1) / _exact - 1).abs()
+        _errors[f"yours, {_name}"] = (k3(torch.zeros_like(_d), _d) / _exact - 1).abs()
+    plot_rounding(_delta, _errors)
 
 # %% demo
 if ready("k1", "k2", "k3"):
-    log_ratio_here = torch.linspace(-2.0, 2.0, 201)
-    zero = torch.zeros_like(log_ratio_here)
-    estimators = {"k1": k1, "k2": k2, "k3": k3}
-    plot_estimators(
-        log_ratio_here, {name: k(log_ratio_here, zero) for name, k in estimators.items()}
-    )
+    _log_ratio = torch.linspace(-2.0, 2.0, 201)
+    _zero = torch.zeros_like(_log_ratio)
+    _estimators = {"k1": k1, "k2": k2, "k3": k3}
+    plot_estimators(_log_ratio, {name: k(_log_ratio, _zero) for name, k in _estimators.items()})
 
 # %% [markdown]
 # Rounding first: one subtraction is left, of δ, so your error grows as well, by a power of δ
@@ -486,51 +484,55 @@ predict("draws_of_k1", ...)
 
 # %% demo
 if ready("k1", "k2", "k3"):
-    for m in (0.1, 1.0):
-        x = torch.linspace(m - 14, m + 14, 20_001, dtype=torch.float64)
-        logp, ref_logp, true = unit_normal_logp(x, m), unit_normal_logp(x, 0.0), m**2 / 2
-        for name, k in {"k1": k1, "k2": k2, "k3": k3}.items():
-            values = k(logp, ref_logp) / true
-            mean_here = torch.trapezoid(logp.exp() * values, x)
-            spread_here = torch.trapezoid(logp.exp() * (values - mean_here) ** 2, x).sqrt()
-            print(f"m = {m}   {name}   bias {mean_here - 1:7.4f}   spread {spread_here:7.4f}")
-            bias, closed = estimator_closed_forms(m)[name]
-            assert max(abs(mean_here - 1 - bias), abs(spread_here - closed)) < 1e-8
+    for _m in (0.1, 1.0):
+        _x = torch.linspace(_m - 14, _m + 14, 20_001, dtype=torch.float64)
+        _logp, _ref_logp, _true = unit_normal_logp(_x, _m), unit_normal_logp(_x, 0.0), _m**2 / 2
+        for _name, _k in {"k1": k1, "k2": k2, "k3": k3}.items():
+            _values = _k(_logp, _ref_logp) / _true
+            _mean = torch.trapezoid(_logp.exp() * _values, _x)
+            _spread = torch.trapezoid(_logp.exp() * (_values - _mean) ** 2, _x).sqrt()
+            print(f"m = {_m}   {_name}   bias {_mean - 1:7.4f}   spread {_spread:7.4f}")
+            _bias, _closed = estimator_closed_forms(_m)[_name]
+            assert max(abs(_mean - 1 - _bias), abs(_spread - _closed)) < 1e-8
 
 # %% [markdown]
 # Now draws, as in training: 10 seeds of 100,000 each.
 
 # %% demo
 if ready("k1", "k2", "k3"):
-    device, measured = pick_device(), {}
-    estimators = {"k1": k1, "k2": k2, "k3": k3}
-    for m in (0.1, 1.0):
-        rows = {name: [] for name in estimators}
-        for seed in range(10):
-            noise = torch.randn(100_000, generator=torch.Generator().manual_seed(seed))
-            x = (m + noise).to(device)
-            for name, k in estimators.items():
-                values = k(unit_normal_logp(x, m), unit_normal_logp(x, 0.0)) / (m**2 / 2)
-                rows[name].append([values.mean().item() - 1, values.std().item()])
-        measured[m] = {name: torch.tensor(row) for name, row in rows.items()}
-    plot_bias_and_spread(measured)
+    _device, _measured = pick_device(), {}
+    _estimators = {"k1": k1, "k2": k2, "k3": k3}
+    for _m in (0.1, 1.0):
+        _rows = {name: [] for name in _estimators}
+        for _seed in range(10):
+            _noise = torch.randn(100_000, generator=torch.Generator().manual_seed(_seed))
+            _x = (_m + _noise).to(_device)
+            for _name, _k in _estimators.items():
+                _values = _k(unit_normal_logp(_x, _m), unit_normal_logp(_x, 0.0)) / (_m**2 / 2)
+                _rows[_name].append([_values.mean().item() - 1, _values.std().item()])
+        _measured[_m] = {name: torch.tensor(row) for name, row in _rows.items()}
+    plot_bias_and_spread(_measured)
 
 # %% demo
 if ready("k1", "k2", "k3"):
     print("              draws for a     spread of one draw / true KL")
     print("              10 % error      closed    10 seeds, least to greatest")
-    for m, moments_here in measured.items():
-        for name, seeds in moments_here.items():
-            (bias, closed), (low, high) = estimator_closed_forms(m)[name], seeds[:, 1].aminmax()
-            draws = f"{(closed / 0.1) ** 2:,.0f}" if bias < 0.1 else "never"
-            print(f"m = {m}   {name}   {draws:>10}   {closed:9.3f}    {low:.3f} to {high:.3f}")
-    x = torch.linspace(-13, 15, 20_001, dtype=torch.float64)  # m = 1, where k3's mean is 1/2
-    logp, ref_logp = unit_normal_logp(x, 1.0), unit_normal_logp(x, 0.0)
-    parts_here, rare = logp.exp() * (k3(logp, ref_logp) - 0.5) ** 2, x < 1.0 - 3.09
-    print(f"at m = 1, {logp.exp()[rare].sum() / logp.exp().sum():.1%} of draws", end=" ")
-    print(f"carry {parts_here[rare].sum() / parts_here.sum():.0%} of k3's variance")
-    times = (measured[0.1]["k1"][:, 1].mean() / measured[0.1]["k3"][:, 1].mean()) ** 2
-    outcome("draws_of_k1", A=times < 3, B=3 <= times <= 100, C=times > 100)
+    for _m, _moments in _measured.items():
+        for _name, _seeds in _moments.items():
+            _bias, _closed = estimator_closed_forms(_m)[_name]
+            _draws = f"{(_closed / 0.1) ** 2:,.0f}" if _bias < 0.1 else "never"
+            _range = "{:.3f} to {:.3f}".format(*_seeds[:, 1].aminmax())
+            print(f"m = {_m}   {_name}   {_draws:>10}   {_closed:9.3f}    {_range}")
+    _times = (_measured[0.1]["k1"][:, 1].mean() / _measured[0.1]["k3"][:, 1].mean()) ** 2
+    outcome("draws_of_k1", A=_times < 3, B=3 <= _times <= 100, C=_times > 100)
+
+# %% demo
+if ready("k3"):
+    _x = torch.linspace(-13, 15, 20_001, dtype=torch.float64)  # m = 1, where k3's mean is 1/2
+    _logp, _ref_logp = unit_normal_logp(_x, 1.0), unit_normal_logp(_x, 0.0)
+    _parts, _rare = _logp.exp() * (k3(_logp, _ref_logp) - 0.5) ** 2, _x < 1.0 - 3.09
+    print(f"at m = 1, {_logp.exp()[_rare].sum() / _logp.exp().sum():.1%} of draws", end=" ")
+    print(f"carry {_parts[_rare].sum() / _parts.sum():.0%} of k3's variance")
 
 # %% [markdown]
 # While the policy is near, $k_3$ needs a small fraction of $k_1$'s draws, and $k_2$'s bias is
@@ -562,17 +564,17 @@ predict("drift", ...)
 
 # %% demo
 if ready("categorical_kl"):
-    generator = torch.Generator().manual_seed(0)
-    start, direction = torch.randn(2, 8, generator=generator, dtype=torch.float64)
-    for size in (0.01, 0.03, 0.1):
-        path = start + size * torch.arange(21)[:, None] * direction
-        step = categorical_kl(path[1:], path[:-1])
-        drift = categorical_kl(path[1:], path[:1].expand(20, -1))
-        print(f"step size {size}: the 20 steps add up to {step.sum():.4f} nats,", end=" ")
-        print(f"the drift is {drift[-1]:.4f} nats, {drift[-1] / step.mean():.0f} times a step")
-    plot_step_and_drift(step, drift, size)
-    times = drift[-1] / step.mean()
-    outcome("drift", A=times < 5, B=5 <= times < 100, C=times >= 100)
+    _generator = torch.Generator().manual_seed(0)
+    _start, _direction = torch.randn(2, 8, generator=_generator, dtype=torch.float64)
+    for _size in (0.01, 0.03, 0.1):
+        _path = _start + _size * torch.arange(21)[:, None] * _direction
+        _step = categorical_kl(_path[1:], _path[:-1])
+        _drift = categorical_kl(_path[1:], _path[:1].expand(20, -1))
+        print(f"step size {_size}: the 20 steps add up to {_step.sum():.4f} nats,", end=" ")
+        print(f"the drift is {_drift[-1]:.4f} nats, {_drift[-1] / _step.mean():.0f} times a step")
+    plot_step_and_drift(_step, _drift, _size)
+    _times = _drift[-1] / _step.mean()
+    outcome("drift", A=_times < 5, B=5 <= _times < 100, C=_times >= 100)
 
 # %% [markdown]
 # A divergence grows like the *square* of a small move, so 20 small steps in one direction make
