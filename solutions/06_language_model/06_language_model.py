@@ -802,7 +802,6 @@ _by_word, _by_pairs = (all(column) for column in zip(*_warned, strict=True))
 outcome("early_warning", A=_by_word, B=_by_pairs, C=True)
 
 # %% demo
-_one = _loose[-1]
 _top = _one.step[_one.proxy.index(max(_one.proxy))]
 _word, _share = commonest_word(_one.texts[_top])
 print(f"seed {_one.seed}: the proxy is highest at step {_top}, where {_share:.0%}", end=" ")

@@ -12,7 +12,8 @@ from autograde.common.errors import UsageError
 from autograde.course.exercises import exercises
 from autograde.course.lesson_frame import address_frame
 from autograde.course.lessons import grade_id
-from autograde.grading.rebuild import rebuild
+from autograde.course.predictions import cell_of, write_predictions, written_in
+from autograde.grading.rebuild import is_added, rebuild
 from autograde.grading.steps import program
 from autograde.term.reading import parse_notebook, read_notebook
 
@@ -66,6 +67,42 @@ def test_the_frame_of_a_lesson_changes_no_program(base, solved):
     assert list(program(rebuild(old_base, older))) == wanted
     assert list(program(rebuild(old_base, solved))) == wanted
     assert not [step for step in wanted if "submit(" in step.source or "COURSE" in step.source]
+
+
+def test_predictions_are_kept_and_change_no_program(base, solved):
+    """With their metadata or without, copied, or in no cell at all, as in the first edition."""
+    wanted = list(program(rebuild(base, solved)))
+    guessed, lost, older = deepcopy(solved), deepcopy(solved), deepcopy(solved)
+    write_predictions(guessed, {"mean_price": "A", "drift": "C"})
+    write_predictions(lost, {"mean_price": "A", "drift": "C"})
+    for cell in lost.cells:
+        cell["metadata"] = {}
+    lost.cells += [new_code_cell(cell_of("mean_price", "B")), new_code_cell(cell_of("none", "B"))]
+    older.cells = [c for c in older.cells if "predict" not in c.metadata.get("tags", ())]
+    setup = slot(older, "setup")
+    lines = setup.source.splitlines(keepends=True)
+    setup.source = "".join(line for line in lines if "predicting" not in line)
+    for submitted, found in ((guessed, True), (lost, True), (older, False)):
+        rebuilt = rebuild(base, submitted)
+        assert list(program(rebuilt)) == wanted
+        assert written_in(LESSON, rebuilt) == ({"mean_price": "A", "drift": "C"} if found else {})
+        assert not [cell for cell in rebuilt.cells if is_added(cell)]
+    older_base = deepcopy(older)
+    assert written_in(LESSON, rebuild(older_base, guessed)) == {}
+
+
+def test_a_helper_written_below_a_prediction_is_found(base, solved):
+    cell = next(c for c in solved.cells if "predict" in c.metadata.get("tags", ()))
+    cell.source = (
+        cell.source.replace("...", '"A"') + "\n\ndef gap(a, b):\n    return a - b.detach()"
+    )
+    slot(solved, "k1").source = "def k1(logp, ref_logp):\n    return gap(logp, ref_logp)"
+    lost = deepcopy(solved)
+    for one in lost.cells:
+        one["metadata"] = {}
+    for submitted in (solved, lost):
+        assert all_right(base, submitted)
+        assert written_in(LESSON, rebuild(base, submitted)) == {"least_kl": "A"}
 
 
 @pytest.mark.parametrize("address", ['""', '"https://github.com/me/course/archive/HEAD.zip"'])
