@@ -45,7 +45,8 @@ from helpers.predicting import outcome, predict, predictions
 # every call. A **check** comes right after it.
 #
 # Cells without a hole only show something and are not graded. Should one of them stop with an
-# error, no points are lost: go on with the next.
+# error, no points are lost: go on with the next. Their names begin with `_`, so that every other
+# name is free for you.
 
 # %% [markdown]
 # ## 0.3 A check says what is wrong

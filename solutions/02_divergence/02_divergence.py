@@ -482,35 +482,44 @@ predict("draws_of_k1", ...)
 # First the claim itself, to $10^{-8}$: your functions, integrated over the policy's density.
 # The same numbers, rounded, stand in [Schulman's table](http://joschu.net/blog/kl-approx.html).
 
+
 # %% demo
+def _bias_and_spread(k, m):
+    """Of one draw, over the true KL: integrals over the policy's density."""
+    x = torch.linspace(m - 14, m + 14, 20_001, dtype=torch.float64)
+    logp, ref_logp = unit_normal_logp(x, m), unit_normal_logp(x, 0.0)
+    values = k(logp, ref_logp) / (m**2 / 2)
+    mean = torch.trapezoid(logp.exp() * values, x)
+    spread = torch.trapezoid(logp.exp() * (values - mean) ** 2, x).sqrt()
+    return mean - 1, spread
+
+
 if ready("k1", "k2", "k3"):
     for _m in (0.1, 1.0):
-        _x = torch.linspace(_m - 14, _m + 14, 20_001, dtype=torch.float64)
-        _logp, _ref_logp, _true = unit_normal_logp(_x, _m), unit_normal_logp(_x, 0.0), _m**2 / 2
         for _name, _k in {"k1": k1, "k2": k2, "k3": k3}.items():
-            _values = _k(_logp, _ref_logp) / _true
-            _mean = torch.trapezoid(_logp.exp() * _values, _x)
-            _spread = torch.trapezoid(_logp.exp() * (_values - _mean) ** 2, _x).sqrt()
-            print(f"m = {_m}   {_name}   bias {_mean - 1:7.4f}   spread {_spread:7.4f}")
-            _bias, _closed = estimator_closed_forms(_m)[_name]
-            assert max(abs(_mean - 1 - _bias), abs(_spread - _closed)) < 1e-8
+            _found, _claimed = _bias_and_spread(_k, _m), estimator_closed_forms(_m)[_name]
+            print("m = {}   {}   bias {:7.4f}   spread {:7.4f}".format(_m, _name, *_found))
+            assert max(abs(one - other) for one, other in zip(_found, _claimed, strict=True)) < 1e-8
 
 # %% [markdown]
 # Now draws, as in training: 10 seeds of 100,000 each.
 
+
 # %% demo
+def _drawn(k, m):
+    """Bias and spread over the true KL of 100,000 draws, for each of 10 seeds."""
+    rows = []
+    for seed in range(10):
+        noise = torch.randn(100_000, generator=torch.Generator().manual_seed(seed))
+        x = (m + noise).to(pick_device())
+        values = k(unit_normal_logp(x, m), unit_normal_logp(x, 0.0)) / (m**2 / 2)
+        rows.append([values.mean().item() - 1, values.std().item()])
+    return torch.tensor(rows)
+
+
 if ready("k1", "k2", "k3"):
-    _device, _measured = pick_device(), {}
-    _estimators = {"k1": k1, "k2": k2, "k3": k3}
-    for _m in (0.1, 1.0):
-        _rows = {name: [] for name in _estimators}
-        for _seed in range(10):
-            _noise = torch.randn(100_000, generator=torch.Generator().manual_seed(_seed))
-            _x = (_m + _noise).to(_device)
-            for _name, _k in _estimators.items():
-                _values = _k(unit_normal_logp(_x, _m), unit_normal_logp(_x, 0.0)) / (_m**2 / 2)
-                _rows[_name].append([_values.mean().item() - 1, _values.std().item()])
-        _measured[_m] = {name: torch.tensor(row) for name, row in _rows.items()}
+    _ks = {"k1": k1, "k2": k2, "k3": k3}
+    _measured = {m: {name: _drawn(k, m) for name, k in _ks.items()} for m in (0.1, 1.0)}
     plot_bias_and_spread(_measured)
 
 # %% demo

@@ -464,21 +464,27 @@ if ready("expected_gradient", "off_policy_kl_loss"):
 # How much does it matter? That depends on how old the tokens are. **Predict** the shape of each
 # error as the policy leaves old. Twenty random problems; the last line is yours.
 
+
+# %% demo
+def _errors_by_age(seed):
+    """Pairs: how far the policy has left old, and the error of each loss's gradient there."""
+    direction, drawer, anchor = three_policies(seed)
+    losses = {f"{name}, no ratio": estimator for name, estimator in _estimators.items()}
+    losses["ρ · k2"] = with_ratio(_estimators["k2"], drawer)
+    losses["yours"] = lambda p, q: off_policy_kl_loss(p, drawer.log_softmax(-1), q)
+    for size in torch.logspace(-2, 0.3, 12, dtype=torch.float64):
+        moved = drawer + size * direction
+        wanted = expected_gradient(moved, anchor, moved.clone(), _estimators["k2"])
+        found = {n: expected_gradient(moved, anchor, drawer, loss) for n, loss in losses.items()}
+        off = {name: (one - wanted).norm() / wanted.norm() for name, one in found.items()}
+        yield exact_kl(moved, drawer), off
+
+
 # %% demo
 if ready("expected_gradient", "off_policy_kl_loss"):
-    _sizes, _steps, _errors = torch.logspace(-2, 0.3, 12, dtype=torch.float64), [], {}
-    for _seed in range(20):
-        _direction, _drawer, _anchor = three_policies(_seed)
-        _candidates = {f"{name}, no ratio": _estimators[name] for name in _estimators}
-        _candidates["ρ · k2"] = with_ratio(_estimators["k2"], _drawer)
-        _candidates["yours"] = lambda p, q, o=_drawer: off_policy_kl_loss(p, o.log_softmax(-1), q)
-        for _moved in _drawer + _sizes[:, None] * _direction:
-            _steps.append(exact_kl(_moved, _drawer))
-            _wanted = expected_gradient(_moved, _anchor, _moved.clone(), _estimators["k2"])
-            for _name, _loss in _candidates.items():
-                _gap = expected_gradient(_moved, _anchor, _drawer, _loss) - _wanted
-                _errors.setdefault(_name, []).append(_gap.norm() / _wanted.norm())
-    plot_reuse(_steps, _errors, problems=20)
+    _pairs = [pair for seed in range(20) for pair in _errors_by_age(seed)]
+    _steps = [step for step, _ in _pairs]
+    plot_reuse(_steps, {n: [off[n] for _, off in _pairs] for n in _pairs[0][1]}, problems=20)
 
 # %% [markdown]
 # Read it from the left, where the tokens are fresh. $k_1$ is off by 1, as its gradient is 0;
@@ -537,21 +543,26 @@ if ready("on_policy_kl_loss"):
 # **Predict**: does the error grow with the length of the responses? Twenty random problems at
 # each length.
 
+
+# %% demo
+def _errors_at_length(time, seed):
+    """Relative errors of two gradients: token by token, and of the whole response."""
+    responses = all_responses(seed, time)
+    logp, ref_logp = responses.logp(), responses.ref_logp()
+    chance = logp.sum(1).exp()
+    wanted = responses.gradient((chance * (logp - ref_logp).sum(1)).sum())
+    by_token = on_policy_kl_loss(logp, ref_logp).sum(1)
+    whole = on_policy_kl_loss(logp.sum(1), ref_logp.sum(1))
+    found = [responses.gradient((chance.detach() * x).sum()) for x in (by_token, whole)]
+    return torch.stack([(one - wanted).norm() / wanted.norm() for one in found])
+
+
 # %% demo
 if ready("on_policy_kl_loss"):
-    _lengths, _errors = range(1, 6), {"token by token": [], "whole response": []}
-    for _seed in range(20):
-        for _time in _lengths:
-            _responses = all_responses(_seed, _time)
-            _logp, _ref_logp = _responses.logp(), _responses.ref_logp()
-            _chance = _logp.sum(1).exp()
-            _wanted = _responses.gradient((_chance * (_logp - _ref_logp).sum(1)).sum())
-            _parts = on_policy_kl_loss(_logp, _ref_logp).sum(1)
-            _whole_loss = on_policy_kl_loss(_logp.sum(1), _ref_logp.sum(1))
-            for _name, _loss in zip(_errors, (_parts, _whole_loss), strict=True):
-                _gap = _responses.gradient((_chance.detach() * _loss).sum()) - _wanted
-                _errors[_name].append(_gap.norm() / _wanted.norm())
-    plot_length(list(_lengths), {n: torch.stack(e).reshape(20, -1) for n, e in _errors.items()})
+    _lengths = list(range(1, 6))
+    _seeds = [[_errors_at_length(time, seed) for time in _lengths] for seed in range(20)]
+    _by_token, _whole_response = torch.stack([torch.stack(row) for row in _seeds]).unbind(-1)
+    plot_length(_lengths, {"token by token": _by_token, "whole response": _whole_response})
 
 # %% [markdown]
 # The error differs widely from problem to problem, and its median grows with the length. It is

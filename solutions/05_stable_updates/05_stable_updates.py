@@ -354,18 +354,18 @@ print(f"the most that any policy can earn: {_courier.roof @ _best:.2f}")
 # 0.5, for a policy that has just been initialised. Three seeds. **Predict** the two curves of
 # KL(old ‖ policy), β = 0 and β = 0.5: where do they begin, and where do they end?
 
+
 # %% demo
+def _one_update(beta, seed):
+    policy, generator = network(seed, device), torch.Generator(device).manual_seed(seed)
+    batch = batch_of(policy, Courier(device), generator)
+    optimizer = torch.optim.SGD(policy.parameters(), lr=0.5)
+    return policy_update(policy, optimizer, *batch, beta=beta, n_epochs=20)
+
+
 if ready("policy_update"):
-    _courier, _divergences = Courier(device), {"β = 0": [], "β = 0.5": []}
-    for _label, _beta in (("β = 0", 0.0), ("β = 0.5", 0.5)):
-        for _seed in range(3):
-            _policy = network(_seed, device)
-            _generator = torch.Generator(device).manual_seed(_seed)
-            _batch = batch_of(_policy, _courier, _generator)
-            _optimizer = torch.optim.SGD(_policy.parameters(), lr=0.5)
-            _nats = policy_update(_policy, _optimizer, *_batch, beta=_beta, n_epochs=20)
-            _divergences[_label].append(_nats)
-    plot_epochs(_divergences)
+    _updates = {f"β = {b:g}": [_one_update(b, seed) for seed in range(3)] for b in (0.0, 0.5)}
+    plot_epochs(_updates)
 
 # %% [markdown]
 # The first step costs both the same. After it, without a penalty every epoch goes on believing
