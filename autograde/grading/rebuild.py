@@ -11,6 +11,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from ..common.errors import LimitError
+from ..course.earlier import is_earlier
 from ..course.lesson_frame import frame_sources, without_address
 from ..course.lessons import defined_names, grade_id, mark_of
 from ..course.predictions import is_prediction, predicted_in, write_predictions
@@ -57,8 +58,8 @@ def rebuild(base: NotebookNode, submitted: NotebookNode) -> NotebookNode:
             anchor = grade_id(cell)
         elif without_address(cell.source) in own:
             anchor = without_address(cell.source)
-        elif cell.cell_type == "code" and is_prediction(cell.source):
-            continue
+        elif cell.cell_type == "code" and (is_prediction(cell.source) or is_earlier(cell.source)):
+            continue  # nobody's own work
         elif cell.cell_type == "code" and cell.source.strip():
             place = _original(cell, base, taken) if _is_locked(cell, base) else None
             if place is not None:

@@ -6,6 +6,7 @@ import re
 import shutil
 import statistics
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
@@ -83,7 +84,7 @@ def test_predictions_stand_beside_what_came_out(counted, term, tmp_path):
     found = counted.lessons[PLAIN].predicted
     assert found == {"mean_price": {"A": ["ann", "cy"], "B": ["ben"]}, "drift": {"B": ["ann"]}}
     assert counted.lessons[ESSAYS].predicted == {}
-    text = " ".join(report(term, tmp_path / "r.html").read_text("utf-8").split())
+    text = unescape(" ".join(report(term, tmp_path / "r.html").read_text("utf-8").split()))
     assert text.count("What was predicted") == 1
     asked = ASKED[PLAIN]["mean_price"]
     assert asked.question in text
