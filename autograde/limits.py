@@ -6,6 +6,7 @@ from dataclasses import astuple, dataclass
 from helpers import clean, codec
 
 from .common import errors, guard, saying
+from .course import predictions
 from .grading import beneath, essays, judging, magics, prose, rebuild, slicing
 from .grading.inside import child, confine, submission
 from .grading.sandbox import Limits
@@ -100,6 +101,7 @@ def _rebuilding() -> Iterator[tuple[str, str, str]]:
     yield "a cell read by IPython's transformer", least, "it is read line by line"
     yield "code in which text is looked for", f"{essays.MOST_CODE:,} characters", "no text is seen"
     yield "a cell looked into for what answers need", f"{slicing.LONGEST:,} characters", "not taken"
+    yield "a cell looked into for predictions", f"{predictions.LONGEST:,} characters", "not taken"
 
 
 def _running() -> Iterator[tuple[str, str, str]]:

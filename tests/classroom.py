@@ -4,6 +4,7 @@ import nbformat
 
 from autograde.course.exercises import exercises
 from autograde.course.lessons import grade_id
+from autograde.course.predictions import written_in
 from autograde.grading.filling import fill
 from autograde.grading.judging import judge_reply
 from autograde.grading.program import Program
@@ -54,7 +55,8 @@ def record(term, student, lesson, answers, change=lambda notebook: None, sandbox
     with term.store() as store, Recorder(term) as recorder:
         store.keep(key, graded, one.mark, b"")
         recorder.record(student, lesson, fill(rebuilt, graded))
-        store.keep_recorded(f"{student}/{lesson}", "source", key)
+        predicted = written_in(lesson, rebuilt)
+        store.keep_recorded(f"{student}/{lesson}", "source", key, predicted)
 
 
 def cell(notebook, name):

@@ -6,8 +6,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from helpers.predicted import ASKED
+
 from ..common.errors import UsageError, did_you_mean
 from .exercises import LESSONS, exercises
+from .predictions import cell_of
 
 if TYPE_CHECKING:  # it takes a second to import
     from nbformat import NotebookNode
@@ -17,7 +20,7 @@ SOLUTIONS = ROOT / "solutions"
 NOTEBOOKS = ROOT / "notebooks"
 DATA = ROOT / "helpers" / "data"
 SHOWN = ROOT / "helpers" / "reference" / "solutions.json"
-KINDS = ("setup", "exercise", "check", "quiz", "demo")
+KINDS = ("setup", "exercise", "check", "quiz", "predict", "demo")
 ESSAY, EVIDENCE = "essay", "evidence"
 DUE = "due"  # in a released notebook's metadata: a time with its zone, for `submit`
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
@@ -25,7 +28,7 @@ BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 
 @dataclass(frozen=True)
 class Cell:
-    """kind: "markdown", "essay" or one of KINDS. name: the exercise, where there is one.
+    """kind: "markdown", "essay" or one of KINDS. name: of an exercise or a prediction.
 
     evidence: the essays whose rubrics ask about what a student saw in this cell.
     """
@@ -96,7 +99,7 @@ def _read_cell(path: Path, position: int, cell: dict) -> Cell:
     raise UsageError(
         f"{path}: code cell {position} has no kind; begin it with one of "
         "'# %% setup', '# %% demo', '# %% exercise=\"name\"', '# %% check=\"name\" points=N', "
-        "'# %% quiz=\"name\"'"
+        "'# %% quiz=\"name\"', '# %% predict=\"name\"'"
     )
 
 
@@ -114,11 +117,30 @@ def _must_match(path: Path, lesson: str, cells: list[Cell]) -> None:
     essays = {cell.name for cell in cells if cell.kind == ESSAY}
     for name in {name for cell in cells for name in cell.evidence} - essays:
         raise UsageError(f"{path}: a cell is evidence for {name}, and there is no such essay")
+    _must_be_asked(path, lesson, cells)
     _must_be_checked(path, lesson, cells)
     checks = [(cell.name, cell.points) for cell in cells if cell.kind == "check"]
     wanted = [(name, exercise.points) for name, exercise in described.items()]
     if checks != wanted:
         raise UsageError(f"{path}: has the checks and points {checks}, wanted are {wanted}")
+
+
+def _must_be_asked(path: Path, lesson: str, cells: list[Cell]) -> None:
+    """The predictions are those that are declared, in that order, each with its choices above."""
+    asked = ASKED.get(lesson, {})
+    written = [cell.name for cell in cells if cell.kind == "predict"]
+    if written != list(asked):
+        raise UsageError(
+            f"{path}: has the predictions {written}, helpers/predicted.py has {list(asked)}"
+        )
+    for before, cell in zip(cells, cells[1:], strict=False):
+        if cell.kind != "predict":
+            continue
+        if cell.source != cell_of(cell.name):
+            raise UsageError(f"{path}: the cell of {cell.name} is not {cell_of(cell.name)}")
+        for letter, choice in asked[cell.name].choices.items():
+            if f"**{letter}**: {choice}" not in " ".join(before.source.split()):
+                raise UsageError(f"{path}: the text above {cell.name} lacks **{letter}**: {choice}")
 
 
 def _must_be_checked(path: Path, lesson: str, cells: list[Cell]) -> None:

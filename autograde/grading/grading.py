@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ..common.errors import UsageError, did_you_mean, is_disk_full
 from ..common.interrupts import look
 from ..course.lessons import known_lesson
+from ..course.predictions import written_in
 from ..term.store import Store
 from ..term.term import Term
 from .jobs import Finished
@@ -180,5 +181,6 @@ def _record(store: Store, recorder: "Recorder", one: Prepared) -> str:
         if is_disk_full(error):
             raise
         return f"could not be recorded ({error}); bring the gradebook up: autograde init"
-    store.keep_recorded(submission.name, one.source, one.key)
+    predicted = written_in(submission.lesson, one.program.rebuilt)
+    store.keep_recorded(submission.name, one.source, one.key, predicted)
     return ""

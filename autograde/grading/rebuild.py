@@ -11,8 +11,10 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from ..common.errors import LimitError
+from ..course.earlier import is_earlier
 from ..course.lesson_frame import frame_sources, without_address
 from ..course.lessons import defined_names, grade_id, mark_of
+from ..course.predictions import is_prediction, predicted_in, write_predictions
 from .essays import write_in
 from .magics import plain_python
 from .slicing import SHORT, Part, slices, statements
@@ -21,7 +23,7 @@ from .steps import ADDED, is_run, tags
 EDITED = "edited"  # a cell of the lesson, as the student left it; only while it is rebuilt
 ELSEWHERE = "# written in another cell of this notebook"
 MOST_CELLS, MOST_CODE = 5_000, 1_000_000  # the lessons have 90; characters
-LOCKED = ("setup", "demo", "check")
+LOCKED = ("setup", "demo", "check", "predict")
 
 
 @dataclass
@@ -34,7 +36,7 @@ class Slot:
 
 def rebuild(base: NotebookNode, submitted: NotebookNode) -> NotebookNode:
     """The instructor's student notebook `base` with the student's answers and added cells in it,
-    and all that they wrote as text. Raises LimitError for more than anybody writes."""
+    and all that they predicted or wrote as text. Raises LimitError for more than anybody writes."""
     _require_writable_by_hand(submitted)
     slots = {
         grade_id(cell): Slot(cell)
@@ -56,6 +58,8 @@ def rebuild(base: NotebookNode, submitted: NotebookNode) -> NotebookNode:
             anchor = grade_id(cell)
         elif without_address(cell.source) in own:
             anchor = without_address(cell.source)
+        elif cell.cell_type == "code" and (is_prediction(cell.source) or is_earlier(cell.source)):
+            continue  # nobody's own work
         elif cell.cell_type == "code" and cell.source.strip():
             place = _original(cell, base, taken) if _is_locked(cell, base) else None
             if place is not None:
@@ -66,6 +70,7 @@ def rebuild(base: NotebookNode, submitted: NotebookNode) -> NotebookNode:
                 added.append((anchor, cell))
     rebuilt = _assemble(base, slots, added, edited)
     write_in(rebuilt, base, submitted)
+    write_predictions(rebuilt, predicted_in(submitted.cells))
     return rebuilt
 
 

@@ -19,7 +19,9 @@ LONGEST = 200_000  # characters of a cell that is looked into
 SHORT = 10_000  # characters of one that is kept in memory
 DEEPEST = 150  # levels of a statement; Python's own functions take several calls for each
 # Calls that only show; they change nothing that an answer could need.
-SHOWS = re.compile(r"(p?print|display|check|hint|progress|ready|submit|show|plot|with_sliders)")
+SHOWS = re.compile(
+    r"(p?print|display|check|hint|progress|ready|submit|show|plot|with_sliders|predict|outcome)"
+)
 # Calls by which a student sets something for all that follows.
 SETS = re.compile(r"(set|seed|manual_seed|use|enable|disable|filterwarnings|simplefilter|register)")
 READS_TEXT = {"run_line_magic", "run_cell_magic", "eval", "exec", "globals"}

@@ -91,6 +91,7 @@ class Lesson:
 
     late: how late, and how many points that cost. ungraded: handed in, and neither graded nor
     failed. unjudged: graded with no verdict of ours in the store. blank: nothing was written.
+    predicted: who predicted which letter, by the prediction's name.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Lesson:
     unprotected: list[str] = field(default_factory=list)
     unjudged: set[str] = field(default_factory=set)
     blank: set[str] = field(default_factory=set)
+    predicted: dict[str, dict[str, list[str]]] = field(default_factory=dict)
 
     @property
     def most(self) -> float:

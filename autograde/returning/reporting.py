@@ -3,6 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from helpers.predicted import ASKED
+
 from ..common.files import require_target, write_whole
 from ..term.term import FORMGRADER, Term
 from .counted import ENOUGH, LOW, Item, Lesson, Mistake, Tally
@@ -40,6 +42,7 @@ def page(title: str, found: Tally, now: datetime) -> str:
         todo=list(ATTENTION.items()),
         common=_most_common(found),
         flagged={lesson.name: _flagged(lesson) for lesson in found.lessons.values()},
+        asked=ASKED,
         ENOUGH=ENOUGH,
         LOW=LOW,
     )

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, create_engine, select
 
 from helpers.closeness import NUMBER
 from helpers.compare import FIRST
+from helpers.predicted import ASKED
 from helpers.report import BENEATH
 
 from ..course.exercises import LESSONS, exercises
@@ -40,6 +41,7 @@ def tally(term: Term) -> Tally:
     engine.dispose()
     _count_files(found, term)
     _count_verdicts(found, term)
+    _count_predictions(found, term)
     for lesson in found.lessons.values():
         _correlate(lesson)
     return found
@@ -157,6 +159,20 @@ def _count_verdicts(found: Tally, term: Term) -> None:
                 lesson.blank.add(student)
             for exercise in verdicts.keys() & lesson.items.keys():
                 _count_verdict(lesson.items[exercise], student, verdicts[exercise])
+
+
+def _count_predictions(found: Tally, term: Term) -> None:
+    """Those that the lessons of this edition ask for; what is stored may be older."""
+    with term.store() as store:
+        for place, letters in store.predicted():
+            student, _, lesson_name = place.partition("/")
+            lesson = found.lessons.get(lesson_name)
+            if lesson is None or student not in lesson.totals:
+                continue  # taken out of the gradebook since
+            for name, asked in ASKED.get(lesson_name, {}).items():
+                if letters.get(name) in asked.choices:
+                    those = lesson.predicted.setdefault(name, {})
+                    those.setdefault(letters[name], []).append(student)
 
 
 def _wrote_essay(lesson: Lesson, student: str) -> bool:

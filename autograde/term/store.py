@@ -24,6 +24,7 @@ create table if not exists answers (program text primary key, packed blob not nu
 create table if not exists recorded (
     name text primary key, source text not null, key text not null
 );
+create table if not exists predicted (name text primary key, letters text not null);
 create table if not exists failed (name text primary key, reason text not null);
 create table if not exists placed (
     name text primary key, mark text not null, time text not null
@@ -36,7 +37,8 @@ class Store:
     """The file at `path`, made when it is not there; a context manager.
 
     A verdict is keyed by program and edition, answers by program. "recorded" says which bytes of
-    a student's file, under which verdict, stand in the gradebook. "failed" says why the latest try
+    a student's file, under which verdict, stand in the gradebook, "predicted" what was predicted in
+    it. "failed" says why the latest try
     to grade a file came to nothing. "placed" says which bytes went into submitted/, of when, and
     "person" whom a platform meant who was taken for a student by the name alone.
     """
@@ -99,11 +101,23 @@ class Store:
         found = self._one("select source from recorded where name = ?", name)
         return found[0] if found else None
 
-    def keep_recorded(self, name: str, source: str, key: str) -> None:
-        """Say what now stands in the gradebook for "student/lesson"."""
+    def predicted(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """ "student/lesson" and the letters predicted, by name, of all that is recorded."""
+        query = "select name, letters from recorded join predicted using (name)"
+        for name, letters in self._database.execute(query):
+            yield name, json.loads(letters)
+
+    def keep_recorded(
+        self, name: str, source: str, key: str, predicted: Mapping[str, str] | None = None
+    ) -> None:
+        """Say what stands in the gradebook for "student/lesson", and what was predicted in it."""
         with self._database:
             self._database.execute(
                 "insert or replace into recorded values (?, ?, ?)", (clean(name), source, key)
+            )
+            self._database.execute(
+                "insert or replace into predicted values (?, ?)",
+                (clean(name), json.dumps(predicted or {})),
             )
 
     def failed(self) -> dict[str, str]:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from helpers import check, hint, pick_device, progress, ready, shaped
 from helpers.plots.start_here import plot_log_ratios
+from helpers.predicting import outcome, predict, predictions
 
 # %% [markdown]
 # ## 0.1 What the course is about
@@ -38,12 +39,14 @@ from helpers.plots.start_here import plot_log_ratios
 #
 # Run the cells from top to bottom (Shift + Enter). A step asks you to **predict** something
 # first: say your answer aloud or write it down, because a wrong prediction is what you
-# remember. Then there is a cell with a hole, `# YOUR CODE HERE`. The text in quotes above the
-# hole says exactly what the function takes and returns; the shapes are in its first line, and
-# `@shaped` checks them at every call. A **check** comes right after it.
+# remember. Where it offers letters, there is a cell to type yours into. Then there is a cell
+# with a hole, `# YOUR CODE HERE`. The text in quotes above the hole says exactly what the
+# function takes and returns; the shapes are in its first line, and `@shaped` checks them at
+# every call. A **check** comes right after it.
 #
 # Cells without a hole only show something and are not graded. Should one of them stop with an
-# error, no points are lost: go on with the next.
+# error, no points are lost: go on with the next. Their names begin with `_`, so that every other
+# name is free for you.
 
 # %% [markdown]
 # ## 0.3 A check says what is wrong
@@ -58,11 +61,11 @@ from helpers.plots.start_here import plot_log_ratios
 
 
 # %% demo
-def someone_elses_answer(p, q):
+def _someone_elses_answer(p, q):
     return p - q
 
 
-check("log_ratio", someone_elses_answer)
+check("log_ratio", _someone_elses_answer)
 
 # %% [markdown]
 # Values and gradient are wrong; the shape is right, and a wrong one would be named too. The
@@ -121,27 +124,43 @@ check("log_ratio", log_ratio)
 # waits for.
 
 # %% demo
-words = ("great", "fine", "long", "dull")
-p = torch.tensor([0.60, 0.20, 0.15, 0.05])
-q = torch.tensor([0.30, 0.20, 0.30, 0.20])
+_words = ("great", "fine", "long", "dull")
+_p = torch.tensor([0.60, 0.20, 0.15, 0.05])
+_q = torch.tensor([0.30, 0.20, 0.30, 0.20])
 
 if ready("log_ratio"):
-    plot_log_ratios(words, p, q, log_ratio(p, q))
+    plot_log_ratios(_words, _p, _q, log_ratio(_p, _q))
 
 # %% [markdown]
 # "great" went from 0.30 to 0.60 and "long" from 0.30 to 0.15: doubled and halved. Their
 # log-ratios differ in sign alone, although one changed by 0.30 and the other by 0.15.
-#
+
+# %% [markdown]
 # **Predict**: a response is several words, and their probabilities are multiplied. Let the four
 # numbers of p, and of q, now be those of four words that follow each other. What happens to
-# their log-ratios? The next cell computes both sides.
+# their log-ratios?
+#
+# - **A**: they are multiplied
+# - **B**: they are added
+# - **C**: they are averaged
+#
+# Put your letter in place of the dots, as in `"B"`, and run the cell. It is not graded, and
+# you may go on without; the next cell shows what comes out beside what you said.
+
+# %% predict="whole_response"
+predict("whole_response", ...)
 
 # %% demo
 if ready("log_ratio"):
-    of_the_product = log_ratio(p.prod(), q.prod())
-    sum_of_each = log_ratio(p, q).sum()
-    print(f"of the products {of_the_product:.4f}, sum of all four {sum_of_each:.4f}")
-    assert torch.isclose(of_the_product, sum_of_each)
+    _of_the_product, _of_each = log_ratio(_p.prod(), _q.prod()), log_ratio(_p, _q)
+    print(f"of the products {_of_the_product:.4f}, sum of all four {_of_each.sum():.4f}")
+    assert torch.isclose(_of_the_product, _of_each.sum())
+    outcome(
+        "whole_response",
+        A=torch.isclose(_of_the_product, _of_each.prod()),
+        B=torch.isclose(_of_the_product, _of_each.sum()),
+        C=torch.isclose(_of_the_product, _of_each.mean()),
+    )
 
 # %% [markdown]
 # **Takeaway**: probabilities multiply, log-ratios add. So the log-ratio of a whole response is
@@ -154,13 +173,13 @@ if ready("log_ratio"):
 # the first lessons do not need a GPU.
 
 # %% demo
-device = pick_device()
-print(f"computing on: {device}")
+_device = pick_device()
+print(f"computing on: {_device}")
 
 if ready("log_ratio"):
-    there = log_ratio(p.to(device), q.to(device))
-    print(f"the result is on: {there.device}")
-    assert torch.allclose(there.cpu(), log_ratio(p, q), atol=1e-6)
+    _there = log_ratio(_p.to(_device), _q.to(_device))
+    print(f"the result is on: {_there.device}")
+    assert torch.allclose(_there.cpu(), log_ratio(_p, _q), atol=1e-6)
 
 # %% [markdown]
 # ## 0.7 A question *(1 point, 2 min, easy)*
@@ -203,8 +222,9 @@ check("q00_units", q00_units)
 # - log p − log q in nats: its sign says which is likelier, its exp how many times, and it adds
 #   up.
 #
-# The next cell shows where you stand, and the last one hands in. After that comes
-# **01_policy_updates**: from a reward to an update, and why a large one breaks.
+# The next cell shows where you stand and what you predicted, and the last one hands in. After
+# that comes **01_policy_updates**: from a reward to an update, and why a large one breaks.
 
 # %% demo
 progress("00_start_here")
+predictions("00_start_here")

@@ -26,6 +26,7 @@ from helpers.plots.policy_updates import (
     plot_step_sizes,
     plot_token_log_probs,
 )
+from helpers.predicting import outcome, predict, predictions
 from helpers.problems.policy_updates import (
     LIKED,
     WORDS,
@@ -53,13 +54,13 @@ from helpers.problems.policy_updates import (
 # The **return** of a policy is the mean score of what it writes. **Old** is where we start.
 
 # %% demo
-old = old_table()  # in float64 on the CPU: small, and equations can be checked to ten digits
-every = every_response()
-plot_policies({"Old: probability of the next word": old}, WORDS)
+_old = old_table()  # in float64 on the CPU: small, and equations can be checked to ten digits
+_every = every_response()
+plot_policies({"Old: probability of the next word": _old}, WORDS)
 
-for index in (2, 1000, 1092, 9840):
-    print(f"{every.score[index]:+4.0f} points for: {every.text(index)}")
-print(f"{len(every.tokens):,} responses are possible; old's return is {true_return(old):.3f}")
+for _index in (2, 1000, 1092, 9840):
+    print(f"{_every.score[_index]:+4.0f} points for: {_every.text(_index)}")
+print(f"{len(_every.tokens):,} responses are possible; old's return is {true_return(_old):.3f}")
 
 # %% [markdown]
 # **Predict**: which column of this table will training raise, and is that right in every row?
@@ -77,10 +78,10 @@ print(f"{len(every.tokens):,} responses are possible; old's return is {true_retu
 # So the first token has no score, and the last logits score nothing.
 
 # %% demo
-response = every.tokens[1000]
-for place in range(3):
-    read, scored = (WORDS[token] for token in response[place : place + 2])
-    print(f"logits[{place}] have just read {read!r} and score tokens[{place + 1}], {scored!r}")
+_response = _every.tokens[1000]
+for _place in range(3):
+    _read, _scored = (WORDS[token] for token in _response[_place : _place + 2])
+    print(f"logits[{_place}] have just read {_read!r} and score tokens[{_place + 1}], {_scored!r}")
 
 # %% [markdown]
 # Two things go wrong in practice. A score without the temperature belongs to another policy
@@ -124,9 +125,9 @@ check("token_log_probs", token_log_probs)
 
 # %% demo
 if ready("token_log_probs"):
-    far = torch.tensor([[[1000.0, -1000.0]] * 2])
-    print("your score:   ", token_log_probs(far, torch.tensor([[0, 1]])).item(), "nats")
-    print("softmax first:", far.softmax(-1).log()[0, 0, 1].item(), "as it rounds to 0")
+    _far = torch.tensor([[[1000.0, -1000.0]] * 2])
+    print("your score:   ", token_log_probs(_far, torch.tensor([[0, 1]])).item(), "nats")
+    print("softmax first:", _far.softmax(-1).log()[0, 0, 1].item(), "as it rounds to 0")
 
 # %% [markdown]
 # Your scores of one response, word by word. **Predict**: a higher temperature flattens the
@@ -134,12 +135,12 @@ if ready("token_log_probs"):
 
 # %% demo
 if ready("token_log_probs"):
-    logits, real = old[every.tokens], every.mask[1000]
-    by_temperature = {
-        temperature: token_log_probs(logits, every.tokens, temperature)[1000][real]
+    _logits, _real = _old[_every.tokens], _every.mask[1000]
+    _by_temperature = {
+        temperature: token_log_probs(_logits, _every.tokens, temperature)[1000][_real]
         for temperature in (0.5, 1.0, 2.0)
     }
-    plot_token_log_probs(every.text(1000).split(), by_temperature)
+    plot_token_log_probs(_every.text(1000).split(), _by_temperature)
 
 # %% [markdown]
 # Each "film" loses a little, less than 0.1 nat a time, and all other words gain. A word loses
@@ -151,13 +152,13 @@ if ready("token_log_probs"):
 
 # %% demo
 if ready("token_log_probs"):
-    logp = token_log_probs(old[every.tokens], every.tokens)
-    probability_here = logp.masked_fill(~every.mask, 0.0).sum(-1).exp()
-    mean_score = probability_here @ every.score
-    print(f"sum of all probabilities: {probability_here.sum():.12f}")
-    print(f"mean score {mean_score:.12f}, true return {true_return(old):.12f}")
-    assert torch.isclose(probability_here.sum(), torch.tensor(1.0, dtype=torch.float64))
-    assert torch.isclose(mean_score, true_return(old))
+    _logp = token_log_probs(_old[_every.tokens], _every.tokens)
+    _probability = _logp.masked_fill(~_every.mask, 0.0).sum(-1).exp()
+    _mean_score = _probability @ _every.score
+    print(f"sum of all probabilities: {_probability.sum():.12f}")
+    print(f"mean score {_mean_score:.12f}, true return {true_return(_old):.12f}")
+    assert torch.isclose(_probability.sum(), torch.tensor(1.0, dtype=torch.float64))
+    assert torch.isclose(_mean_score, true_return(_old))
 
 # %% [markdown]
 # **Takeaway**: logits at t score token t + 1, divided by the temperature first, and logarithms
@@ -204,10 +205,10 @@ check("masked_mean", masked_mean)
 
 # %% demo
 if ready("masked_mean"):
-    x = torch.tensor([[1.0, 1.0, 1.0], [9.0, torch.nan, torch.inf]])
-    mask = torch.tensor([[True, True, True], [True, False, False]])
-    of_each_row = torch.stack([masked_mean(x[[row]], mask[[row]]) for row in range(2)])
-    print(f"mean over tokens {masked_mean(x, mask)}, of the rows' means {of_each_row.mean()}")
+    _x = torch.tensor([[1.0, 1.0, 1.0], [9.0, torch.nan, torch.inf]])
+    _mask = torch.tensor([[True, True, True], [True, False, False]])
+    _of_each_row = torch.stack([masked_mean(_x[[row]], _mask[[row]]) for row in range(2)])
+    print(f"mean over tokens {masked_mean(_x, _mask)}, of the rows' means {_of_each_row.mean()}")
 
 # %% [markdown]
 # **Takeaway**: both are means, and they weigh differently: in the second, the one token of the
@@ -260,16 +261,16 @@ check("importance_ratio", importance_ratio)
 
 # %% demo
 if ready("importance_ratio"):
-    generator = torch.Generator().manual_seed(0)
-    other = old + torch.randn(4, 4, generator=generator, dtype=torch.float64)
-    f = torch.tensor([0.0, 1.0, -2.0, 5.0], dtype=torch.float64)
-    ratio_here = importance_ratio(other.log_softmax(-1), old.log_softmax(-1))
-    reweighted = (old.softmax(-1) * ratio_here * f).sum(-1)
-    directly = (other.softmax(-1) * f).sum(-1)
-    print("old's words, reweighted:", reweighted.numpy().round(6))
-    print("the other's own words:  ", directly.numpy().round(6))
-    print("the ratio's mean:       ", (old.softmax(-1) * ratio_here).sum(-1).numpy().round(6))
-    assert torch.allclose(reweighted, directly)
+    _generator = torch.Generator().manual_seed(0)
+    _other = _old + torch.randn(4, 4, generator=_generator, dtype=torch.float64)
+    _f = torch.tensor([0.0, 1.0, -2.0, 5.0], dtype=torch.float64)
+    _ratio = importance_ratio(_other.log_softmax(-1), _old.log_softmax(-1))
+    _reweighted = (_old.softmax(-1) * _ratio * _f).sum(-1)
+    _directly = (_other.softmax(-1) * _f).sum(-1)
+    print("old's words, reweighted:", _reweighted.numpy().round(6))
+    print("the other's own words:  ", _directly.numpy().round(6))
+    print("the ratio's mean:       ", (_old.softmax(-1) * _ratio).sum(-1).numpy().round(6))
+    assert torch.allclose(_reweighted, _directly)
 
 # %% [markdown]
 # The ratio's mean is 1, which is the equation for f = 1: where one word becomes likelier,
@@ -298,10 +299,10 @@ if ready("importance_ratio"):
 # gradient of what was computed before it?
 
 # %% demo
-x = torch.tensor([0.0, torch.inf], requires_grad=True)  # the second one is padding
-kept = torch.where(torch.tensor([True, False]), x.exp(), 0.0)
-kept.sum().backward()
-print("value", kept.sum().item(), " gradient", x.grad.tolist())
+_x = torch.tensor([0.0, torch.inf], requires_grad=True)  # the second one is padding
+_kept = torch.where(torch.tensor([True, False]), _x.exp(), 0.0)
+_kept.sum().backward()
+print("value", _kept.sum().item(), " gradient", _x.grad.tolist())
 
 # %% [markdown]
 # The value is clean and the gradient is not: going back through exp multiplies the 0 from the
@@ -349,19 +350,19 @@ check("surrogate_objective", surrogate_objective)
 # are their gradients, at old?
 
 # %% demo
-weighted_advantage = expectation_weight(old, every) * exact_advantage(old, every)
+_weighted_advantage = expectation_weight(_old, _every) * exact_advantage(_old, _every)
 
 if ready("token_log_probs", "surrogate_objective"):
-    old_logp = token_log_probs(old[every.tokens], every.tokens)
+    _old_logp = token_log_probs(_old[_every.tokens], _every.tokens)
 
-    def surrogate_here(table):
-        logp = token_log_probs(table[every.tokens], every.tokens)
-        return surrogate_objective(logp, old_logp, weighted_advantage, every.mask)
+    def _surrogate(table):
+        logp = token_log_probs(table[_every.tokens], _every.tokens)
+        return surrogate_objective(logp, _old_logp, _weighted_advantage, _every.mask)
 
-    slope_here, true_slope = gradient_at(old, surrogate_here), gradient_at(old, true_return)
-    print(f"length of the gradient {slope_here.norm():.6f}")
-    print(f"largest difference from the return's {(slope_here - true_slope).abs().max():.1e}")
-    assert torch.allclose(slope_here, true_slope, atol=1e-10)
+    _slope, _true_slope = gradient_at(_old, _surrogate), gradient_at(_old, true_return)
+    print(f"length of the gradient {_slope.norm():.6f}")
+    print(f"largest difference from the return's {(_slope - _true_slope).abs().max():.1e}")
+    assert torch.allclose(_slope, _true_slope, atol=1e-10)
 
 # %% [markdown]
 # **Takeaway**: at the old policy, the gradient of J *is* the policy gradient, so the first
@@ -376,50 +377,59 @@ if ready("token_log_probs", "surrogate_objective"):
 
 # %% demo
 if ready("token_log_probs", "surrogate_objective"):
-    up = slope_here / slope_here.norm()
+    _up = _slope / _slope.norm()
     print("step     return gained         J    gap / step²")
-    for step in (1.0, 0.1, 0.01, 0.001):
-        gained = true_return(old + step * up) - true_return(old)
-        promise = surrogate_here(old + step * up)
-        gap_here = promise - gained
-        print(f"{step:5.3f} {gained:16.8f} {promise:12.8f} {gap_here / step**2:10.4f}")
-        assert abs(gap_here) < 0.05 * step**2
+    for _step in (1.0, 0.1, 0.01, 0.001):
+        _gained = true_return(_old + _step * _up) - true_return(_old)
+        _promise = _surrogate(_old + _step * _up)
+        _gap = _promise - _gained
+        print(f"{_step:5.3f} {_gained:16.8f} {_promise:12.8f} {_gap / _step**2:10.4f}")
+        assert abs(_gap) < 0.05 * _step**2
 
 # %% [markdown]
 # Your functions run unchanged where the large models are:
 
 # %% demo
 if ready("token_log_probs", "surrogate_objective"):
-    device, generator = pick_device(), torch.Generator().manual_seed(0)
-    logits = torch.randn(2, 5, 7, generator=generator)
-    tokens = torch.randint(7, (2, 5), generator=generator)
-    values = []
-    for place in (device, torch.device("cpu")):
-        logp = token_log_probs(logits.to(place), tokens.to(place))
-        mask = torch.ones_like(logp, dtype=torch.bool)
-        values.append(surrogate_objective(logp, logp, logp.cos(), mask).item())
-    print(f"J on {device}: {values[0]:.6f}, on cpu: {values[1]:.6f}")
-    assert abs(values[0] - values[1]) < 1e-4
+    _device, _generator = pick_device(), torch.Generator().manual_seed(0)
+    _logits = torch.randn(2, 5, 7, generator=_generator)
+    _tokens = torch.randint(7, (2, 5), generator=_generator)
+    _values = []
+    for _place in (_device, torch.device("cpu")):
+        _logp = token_log_probs(_logits.to(_place), _tokens.to(_place))
+        _mask = torch.ones_like(_logp, dtype=torch.bool)
+        _values.append(surrogate_objective(_logp, _logp, _logp.cos(), _mask).item())
+    print(f"J on {_device}: {_values[0]:.6f}, on cpu: {_values[1]:.6f}")
+    assert abs(_values[0] - _values[1]) < 1e-4
 
 # %% [markdown]
 # ## 1.6 One update, larger and larger *(5 min)*
 #
 # The direction is settled: the gradient of J at old. How far to go is not. **Predict**, and
-# sketch: as the step grows from 0.1 to 100, what does J do? What does the return do?
+# sketch: as the step grows from 0.1 to 100, what does J do? What does the return do? Of the
+# return, choose:
+#
+# - **A**: it rises all the way, as J does
+# - **B**: it rises, then stays where it is
+# - **C**: it rises, then falls below where it began
+
+# %% predict="collapse"
+predict("collapse", ...)
 
 # %% demo
-steps = torch.logspace(-1, 2, 31, dtype=torch.float64)
+_steps = torch.logspace(-1, 2, 31, dtype=torch.float64)
 
 if ready("token_log_probs", "surrogate_objective"):
-    policies = old + steps[:, None, None] * up
-    promises = torch.stack([surrogate_here(table) for table in policies])
-    assert (promises.diff() > 0).all()
-    returns = true_return(policies)
-    before = true_return(old).item()
-    plot_step_sizes(steps, before + promises, returns, before)
-    for step in (2, 10, 100, 10_000):
-        far = old + step * up
-        print(f"step {step:6}: J {surrogate_here(far):.4f}, return {true_return(far):8.4f}")
+    _policies = _old + _steps[:, None, None] * _up
+    _promises = torch.stack([_surrogate(table) for table in _policies])
+    assert (_promises.diff() > 0).all()
+    _returns = true_return(_policies)
+    _before = true_return(_old).item()
+    plot_step_sizes(_steps, _before + _promises, _returns, _before)
+    for _step in (2, 10, 100, 10_000):
+        _far = _old + _step * _up
+        print(f"step {_step:6}: J {_surrogate(_far):.4f}, return {true_return(_far):8.4f}")
+    outcome("collapse", A=(_returns.diff() > 0).all(), C=_returns[-1] < _before, B=True)
 
 # %% [markdown]
 # No data were missing here and no advantage was off. J rises ever more slowly, towards 2.64, but
@@ -428,12 +438,12 @@ if ready("token_log_probs", "surrogate_objective"):
 
 # %% demo
 if ready("token_log_probs", "surrogate_objective"):
-    best = steps[returns.argmax()].item()
-    chosen = {"Old": old, f"Step {best:.1f}": old + best * up, "Step 100": old + 100 * up}
-    plot_policies(chosen, WORDS)
-    for name, table in chosen.items():
-        written = draw_responses(table, 3, torch.Generator().manual_seed(3))
-        print(f"{name:8}:", "  |  ".join(written.text(index) for index in range(3)))
+    _best = _steps[_returns.argmax()].item()
+    _chosen = {"Old": _old, f"Step {_best:.1f}": _old + _best * _up, "Step 100": _old + 100 * _up}
+    plot_policies(_chosen, WORDS)
+    for _name, _table in _chosen.items():
+        _written = draw_responses(_table, 3, torch.Generator().manual_seed(3))
+        print(f"{_name:8}:", "  |  ".join(_written.text(index) for index in range(3)))
 
 # %% [markdown]
 # It is the last column that grew, after every word at once. That was right for the responses of
@@ -449,31 +459,40 @@ if ready("token_log_probs", "surrogate_objective"):
 #
 # We draw 128 responses from old, step along the gradient of their J, and look at the exact
 # return; then all of it again with fresh data, twenty times. **Predict**: does noise blur the
-# fall, hide it, or move it?
+# fall, hide it, or move it? How many of the twenty policies end below old, at a step of 100?
+#
+# - **A**: 5 or fewer
+# - **B**: 6 to 14
+# - **C**: 15 or more
+
+# %% predict="twenty_batches"
+predict("twenty_batches", ...)
 
 
 # %% demo
-def one_update(seed):
+def _one_update(seed):
     """J and the true return along the gradient of J, for one batch of drawn responses."""
-    tokens, mask, score = draw_responses(old, 128, torch.Generator().manual_seed(seed))
-    old_logp = token_log_probs(old[tokens], tokens)
+    tokens, mask, score = draw_responses(_old, 128, torch.Generator().manual_seed(seed))
+    old_logp = token_log_probs(_old[tokens], tokens)
     advantage = (score - score.mean())[:, None].expand_as(old_logp)
 
-    def surrogate_here(table):
+    def surrogate(table):
         return surrogate_objective(
             token_log_probs(table[tokens], tokens), old_logp, advantage, mask
         )
 
-    up = gradient_at(old, surrogate_here)
-    policies = old + steps[:, None, None] * up / up.norm()
-    return torch.stack([surrogate_here(table) for table in policies]), true_return(policies)
+    up = gradient_at(_old, surrogate)
+    policies = _old + _steps[:, None, None] * up / up.norm()
+    return torch.stack([surrogate(table) for table in policies]), true_return(policies)
 
 
 # %% demo
 if ready("token_log_probs", "surrogate_objective"):
-    curves = [one_update(seed) for seed in range(20)]
-    surrogates, seed_returns = (torch.stack(kind) for kind in zip(*curves, strict=True))
-    plot_seeds(steps, surrogates, seed_returns, before)
+    _curves = [_one_update(seed) for seed in range(20)]
+    _surrogates, _seed_returns = (torch.stack(kind) for kind in zip(*_curves, strict=True))
+    plot_seeds(_steps, _surrogates, _seed_returns, _before)
+    _worse = (_seed_returns[:, -1] < _before).sum()
+    outcome("twenty_batches", A=_worse <= 5, B=5 < _worse < 15, C=_worse >= 15)
 
 # %% [markdown]
 # Every batch first improves the policy, and 18 of 20 then make it worse than it was. The fall
@@ -503,15 +522,15 @@ if ready("token_log_probs", "surrogate_objective"):
 # %% demo
 if ready("token_log_probs", "importance_ratio", "masked_mean", "surrogate_objective"):
     print("step  gained by the return  with the product           J  largest r  largest product")
-    for step in (0.1, 1.0, best, 10.0):
-        table = old + step * up
-        ratio_here = importance_ratio(token_log_probs(table[every.tokens], every.tokens), old_logp)
-        product = ratio_here.cumprod(dim=-1)
-        gained = true_return(table) - true_return(old)
-        exact = masked_mean(product * weighted_advantage, every.mask)
-        print(f"{step:4.1f} {gained:21.8f} {exact:17.8f} {surrogate_here(table):11.8f}", end="")
-        print(f"{ratio_here[every.mask].max():11.1f} {product[every.mask].max():16.1f}")
-        assert torch.isclose(gained, exact)
+    for _step in (0.1, 1.0, _best, 10.0):
+        _table = _old + _step * _up
+        _ratio = importance_ratio(token_log_probs(_table[_every.tokens], _every.tokens), _old_logp)
+        _product = _ratio.cumprod(dim=-1)
+        _gained = true_return(_table) - true_return(_old)
+        _exact = masked_mean(_product * _weighted_advantage, _every.mask)
+        print(f"{_step:4.1f} {_gained:21.8f} {_exact:17.8f} {_surrogate(_table):11.8f}", end="")
+        print(f"{_ratio[_every.mask].max():11.1f} {_product[_every.mask].max():16.1f}")
+        assert torch.isclose(_gained, _exact)
 
 # %% [markdown]
 # J is nearly right while all ratios are near 1: while the policy still writes what old wrote.
@@ -521,17 +540,26 @@ if ready("token_log_probs", "importance_ratio", "masked_mean", "surrogate_object
 
 # %% demo
 if ready("token_log_probs", "surrogate_objective"):
-    written = {name.lower(): praise_distribution(table) for name, table in chosen.items()}
-    plot_praise(written, LIKED)
+    _written = {name.lower(): praise_distribution(table) for name, table in _chosen.items()}
+    plot_praise(_written, LIKED)
 
 # %% [markdown]
 # Must a large step end like this? **Predict**: give the policy logits of its own for every
 # prefix, so that it can count, and let it go all the way, to the word of the greatest exact
 # advantage in each. What is its return?
+#
+# - **A**: below old's, as before
+# - **B**: within 0.1 of old's
+# - **C**: above old's
+
+# %% predict="own_logits"
+predict("own_logits", ...)
 
 # %% demo
-print(f"old:                                     {true_return(old):.3f}")
-print(f"own logits for every prefix, all the way: {return_of_best_words(old):.3f}")
+print(f"old:                                     {true_return(_old):.3f}")
+print(f"own logits for every prefix, all the way: {return_of_best_words(_old):.3f}")
+_gain = return_of_best_words(_old) - true_return(_old)
+outcome("own_logits", A=_gain < -0.1, B=abs(_gain) <= 0.1, C=_gain > 0.1)
 
 # %% [markdown]
 # No fall. A fall takes parameters that serve many prefixes at once, as the 16 here do and as
@@ -554,9 +582,9 @@ print(f"own logits for every prefix, all the way: {return_of_best_words(old):.3f
 
 # %% demo
 if ready("token_log_probs", "surrogate_objective"):
-    divergence_here = divergence_from_old(old, policies)
-    objectives = {beta: promises - beta * divergence_here for beta in (0.0, 0.1, 0.5, 2.0)}
-    plot_penalties(steps, objectives, returns, before)
+    _divergence = divergence_from_old(_old, _policies)
+    _objectives = {beta: _promises - beta * _divergence for beta in (0.0, 0.1, 0.5, 2.0)}
+    plot_penalties(_steps, _objectives, _returns, _before)
 
 # %% [markdown]
 # Near old, D is flat and J is not: a small step still pays. Far out D outgrows J. But a peak is
@@ -589,17 +617,17 @@ check("q01_penalty_role", q01_penalty_role)
 # Is there a direction in which it changes nothing?
 
 # %% demo
-start = torch.linspace(-8, 8, 161)  # logit of the first word; the second word's is 0
-moved = (start + 1).sigmoid() - start.sigmoid()
+_start = torch.linspace(-8, 8, 161)  # logit of the first word; the second word's is 0
+_moved = (_start + 1).sigmoid() - _start.sigmoid()
 
-unit_steps = {
+_unit_steps = {
     "both logits up": torch.tensor([0.5**0.5, 0.5**0.5]),
     "first logit up": torch.tensor([1.0, 0.0]),
     "first up, second down": torch.tensor([0.5**0.5, -(0.5**0.5)]),
     "first weight up,\nlogit = 10 · weight": torch.tensor([10.0, 0.0]),
 }
-changes = {name: (step.softmax(0)[0] - 0.5).item() for name, step in unit_steps.items()}
-plot_same_step(start, moved, changes)
+_changes = {name: (step.softmax(0)[0] - 0.5).item() for name, step in _unit_steps.items()}
+plot_same_step(_start, _moved, _changes)
 
 # %% [markdown]
 # From −0.5, across the middle, the step moves the probability most, by 0.24; far out it moves
@@ -638,3 +666,4 @@ check("q01_parameter_or_policy", q01_parameter_or_policy)
 
 # %% demo
 progress("01_policy_updates")
+predictions("01_policy_updates")

@@ -28,6 +28,7 @@ from helpers.plots.divergence import (
     plot_tangent,
     plot_two_directions,
 )
+from helpers.predicting import outcome, predict, predictions
 from helpers.problems.divergence import (
     estimator_closed_forms,
     random_policy,
@@ -106,16 +107,26 @@ check("categorical_kl", categorical_kl)
 # %% [markdown]
 # **Look at yours.** The reference below has two humps; each candidate policy has one. Your
 # function picks the candidate of least KL(policy ‖ ref) and, with its arguments exchanged, the
-# one of least KL(ref ‖ policy). **Predict** where each puts its hump.
+# one of least KL(ref ‖ policy). **Predict** where each puts its hump, and choose for
+# KL(policy ‖ ref):
+#
+# - **A**: on one of ref's humps
+# - **B**: between ref's two humps
+# - **C**: beyond both of them
+
+# %% predict="least_kl"
+predict("least_kl", ...)
 
 # %% demo
 if ready("categorical_kl"):
-    ref, candidates = two_humps(), single_humps()
-    refs = ref.expand_as(candidates)
-    closest = candidates[categorical_kl(candidates, refs).argmin()]
-    covering = candidates[categorical_kl(refs, candidates).argmin()]
-    print(f"{len(candidates):,} candidates compared")
-    plot_fits(ref, closest, covering)
+    _ref, _candidates = two_humps(), single_humps()
+    _refs = _ref.expand_as(_candidates)
+    _closest = _candidates[categorical_kl(_candidates, _refs).argmin()]
+    _covering = _candidates[categorical_kl(_refs, _candidates).argmin()]
+    print(f"{len(_candidates):,} candidates compared")
+    plot_fits(_ref, _closest, _covering)
+    _at = _closest.argmax()  # ref's humps are at 10 and 31
+    outcome("least_kl", A=_ref[_at] > _ref.max() - 1, B=10 < _at < 31, C=True)
 
 # %% [markdown]
 # KL(policy ‖ ref) puts its hump at 10 and 11, on ref's taller one. It is *mode-seeking*: it
@@ -137,23 +148,7 @@ if ready("categorical_kl"):
 # \bigl[\log \pi_\theta(a_t \mid s_t) + \log p(s_{t+1} \mid s_t, a_t)\bigr]$$
 #
 # Its penalty is this sum under the policy minus the same sum under ref. Out in the world nobody
-# knows the transitions $p$. **Predict**: what does it cost to leave them out of the penalty?
-# Settle on one of the four answers below the next cell before you run it.
-
-# %% demo
-world, elsewhere = random_world(seed=0), random_world(seed=1)
-policy, ref = random_policy(seed=2), random_policy(seed=3)
-chosen, led = trajectory_log_probs(world, policy)  # what the policy did, what the world did
-ref_chosen, ref_led = trajectory_log_probs(world, ref)
-complete, short = (chosen + led) - (ref_chosen + ref_led), chosen - ref_chosen
-print("trajectory    log p of the world    complete penalty    actions only")
-for i in (0, 100, 647):
-    print(f"{i + 1:10}    {led[i]:18.4f}    {complete[i]:16.4f}    {short[i]:12.4f}")
-print(f"all {len(short)}: greatest gap {(complete - short).abs().max():.0e} nats")
-assert torch.allclose(complete, short, rtol=0, atol=1e-12)
-_, led_elsewhere = trajectory_log_probs(elsewhere, ref)
-gap_here = (led - led_elsewhere).abs().max()
-print(f"all {len(short)}, had ref met another world: greatest gap {gap_here:.2f} nats")
+# knows the transitions $p$.
 
 # %% [markdown]
 # **Question.** Xiao & Zhu ([section 4.3.3](https://arxiv.org/abs/2501.09223)) keep only the
@@ -164,6 +159,26 @@ print(f"all {len(short)}, had ref met another world: greatest gap {gap_here:.2f}
 #   elsewhere
 # - **C**: nothing, if both policies meet the same dynamics: the terms cancel every time
 # - **D**: no bias, but more noise, as the transition terms would have steadied the penalty
+#
+# Settle on one of the four before you run the next cell; below it you answer.
+
+# %% demo
+_world, _elsewhere = random_world(seed=0), random_world(seed=1)
+_policy, _ref = random_policy(seed=2), random_policy(seed=3)
+_chosen, _led = trajectory_log_probs(_world, _policy)  # what the policy did, what the world did
+_ref_chosen, _ref_led = trajectory_log_probs(_world, _ref)
+_complete, _short = (_chosen + _led) - (_ref_chosen + _ref_led), _chosen - _ref_chosen
+print("trajectory    log p of the world    complete penalty    actions only")
+for _at in (0, 100, 647):
+    print(f"{_at + 1:10}    {_led[_at]:18.4f}    {_complete[_at]:16.4f}    {_short[_at]:12.4f}")
+print(f"all {len(_short)}: greatest gap {(_complete - _short).abs().max():.0e} nats")
+assert torch.allclose(_complete, _short, rtol=0, atol=1e-12)
+_, _led_elsewhere = trajectory_log_probs(_elsewhere, _ref)
+_gap = (_led - _led_elsewhere).abs().max()
+print(f"all {len(_short)}, had ref met another world: greatest gap {_gap:.2f} nats")
+
+# %% [markdown]
+# Now answer the question, with a letter.
 
 # %% quiz="q02_dynamics"
 q02_dynamics = "C"
@@ -186,6 +201,14 @@ check("q02_dynamics", q02_dynamics)
 # divergence is the mean price over the policy's own responses. **Predict**: can the price of
 # one response be negative? Can that mean?
 #
+# - **A**: neither can
+# - **B**: that of one can, the mean cannot
+# - **C**: both can
+
+# %% predict="mean_price"
+predict("mean_price", ...)
+
+# %% [markdown]
 # Responses in a batch differ in length, and anything may stand in the padding. Write it for the
 # whole batch at once; a loop works but is slow.
 
@@ -224,17 +247,18 @@ check("sequence_log_ratio", sequence_log_ratio)
 
 # %% demo
 if ready("categorical_kl", "sequence_log_ratio"):
-    language = tiny_language()
-    prices = sequence_log_ratio(language.logp, language.ref_logp, language.mask)
-    by_response = (language.probability * prices).sum()
-    next_word = categorical_kl(language.logits, language.ref_logits)[language.previous]
-    by_position = (language.probability * (next_word * language.mask).sum(dim=1)).sum()
-    print(f"mean price of a response      {by_response:.10f} nats")
-    print(f"mean sum of exact divergences {by_position:.10f} nats")
-    assert torch.allclose(by_response, by_position, rtol=0, atol=1e-12)
-    by_ref = (language.ref_probability * prices).sum()
-    print(f"mean price, had ref written   {by_ref:.10f} nats")
-    plot_prices(prices, language.probability, language.responses)
+    _language = tiny_language()
+    _prices = sequence_log_ratio(_language.logp, _language.ref_logp, _language.mask)
+    _by_response = (_language.probability * _prices).sum()
+    _next_word = categorical_kl(_language.logits, _language.ref_logits)[_language.previous]
+    _by_position = (_language.probability * (_next_word * _language.mask).sum(dim=1)).sum()
+    print(f"mean price of a response      {_by_response:.10f} nats")
+    print(f"mean sum of exact divergences {_by_position:.10f} nats")
+    assert torch.allclose(_by_response, _by_position, rtol=0, atol=1e-12)
+    _by_ref = (_language.ref_probability * _prices).sum()
+    print(f"mean price, had ref written   {_by_ref:.10f} nats")
+    plot_prices(_prices, _language.probability, _language.responses)
+    outcome("mean_price", A=_prices.min() >= 0, B=_by_response >= 0, C=True)
 
 # %% [markdown]
 # One response may be cheaper than free: the policy has made it *rarer*. The mean over the
@@ -344,15 +368,15 @@ plot_tangent()
 
 # %% demo
 print("    δ           k3    subtracted in float32    subtracted in float64")
-for delta_here in (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8):
-    series = delta_here**2 / 2 + delta_here**3 / 6 + delta_here**4 / 24 + delta_here**5 / 120
-    plain = []
-    for dtype in (torch.float32, torch.float64):
-        d = torch.tensor(delta_here, dtype=dtype)
-        plain.append((torch.exp(d) - d - 1).item())
-    print(f"{delta_here:.0e}   {series:.4e}    {plain[0]:21.4e}    {plain[1]:21.4e}")
-steps = [torch.finfo(dtype).eps for dtype in (torch.float32, torch.float64)]
-print(f"step between numbers just above 1:    {steps[0]:.1e}    {steps[1]:21.1e}")
+for _delta in (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8):
+    _series = _delta**2 / 2 + _delta**3 / 6 + _delta**4 / 24 + _delta**5 / 120
+    _plain = []
+    for _dtype in (torch.float32, torch.float64):
+        _d = torch.tensor(_delta, dtype=_dtype)
+        _plain.append((torch.exp(_d) - _d - 1).item())
+    print(f"{_delta:.0e}   {_series:.4e}    {_plain[0]:21.4e}    {_plain[1]:21.4e}")
+_steps = [torch.finfo(dtype).eps for dtype in (torch.float32, torch.float64)]
+print(f"step between numbers just above 1:    {_steps[0]:.1e}    {_steps[1]:21.1e}")
 
 # %% [markdown]
 # $e^\delta$ is a number near 1, and numbers near 1 are stored in the steps of the last line.
@@ -366,14 +390,14 @@ print(f"step between numbers just above 1:    {steps[0]:.1e}    {steps[1]:21.1e}
 
 # %% demo
 print("        error of it, relative: δ subtracted    log of the rounded ratio    expm1")
-for delta_here in (1e-2, 1e-4, 1e-6):
-    d = torch.tensor(delta_here, dtype=torch.float64)
-    exact = sum(delta_here**n / math.factorial(n) for n in range(2, 9))
-    ratio_here = d.exp()
-    ways = ((ratio_here - 1) - d, (ratio_here - 1) - ratio_here.log(), torch.expm1(d) - d)
-    off = [abs(way.item() / exact - 1) for way in ways]
-    print(f"δ = {delta_here:.0e} {off[0]:29.0e} {off[1]:27.0e} {off[2]:8.0e}")
-    assert max(off[1:]) < 1e-9
+for _delta in (1e-2, 1e-4, 1e-6):
+    _d = torch.tensor(_delta, dtype=torch.float64)
+    _exact = sum(_delta**n / math.factorial(n) for n in range(2, 9))
+    _ratio = _d.exp()
+    _ways = ((_ratio - 1) - _d, (_ratio - 1) - _ratio.log(), torch.expm1(_d) - _d)
+    _off = [abs(way.item() / _exact - 1) for way in _ways]
+    print(f"δ = {_delta:.0e} {_off[0]:29.0e} {_off[1]:27.0e} {_off[2]:8.0e}")
+    assert max(_off[1:]) < 1e-9
 
 # %% [markdown]
 # Write $k_3$ so that small log-ratios keep their digits.
@@ -407,23 +431,21 @@ check("k3", k3)
 
 # %% demo
 if ready("k3"):
-    delta_here = torch.logspace(-7, -1, 13, dtype=torch.float64)
-    exact = sum(delta_here**n / torch.arange(1, n + 1).prod() for n in range(2, 10))
-    errors = {}
-    for dtype in (torch.float32, torch.float64):
-        d, name = delta_here.to(dtype), str(dtype).removeprefix("torch.")
-        errors[f"plain, {name}"] = ((torch.exp(d) - d - 1) / exact - 1).abs()
-        errors[f"yours, {name}"] = (k3(torch.zeros_like(d), d) / exact - 1).abs()
-    plot_rounding(delta_here, errors)
+    _delta = torch.logspace(-7, -1, 13, dtype=torch.float64)
+    _exact = sum(_delta**n / torch.arange(1, n + 1).prod() for n in range(2, 10))
+    _errors = {}
+    for _dtype in (torch.float32, torch.float64):
+        _d, _name = _delta.to(_dtype), str(_dtype).removeprefix("torch.")
+        _errors[f"plain, {_name}"] = ((torch.exp(_d) - _d - 1) / _exact - 1).abs()
+        _errors[f"yours, {_name}"] = (k3(torch.zeros_like(_d), _d) / _exact - 1).abs()
+    plot_rounding(_delta, _errors)
 
 # %% demo
 if ready("k1", "k2", "k3"):
-    log_ratio_here = torch.linspace(-2.0, 2.0, 201)
-    zero = torch.zeros_like(log_ratio_here)
-    estimators = {"k1": k1, "k2": k2, "k3": k3}
-    plot_estimators(
-        log_ratio_here, {name: k(log_ratio_here, zero) for name, k in estimators.items()}
-    )
+    _log_ratio = torch.linspace(-2.0, 2.0, 201)
+    _zero = torch.zeros_like(_log_ratio)
+    _estimators = {"k1": k1, "k2": k2, "k3": k3}
+    plot_estimators(_log_ratio, {name: k(_log_ratio, _zero) for name, k in _estimators.items()})
 
 # %% [markdown]
 # Rounding first: one subtraction is left, of δ, so your error grows as well, by a power of δ
@@ -446,58 +468,80 @@ if ready("k1", "k2", "k3"):
 
 # %% [markdown]
 # Averaging helps: the mean of n draws is off by about spread/√n, and by the bias, which no n
-# removes. **Predict** for m = 0.1: how many draws does $k_1$ need for an error of 10 %? And
-# $k_3$?
+# removes. **Predict** for m = 0.1: how many draws does $k_1$ need for an error of 10 %, beside
+# those that $k_3$ needs?
+#
+# - **A**: about as many
+# - **B**: about ten times as many
+# - **C**: more than a hundred times as many
+
+# %% predict="draws_of_k1"
+predict("draws_of_k1", ...)
 
 # %% [markdown]
 # First the claim itself, to $10^{-8}$: your functions, integrated over the policy's density.
 # The same numbers, rounded, stand in [Schulman's table](http://joschu.net/blog/kl-approx.html).
 
+
 # %% demo
+def _bias_and_spread(k, m):
+    """Of one draw, over the true KL: integrals over the policy's density."""
+    x = torch.linspace(m - 14, m + 14, 20_001, dtype=torch.float64)
+    logp, ref_logp = unit_normal_logp(x, m), unit_normal_logp(x, 0.0)
+    values = k(logp, ref_logp) / (m**2 / 2)
+    mean = torch.trapezoid(logp.exp() * values, x)
+    spread = torch.trapezoid(logp.exp() * (values - mean) ** 2, x).sqrt()
+    return mean - 1, spread
+
+
 if ready("k1", "k2", "k3"):
-    for m in (0.1, 1.0):
-        x = torch.linspace(m - 14, m + 14, 20_001, dtype=torch.float64)
-        logp, ref_logp, true = unit_normal_logp(x, m), unit_normal_logp(x, 0.0), m**2 / 2
-        for name, k in {"k1": k1, "k2": k2, "k3": k3}.items():
-            values = k(logp, ref_logp) / true
-            mean_here = torch.trapezoid(logp.exp() * values, x)
-            spread_here = torch.trapezoid(logp.exp() * (values - mean_here) ** 2, x).sqrt()
-            print(f"m = {m}   {name}   bias {mean_here - 1:7.4f}   spread {spread_here:7.4f}")
-            bias, closed = estimator_closed_forms(m)[name]
-            assert max(abs(mean_here - 1 - bias), abs(spread_here - closed)) < 1e-8
+    for _m in (0.1, 1.0):
+        for _name, _k in {"k1": k1, "k2": k2, "k3": k3}.items():
+            _found, _claimed = _bias_and_spread(_k, _m), estimator_closed_forms(_m)[_name]
+            print("m = {}   {}   bias {:7.4f}   spread {:7.4f}".format(_m, _name, *_found))
+            assert max(abs(one - other) for one, other in zip(_found, _claimed, strict=True)) < 1e-8
 
 # %% [markdown]
 # Now draws, as in training: 10 seeds of 100,000 each.
 
+
 # %% demo
+def _drawn(k, m):
+    """Bias and spread over the true KL of 100,000 draws, for each of 10 seeds."""
+    rows = []
+    for seed in range(10):
+        noise = torch.randn(100_000, generator=torch.Generator().manual_seed(seed))
+        x = (m + noise).to(pick_device())
+        values = k(unit_normal_logp(x, m), unit_normal_logp(x, 0.0)) / (m**2 / 2)
+        rows.append([values.mean().item() - 1, values.std().item()])
+    return torch.tensor(rows)
+
+
 if ready("k1", "k2", "k3"):
-    device, measured = pick_device(), {}
-    estimators = {"k1": k1, "k2": k2, "k3": k3}
-    for m in (0.1, 1.0):
-        rows = {name: [] for name in estimators}
-        for seed in range(10):
-            noise = torch.randn(100_000, generator=torch.Generator().manual_seed(seed))
-            x = (m + noise).to(device)
-            for name, k in estimators.items():
-                values = k(unit_normal_logp(x, m), unit_normal_logp(x, 0.0)) / (m**2 / 2)
-                rows[name].append([values.mean().item() - 1, values.std().item()])
-        measured[m] = {name: torch.tensor(row) for name, row in rows.items()}
-    plot_bias_and_spread(measured)
+    _ks = {"k1": k1, "k2": k2, "k3": k3}
+    _measured = {m: {name: _drawn(k, m) for name, k in _ks.items()} for m in (0.1, 1.0)}
+    plot_bias_and_spread(_measured)
 
 # %% demo
 if ready("k1", "k2", "k3"):
     print("              draws for a     spread of one draw / true KL")
     print("              10 % error      closed    10 seeds, least to greatest")
-    for m, moments_here in measured.items():
-        for name, seeds in moments_here.items():
-            (bias, closed), (low, high) = estimator_closed_forms(m)[name], seeds[:, 1].aminmax()
-            draws = f"{(closed / 0.1) ** 2:,.0f}" if bias < 0.1 else "never"
-            print(f"m = {m}   {name}   {draws:>10}   {closed:9.3f}    {low:.3f} to {high:.3f}")
-    x = torch.linspace(-13, 15, 20_001, dtype=torch.float64)  # m = 1, where k3's mean is 1/2
-    logp, ref_logp = unit_normal_logp(x, 1.0), unit_normal_logp(x, 0.0)
-    parts_here, rare = logp.exp() * (k3(logp, ref_logp) - 0.5) ** 2, x < 1.0 - 3.09
-    print(f"at m = 1, {logp.exp()[rare].sum() / logp.exp().sum():.1%} of draws", end=" ")
-    print(f"carry {parts_here[rare].sum() / parts_here.sum():.0%} of k3's variance")
+    for _m, _moments in _measured.items():
+        for _name, _seeds in _moments.items():
+            _bias, _closed = estimator_closed_forms(_m)[_name]
+            _draws = f"{(_closed / 0.1) ** 2:,.0f}" if _bias < 0.1 else "never"
+            _range = "{:.3f} to {:.3f}".format(*_seeds[:, 1].aminmax())
+            print(f"m = {_m}   {_name}   {_draws:>10}   {_closed:9.3f}    {_range}")
+    _times = (_measured[0.1]["k1"][:, 1].mean() / _measured[0.1]["k3"][:, 1].mean()) ** 2
+    outcome("draws_of_k1", A=_times < 3, B=3 <= _times <= 100, C=_times > 100)
+
+# %% demo
+if ready("k3"):
+    _x = torch.linspace(-13, 15, 20_001, dtype=torch.float64)  # m = 1, where k3's mean is 1/2
+    _logp, _ref_logp = unit_normal_logp(_x, 1.0), unit_normal_logp(_x, 0.0)
+    _parts, _rare = _logp.exp() * (k3(_logp, _ref_logp) - 0.5) ** 2, _x < 1.0 - 3.09
+    print(f"at m = 1, {_logp.exp()[_rare].sum() / _logp.exp().sum():.1%} of draws", end=" ")
+    print(f"carry {_parts[_rare].sum() / _parts.sum():.0%} of k3's variance")
 
 # %% [markdown]
 # While the policy is near, $k_3$ needs a small fraction of $k_1$'s draws, and $k_2$'s bias is
@@ -517,19 +561,29 @@ if ready("k1", "k2", "k3"):
 # began, and the distance to it is the *drift*. Xiao & Zhu write $\theta_{\mathrm{ref}}$ for
 # both, and at the first update they are one.
 #
-# **Predict**: 20 small steps of the logits, all in one direction. Is the drift 20 times a step?
+# **Predict**: 20 small steps of the logits, all in one direction. How large is the drift,
+# beside one step?
+#
+# - **A**: about as large
+# - **B**: about 20 times as large
+# - **C**: hundreds of times as large
+
+# %% predict="drift"
+predict("drift", ...)
 
 # %% demo
 if ready("categorical_kl"):
-    generator = torch.Generator().manual_seed(0)
-    start, direction = torch.randn(2, 8, generator=generator, dtype=torch.float64)
-    for size in (0.01, 0.03, 0.1):
-        path = start + size * torch.arange(21)[:, None] * direction
-        step = categorical_kl(path[1:], path[:-1])
-        drift = categorical_kl(path[1:], path[:1].expand(20, -1))
-        print(f"step size {size}: the 20 steps add up to {step.sum():.4f} nats,", end=" ")
-        print(f"the drift is {drift[-1]:.4f} nats, {drift[-1] / step.mean():.0f} times a step")
-    plot_step_and_drift(step, drift, size)
+    _generator = torch.Generator().manual_seed(0)
+    _start, _direction = torch.randn(2, 8, generator=_generator, dtype=torch.float64)
+    for _size in (0.01, 0.03, 0.1):
+        _path = _start + _size * torch.arange(21)[:, None] * _direction
+        _step = categorical_kl(_path[1:], _path[:-1])
+        _drift = categorical_kl(_path[1:], _path[:1].expand(20, -1))
+        print(f"step size {_size}: the 20 steps add up to {_step.sum():.4f} nats,", end=" ")
+        print(f"the drift is {_drift[-1]:.4f} nats, {_drift[-1] / _step.mean():.0f} times a step")
+    plot_step_and_drift(_step, _drift, _size)
+    _times = _drift[-1] / _step.mean()
+    outcome("drift", A=_times < 5, B=5 <= _times < 100, C=_times >= 100)
 
 # %% [markdown]
 # A divergence grows like the *square* of a small move, so 20 small steps in one direction make
@@ -584,3 +638,4 @@ if ready("categorical_kl"):
 
 # %% demo
 progress("02_divergence")
+predictions("02_divergence")

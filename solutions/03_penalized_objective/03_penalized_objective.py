@@ -27,6 +27,7 @@ from helpers.plots.penalized_objective import (
     plot_two_terms,
     show_path,
 )
+from helpers.predicting import outcome, predict, predictions
 from helpers.problems.penalized_objective import (
     all_policies,
     four_replies,
@@ -41,10 +42,10 @@ from helpers.problems.penalized_objective import (
 # reward model, which can be wrong. It likes help, and it likes flattery even more.
 
 # %% demo
-replies = three_replies()
+_replies = three_replies()
 print("reply          ref   reward")
-for name, p, r in zip(replies.names, replies.ref_logits.exp(), replies.rewards, strict=True):
-    print(f"{name:12} {p:5.2f}   {r:6.1f}")
+for _name, _p, _r in zip(_replies.names, _replies.ref_logits.exp(), _replies.rewards, strict=True):
+    print(f"{_name:12} {_p:5.2f}   {_r:6.1f}")
 
 # %% [markdown]
 # Paid by reward alone, the best policy is certain: flattery, always. So a term is subtracted
@@ -92,28 +93,39 @@ check("penalized_objective", penalized_objective)
 
 # %% demo
 if ready("penalized_objective"):
-    share, mixtures = towards_one_action(replies.ref_logits, action=2)
-    ref_logits = replies.ref_logits.expand_as(mixtures)
-    rewards = replies.rewards.expand_as(mixtures)
-    reward = penalized_objective(mixtures, ref_logits, rewards, 0.0)
-    objective_here = penalized_objective(mixtures, ref_logits, rewards, 0.8)
-    nats = kl_divergence(Categorical(logits=mixtures), Categorical(logits=ref_logits))
-    assert torch.allclose(reward - objective_here, 0.8 * nats, rtol=0, atol=1e-12)
-    plot_two_terms(share, reward, objective_here, beta=0.8)
+    _share, _mixtures = towards_one_action(_replies.ref_logits, action=2)
+    _ref_logits = _replies.ref_logits.expand_as(_mixtures)
+    _rewards = _replies.rewards.expand_as(_mixtures)
+    _reward = penalized_objective(_mixtures, _ref_logits, _rewards, 0.0)
+    _objective = penalized_objective(_mixtures, _ref_logits, _rewards, 0.8)
+    _nats = kl_divergence(Categorical(logits=_mixtures), Categorical(logits=_ref_logits))
+    assert torch.allclose(_reward - _objective, 0.8 * _nats, rtol=0, atol=1e-12)
+    plot_two_terms(_share, _reward, _objective, beta=0.8)
 
 # %% [markdown]
-# At ref itself? Take one step of a ten-thousandth from there, at three prices.
+# At ref itself? Take one step of a ten-thousandth from there, at three prices β. **Predict**:
+# does it pay?
+#
+# - **A**: at no β above 0
+# - **B**: at a small β only
+# - **C**: at every β
+
+# %% predict="first_step"
+predict("first_step", ...)
 
 # %% demo
 if ready("penalized_objective"):
-    _, mixtures = towards_one_action(replies.ref_logits, action=2, points=10_000)
-    for beta in (1.0, 10.0, 100.0):
-        at_ref, one_step = (
-            penalized_objective(policy, replies.ref_logits, replies.rewards, beta)
-            for policy in mixtures[:2]
+    _gains = []
+    _, _mixtures = towards_one_action(_replies.ref_logits, action=2, points=10_000)
+    for _beta in (1.0, 10.0, 100.0):
+        _at_ref, _one_step = (
+            penalized_objective(policy, _replies.ref_logits, _replies.rewards, _beta)
+            for policy in _mixtures[:2]
         )
-        print(f"β = {beta:5}: the objective changes by {one_step - at_ref:+.1e}")
-        assert one_step > at_ref
+        print(f"β = {_beta:5}: the objective changes by {_one_step - _at_ref:+.1e}")
+        _gains.append(_one_step - _at_ref)
+        assert _one_step > _at_ref
+    outcome("first_step", A=max(_gains) <= 0, C=min(_gains) > 0, B=True)
 
 # %% [markdown]
 # At ref the penalty is not only 0, it is *flat*: a small step costs the square of its size,
@@ -135,14 +147,14 @@ if ready("penalized_objective"):
 # autograd.
 
 # %% demo
-z = torch.tensor([0.3, -0.2, 1.0], dtype=torch.float64)
-p = z.softmax(dim=0)
-by_autograd = torch.autograd.functional.jacobian(lambda z: z.softmax(dim=0), z)
-same = torch.eye(3, dtype=torch.float64)
-by_formula = torch.stack([p[a] * (same[a] - p) for a in range(3)])
-print(f"formula against autograd: {(by_formula - by_autograd).abs().max():.0e}")
-print("sums of the rows:", [f"{total:.0e}" for total in by_formula.sum(dim=1)])
-assert torch.allclose(by_formula, by_autograd, rtol=0, atol=1e-14)
+_z = torch.tensor([0.3, -0.2, 1.0], dtype=torch.float64)
+_p = _z.softmax(dim=0)
+_by_autograd = torch.autograd.functional.jacobian(lambda z: z.softmax(dim=0), _z)
+_same = torch.eye(3, dtype=torch.float64)
+_by_formula = torch.stack([_p[a] * (_same[a] - _p) for a in range(3)])
+print(f"formula against autograd: {(_by_formula - _by_autograd).abs().max():.0e}")
+print("sums of the rows:", [f"{total:.0e}" for total in _by_formula.sum(dim=1)])
+assert torch.allclose(_by_formula, _by_autograd, rtol=0, atol=1e-14)
 
 # %% [markdown]
 # The second concerns what is averaged. Call
@@ -156,9 +168,9 @@ assert torch.allclose(by_formula, by_autograd, rtol=0, atol=1e-14)
 # since probabilities always sum to 1.
 
 # %% demo
-slopes = torch.autograd.functional.jacobian(lambda z: z.log_softmax(dim=0), z)
-print("averaged change of log π, per logit:", [f"{x:.0e}" for x in p @ slopes])
-assert torch.allclose(p @ slopes, torch.zeros(3, dtype=torch.float64), rtol=0, atol=1e-14)
+_slopes = torch.autograd.functional.jacobian(lambda z: z.log_softmax(dim=0), _z)
+print("averaged change of log π, per logit:", [f"{x:.0e}" for x in _p @ _slopes])
+assert torch.allclose(_p @ _slopes, torch.zeros(3, dtype=torch.float64), rtol=0, atol=1e-14)
 
 # %% [markdown]
 # So only the probabilities in front of the worth count. Put the first fact into
@@ -203,24 +215,24 @@ check("penalized_gradient", penalized_gradient)
 
 # %% demo
 if ready("penalized_objective", "penalized_gradient"):
-    generator = torch.Generator().manual_seed(0)
-    choices = torch.randn(3, 1000, 5, generator=generator, dtype=torch.float64)
-    by_hand = penalized_gradient(*choices, 0.7)
-    leaf = choices[0].clone().requires_grad_(True)
-    penalized_objective(leaf, choices[1], choices[2], 0.7).sum().backward()
-    print(f"by hand against autograd:        {(by_hand - leaf.grad).abs().max():.0e}")
-    assert torch.allclose(by_hand, leaf.grad, rtol=0, atol=1e-12)
+    _generator = torch.Generator().manual_seed(0)
+    _choices = torch.randn(3, 1000, 5, generator=_generator, dtype=torch.float64)
+    _by_hand = penalized_gradient(*_choices, 0.7)
+    _leaf = _choices[0].clone().requires_grad_(True)
+    penalized_objective(_leaf, _choices[1], _choices[2], 0.7).sum().backward()
+    print(f"by hand against autograd:        {(_by_hand - _leaf.grad).abs().max():.0e}")
+    assert torch.allclose(_by_hand, _leaf.grad, rtol=0, atol=1e-12)
 
 # %% demo
 if ready("penalized_objective", "penalized_gradient"):
-    z, ref_logits, rewards = (x[:, None].expand(-1, 5, -1) for x in choices)
-    for h in (1e-1, 1e-3, 1e-5, 1e-7, 1e-9):
-        up, down = (
-            penalized_objective(z + s * h * torch.eye(5).double(), ref_logits, rewards, 0.7)
+    _z, _ref_logits, _rewards = (x[:, None].expand(-1, 5, -1) for x in _choices)
+    for _h in (1e-1, 1e-3, 1e-5, 1e-7, 1e-9):
+        _up, _down = (
+            penalized_objective(_z + s * _h * torch.eye(5).double(), _ref_logits, _rewards, 0.7)
             for s in (1, -1)
         )
-        error_here = (by_hand - (up - down) / (2 * h)).abs().max()
-        print(f"against differences, h = {h:.0e}: {error_here:.0e}")
+        _error = (_by_hand - (_up - _down) / (2 * _h)).abs().max()
+        print(f"against differences, h = {_h:.0e}: {_error:.0e}")
 
 # %% [markdown]
 # Three ways, one gradient. Differences err by $h^2$ while h is large and by rounding, divided
@@ -232,14 +244,14 @@ if ready("penalized_objective", "penalized_gradient"):
 
 # %% demo
 if ready("penalized_gradient"):
-    paths = {}
-    for beta in (0.0, 0.5, 2.0):
-        path = [replies.ref_logits]
+    _paths = {}
+    for _beta in (0.0, 0.5, 2.0):
+        _path = [_replies.ref_logits]
         for _ in range(1500):
-            uphill = penalized_gradient(path[-1], replies.ref_logits, replies.rewards, beta)
-            path.append(path[-1] + uphill)
-        paths[beta] = torch.stack(path).softmax(dim=-1)
-    plot_climb(replies, paths, title="Only with β = 0 does it reach the corner")
+            _uphill = penalized_gradient(_path[-1], _replies.ref_logits, _replies.rewards, _beta)
+            _path.append(_path[-1] + _uphill)
+        _paths[_beta] = torch.stack(_path).softmax(dim=-1)
+    plot_climb(_replies, _paths, title="Only with β = 0 does it reach the corner")
 
 # %% [markdown]
 # Without a price the climb does not stop before certainty. With one it stops inside the
@@ -247,12 +259,12 @@ if ready("penalized_gradient"):
 
 # %% demo
 if ready("penalized_gradient"):
-    start, end = replies.ref_logits, paths[0.5][-1].log()
+    _start, _end = _replies.ref_logits, _paths[0.5][-1].log()
     print("worth of each reply at β = 0.5")
-    for place, log_probs_here in (("at ref", start), ("where the climb ends", end)):
-        worths = replies.rewards - 0.5 * (log_probs_here - replies.ref_logits)
-        print(f"{place:21}", "  ".join(f"{w:8.5f}" for w in worths))
-    assert worths.max() - worths.min() < 1e-6
+    for _place, _log_probs in (("at ref", _start), ("where the climb ends", _end)):
+        _worths = _replies.rewards - 0.5 * (_log_probs - _replies.ref_logits)
+        print(f"{_place:21}", "  ".join(f"{w:8.5f}" for w in _worths))
+    assert _worths.max() - _worths.min() < 1e-6
 
 # %% [markdown]
 # ## 3.3 The best policy, in closed form *(6 points, 15 min, medium)*
@@ -268,16 +280,16 @@ if ready("penalized_gradient"):
 # every action. The next cell checks that derivative; then solve for π(a).
 
 # %% demo
-beta, lam = 0.5, 0.3
-free = torch.tensor([0.5, 0.3, 0.4], dtype=torch.float64, requires_grad=True)  # need not sum to 1
-ref = replies.ref_logits.exp()
-lagrangian = (free * replies.rewards).sum() - beta * (free * (free / ref).log()).sum()
-lagrangian = lagrangian - lam * (free.sum() - 1)
-(slope_here,) = torch.autograd.grad(lagrangian, free)
-formula_here = replies.rewards - beta * ((free / ref).log() + 1) - lam
-print("by autograd:", [f"{x:.6f}" for x in slope_here])
-print("by formula: ", [f"{x:.6f}" for x in formula_here])
-assert torch.allclose(slope_here, formula_here, rtol=0, atol=1e-12)
+_beta, _lam = 0.5, 0.3
+_free = torch.tensor([0.5, 0.3, 0.4], dtype=torch.float64, requires_grad=True)  # need not sum to 1
+_ref = _replies.ref_logits.exp()
+_lagrangian = (_free * _replies.rewards).sum() - _beta * (_free * (_free / _ref).log()).sum()
+_lagrangian = _lagrangian - _lam * (_free.sum() - 1)
+(_slope,) = torch.autograd.grad(_lagrangian, _free)
+_formula = _replies.rewards - _beta * ((_free / _ref).log() + 1) - _lam
+print("by autograd:", [f"{x:.6f}" for x in _slope])
+print("by formula: ", [f"{x:.6f}" for x in _formula])
+assert torch.allclose(_slope, _formula, rtol=0, atol=1e-12)
 
 # %% [markdown]
 # What you find is ref, reweighted by the exponential of the reward:
@@ -289,12 +301,12 @@ assert torch.allclose(slope_here, formula_here, rtol=0, atol=1e-12)
 # does float32 keep of log 0.3 when it is added to that?
 
 # %% demo
-big = torch.tensor(100_000.0)
-print(f"steps of float32 near 100,000: {torch.nextafter(big, 2 * big) - big:.4f}")
-logs = torch.tensor([0.3, 0.5]).log()
-print("log 0.3 and log 0.5:            ", [f"{x:.4f}" for x in logs])
-print("100,000 added, and taken away:  ", [f"{x:.4f}" for x in (logs + big) - big])
-print("exp(100,000):                   ", torch.exp(big).item())
+_big = torch.tensor(100_000.0)
+print(f"steps of float32 near 100,000: {torch.nextafter(_big, 2 * _big) - _big:.4f}")
+_logs = torch.tensor([0.3, 0.5]).log()
+print("log 0.3 and log 0.5:            ", [f"{x:.4f}" for x in _logs])
+print("100,000 added, and taken away:  ", [f"{x:.4f}" for x in (_logs + _big) - _big])
+print("exp(100,000):                   ", torch.exp(_big).item())
 
 # %% [markdown]
 # The logarithms come back in steps of 0.008, and exp overflows at once. Which change to the
@@ -338,17 +350,17 @@ check("optimal_policy", optimal_policy)
 # %% demo
 if ready("penalized_gradient", "optimal_policy"):
     print("  β   π*                        climb from it        slope there")
-    for beta in (0.5, 2.0):
-        best = optimal_policy(replies.ref_logits, replies.rewards, beta)
-        slope_here = penalized_gradient(best, replies.ref_logits, replies.rewards, beta)
-        z = replies.ref_logits
+    for _beta in (0.5, 2.0):
+        _best = optimal_policy(_replies.ref_logits, _replies.rewards, _beta)
+        _slope = penalized_gradient(_best, _replies.ref_logits, _replies.rewards, _beta)
+        _z = _replies.ref_logits
         for _ in range(1500):
-            z = z + penalized_gradient(z, replies.ref_logits, replies.rewards, beta)
-        apart = (z.softmax(dim=-1) - best.exp()).abs().max()
-        chances = ", ".join(f"{p:.4f}" for p in best.exp())
-        print(f"{beta:3}   ({chances})   {apart:.0e} apart at most   {slope_here.abs().max():.0e}")
-        assert slope_here.abs().max() < 1e-12
-        assert apart < 1e-6
+            _z = _z + penalized_gradient(_z, _replies.ref_logits, _replies.rewards, _beta)
+        _apart = (_z.softmax(dim=-1) - _best.exp()).abs().max()
+        _chances = ", ".join(f"{p:.4f}" for p in _best.exp())
+        print(f"{_beta:3}   ({_chances})   {_apart:.0e} apart at most   {_slope.abs().max():.0e}")
+        assert _slope.abs().max() < 1e-12
+        assert _apart < 1e-6
 
 # %% [markdown]
 # One line of arithmetic gives what 1,500 steps approach. A language model cannot use that line:
@@ -369,20 +381,21 @@ if ready("penalized_gradient", "optimal_policy"):
 
 # %% demo
 if ready("penalized_objective", "optimal_policy"):
-    generator, found = torch.Generator().manual_seed(1), {}
-    policies = torch.randn(400, 3, generator=generator, dtype=torch.float64)
-    policies = policies + replies.ref_logits
-    ref_logits, rewards = (x.expand(400, 3) for x in (replies.ref_logits, replies.rewards))
-    for beta in (0.3, 1.0, 3.0):
-        best = optimal_policy(replies.ref_logits, replies.rewards, beta)
-        top = penalized_objective(best, replies.ref_logits, replies.rewards, beta)
-        log_z = (replies.ref_logits.exp() * (replies.rewards / beta).exp()).sum().log()
-        gap_here = top - penalized_objective(policies, ref_logits, rewards, beta)
-        nats = kl_divergence(Categorical(logits=policies), Categorical(logits=best.expand(400, 3)))
-        assert torch.allclose(top, beta * log_z, rtol=0, atol=1e-12)
-        assert torch.allclose(gap_here, beta * nats, rtol=0, atol=1e-12)
-        found[beta] = (nats, gap_here)
-    plot_gaps(found)
+    _gaps, _ref_logits, _rewards = {}, _replies.ref_logits, _replies.rewards
+    _noise = torch.randn(400, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    _policies, _all = _ref_logits + _noise, (400, 3)
+    for _beta in (0.3, 1.0, 3.0):
+        _best = optimal_policy(_ref_logits, _rewards, _beta)
+        _top = penalized_objective(_best, _ref_logits, _rewards, _beta)
+        _log_z = (_ref_logits.exp() * (_rewards / _beta).exp()).sum().log()
+        _gap = _top - penalized_objective(
+            _policies, _ref_logits.expand(_all), _rewards.expand(_all), _beta
+        )
+        _nats = kl_divergence(Categorical(logits=_policies), Categorical(logits=_best.expand(_all)))
+        assert torch.allclose(_top, _beta * _log_z, rtol=0, atol=1e-12)
+        assert torch.allclose(_gap, _beta * _nats, rtol=0, atol=1e-12)
+        _gaps[_beta] = (_nats, _gap)
+    plot_gaps(_gaps)
 
 # %% [markdown]
 # $J(\pi^*) = \beta \log Z$, and every other policy pays β for each nat that it is away from π*.
@@ -394,13 +407,13 @@ if ready("penalized_objective", "optimal_policy"):
 
 # %% demo
 if ready("optimal_policy"):
-    beta = 0.5
-    best = optimal_policy(replies.ref_logits, replies.rewards, beta)
-    implied = beta * (best - replies.ref_logits)
-    given, told = replies.rewards - replies.rewards[0], implied - implied[0]
-    print("rewards, above the first:        ", [f"{r:.6f}" for r in given])
-    print("β · log-ratio of π*, likewise:   ", [f"{r:.6f}" for r in told])
-    assert torch.allclose(given, told, rtol=0, atol=1e-12)
+    _beta = 0.5
+    _best = optimal_policy(_replies.ref_logits, _replies.rewards, _beta)
+    _implied = _beta * (_best - _replies.ref_logits)
+    _given, _told = _replies.rewards - _replies.rewards[0], _implied - _implied[0]
+    print("rewards, above the first:        ", [f"{r:.6f}" for r in _given])
+    print("β · log-ratio of π*, likewise:   ", [f"{r:.6f}" for r in _told])
+    assert torch.allclose(_given, _told, rtol=0, atol=1e-12)
 
 # %% [markdown]
 # ## 3.5 A price or a radius *(7 points, 15 min, hard)*
@@ -419,36 +432,45 @@ if ready("optimal_policy"):
 
 # %% demo
 if ready("optimal_policy"):
-    ref, h = Categorical(logits=replies.ref_logits), 1e-4
+    _ref, _h = Categorical(logits=_replies.ref_logits), 1e-4
     print("    β   KL(π* ‖ ref)   its slope in β   −Var(r)/β³")
-    for beta in (0.2, 0.5, 1.0, 3.0):
-        below, at, above = (
-            Categorical(logits=optimal_policy(replies.ref_logits, replies.rewards, b))
-            for b in (beta - h, beta, beta + h)
+    for _beta in (0.2, 0.5, 1.0, 3.0):
+        _below, _at, _above = (
+            Categorical(logits=optimal_policy(_replies.ref_logits, _replies.rewards, b))
+            for b in (_beta - _h, _beta, _beta + _h)
         )
-        slope_here = (kl_divergence(above, ref) - kl_divergence(below, ref)) / (2 * h)
-        variance_here = (
-            at.probs * (replies.rewards - (at.probs * replies.rewards).sum()) ** 2
+        _slope = (kl_divergence(_above, _ref) - kl_divergence(_below, _ref)) / (2 * _h)
+        _variance = (
+            _at.probs * (_replies.rewards - (_at.probs * _replies.rewards).sum()) ** 2
         ).sum()
-        formula_here, nats = -variance_here / beta**3, kl_divergence(at, ref)
-        print(f"{beta:5}   {nats:12.4f}   {slope_here:14.6f}   {formula_here:10.6f}")
-        assert torch.isclose(slope_here, formula_here, rtol=1e-5)
+        _formula, _nats = -_variance / _beta**3, kl_divergence(_at, _ref)
+        print(f"{_beta:5}   {_nats:12.4f}   {_slope:14.6f}   {_formula:10.6f}")
+        assert torch.isclose(_slope, _formula, rtol=1e-5)
 
 # %% [markdown]
 # A variance is never below 0, so the divergence only falls as β grows, and one β belongs to
 # each δ. There is no formula for it, but a falling function can be searched.
 #
-# Does every δ have a β? As β falls to 0, π* follows the reward ever more closely. **Predict**:
-# does its divergence from ref grow without end?
+# Does every δ have a β? As β falls to 0, π* follows the reward ever more closely. **Predict**
+# what its divergence from ref does.
+#
+# - **A**: it grows without end
+# - **B**: it grows, and levels off
+# - **C**: it falls
+
+# %% predict="smallest_beta"
+predict("smallest_beta", ...)
 
 # %% demo
 if ready("optimal_policy"):
-    ref = Categorical(logits=replies.ref_logits)
-    for beta in (1.0, 0.3, 0.1, 0.03, 0.01):
-        best = Categorical(logits=optimal_policy(replies.ref_logits, replies.rewards, beta))
-        print(f"β = {beta:4}: KL(π* ‖ ref) = {kl_divergence(best, ref):.4f} nats")
+    _ref, _nats = Categorical(logits=_replies.ref_logits), []
+    for _beta in (1.0, 0.3, 0.1, 0.03, 0.01):
+        _best = Categorical(logits=optimal_policy(_replies.ref_logits, _replies.rewards, _beta))
+        _nats.append(kl_divergence(_best, _ref))
+        print(f"β = {_beta:4}: KL(π* ‖ ref) = {_nats[-1]:.4f} nats")
     print(f"−log 0.08 = {-math.log(0.08):.4f}, with 0.08 what ref gives to the best reply")
-    assert kl_divergence(best, ref) <= -math.log(0.08) + 1e-9
+    assert _nats[-1] <= -math.log(0.08) + 1e-9
+    outcome("smallest_beta", C=_nats[-1] < _nats[0], B=_nats[-1] - _nats[-2] < 0.01, A=True)
 
 # %% [markdown]
 # It levels off, so a larger δ has no β. The docstring has the bound for any rewards. What does
@@ -500,31 +522,29 @@ check("beta_for_kl", beta_for_kl)
 
 # %% demo
 if ready("optimal_policy", "beta_for_kl"):
-    everyone = all_policies()
-    nats = kl_divergence(Categorical(probs=everyone), Categorical(logits=replies.ref_logits))
-    print(f"{len(everyone):,} policies searched")
+    _everyone = all_policies()
+    _nats = kl_divergence(Categorical(probs=_everyone), Categorical(logits=_replies.ref_logits))
+    print(f"{len(_everyone):,} policies searched")
     print("radius δ      β   reward of π*   best reward found within δ")
-    for radius in (0.01, 0.1, 0.5, 1.0, 2.0):
-        beta = beta_for_kl(replies.ref_logits, replies.rewards, radius)
-        best = optimal_policy(replies.ref_logits, replies.rewards, beta).exp()
-        attained = (best * replies.rewards).sum()
-        searched = (everyone[nats <= radius] @ replies.rewards).max()
-        print(f"{radius:8}   {beta:.3f}   {attained:12.4f}   {searched:26.4f}")
-        assert searched <= attained + 1e-4 * beta * radius
+    for _radius in (0.01, 0.1, 0.5, 1.0, 2.0):
+        _beta = beta_for_kl(_replies.ref_logits, _replies.rewards, _radius)
+        _best = optimal_policy(_replies.ref_logits, _replies.rewards, _beta).exp()
+        _attained = (_best * _replies.rewards).sum()
+        _searched = (_everyone[_nats <= _radius] @ _replies.rewards).max()
+        print(f"{_radius:8}   {_beta:.3f}   {_attained:12.4f}   {_searched:26.4f}")
+        assert _searched <= _attained + 1e-4 * _beta * _radius
 
 # %% demo
 if ready("optimal_policy", "beta_for_kl"):
-    betas = torch.logspace(-1.5, 1.5, 200, dtype=torch.float64)
-    bests = torch.stack(
-        [optimal_policy(replies.ref_logits, replies.rewards, beta) for beta in betas.tolist()]
+    _betas = torch.logspace(-1.5, 1.5, 200, dtype=torch.float64)
+    _bests = torch.stack(
+        [optimal_policy(_replies.ref_logits, _replies.rewards, beta) for beta in _betas.tolist()]
     )
-    divergence_here = kl_divergence(
-        Categorical(logits=bests), Categorical(logits=replies.ref_logits)
-    )
-    reward = bests.exp() @ replies.rewards
-    rate = (reward[2:] - reward[:-2]) / (divergence_here[2:] - divergence_here[:-2])
-    assert torch.allclose(rate, betas[1:-1], rtol=1e-2)
-    plot_knob(betas, divergence_here, reward, greatest=-math.log(0.08))
+    _divergence = kl_divergence(Categorical(logits=_bests), Categorical(logits=_replies.ref_logits))
+    _reward = _bests.exp() @ _replies.rewards
+    _rate = (_reward[2:] - _reward[:-2]) / (_divergence[2:] - _divergence[:-2])
+    assert torch.allclose(_rate, _betas[1:-1], rtol=1e-2)
+    plot_knob(_betas, _divergence, _reward, greatest=-math.log(0.08))
 
 # %% [markdown]
 # On the right, the first nats buy a lot and the later ones less and less. The slope of the
@@ -538,13 +558,13 @@ if ready("optimal_policy", "beta_for_kl"):
 # the greatest advantage (no clip range here). **Predict** $C$ for γ = 0.99 and ε = 1.
 
 # %% demo
-gamma, epsilon_here = 0.99, 1.0
-bound_here = 4 * epsilon_here * gamma / (1 - gamma) ** 2
-print(f"C = {bound_here:,.0f}")
+_gamma, _epsilon = 0.99, 1.0
+_bound = 4 * _epsilon * _gamma / (1 - _gamma) ** 2
+print(f"C = {_bound:,.0f}")
 if ready("optimal_policy"):
-    best = Categorical(logits=optimal_policy(replies.ref_logits, replies.rewards, bound_here))
-    nats = kl_divergence(best, Categorical(logits=replies.ref_logits))
-    print(f"KL(π* ‖ ref) of the replies above at β = C: {nats:.0e} nats")
+    _best = Categorical(logits=optimal_policy(_replies.ref_logits, _replies.rewards, _bound))
+    _nats = kl_divergence(_best, Categorical(logits=_replies.ref_logits))
+    print(f"KL(π* ‖ ref) of the replies above at β = C: {_nats:.0e} nats")
 
 # %% [markdown]
 # At that price the policy does not visibly move, so in practice β is tuned: 0.02 in
@@ -599,12 +619,12 @@ check("q03_beta_limits", q03_beta_limits)
 
 # %% demo
 if ready("optimal_policy"):
-    four = four_replies()
-    print("      β   " + "".join(f"{name:>12}" for name in four.names))
-    for beta in (1e-3, 1e-2, 1e-1, 1.0, 10.0, 1e3):
-        chances = optimal_policy(four.ref_logits, four.rewards, beta).exp()
-        print(f"{beta:7g}   " + "".join(f"{p:12.4f}" for p in chances))
-    print("    ref   " + "".join(f"{p:12.4f}" for p in four.ref_logits.exp()))
+    _four = four_replies()
+    print("      β   " + "".join(f"{name:>12}" for name in _four.names))
+    for _beta in (1e-3, 1e-2, 1e-1, 1.0, 10.0, 1e3):
+        _chances = optimal_policy(_four.ref_logits, _four.rewards, _beta).exp()
+        print(f"{_beta:7g}   " + "".join(f"{p:12.4f}" for p in _chances))
+    print("    ref   " + "".join(f"{p:12.4f}" for p in _four.ref_logits.exp()))
 
 # %% [markdown]
 # ## 3.8 The whole picture *(no points, 3 min)*
@@ -616,7 +636,7 @@ if ready("optimal_policy"):
 
 # %% demo
 if ready("optimal_policy"):
-    show_path(replies, optimal_policy)
+    show_path(_replies, optimal_policy)
 
 # %% [markdown]
 # The border touches the grey line: no policy inside it earns more. And the path bends. At
@@ -661,16 +681,28 @@ check("q03_choose_objective", q03_choose_objective)
 
 # %% [markdown]
 # What a turned sign does can be seen in your own gradient: a negative β pays for distance.
+# **Predict** what the log shows of the reward.
+#
+# - **A**: it falls from the first steps on
+# - **B**: it rises, then levels off
+# - **C**: it swings
+
+# %% predict="turned_sign"
+predict("turned_sign", ...)
 
 # %% demo
 if ready("penalized_gradient"):
-    z, ref = replies.ref_logits, Categorical(logits=replies.ref_logits)
-    for step in range(201):
-        if step % 50 == 0:
-            policy = Categorical(logits=z)
-            earned = (policy.probs * replies.rewards).sum()
-            print(f"step {step:3}   KL {kl_divergence(policy, ref):.3f}   reward {earned:.3f}")
-        z = z + penalized_gradient(z, replies.ref_logits, replies.rewards, -0.5)
+    _z, _ref, _earned = _replies.ref_logits, Categorical(logits=_replies.ref_logits), []
+    for _step in range(201):
+        if _step % 50 == 0:
+            _policy = Categorical(logits=_z)
+            _earned.append((_policy.probs * _replies.rewards).sum())
+            print(
+                f"step {_step:3}   KL {kl_divergence(_policy, _ref):.3f}   reward {_earned[-1]:.3f}"
+            )
+        _z = _z + penalized_gradient(_z, _replies.ref_logits, _replies.rewards, -0.5)
+    _rise = torch.stack(_earned).diff()
+    outcome("turned_sign", A=_rise[0] < 0, B=(_rise > -0.01).all() and _rise[-1] < 0.01, C=True)
 
 # %% [markdown]
 # The reward alone does not tell: it rises, then levels off, as in a healthy run. The divergence
@@ -689,6 +721,7 @@ if ready("penalized_gradient"):
 
 # %% demo
 progress("03_penalized_objective")
+predictions("03_penalized_objective")
 
 # %% [markdown]
 # Next: **04 · Penalty gradients**. Here the divergence was summed over all actions. With drawn

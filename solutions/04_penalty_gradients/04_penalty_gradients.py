@@ -26,6 +26,7 @@ from helpers.plots.penalty_gradients import (
     plot_reuse,
     plot_runs,
 )
+from helpers.predicting import outcome, predict, predictions
 from helpers.problems.penalty_gradients import (
     all_responses,
     descend,
@@ -50,20 +51,20 @@ from helpers.problems.penalty_gradients import (
 # $y$. How does its gradient, with respect to the policy's logits, depend on ref?
 
 # %% demo
-estimators = {
+_estimators = {
     "k1": lambda logp, ref_logp: logp - ref_logp,
     "k2": lambda logp, ref_logp: (logp - ref_logp) ** 2 / 2,
     "k3": lambda logp, ref_logp: torch.exp(ref_logp - logp) - 1 - (ref_logp - logp),
 }
-policy, old, ref = three_policies(seed=0)
-token, scores = 2, policy.clone().requires_grad_(True)
-another = three_policies(seed=1)[2]
-for reference in (ref, another):
-    logp, ref_logp = scores.log_softmax(-1)[token], reference.log_softmax(-1)[token]
-    value = estimators["k1"](logp, ref_logp)
-    (by_scores,) = torch.autograd.grad(value, scores)
-    print(f"k1 = {value.item():+.4f}, its gradient", [f"{g:+.4f}" for g in by_scores.tolist()])
-assert torch.allclose(by_scores, torch.eye(5)[token] - policy.softmax(-1), rtol=0, atol=1e-12)
+_policy, _old, _ref = three_policies(seed=0)
+_token, _scores = 2, _policy.clone().requires_grad_(True)
+_another = three_policies(seed=1)[2]
+for _reference in (_ref, _another):
+    _logp, _ref_logp = _scores.log_softmax(-1)[_token], _reference.log_softmax(-1)[_token]
+    _value = _estimators["k1"](_logp, _ref_logp)
+    (_by_scores,) = torch.autograd.grad(_value, _scores)
+    print(f"k1 = {_value.item():+.4f}, its gradient", [f"{g:+.4f}" for g in _by_scores.tolist()])
+assert torch.allclose(_by_scores, torch.eye(5)[_token] - _policy.softmax(-1), rtol=0, atol=1e-12)
 
 # %% [markdown]
 # Two references, two values of $k_1$, one gradient. ref is a constant that is added, so its
@@ -132,35 +133,57 @@ check("expected_gradient", expected_gradient)
 # **Predict**: give each of the six rows one of these, or "none". Write it down first. Remember
 # from lesson 02 that the means of $k_1$ and $k_3$ are right and that of $k_2$ is not.
 
-# %% demo
-if ready("expected_gradient"):
-    known = known_gradients(policy, old, ref)
-    print("greatest gap to     " + "".join(f"{name:>20}" for name in known))
-    gaps_here = {}
-    for drawn_by, sampler in (("policy", policy.clone()), ("old", old)):
-        for name, estimator in estimators.items():
-            found = expected_gradient(policy, ref, sampler, estimator)
-            row = [(found - gradient_here).abs().max().item() for gradient_here in known.values()]
-            gaps_here[name, drawn_by] = dict(zip(known, row, strict=True))
-            said = "".join(
-                f"{f'{gap_here:.0e} <--' if gap_here < 1e-10 else f'{gap_here:.0e}    ':>20}"
-                for gap_here in row
-            )
-            print(f"{name} drawn by {drawn_by:8}{said}")
+# %% [markdown]
+# Two of the six to type in. First $k_1$, on the policy's own tokens:
+#
+# - **A**: 0
+# - **B**: ∇KL(policy ‖ ref)
+# - **C**: ∇KL(ref ‖ policy)
+# - **D**: none of these
+
+# %% predict="row_k1"
+predict("row_k1", ...)
+
+# %% [markdown]
+# And $k_3$, on the policy's own tokens:
+#
+# - **A**: 0
+# - **B**: ∇KL(policy ‖ ref)
+# - **C**: ∇KL(ref ‖ policy)
+# - **D**: none of these
+
+# %% predict="row_k3"
+predict("row_k3", ...)
 
 # %% demo
 if ready("expected_gradient"):
-    claimed = {
+    _known = known_gradients(_policy, _old, _ref)
+    print("greatest gap to     " + "".join(f"{name:>20}" for name in _known))
+    _gaps = {}
+    for _drawn_by, _sampler in (("policy", _policy.clone()), ("old", _old)):
+        for _name, _estimator in _estimators.items():
+            _found = expected_gradient(_policy, _ref, _sampler, _estimator)
+            _row = {what: (_found - one).abs().max().item() for what, one in _known.items()}
+            _said = [f"{gap:.0e} {'<--' if gap < 1e-10 else '   '}" for gap in _row.values()]
+            print(f"{_name} drawn by {_drawn_by:8}" + "".join(f"{one:>20}" for one in _said))
+            _gaps[_name, _drawn_by] = _row
+
+# %% demo
+if ready("expected_gradient"):
+    _claimed = {
         ("k1", "policy"): "0",
         ("k2", "policy"): "∇KL(policy ‖ ref)",
         ("k3", "policy"): "∇KL(ref ‖ policy)",
         ("k1", "old"): "−∇KL(old ‖ policy)",
     }
-    for row, name in claimed.items():
-        assert gaps_here[row][name] < 1e-10
-    for row in (("k2", "old"), ("k3", "old")):
-        assert min(gaps_here[row].values()) > 1e-3
+    for _row, _name in _claimed.items():
+        assert _gaps[_row][_name] < 1e-10
+    for _row in (("k2", "old"), ("k3", "old")):
+        assert min(_gaps[_row].values()) > 1e-3
     print("Four rows agree with their candidate to 1e-10, two with none of the four.")
+    for _name in ("k1", "k3"):
+        _zero, _to_ref, _from_ref, _ = (gap < 1e-10 for gap in _gaps[_name, "policy"].values())
+        outcome(f"row_{_name}", A=_zero, B=_to_ref, C=_from_ref, D=True)
 
 # %% [markdown]
 # How many did you have right? The unbiased $k_1$ and $k_3$ have the wrong gradient, and the
@@ -184,20 +207,20 @@ if ready("expected_gradient"):
 
 # %% demo
 if ready("expected_gradient"):
-    chance = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
-    pair = torch.tensor([0.3, 0.7], dtype=torch.float64).log()
-    push = {}
-    for name, drawn_by in (("k1", "ref"), ("k1", "policy"), ("k2", "policy"), ("k3", "policy")):
-        steps = []
-        for p in chance:
-            logits = torch.stack([p, 1 - p]).log()
-            sampler = pair.clone() if drawn_by == "ref" else logits.clone()
-            steps.append(-expected_gradient(logits, pair, sampler, estimators[name])[0])
-        push[f"{name}, drawn by {drawn_by}"] = torch.stack(steps)
+    _chance = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
+    _pair = torch.tensor([0.3, 0.7], dtype=torch.float64).log()
+    _push = {}
+    for _name, _drawn_by in (("k1", "ref"), ("k1", "policy"), ("k2", "policy"), ("k3", "policy")):
+        _steps = []
+        for _p in _chance:
+            _logits = torch.stack([_p, 1 - _p]).log()
+            _sampler = _pair.clone() if _drawn_by == "ref" else _logits.clone()
+            _steps.append(-expected_gradient(_logits, _pair, _sampler, _estimators[_name])[0])
+        _push[f"{_name}, drawn by {_drawn_by}"] = torch.stack(_steps)
     assert torch.allclose(
-        push["k1, drawn by ref"], -push["k3, drawn by policy"], rtol=0, atol=1e-10
+        _push["k1, drawn by ref"], -_push["k3, drawn by policy"], rtol=0, atol=1e-10
     )
-    plot_push(chance, push, ref=0.3)
+    plot_push(_chance, _push, ref=0.3)
 
 # %% [markdown]
 # The line of $k_1$ on ref's tokens is $k_3$'s turned upside down: the one repels exactly as
@@ -214,16 +237,16 @@ if ready("expected_gradient"):
 
 # %% demo
 if ready("expected_gradient"):
-    start, goal = start_and_ref()
-    paths = {}
-    for name, drawn_by in (("k1", "ref"), ("k1", "policy"), ("k2", "policy"), ("k3", "policy")):
+    _start, _goal = start_and_ref()
+    _paths = {}
+    for _name, _drawn_by in (("k1", "ref"), ("k1", "policy"), ("k2", "policy"), ("k3", "policy")):
 
-        def gradient_here(logits, name=name, drawn_by=drawn_by):
-            sampler = goal if drawn_by == "ref" else logits
-            return expected_gradient(logits, goal, sampler.clone(), estimators[name])
+        def _gradient(logits, name=_name, drawn_by=_drawn_by):
+            sampler = _goal if drawn_by == "ref" else logits
+            return expected_gradient(logits, _goal, sampler.clone(), _estimators[name])
 
-        paths[f"{name}, drawn by {drawn_by}"] = descend(gradient_here, start)
-    plot_descents(paths, goal)
+        _paths[f"{_name}, drawn by {_drawn_by}"] = descend(_gradient, _start)
+    plot_descents(_paths, _goal)
 
 # %% [markdown]
 # The literal penalty, differentiated as it stands on fixed tokens, took the policy *away* until
@@ -232,16 +255,25 @@ if ready("expected_gradient"):
 # "Does nothing" holds for the mean. Real runs draw tokens, and each brings $k_1$'s gradient, a
 # score of full size. **Predict**: 20 runs begin *at ref*, where there is nothing left to do.
 # 200 steps on 16 fresh own tokens each, no reward. Where do the runs with $k_1$ end, and where
-# those with $k_2$?
+# those with $k_2$? Of $k_1$'s, choose:
+#
+# - **A**: all of them at ref
+# - **B**: next to ref, as those with k2 do
+# - **C**: away from ref, farther than those with k2
+
+# %% predict="runs_from_ref"
+predict("runs_from_ref", ...)
 
 # %% demo
-device = pick_device()
-_, home = (logits.float().to(device) for logits in start_and_ref())
-drift = {
-    f"{name} on own tokens": descend_on_samples(estimators[name], home, home, seeds=20)
+_device = pick_device()
+_, _home = (logits.float().to(_device) for logits in start_and_ref())
+_drift = {
+    f"{name} on own tokens": descend_on_samples(_estimators[name], _home, _home, seeds=20)
     for name in ("k1", "k2")
 }
-plot_runs(drift)
+plot_runs(_drift)
+_with_k1, _with_k2 = (runs[:, -1].median() for runs in _drift.values())
+outcome("runs_from_ref", A=_with_k1 < 1e-6, C=_with_k1 > 2 * _with_k2, B=True)
 
 # %% [markdown]
 # A step without direction is still a step. With $k_1$ the policies wander off, each its own
@@ -274,16 +306,16 @@ plot_runs(drift)
 # sum, then check.
 
 # %% demo
-probability_here = policy.softmax(-1)
-log_ratio_here = policy.log_softmax(-1) - ref.log_softmax(-1)
-score_here = torch.eye(5) - probability_here  # token logit: ∇ of each log-probability
-first, second = (probability_here * log_ratio_here) @ score_here, probability_here @ score_here
-whole = known_gradients(policy, old, ref)["∇KL(policy ‖ ref)"]
-print("draws move     ", [f"{g:+.6f}" for g in first.tolist()])
-print("log-ratio moves", [f"{g:+.6f}" for g in second.tolist()])
-print("both together  ", [f"{g:+.6f}" for g in whole.tolist()])
-assert torch.allclose(first + second, whole, rtol=0, atol=1e-10)
-assert second.abs().max() < 1e-15
+_probability = _policy.softmax(-1)
+_log_ratio = _policy.log_softmax(-1) - _ref.log_softmax(-1)
+_score = torch.eye(5) - _probability  # token logit: ∇ of each log-probability
+_first, _second = (_probability * _log_ratio) @ _score, _probability @ _score
+_whole = known_gradients(_policy, _old, _ref)["∇KL(policy ‖ ref)"]
+print("draws move     ", [f"{g:+.6f}" for g in _first.tolist()])
+print("log-ratio moves", [f"{g:+.6f}" for g in _second.tolist()])
+print("both together  ", [f"{g:+.6f}" for g in _whole.tolist()])
+assert torch.allclose(_first + _second, _whole, rtol=0, atol=1e-10)
+assert _second.abs().max() < 1e-15
 
 # %% [markdown]
 # All of the gradient comes from the draws, and none of it from the log-ratio: scores average to
@@ -325,17 +357,17 @@ check("on_policy_kl_loss", on_policy_kl_loss)
 
 # %% demo
 if ready("expected_gradient", "on_policy_kl_loss"):
-    found = expected_gradient(policy, ref, policy.clone(), on_policy_kl_loss)
-    mean_here = (
-        policy.softmax(-1) * on_policy_kl_loss(policy.log_softmax(-1), ref.log_softmax(-1))
+    _found = expected_gradient(_policy, _ref, _policy.clone(), on_policy_kl_loss)
+    _mean = (
+        _policy.softmax(-1) * on_policy_kl_loss(_policy.log_softmax(-1), _ref.log_softmax(-1))
     ).sum()
-    print(f"mean of your loss {mean_here:+.4f}, KL(policy ‖ ref) {exact_kl(policy, ref):.4f}")
-    gap_here = (found - known_gradients(policy, old, ref)["∇KL(policy ‖ ref)"]).abs().max()
-    print(f"its mean gradient is ∇KL(policy ‖ ref) to {gap_here:.0e}")
-    assert gap_here < 1e-10
-    start, goal = start_and_ref()
-    path = descend(lambda x: expected_gradient(x, goal, x.clone(), on_policy_kl_loss), start)
-    print(f"a run with it: {exact_kl(start, goal):.4f} → {exact_kl(path[-1], goal):.1e} nats")
+    print(f"mean of your loss {_mean:+.4f}, KL(policy ‖ ref) {exact_kl(_policy, _ref):.4f}")
+    _gap = (_found - known_gradients(_policy, _old, _ref)["∇KL(policy ‖ ref)"]).abs().max()
+    print(f"its mean gradient is ∇KL(policy ‖ ref) to {_gap:.0e}")
+    assert _gap < 1e-10
+    _start, _goal = start_and_ref()
+    _path = descend(lambda x: expected_gradient(x, _goal, x.clone(), on_policy_kl_loss), _start)
+    print(f"a run with it: {exact_kl(_start, _goal):.4f} → {exact_kl(_path[-1], _goal):.1e} nats")
 
 # %% [markdown]
 # If the two numbers in the first line differ, do not worry: log one number, $k_1$ or $k_3$
@@ -356,11 +388,11 @@ if ready("expected_gradient", "on_policy_kl_loss"):
 # what this means for autograd. Should the ratio be held constant?
 
 # %% demo
-f = torch.randn(5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-share = policy.softmax(-1) / old.softmax(-1)
-left, right = (old.softmax(-1) * share * f).sum(), (policy.softmax(-1) * f).sum()
-print(f"left {left:.12f}, right {right:.12f}")
-assert torch.allclose(left, right, rtol=0, atol=1e-12)
+_f = torch.randn(5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+_share = _policy.softmax(-1) / _old.softmax(-1)
+_left, _right = (_old.softmax(-1) * _share * _f).sum(), (_policy.softmax(-1) * _f).sum()
+print(f"left {_left:.12f}, right {_right:.12f}")
+assert torch.allclose(_left, _right, rtol=0, atol=1e-12)
 
 # %% [markdown]
 # Write a per-token loss for old's tokens that can do both jobs: its mean is KL(policy ‖ ref),
@@ -400,27 +432,28 @@ check("off_policy_kl_loss", off_policy_kl_loss)
 
 # %% demo
 if ready("expected_gradient", "off_policy_kl_loss"):
-    rows = {"yours": lambda p, q: off_policy_kl_loss(p, old.log_softmax(-1), q)}
-    for name, estimator in estimators.items():
-        rows[f"ρ · {name}"] = with_ratio(estimator, old)
-        rows[f"constant ρ · {name}"] = with_ratio(estimator, old, constant=True)
+    _rows = {"yours": lambda p, q: off_policy_kl_loss(p, _old.log_softmax(-1), q)}
+    for _name, _estimator in _estimators.items():
+        _rows[f"ρ · {_name}"] = with_ratio(_estimator, _old)
+        _rows[f"constant ρ · {_name}"] = with_ratio(_estimator, _old, constant=True)
     print("tokens of old       value off by   gradient off by")
-    off = {}
-    for name, loss_here in rows.items():
-        values = loss_here(policy.log_softmax(-1), ref.log_softmax(-1))
-        value = ((old.softmax(-1) * values).sum() - exact_kl(policy, ref)).abs().item()
-        gradient_here = expected_gradient(policy, ref, old, loss_here)
-        off[name] = value, (gradient_here - whole).abs().max().item()
-        print(f"{name:18}{off[name][0]:14.0e}{off[name][1]:18.0e}")
+    _off = {}
+    for _name, _loss in _rows.items():
+        _values = _loss(_policy.log_softmax(-1), _ref.log_softmax(-1))
+        _value = ((_old.softmax(-1) * _values).sum() - exact_kl(_policy, _ref)).abs().item()
+        _gradient = expected_gradient(_policy, _ref, _old, _loss)
+        _off[_name] = _value, (_gradient - _whole).abs().max().item()
+        print(f"{_name:18}{_off[_name][0]:14.0e}{_off[_name][1]:18.0e}")
 
 # %% demo
 if ready("expected_gradient", "off_policy_kl_loss"):
-    for name in ("yours", "ρ · k1", "ρ · k3"):
-        assert max(off[name]) < 1e-10
-    assert min(off["ρ · k2"]) > 1e-3
-    for name in ("k1", "k3"):  # a right number to log, a wrong one to follow
-        assert off[f"constant ρ · {name}"][0] < 1e-10 < 1e-3 < off[f"constant ρ · {name}"][1]
-    assert off["constant ρ · k2"][1] < 1e-10 < 1e-3 < off["constant ρ · k2"][0]
+    for _name in ("yours", "ρ · k1", "ρ · k3"):
+        assert max(_off[_name]) < 1e-10
+    assert min(_off["ρ · k2"]) > 1e-3
+    for _name in ("k1", "k3"):  # a right number to log, a wrong one to follow
+        _value_off, _gradient_off = _off[f"constant ρ · {_name}"]
+        assert _value_off < 1e-10 < 1e-3 < _gradient_off
+    assert _off["constant ρ · k2"][1] < 1e-10 < 1e-3 < _off["constant ρ · k2"][0]
     print("ρ·k1 and ρ·k3 are exact in both; ρ·k2 in neither.")
 
 # %% [markdown]
@@ -431,21 +464,27 @@ if ready("expected_gradient", "off_policy_kl_loss"):
 # How much does it matter? That depends on how old the tokens are. **Predict** the shape of each
 # error as the policy leaves old. Twenty random problems; the last line is yours.
 
+
+# %% demo
+def _errors_by_age(seed):
+    """Pairs: how far the policy has left old, and the error of each loss's gradient there."""
+    direction, drawer, anchor = three_policies(seed)
+    losses = {f"{name}, no ratio": estimator for name, estimator in _estimators.items()}
+    losses["ρ · k2"] = with_ratio(_estimators["k2"], drawer)
+    losses["yours"] = lambda p, q: off_policy_kl_loss(p, drawer.log_softmax(-1), q)
+    for size in torch.logspace(-2, 0.3, 12, dtype=torch.float64):
+        moved = drawer + size * direction
+        wanted = expected_gradient(moved, anchor, moved.clone(), _estimators["k2"])
+        found = {n: expected_gradient(moved, anchor, drawer, loss) for n, loss in losses.items()}
+        off = {name: (one - wanted).norm() / wanted.norm() for name, one in found.items()}
+        yield exact_kl(moved, drawer), off
+
+
 # %% demo
 if ready("expected_gradient", "off_policy_kl_loss"):
-    sizes, steps, errors = torch.logspace(-2, 0.3, 12, dtype=torch.float64), [], {}
-    for seed in range(20):
-        direction, drawer, anchor = three_policies(seed)
-        candidates = {f"{name}, no ratio": estimators[name] for name in estimators}
-        candidates["ρ · k2"] = with_ratio(estimators["k2"], drawer)
-        candidates["yours"] = lambda p, q, o=drawer: off_policy_kl_loss(p, o.log_softmax(-1), q)
-        for moved in drawer + sizes[:, None] * direction:
-            steps.append(exact_kl(moved, drawer))
-            wanted = expected_gradient(moved, anchor, moved.clone(), estimators["k2"])
-            for name, loss_here in candidates.items():
-                gap_here = expected_gradient(moved, anchor, drawer, loss_here) - wanted
-                errors.setdefault(name, []).append(gap_here.norm() / wanted.norm())
-    plot_reuse(steps, errors, problems=20)
+    _pairs = [pair for seed in range(20) for pair in _errors_by_age(seed)]
+    _steps = [step for step, _ in _pairs]
+    plot_reuse(_steps, {n: [off[n] for _, off in _pairs] for n in _pairs[0][1]}, problems=20)
 
 # %% [markdown]
 # Read it from the left, where the tokens are fresh. $k_1$ is off by 1, as its gradient is 0;
@@ -467,32 +506,32 @@ if ready("expected_gradient", "off_policy_kl_loss"):
 
 # %% demo
 if ready("on_policy_kl_loss"):
-    responses = all_responses(seed=1, time=3)
-    logp, ref_logp = responses.logp(), responses.ref_logp()
-    chance, gap_here = logp.sum(1).exp(), logp - ref_logp
-    wanted = responses.gradient((chance * gap_here.sum(1)).sum())
-    losses_here = {
-        "k2 of the whole response": estimators["k2"](logp.sum(1), ref_logp.sum(1)),
-        "k1 in the reward, return-to-go": responses.return_to_go_loss(gap_here),
-        "your loss, token by token": on_policy_kl_loss(logp, ref_logp).sum(1),
-        "exact KL at each position": responses.next_token_kl().sum(1),
+    _responses = all_responses(seed=1, time=3)
+    _logp, _ref_logp = _responses.logp(), _responses.ref_logp()
+    _chance, _gap = _logp.sum(1).exp(), _logp - _ref_logp
+    _wanted = _responses.gradient((_chance * _gap.sum(1)).sum())
+    _losses = {
+        "k2 of the whole response": _estimators["k2"](_logp.sum(1), _ref_logp.sum(1)),
+        "k1 in the reward, return-to-go": _responses.return_to_go_loss(_gap),
+        "your loss, token by token": on_policy_kl_loss(_logp, _ref_logp).sum(1),
+        "exact KL at each position": _responses.next_token_kl().sum(1),
     }
-    for name, loss_here in losses_here.items():
-        error_here = responses.gradient((chance.detach() * loss_here).sum()) - wanted
-        print(f"{name:32} relative error {(error_here.norm() / wanted.norm()).item():.2g}")
+    for _name, _loss in _losses.items():
+        _error = _responses.gradient((_chance.detach() * _loss).sum()) - _wanted
+        print(f"{_name:32} relative error {(_error.norm() / _wanted.norm()).item():.2g}")
 
 # %% demo
 if ready("on_policy_kl_loss"):
-    found = {n: responses.gradient((chance.detach() * x).sum()) for n, x in losses_here.items()}
-    names = list(losses_here)
-    for name in names[:2]:
-        assert torch.allclose(found[name], wanted, rtol=0, atol=1e-10)
-    assert torch.allclose(found[names[2]], found[names[3]], rtol=0, atol=1e-10)
+    _found = {n: _responses.gradient((_chance.detach() * x).sum()) for n, x in _losses.items()}
+    _names = list(_losses)
+    for _name in _names[:2]:
+        assert torch.allclose(_found[_name], _wanted, rtol=0, atol=1e-10)
+    assert torch.allclose(_found[_names[2]], _found[_names[3]], rtol=0, atol=1e-10)
     print("error by the token's position, of a token-level loss:")
-    for t in range(3):
-        rows = responses.beginnings[:, t].unique()
-        miss, size = (found[names[3]] - wanted)[rows].norm(), wanted[rows].norm()
-        print(f"  token {t + 1}: {(miss / size).item():.2g}")
+    for _t in range(3):
+        _rows = _responses.beginnings[:, _t].unique()
+        _miss, _size = (_found[_names[3]] - _wanted)[_rows].norm(), _wanted[_rows].norm()
+        print(f"  token {_t + 1}: {(_miss / _size).item():.2g}")
 
 # %% [markdown]
 # $k_1$ in the reward has the same mean gradient as $k_2$ of the whole response in the loss:
@@ -504,21 +543,26 @@ if ready("on_policy_kl_loss"):
 # **Predict**: does the error grow with the length of the responses? Twenty random problems at
 # each length.
 
+
+# %% demo
+def _errors_at_length(time, seed):
+    """Relative errors of two gradients: token by token, and of the whole response."""
+    responses = all_responses(seed, time)
+    logp, ref_logp = responses.logp(), responses.ref_logp()
+    chance = logp.sum(1).exp()
+    wanted = responses.gradient((chance * (logp - ref_logp).sum(1)).sum())
+    by_token = on_policy_kl_loss(logp, ref_logp).sum(1)
+    whole = on_policy_kl_loss(logp.sum(1), ref_logp.sum(1))
+    found = [responses.gradient((chance.detach() * x).sum()) for x in (by_token, whole)]
+    return torch.stack([(one - wanted).norm() / wanted.norm() for one in found])
+
+
 # %% demo
 if ready("on_policy_kl_loss"):
-    lengths, errors = range(1, 6), {"token by token": [], "whole response": []}
-    for seed in range(20):
-        for time in lengths:
-            responses = all_responses(seed, time)
-            logp, ref_logp = responses.logp(), responses.ref_logp()
-            chance = logp.sum(1).exp()
-            wanted = responses.gradient((chance * (logp - ref_logp).sum(1)).sum())
-            parts_here = on_policy_kl_loss(logp, ref_logp).sum(1)
-            whole_loss = on_policy_kl_loss(logp.sum(1), ref_logp.sum(1))
-            for name, loss_here in zip(errors, (parts_here, whole_loss), strict=True):
-                gap_here = responses.gradient((chance.detach() * loss_here).sum()) - wanted
-                errors[name].append(gap_here.norm() / wanted.norm())
-    plot_length(list(lengths), {n: torch.stack(e).reshape(20, -1) for n, e in errors.items()})
+    _lengths = list(range(1, 6))
+    _seeds = [[_errors_at_length(time, seed) for time in _lengths] for seed in range(20)]
+    _by_token, _whole_response = torch.stack([torch.stack(row) for row in _seeds]).unbind(-1)
+    plot_length(_lengths, {"token by token": _by_token, "whole response": _whole_response})
 
 # %% [markdown]
 # The error differs widely from problem to problem, and its median grows with the length. It is
@@ -536,15 +580,24 @@ if ready("on_policy_kl_loss"):
 # [#534](https://github.com/allenai/open-instruct/issues/534),
 # [#535](https://github.com/allenai/open-instruct/pull/535)): the penalty in the loss is the
 # mean of logp − ref_logp, and a batch serves eight updates. Five batches, ten seeds, exact
-# means. **Predict** the KL as β grows.
+# means. **Predict** what the KL does as β grows.
+#
+# - **A**: it falls
+# - **B**: it stays as it is
+# - **C**: it grows
+
+# %% predict="k1_as_loss"
+predict("k1_as_loss", ...)
 
 # %% demo
-betas, seeds = (0.0, 0.1, 0.3, 1.0, 3.0), range(10)
-drift = {
-    name: torch.tensor([[drift_after_training(p, b, seed) for b in betas] for seed in seeds])
-    for name, p in (("k1_loss", estimators["k1"]), ("exact KL", None))
+_betas, _seeds = (0.0, 0.1, 0.3, 1.0, 3.0), range(10)
+_drift = {
+    name: torch.tensor([[drift_after_training(p, b, seed) for b in _betas] for seed in _seeds])
+    for name, p in (("k1_loss", _estimators["k1"]), ("exact KL", None))
 }
-plot_beta(betas, drift)
+plot_beta(_betas, _drift)
+_none, _most = _drift["k1_loss"].median(dim=0).values[[0, -1]]
+outcome("k1_as_loss", A=_most < 0.9 * _none, C=_most > 1.1 * _none, B=True)
 
 # %% [markdown]
 # **Exhibit `second_softmax`**, from public teaching material: the log-probabilities of the
@@ -552,24 +605,24 @@ plot_beta(betas, drift)
 # **Predict** what is left to compare.
 
 # %% demo
-generator = torch.Generator().manual_seed(0)
-one, other = torch.randn(2, 4, 6, 10, generator=generator)  # batch time vocab, twice
-drawn = torch.randint(10, (4, 6, 1), generator=generator)
-gathered = [logits.log_softmax(-1).gather(-1, drawn) for logits in (one, other)]
-print(f"second_softmax: at most {exact_kl(*gathered).max():.4f} nats at any position")
-print(f"the exact KL:   {exact_kl(one, other).mean():.4f} nats on average")
+_generator = torch.Generator().manual_seed(0)
+_one, _other = torch.randn(2, 4, 6, 10, generator=_generator)  # batch time vocab, twice
+_drawn = torch.randint(10, (4, 6, 1), generator=_generator)
+_gathered = [logits.log_softmax(-1).gather(-1, _drawn) for logits in (_one, _other)]
+print(f"second_softmax: at most {exact_kl(*_gathered).max():.4f} nats at any position")
+print(f"the exact KL:   {exact_kl(_one, _other).mean():.4f} nats on average")
 
 # %% [markdown]
 # **Exhibit `kl_div`**, from public teaching material: both arguments are log-probabilities, and
 # the function was not told.
 
 # %% demo
-log_one, log_other = one.log_softmax(-1), other.log_softmax(-1)
-defect = torch.nn.functional.kl_div(log_other, log_one, reduction="sum")
-told = torch.nn.functional.kl_div(log_other, log_one, reduction="sum", log_target=True)
-print(f"kl_div:                {defect:.4f}")
-print(f"with log_target=True: {told:.4f} nats over all positions")
-assert torch.allclose(told, exact_kl(one, other).sum(), rtol=1e-4)
+_log_one, _log_other = _one.log_softmax(-1), _other.log_softmax(-1)
+_defect = torch.nn.functional.kl_div(_log_other, _log_one, reduction="sum")
+_told = torch.nn.functional.kl_div(_log_other, _log_one, reduction="sum", log_target=True)
+print(f"kl_div:                {_defect:.4f}")
+print(f"with log_target=True: {_told:.4f} nats over all positions")
+assert torch.allclose(_told, exact_kl(_one, _other).sum(), rtol=1e-4)
 
 # %% [markdown]
 # **Exhibit `exponent`**, from public teaching material: $k_3$ with the sign of its exponent
@@ -577,10 +630,10 @@ assert torch.allclose(told, exact_kl(one, other).sum(), rtol=1e-4)
 
 # %% demo
 print("log policy − log ref   exponent      k3")
-for log_ratio_here in (-1.0, -0.3, 0.3, 1.0):
-    d = torch.tensor(log_ratio_here)
-    k3_here = estimators["k3"](d, torch.zeros(()))
-    print(f"{d:20.1f} {torch.exp(d) - 1 + d:10.3f} {k3_here:7.3f}")
+for _log_ratio in (-1.0, -0.3, 0.3, 1.0):
+    _d = torch.tensor(_log_ratio)
+    _k3 = _estimators["k3"](_d, torch.zeros(()))
+    print(f"{_d:20.1f} {torch.exp(_d) - 1 + _d:10.3f} {_k3:7.3f}")
 
 # %% [markdown]
 # **Exhibit `padding`** (prime-rl
@@ -589,10 +642,10 @@ for log_ratio_here in (-1.0, -0.3, 0.3, 1.0):
 # mask and summed.
 
 # %% demo
-for last, counts in ((0.4, True), (0.4, False), (-torch.inf, False)):
-    log_ratios_here, mask = torch.tensor([0.2, -0.1, last]), torch.tensor([True, True, counts])
-    shown = [f"{value:.1f}" for value in log_ratios_here.tolist()]
-    print(f"{', '.join(shown)} where {mask.tolist()}: {(log_ratios_here * mask).sum():.2f}")
+for _last, _counts in ((0.4, True), (0.4, False), (-torch.inf, False)):
+    _log_ratios, _mask = torch.tensor([0.2, -0.1, _last]), torch.tensor([True, True, _counts])
+    _shown = [f"{value:.1f}" for value in _log_ratios.tolist()]
+    print(f"{', '.join(_shown)} where {_mask.tolist()}: {(_log_ratios * _mask).sum():.2f}")
 
 # %% [markdown]
 # **Exhibit `train_mode`** (trl [#454](https://github.com/huggingface/trl/issues/454),
@@ -602,14 +655,14 @@ for last, counts in ((0.4, True), (0.4, False), (-torch.inf, False)):
 
 # %% demo
 torch.manual_seed(0)  # dropout draws from the global generator
-network = torch.nn.Sequential(torch.nn.Dropout(0.1), torch.nn.Linear(8, 32))
-observations = torch.randn(4, 8, generator=generator)
-for mode in (True, False):
-    network.train(mode)
+_network = torch.nn.Sequential(torch.nn.Dropout(0.1), torch.nn.Linear(8, 32))
+_observations = torch.randn(4, 8, generator=_generator)
+for _mode in (True, False):
+    _network.train(_mode)
     with torch.no_grad():
-        twice = [network(observations).log_softmax(-1)[:, 0] for _ in range(2)]
-    ratios_here = (twice[0] - twice[1]).exp()
-    print(f"train_mode {mode!s:5}: policy/old", [f"{ratio:.3f}" for ratio in ratios_here.tolist()])
+        _twice = [_network(_observations).log_softmax(-1)[:, 0] for _ in range(2)]
+    _ratios = (_twice[0] - _twice[1]).exp()
+    print(f"train_mode {_mode!s:5}: policy/old", [f"{ratio:.3f}" for ratio in _ratios.tolist()])
 
 # %% [markdown]
 # **Exhibit `temperature`** (trl [#235](https://github.com/huggingface/trl/issues/235),
@@ -620,26 +673,26 @@ for mode in (True, False):
 # exact.
 
 # %% demo
-ref_scores = torch.tensor([2.0, 1.0, 0.0, -1.0], dtype=torch.float64)
-policy_scores = 0.7 * ref_scores
-log_ratio_here = policy_scores.log_softmax(-1) - ref_scores.log_softmax(-1)
-for temperature in (1.0, 0.5):
-    mean_here = ((policy_scores / temperature).softmax(-1) * log_ratio_here).sum()
-    print(f"drawn at temperature {temperature}: mean of k1 {mean_here:+.4f}")
-print(f"KL(policy ‖ ref)                     {exact_kl(policy_scores, ref_scores):+.4f}")
+_ref_scores = torch.tensor([2.0, 1.0, 0.0, -1.0], dtype=torch.float64)
+_policy_scores = 0.7 * _ref_scores
+_log_ratio = _policy_scores.log_softmax(-1) - _ref_scores.log_softmax(-1)
+for _temperature in (1.0, 0.5):
+    _mean = ((_policy_scores / _temperature).softmax(-1) * _log_ratio).sum()
+    print(f"drawn at temperature {_temperature}: mean of k1 {_mean:+.4f}")
+print(f"KL(policy ‖ ref)                     {exact_kl(_policy_scores, _ref_scores):+.4f}")
 
 # %% [markdown]
 # **Exhibit `detached`**: the KL in the loss was computed under `no_grad`. Tests that look at
 # values alone pass it.
 
 # %% demo
-leaf = policy_scores.clone().requires_grad_(True)
+_leaf = _policy_scores.clone().requires_grad_(True)
 with torch.no_grad():
-    price_here = exact_kl(leaf, ref_scores)
-for beta in (0.0, 1.0, 100.0):
-    loss_here = -leaf.softmax(-1)[0] + beta * price_here
-    (step,) = torch.autograd.grad(loss_here, leaf)
-    print(f"β = {beta:5.1f}, KL {price_here:.4f}, gradient", [f"{g:+.4f}" for g in step.tolist()])
+    _price = exact_kl(_leaf, _ref_scores)
+for _beta in (0.0, 1.0, 100.0):
+    _loss = -_leaf.softmax(-1)[0] + _beta * _price
+    (_step,) = torch.autograd.grad(_loss, _leaf)
+    print(f"β = {_beta:5.1f}, KL {_price:.4f}, gradient", [f"{g:+.4f}" for g in _step.tolist()])
 
 # %% [markdown]
 # **Quiz.** Which complaint belongs to which exhibit? One letter is left over.
@@ -696,6 +749,7 @@ check("q04_bug_museum", q04_bug_museum)
 
 # %% demo
 progress("04_penalty_gradients")
+predictions("04_penalty_gradients")
 
 # %% [markdown]
 # Next: **05 · Stable updates**. You put reward, ratio, clip and penalty together, and let the

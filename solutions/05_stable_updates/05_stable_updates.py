@@ -33,6 +33,7 @@ from helpers.plots.stable_updates import (
     plot_scores,
     scores,
 )
+from helpers.predicting import outcome, predict, predictions
 from helpers.problems.stable_updates import (
     Courier,
     batch_of,
@@ -101,38 +102,50 @@ check("penalized_loss", penalized_loss)
 # **Look at yours.** One choice of four actions; old has drawn 256 of them, each with an
 # advantage. The cell walks away from old in the direction in which your loss falls fastest, and
 # plots it for several β. **Predict**: do the curves leave old with different slopes?
+#
+# - **A**: yes, the larger β, the flatter
+# - **B**: no, they have one slope
+# - **C**: yes, the larger β, the steeper
+
+# %% predict="slopes_at_old"
+predict("slopes_at_old", ...)
 
 # %% demo
 if ready("penalized_loss"):
-    generator = torch.Generator().manual_seed(0)
-    old = Categorical(logits=torch.tensor([0.5, 0.0, -0.5, 0.0], dtype=torch.float64))
-    actions = torch.multinomial(old.probs, 256, replacement=True, generator=generator)
-    advantage = torch.tensor([0.2, 1.0, -0.5, -0.9], dtype=torch.float64)[actions]
-    real = torch.ones(1, 256, dtype=torch.bool)
+    _generator = torch.Generator().manual_seed(0)
+    _old = Categorical(logits=torch.tensor([0.5, 0.0, -0.5, 0.0], dtype=torch.float64))
+    _actions = torch.multinomial(_old.probs, 256, replacement=True, generator=_generator)
+    _advantage = torch.tensor([0.2, 1.0, -0.5, -0.9], dtype=torch.float64)[_actions]
+    _real = torch.ones(1, 256, dtype=torch.bool)
 
-    def loss_at(logits, beta):
+    def _loss_at(logits, beta):
         policy = Categorical(logits=logits)
-        kl = kl_divergence(old, policy).expand(1, 256)
-        logp, old_logp = policy.log_prob(actions)[None], old.log_prob(actions)[None]
-        return penalized_loss(logp, old_logp, advantage[None], kl, real, beta)
+        kl = kl_divergence(_old, policy).expand(1, 256)
+        logp, old_logp = policy.log_prob(_actions)[None], _old.log_prob(_actions)[None]
+        return penalized_loss(logp, old_logp, _advantage[None], kl, _real, beta)
 
 
 # %% demo
 if ready("penalized_loss"):
-    slopes = {}
-    for beta in (0.0, 0.5, 1.0, 3.0):
-        start = old.logits.clone().requires_grad_()
-        (slopes[beta],) = torch.autograd.grad(loss_at(start, beta), start)
-        assert torch.allclose(slopes[beta], slopes[0.0], rtol=0, atol=1e-12)
-    print("the same gradient at old for every β:", slopes[0.0])
-    downhill = -slopes[0.0] / slopes[0.0].norm()
-    distance_here = torch.linspace(0, 4, 81, dtype=torch.float64)
-    curves = {}
-    for beta in slopes:
-        curves[beta] = torch.stack(
-            [loss_at(old.logits + d * downhill, beta) for d in distance_here]
+    _slopes = {}
+    for _beta in (0.0, 0.5, 1.0, 3.0):
+        _start = _old.logits.clone().requires_grad_()
+        (_slopes[_beta],) = torch.autograd.grad(_loss_at(_start, _beta), _start)
+        assert torch.allclose(_slopes[_beta], _slopes[0.0], rtol=0, atol=1e-12)
+    print("the same gradient at old for every β:", _slopes[0.0])
+    _steep = [slope.norm() for slope in _slopes.values()]
+    outcome("slopes_at_old", B=max(_steep) - min(_steep) < 1e-9, A=_steep[-1] < _steep[0], C=True)
+
+# %% demo
+if ready("penalized_loss"):
+    _downhill = -_slopes[0.0] / _slopes[0.0].norm()
+    _distance = torch.linspace(0, 4, 81, dtype=torch.float64)
+    _curves = {}
+    for _beta in _slopes:
+        _curves[_beta] = torch.stack(
+            [_loss_at(_old.logits + d * _downhill, _beta) for d in _distance]
         )
-    plot_losses(distance_here, curves)
+    plot_losses(_distance, _curves)
 
 # %% [markdown]
 # A divergence is lowest at old, so its gradient is 0 there: **at the first step on a batch the
@@ -190,13 +203,13 @@ check("clipped_surrogate", clipped_surrogate)
 
 # %% demo
 if ready("clipped_surrogate"):
-    ratio_here = torch.linspace(0.02, 3.0, 299)
-    logp = ratio_here.log()[None]
-    promises = {}
-    for sign in (1.0, -1.0):
-        advantages = torch.full_like(logp, sign)
-        promises[sign] = clipped_surrogate(logp, torch.zeros_like(logp), advantages, 0.2)[0]
-    plot_clip(ratio_here, promises, 0.2)
+    _ratio = torch.linspace(0.02, 3.0, 299)
+    _logp = _ratio.log()[None]
+    _promises = {}
+    for _sign in (1.0, -1.0):
+        _advantages = torch.full_like(_logp, _sign)
+        _promises[_sign] = clipped_surrogate(_logp, torch.zeros_like(_logp), _advantages, 0.2)[0]
+    plot_clip(_ratio, _promises, 0.2)
 
 # %% [markdown]
 # Flat means: no gradient, nothing to gain by going on. The promise is flat on the side that
@@ -211,12 +224,12 @@ if ready("clipped_surrogate"):
 # %% demo
 if ready("clipped_surrogate"):
     print("advantage  ratio   PPO, yours   min(r, clip(r)) · A")
-    for a in (1.0, -1.0):
-        for r in (3.0, 1.0, 0.5):
-            one = torch.tensor([[r]])
-            yours = clipped_surrogate(one.log(), torch.zeros(1, 1), torch.tensor([[a]]), 0.2)
-            outside = min(r, min(max(r, 0.8), 1.2)) * a
-            print(f"{a:9.0f}  {r:5.1f}  {yours.item():11.1f}   {outside:19.1f}")
+    for _a in (1.0, -1.0):
+        for _r in (3.0, 1.0, 0.5):
+            _one = torch.tensor([[_r]])
+            _yours = clipped_surrogate(_one.log(), torch.zeros(1, 1), torch.tensor([[_a]]), 0.2)
+            _outside = min(_r, min(max(_r, 0.8), 1.2)) * _a
+            print(f"{_a:9.0f}  {_r:5.1f}  {_yours.item():11.1f}   {_outside:19.1f}")
 
 # %% [markdown]
 # With the advantage outside, a bad token that became likelier (ratio 3) has lost its gradient
@@ -316,19 +329,19 @@ plot_roof()
 # third goes down.
 
 # %% demo
-courier = Courier()
-up, down, right = 0, 1, 3
-table = torch.full((4, 8), right)
-table[:2, :6] = up
-for what, last in (("up", up), ("right", right), ("down", down)):
-    table[:, 7] = last
-    logits = 50.0 * nn.functional.one_hot(table.flatten(), 4)
-    print(f"{what:5} in the last column: {courier.expected_return(logits[None]).item():.2f}")
-best = torch.zeros(32)  # by place: the most that the steps left can bring, planned backwards
+_courier = Courier()
+_up, _down, _right = 0, 1, 3
+_table = torch.full((4, 8), _right)
+_table[:2, :6] = _up
+for _what, _last in (("up", _up), ("right", _right), ("down", _down)):
+    _table[:, 7] = _last
+    _logits = 50.0 * nn.functional.one_hot(_table.flatten(), 4)
+    print(f"{_what:5} in the last column: {_courier.expected_return(_logits[None]).item():.2f}")
+_best = torch.zeros(32)  # by place: the most that the steps left can bring, planned backwards
 for _ in range(40):
-    landing = courier.reward + best[courier.home]  # place landing
-    best = torch.einsum("paq,pq->pa", courier.moves, landing).amax(-1)
-print(f"the most that any policy can earn: {courier.roof @ best:.2f}")
+    _landing = _courier.reward + _best[_courier.home]  # place landing
+    _best = torch.einsum("paq,pq->pa", _courier.moves, _landing).amax(-1)
+print(f"the most that any policy can earn: {_courier.roof @ _best:.2f}")
 
 # %% [markdown]
 # In the figures that follow, many curves rest near **0.5** or **2** for a while. At 0.5 a policy
@@ -341,18 +354,18 @@ print(f"the most that any policy can earn: {courier.roof @ best:.2f}")
 # 0.5, for a policy that has just been initialised. Three seeds. **Predict** the two curves of
 # KL(old ‖ policy), β = 0 and β = 0.5: where do they begin, and where do they end?
 
+
 # %% demo
+def _one_update(beta, seed):
+    policy, generator = network(seed, device), torch.Generator(device).manual_seed(seed)
+    batch = batch_of(policy, Courier(device), generator)
+    optimizer = torch.optim.SGD(policy.parameters(), lr=0.5)
+    return policy_update(policy, optimizer, *batch, beta=beta, n_epochs=20)
+
+
 if ready("policy_update"):
-    courier, divergences = Courier(device), {"β = 0": [], "β = 0.5": []}
-    for label, beta in (("β = 0", 0.0), ("β = 0.5", 0.5)):
-        for seed in range(3):
-            policy = network(seed, device)
-            generator = torch.Generator(device).manual_seed(seed)
-            batch = batch_of(policy, courier, generator)
-            optimizer = torch.optim.SGD(policy.parameters(), lr=0.5)
-            nats = policy_update(policy, optimizer, *batch, beta=beta, n_epochs=20)
-            divergences[label].append(nats)
-    plot_epochs(divergences)
+    _updates = {f"β = {b:g}": [_one_update(b, seed) for seed in range(3)] for b in (0.0, 0.5)}
+    plot_epochs(_updates)
 
 # %% [markdown]
 # The first step costs both the same. After it, without a penalty every epoch goes on believing
@@ -372,31 +385,31 @@ if ready("policy_update"):
 # %% demo evidence="essay_erratic"
 if ready("policy_update"):
 
-    def plain(*batch):
+    def _plain(*batch):
         return policy_update(*batch, beta=0.0, n_epochs=20)
 
-    def held_back(*batch):
+    def _held_back(*batch):
         return policy_update(*batch, beta=0.5, n_epochs=20)
 
-    courier, runs = Courier(device), {}
-    for label, update_here in (("β = 0", plain), ("β = 0.5", held_back)):
-        runs[label] = [train_courier(update_here, seed, courier) for seed in range(3)]
-    plot_runs(runs)
+    _courier, _runs = Courier(device), {}
+    for _label, _update in (("β = 0", _plain), ("β = 0.5", _held_back)):
+        _runs[_label] = [train_courier(_update, seed, _courier) for seed in range(3)]
+    plot_runs(_runs)
 
 # %% demo evidence="essay_erratic"
 if ready("policy_update"):
     print("               worst drop:  at update       KL   greatest KL:  at update   return there")
-    for label, group in runs.items():
-        for seed, run in enumerate(group):
-            change = torch.tensor(run.returns).diff()
-            at, top = int(change.argmin()), int(torch.tensor(run.kl).argmax())
-            worst = f"{-change[at]:10.2f} {at + 1:11} {run.kl[at]:8.2f}"
-            largest = f"{run.kl[top]:12.2f} {top + 1:11} {change[top]:+14.2f}"
-            print(f"{label:8} seed {seed} {worst}  {largest}")
-    for label, group in runs.items():
-        means_here = ", ".join(f"{sum(run.returns[1:]) / len(run.kl):.2f}" for run in group)
-        ends = ", ".join(f"{sum(run.returns[-10:]) / 10:.2f}" for run in group)
-        print(f"{label:8} mean return over the run: {means_here}; over the last 10 updates: {ends}")
+    for _label, _group in _runs.items():
+        for _seed, _run in enumerate(_group):
+            _change = torch.tensor(_run.returns).diff()
+            _at, _top = int(_change.argmin()), int(torch.tensor(_run.kl).argmax())
+            _worst = f"{-_change[_at]:10.2f} {_at + 1:11} {_run.kl[_at]:8.2f}"
+            _largest = f"{_run.kl[_top]:12.2f} {_top + 1:11} {_change[_top]:+14.2f}"
+            print(f"{_label:8} seed {_seed} {_worst}  {_largest}")
+    for _label, _group in _runs.items():
+        _means = ", ".join(f"{sum(run.returns[1:]) / len(run.kl):.2f}" for run in _group)
+        _ends = ", ".join(f"{sum(run.returns[-10:]) / 10:.2f}" for run in _group)
+        print(f"{_label:8} mean return over the run: {_means}; over the last 10 updates: {_ends}")
 
 # %% [markdown]
 # The penalised runs are not slower, as the mean returns over the whole run say: the run that
@@ -405,16 +418,16 @@ if ready("policy_update"):
 
 # %% demo evidence="essay_erratic"
 if ready("policy_update"):
-    sizes = torch.tensor([nats for run in runs["β = 0"] for nats in run.kl])
-    returns = torch.tensor([run.returns for run in runs["β = 0"]])
-    falls = (returns[:, :-1] - returns[:, 1:]).flatten()
+    _sizes = torch.tensor([nats for run in _runs["β = 0"] for nats in run.kl])
+    _returns = torch.tensor([run.returns for run in _runs["β = 0"]])
+    _falls = (_returns[:, :-1] - _returns[:, 1:]).flatten()
     print("KL(old ‖ policy)   updates   of these, fell by more than 1   mean fall of those")
-    for low, high in ((0.0, 0.01), (0.01, 0.1), (0.1, 1.0), (1.0, torch.inf)):
-        there = falls[(sizes >= low) & (sizes < high)]
-        large = there[there > 1]
-        share = len(large) / max(len(there), 1)
-        mean_here = f"{large.mean():.1f}" if len(large) else "none"
-        print(f"{low:5} to {high:5}   {len(there):10}   {share:27.0%}   {mean_here:>18}")
+    for _low, _high in ((0.0, 0.01), (0.01, 0.1), (0.1, 1.0), (1.0, torch.inf)):
+        _there = _falls[(_sizes >= _low) & (_sizes < _high)]
+        _large = _there[_there > 1]
+        _share = len(_large) / max(len(_there), 1)
+        _mean = f"{_large.mean():.1f}" if len(_large) else "none"
+        print(f"{_low:5} to {_high:5}   {len(_there):10}   {_share:27.0%}   {_mean:>18}")
 
 # %% [markdown]
 # The deep plunges come with large updates, of a quarter of a nat and more here; a large update
@@ -437,8 +450,8 @@ if ready("policy_update"):
 # bound). **Predict**: by what factor does C shrink from γ = 0.99 to γ = 0.9?
 
 # %% demo
-for gamma in (0.9, 0.95, 0.99):
-    print(f"γ = {gamma}: C = {4 * 1.0 * gamma / (1 - gamma) ** 2:,.0f}")
+for _gamma in (0.9, 0.95, 0.99):
+    print(f"γ = {_gamma}: C = {4 * 1.0 * _gamma / (1 - _gamma) ** 2:,.0f}")
 
 # %% [markdown]
 # By a factor of 110. (The code sets ε, the largest advantage, to 1.) Even the mildest of the
@@ -514,14 +527,14 @@ check("adapt_beta_proportional", adapt_beta_proportional)
 
 # %% demo
 if ready("adapt_beta", "adapt_beta_proportional"):
-    series = torch.tensor([0.01] * 10 + [0.1] * 5 + [0.002] * 12 + [0.01] * 13)
-    halving, proportional = [1.0], [1.0]
-    for nats in series.tolist()[:-1]:
-        halving.append(adapt_beta(halving[-1], nats, 0.01))
-        moved = adapt_beta_proportional(proportional[-1], nats, 0.01, n_steps=640, horizon=2000)
-        proportional.append(moved)
-    betas = {"halve or double": halving, "proportional": proportional}
-    plot_controllers(series, 0.01, betas)
+    _series = torch.tensor([0.01] * 10 + [0.1] * 5 + [0.002] * 12 + [0.01] * 13)
+    _halving, _proportional = [1.0], [1.0]
+    for _nats in _series.tolist()[:-1]:
+        _halving.append(adapt_beta(_halving[-1], _nats, 0.01))
+        _moved = adapt_beta_proportional(_proportional[-1], _nats, 0.01, n_steps=640, horizon=2000)
+        _proportional.append(_moved)
+    _betas = {"halve or double": _halving, "proportional": _proportional}
+    plot_controllers(_series, 0.01, _betas)
 
 # %% [markdown]
 # The first reacts within an update and overshoots both ways; the second hardly moves in five
@@ -531,19 +544,19 @@ if ready("adapt_beta", "adapt_beta_proportional"):
 
 # %% demo evidence="essay_erratic"
 if ready("policy_update", "adapt_beta"):
-    weights_here = []
+    _weights = []
 
-    def adaptive(*batch):
-        nats = policy_update(*batch, beta=weights_here[-1], n_epochs=20)
-        weights_here.append(adapt_beta(weights_here[-1], nats[-1], 0.01))
+    def _adaptive(*batch):
+        nats = policy_update(*batch, beta=_weights[-1], n_epochs=20)
+        _weights.append(adapt_beta(_weights[-1], nats[-1], 0.01))
         return nats
 
-    courier, group = Courier(device), []
-    for seed in range(2):
-        weights_here.append(0.5)
-        group.append(train_courier(adaptive, seed, courier))
-    plot_runs({"β adapted": group})
-    print(f"β moved between {min(weights_here):.3g} and {max(weights_here):.3g}")
+    _courier, _group = Courier(device), []
+    for _seed in range(2):
+        _weights.append(0.5)
+        _group.append(train_courier(_adaptive, _seed, _courier))
+    plot_runs({"β adapted": _group})
+    print(f"β moved between {min(_weights):.3g} and {max(_weights):.3g}")
 
 # %% [markdown]
 # It is not: the titles give the worst drop and the largest update, and the curves the rest. The
@@ -566,33 +579,32 @@ if ready("policy_update", "adapt_beta"):
 # The cells check both claims on five actions, the second by solving the penalised problem.
 
 # %% demo
-generator = torch.Generator().manual_seed(0)
-z = torch.randn(5, generator=generator, dtype=torch.float64)
-reward = torch.randn(5, generator=generator, dtype=torch.float64)
-old = Categorical(logits=z)
-hessian = torch.func.hessian(lambda v: (old.probs * (old.logits - v.log_softmax(0))).sum())(z)
-scores_of_old = torch.eye(5, dtype=torch.float64) - old.probs  # row a: ∇ log old(a)
-fisher = torch.einsum("a,ai,aj->ij", old.probs, scores_of_old, scores_of_old)
-print(f"greatest gap between Hessian and Fisher matrix: {(hessian - fisher).abs().max():.0e}")
-assert torch.allclose(hessian, fisher, rtol=0, atol=1e-12)
+_generator = torch.Generator().manual_seed(0)
+_z = torch.randn(5, generator=_generator, dtype=torch.float64)
+_reward = torch.randn(5, generator=_generator, dtype=torch.float64)
+_old = Categorical(logits=_z)
+_hessian = torch.func.hessian(lambda v: (_old.probs * (_old.logits - v.log_softmax(0))).sum())(_z)
+_scores_of_old = torch.eye(5, dtype=torch.float64) - _old.probs  # row a: ∇ log old(a)
+_fisher = torch.einsum("a,ai,aj->ij", _old.probs, _scores_of_old, _scores_of_old)
+print(f"greatest gap between Hessian and Fisher matrix: {(_hessian - _fisher).abs().max():.0e}")
+assert torch.allclose(_hessian, _fisher, rtol=0, atol=1e-12)
 
 # %% demo
-gradient_here = scores_of_old.T @ (old.probs * reward)  # of the mean reward, at old
-natural = torch.linalg.pinv(fisher) @ gradient_here
+_gradient = _scores_of_old.T @ (_old.probs * _reward)  # of the mean reward, at old
+_natural = torch.linalg.pinv(_fisher) @ _gradient
 print("      β   angle to the natural gradient   length · β / its length")
-for beta in (1.0, 10.0, 100.0, 1000.0):
-    v = z.clone()
+for _beta in (1.0, 10.0, 100.0, 1000.0):
+    _v = _z.clone()
     for _ in range(60):  # Newton's method; pinv, as a constant added to all logits is idle
-        probs_here = v.softmax(0)
-        slope_here = beta * (probs_here - old.probs) - probs_here * (reward - probs_here @ reward)
-        curvature_here = beta * (probs_here.diag() - probs_here.outer(probs_here))
-        v = v - torch.linalg.pinv(curvature_here) @ slope_here
-    step = (v - z) - (v - z).mean()
-    cosine = torch.cosine_similarity(step, natural, dim=0).clamp(max=1.0)
-    size = (step.norm() * beta / natural.norm()).item()
-    print(f"{beta:7.0f}   {torch.rad2deg(cosine.arccos()):21.3f} degrees   {size:23.4f}")
-assert cosine > 1 - 1e-6
-assert abs(size - 1) < 1e-2
+        _probs = _v.softmax(0)
+        _slope = _beta * (_probs - _old.probs) - _probs * (_reward - _probs @ _reward)
+        _v = _v - torch.linalg.pinv(_beta * (_probs.diag() - _probs.outer(_probs))) @ _slope
+    _step = (_v - _z) - (_v - _z).mean()
+    _cosine = torch.cosine_similarity(_step, _natural, dim=0).clamp(max=1.0)
+    _size = (_step.norm() * _beta / _natural.norm()).item()
+    print(f"{_beta:7.0f}   {torch.rad2deg(_cosine.arccos()):21.3f} degrees   {_size:23.4f}")
+assert _cosine > 1 - 1e-6
+assert abs(_size - 1) < 1e-2
 
 # %% [markdown]
 # As β grows, the penalised optimum becomes the natural gradient times 1/β. The penalty
@@ -605,15 +617,15 @@ assert abs(size - 1) < 1e-2
 # from which β on does it run away?
 
 # %% demo
-curvature = torch.linalg.eigvalsh(fisher)[-1].item()
-rate = 0.5
-limit = 2 / (rate * curvature)
-print(f"λ = {curvature:.3f}: β may be at most 2 / (rate · λ) = {limit:.2f}")
-for beta in (1.0, 0.9 * limit, 1.1 * limit):
-    distance_here = 1e-3
+_curvature = torch.linalg.eigvalsh(_fisher)[-1].item()
+_rate = 0.5
+_limit = 2 / (_rate * _curvature)
+print(f"λ = {_curvature:.3f}: β may be at most 2 / (rate · λ) = {_limit:.2f}")
+for _beta in (1.0, 0.9 * _limit, 1.1 * _limit):
+    _distance = 1e-3
     for _ in range(20):
-        distance_here = (1 - rate * beta * curvature) * distance_here
-    print(f"β = {beta:5.2f}: after 20 steps {distance_here:+.1e}, from 1e-03")
+        _distance = (1 - _rate * _beta * _curvature) * _distance
+    print(f"β = {_beta:5.2f}: after 20 steps {_distance:+.1e}, from 1e-03")
 
 # %% [markdown]
 # A penalty is a spring, and a stiff spring with long steps is itself unstable: β and the
@@ -626,14 +638,20 @@ for beta in (1.0, 0.9 * limit, 1.1 * limit):
 # One batch, 20 epochs, four losses: none, a penalty with β = 0.5, a clip with ε = 0.2, both.
 # The cell uses your two functions and looks at the ratio of every action taken, afterwards.
 # **Predict**: how many of the clipped update's ratios lie outside 0.8 to 1.2?
+#
+# - **A**: none
+# - **B**: up to one in ten
+# - **C**: more than one in ten
+
+# %% predict="outside_the_clip"
+predict("outside_the_clip", ...)
 
 # %% demo
 if ready("penalized_loss", "clipped_surrogate"):
 
-    def ratios_after(beta, epsilon, seed):
-        policy, courier = network(seed, device), Courier(device)
-        generator = torch.Generator(device).manual_seed(seed)
-        observations, actions, advantage = batch_of(policy, courier, generator)
+    def _ratios_after(beta, epsilon, seed):
+        policy, generator = network(seed, device), torch.Generator(device).manual_seed(seed)
+        observations, actions, advantage = batch_of(policy, Courier(device), generator)
         old = Categorical(logits=policy(observations).detach())
         old_logp, gain = old.log_prob(actions)[None], advantage[None]
 
@@ -651,11 +669,13 @@ if ready("penalized_loss", "clipped_surrogate"):
 
 # %% demo
 if ready("penalized_loss", "clipped_surrogate"):
-    ways = {"none": (0.0, None), "penalty": (0.5, None), "clip": (0.0, 0.2), "both": (0.5, 0.2)}
-    after = {
-        n: torch.cat([ratios_after(*way, seed) for seed in range(3)]) for n, way in ways.items()
+    _ways = {"none": (0.0, None), "penalty": (0.5, None), "clip": (0.0, 0.2), "both": (0.5, 0.2)}
+    _after = {
+        n: torch.cat([_ratios_after(*way, seed) for seed in range(3)]) for n, way in _ways.items()
     }
-    plot_ratios(after, epsilon=0.2)
+    plot_ratios(_after, epsilon=0.2)
+    _outside = ((_after["clip"] - 1).abs() > 0.2).double().mean()
+    outcome("outside_the_clip", A=_outside == 0, B=_outside <= 0.1, C=True)
 
 # %% [markdown]
 # A clip takes away a token's *own* incentive to go on. It keeps no ratio inside: other tokens
@@ -691,26 +711,38 @@ check("q05_clip_and_penalty", q05_clip_and_penalty)
 # recorded once; with the instructor's files, `make experiments` runs it again in about a minute.
 #
 # **Predict** an order for two things: the *final return*, the mean of a run's last ten returns,
-# and the *worst drop*, the most that its return fell in one update.
+# and the *worst drop*, the most that its return fell in one update. Of the worst drop's median
+# over seeds: which has the smaller one, the penalty or the clip?
+#
+# - **A**: the penalty (β = 0.5)
+# - **B**: the clip
+# - **C**: they are within a tenth of each other
+
+# %% predict="smallest_drop"
+predict("smallest_drop", ...)
 
 # %% demo
-record = recorded_runs()
-plot_comparison(record)
+_record = recorded_runs()
+plot_comparison(_record)
 
 # %% demo
 print("median over 12 seeds [least, greatest]")
 print(f"{'':28}  final return          mean return   worst drop            greatest KL")
-for name, curves in record["comparison"].items():
-    found = scores(curves)
-    cells = [
+for _name, _curves in _record["comparison"].items():
+    _found = scores(_curves)
+    _cells = [
         f"{v.median():6.2f} [{v.min():6.2f}, {v.max():5.2f}]"
-        for v in (found["final return"], found["worst drop"], found["greatest KL"])
+        for v in (_found["final return"], _found["worst drop"], _found["greatest KL"])
     ]
-    whole = torch.tensor(curves["returns"])[:, 1:].mean(dim=1).median()
-    print(f"{name:28} {cells[0]}   {whole:8.2f}   {cells[1]}   {cells[2]}")
+    _whole = torch.tensor(_curves["returns"])[:, 1:].mean(dim=1).median()
+    print(f"{_name:28} {_cells[0]}   {_whole:8.2f}   {_cells[1]}   {_cells[2]}")
 
 # %% demo
-plot_scores(record)
+plot_scores(_record)
+_penalty, _clipped = (
+    scores(_record["comparison"][name])["worst drop"].median() for name in ("fixed β", "clip")
+)
+outcome("smallest_drop", C=abs(_penalty - _clipped) < 0.1, A=_penalty < _clipped, B=True)
 
 # %% [markdown]
 # *None* is erratic: most runs have a drop of several parcels, and one never recovers. With every
@@ -765,6 +797,15 @@ check("q05_erratic", q05_erratic)
 # - With one epoch: how much does β matter? (5.1)
 # - With 20 epochs at learning rate 1: is a larger β always the safer one? (5.6)
 # - Is there a setting without a penalty that does as well?
+#
+# Of the second: the worst of the twelve seeds ends best with which β?
+#
+# - **A**: the largest
+# - **B**: one in between
+# - **C**: 0, no penalty
+
+# %% predict="larger_beta"
+predict("larger_beta", ...)
 
 # %% demo
 explore_grid(recorded_runs())
@@ -774,24 +815,27 @@ explore_grid(recorded_runs())
 # way there, so the greatest drop of any seed stands beside it.
 
 # %% demo
-grid = recorded_runs()["grid"]
-for rate in (0.1, 0.25, 0.5, 1.0):
-    finals = torch.tensor([r["final"] for r in grid if (r["rate"], r["epochs"]) == (rate, 1)])
-    spread_here = (finals - finals[0]).abs().amax()
-    print(f"1 epoch, rate {rate:4}: greatest effect of β on a final return {spread_here:.2g}")
+_grid = recorded_runs()["grid"]
+for _rate in (0.1, 0.25, 0.5, 1.0):
+    _finals = torch.tensor([r["final"] for r in _grid if (r["rate"], r["epochs"]) == (_rate, 1)])
+    _spread = (_finals - _finals[0]).abs().amax()
+    print(f"1 epoch, rate {_rate:4}: greatest effect of β on a final return {_spread:.2g}")
 
 # %% demo
 print("median final return [worst seed], greatest drop of any seed")
 print("   rate      β     5 epochs                    20 epochs")
-for few in grid:
-    if few["epochs"] == 5 and few["rate"] > 0.1:
-        same = (few["rate"], few["beta"], 20)
-        many = next(r for r in grid if (r["rate"], r["beta"], r["epochs"]) == same)
-        cells = []
-        for row in (few, many):
-            final, drop = torch.tensor(row["final"]), max(row["worst drop"])
-            cells.append(f"{final.median():5.2f} [{final.min():6.2f}], {drop:5.2f}")
-        print(f"   {few['rate']:4}   {few['beta']:4}     {cells[0]}     {cells[1]}")
+for _few in _grid:
+    if _few["epochs"] == 5 and _few["rate"] > 0.1:
+        _same = (_few["rate"], _few["beta"], 20)
+        _many = next(r for r in _grid if (r["rate"], r["beta"], r["epochs"]) == _same)
+        _cells = []
+        for _row in (_few, _many):
+            _final, _drop = torch.tensor(_row["final"]), max(_row["worst drop"])
+            _cells.append(f"{_final.median():5.2f} [{_final.min():6.2f}], {_drop:5.2f}")
+        print(f"   {_few['rate']:4}   {_few['beta']:4}     {_cells[0]}     {_cells[1]}")
+_ends = {r["beta"]: min(r["final"]) for r in _grid if (r["rate"], r["epochs"]) == (1.0, 20)}
+_safest = max(_ends, key=_ends.get)
+outcome("larger_beta", A=_safest == max(_ends), C=_safest == 0, B=True)
 
 # %% [markdown]
 # One epoch: β has no effect but rounding, which at rates 0.5 and 1 is enough to flip a drawn
@@ -870,6 +914,7 @@ for few in grid:
 
 # %% demo
 progress("05_stable_updates")
+predictions("05_stable_updates")
 
 # %% [markdown]
 # Next: **06 · A language model**. The same update with tokens for actions, a frozen ref beside

@@ -44,6 +44,7 @@ from helpers.plots.language_model import (
     show_texts,
     spread_text,
 )
+from helpers.predicting import outcome, predict, predictions
 from helpers.problems.penalty_gradients import all_responses, exact_kl
 
 device = pick_device()
@@ -62,11 +63,11 @@ device = pick_device()
 # average, when it reads a film review that it has never seen?
 
 # %% demo
-world = World()  # the model, its vocabulary and two judges
-unseen = [one for one in sentences("film") if one.tenth == 0]
-rows = world.vocabulary.batch([one.text for one in unseen], world.model.sizes.context)
-print(f"{count_parameters(world.model):,} parameters, {len(world.vocabulary):,} tokens")
-print(f"perplexity on 200 unseen film sentences: {perplexity(world.model, rows[:200]):.1f}")
+_world = World()  # the model, its vocabulary and two judges
+_unseen = [one for one in sentences("film") if one.tenth == 0]
+_rows = _world.vocabulary.batch([one.text for one in _unseen], _world.model.sizes.context)
+print(f"{count_parameters(_world.model):,} parameters, {len(_world.vocabulary):,} tokens")
+print(f"perplexity on 200 unseen film sentences: {perplexity(_world.model, _rows[:200]):.1f}")
 
 # %% [markdown]
 # Perplexity is exp of the mean −log p of a token: a model that is undecided between 100 equally
@@ -76,11 +77,11 @@ print(f"perplexity on 200 unseen film sentences: {perplexity(world.model, rows[:
 # parameters that an update could move. Now let the model write.
 
 # %% demo
-generator = torch.Generator().manual_seed(0)
+_generator = torch.Generator().manual_seed(0)
 print(f"{len(PROMPTS)} prompts: {' | '.join(PROMPTS)}\n")
-drawn = sample(world.model, world.prompts(1), n_tokens=16, generator=generator)
-for text in world.texts(drawn):
-    print(text)
+_drawn = sample(_world.model, _world.prompts(1), n_tokens=16, generator=_generator)
+for _text in _world.texts(_drawn):
+    print(_text)
 
 # %% [markdown]
 # It is no great writer: it has few parameters and has read few sentences. That will do, as long
@@ -107,10 +108,10 @@ for text in world.texts(drawn):
 # **Predict**: their correlation with the mean human rating, on sentences that neither has seen.
 
 # %% demo
-human = torch.tensor([one.mean for one in unseen])
+_human = torch.tensor([one.mean for one in _unseen])
 with torch.no_grad():
-    judged = {"Proxy": world.proxy(rows), "Gold": world.gold(rows)}
-plot_judges(human, judged)
+    _judged = {"Proxy": _world.proxy(_rows), "Gold": _world.gold(_rows)}
+plot_judges(_human, _judged)
 
 # %% [markdown]
 # (On the dashed line, score and rating agree.) Both know something about reviews. On *these* sentences a higher score by either goes with a
@@ -120,15 +121,15 @@ plot_judges(human, judged)
 # what they were learned from. **Predict**, from this table: what would you write to please it?
 
 # %% demo
-few, _ = split_raters([one for one in sentences() if one.tenth != 0])
-taught = [(set(world.vocabulary.encode(one.text)), one.ratings[0]) for one in few]
-bias = sum(rating for _, rating in taught) / len(taught)
-print(f"the proxy learned from {len(few)} sentences; the mean of their ratings is {bias:.2f}")
+_few, _ = split_raters([one for one in sentences() if one.tenth != 0])
+_taught = [(set(_world.vocabulary.encode(one.text)), one.ratings[0]) for one in _few]
+_bias = sum(rating for _, rating in _taught) / len(_taught)
+print(f"the proxy learned from {len(_few)} sentences; the mean of their ratings is {_bias:.2f}")
 print("token         weight   in how many of them   their mean rating")
-for token in world.proxy.weight.argsort(descending=True)[:14].tolist():
-    seen = [rating for tokens, rating in taught if token in tokens]
-    word, weight_here = piece(world.vocabulary, token), world.proxy.weight[token].item()
-    print(f"{word:12} {weight_here:7.2f}   {len(seen):19}   {sum(seen) / max(len(seen), 1):17.2f}")
+for _token in _world.proxy.weight.argsort(descending=True)[:14].tolist():
+    _seen = [rating for tokens, rating in _taught if _token in tokens]
+    _word, _weight = piece(_world.vocabulary, _token), _world.proxy.weight[_token].item()
+    print(f"{_word:12} {_weight:7.2f}   {len(_seen):19}   {sum(_seen) / max(len(_seen), 1):17.2f}")
 
 # %% [markdown]
 # (A hyphen: the token continues a word.) How many of them say that a film is good? Others
@@ -140,13 +141,13 @@ for token in world.proxy.weight.argsort(descending=True)[:14].tolist():
 # beside that word once. And to gold?
 
 # %% demo
-heaviest = world.proxy.weight.argmax()
-print(f"the highest-weighted token, {piece(world.vocabulary, heaviest)!r}, written n times")
+_heaviest = _world.proxy.weight.argmax()
+print(f"the highest-weighted token, {piece(_world.vocabulary, _heaviest)!r}, written n times")
 print("    n   proxy    gold")
-for n in (1, 2, 4, 8, 16):
-    tokens = heaviest.repeat(1, n)
+for _n in (1, 2, 4, 8, 16):
+    _tokens = _heaviest.repeat(1, _n)
     with torch.no_grad():
-        print(f"{n:5} {world.proxy(tokens).item():7.2f} {world.gold(tokens).item():7.2f}")
+        print(f"{_n:5} {_world.proxy(_tokens).item():7.2f} {_world.gold(_tokens).item():7.2f}")
 
 # %% [markdown]
 # The proxy pays √n times the weight: none of its sentences repeats a word like this, so nothing
@@ -190,19 +191,19 @@ check("freeze_reference", freeze_reference)
 
 # %% demo
 if ready("freeze_reference"):
-    policy = load_model().train()
-    ref = freeze_reference(policy)
-    before = response_log_probs(ref, drawn.tokens)
+    _policy = load_model().train()
+    _ref = freeze_reference(_policy)
+    _before = response_log_probs(_ref, _drawn.tokens)
     with torch.no_grad():
-        for parameter in policy.parameters():
-            parameter.add_(0.1)
-    assert torch.equal(before, response_log_probs(ref, drawn.tokens))
-    assert policy.training
-    assert all(parameter.requires_grad for parameter in policy.parameters())
+        for _parameter in _policy.parameters():
+            _parameter.add_(0.1)
+    assert torch.equal(_before, response_log_probs(_ref, _drawn.tokens))
+    assert _policy.training
+    assert all(parameter.requires_grad for parameter in _policy.parameters())
     print("the policy has changed, the reference says what it said:")
-    for name, network in (("policy", policy.eval()), ("ref", ref)):
-        logp = response_log_probs(network, drawn.tokens)[drawn.response_mask]
-        print(f"  mean log-probability of what was drawn, under {name}: {logp.mean():.2f}")
+    for _name, _network in (("policy", _policy.eval()), ("ref", _ref)):
+        _logp = response_log_probs(_network, _drawn.tokens)[_drawn.response_mask]
+        print(f"  mean log-probability of what was drawn, under {_name}: {_logp.mean():.2f}")
 
 # %% [markdown]
 # A reference that still collects gradients is noticed last. It wastes memory, but its numbers
@@ -221,24 +222,24 @@ if ready("freeze_reference"):
 
 # %% demo
 torch.manual_seed(0)  # of the dropout
-hot = sample(world.model, world.prompts(4), 16, generator, temperature=1.3)
-cold = sample(world.model, world.prompts(4), 16, generator)
+_hot = sample(_world.model, _world.prompts(4), 16, _generator, temperature=1.3)
+_cold = sample(_world.model, _world.prompts(4), 16, _generator)
 with torch.no_grad():
-    scored = {"as it was drawn": (cold, response_log_probs(world.model, cold.tokens))}
-    scored["dropout on"] = (cold, response_log_probs(world.model.train(), cold.tokens))
-    logits = world.model.eval()(hot.tokens)[:, :-1]
-    warm = Categorical(logits=logits / 1.3).log_prob(hot.tokens[:, 1:])
-    scored["drawn and scored at 1.3"] = (hot, warm)
-    scored["drawn at 1.3, scored at 1"] = (hot, response_log_probs(world.model, hot.tokens))
+    _scored = {"as it was drawn": (_cold, response_log_probs(_world.model, _cold.tokens))}
+    _scored["dropout on"] = (_cold, response_log_probs(_world.model.train(), _cold.tokens))
+    _logits = _world.model.eval()(_hot.tokens)[:, :-1]
+    _warm = Categorical(logits=_logits / 1.3).log_prob(_hot.tokens[:, 1:])
+    _scored["drawn and scored at 1.3"] = (_hot, _warm)
+    _scored["drawn at 1.3, scored at 1"] = (_hot, response_log_probs(_world.model, _hot.tokens))
 
 # %% demo
 print("the policy has not moved               ratio: least  greatest      beyond the clip")
-for name, (samples, logp) in scored.items():
-    ratio_here = (logp - samples.logp).exp()[samples.response_mask]
-    beyond = ((ratio_here - 1).abs() > 0.2).float().mean()
-    print(f"{name:38} {ratio_here.min():12.3f} {ratio_here.max():9.3f} {beyond:20.0%}")
-    if name in ("as it was drawn", "drawn and scored at 1.3"):
-        assert torch.allclose(ratio_here, torch.ones_like(ratio_here), atol=1e-3)
+for _name, (_samples, _logp) in _scored.items():
+    _ratio = (_logp - _samples.logp).exp()[_samples.response_mask]
+    _beyond = ((_ratio - 1).abs() > 0.2).float().mean()
+    print(f"{_name:38} {_ratio.min():12.3f} {_ratio.max():9.3f} {_beyond:20.0%}")
+    if _name in ("as it was drawn", "drawn and scored at 1.3"):
+        assert torch.allclose(_ratio, torch.ones_like(_ratio), atol=1e-3)
 
 # %% [markdown]
 # Right scoring gives 1 to rounding. The two defects raise no error, and they put tokens beyond
@@ -301,17 +302,17 @@ check("kl_shaped_rewards", kl_shaped_rewards)
 
 # %% demo
 if ready("kl_shaped_rewards"):
-    generator = torch.Generator().manual_seed(0)
-    sure = sample(world.model, world.prompts(1), 16, generator, temperature=0.5)
-    real, score_here = sure.response_mask, world.proxy(sure.tokens).detach()
-    ref_logp = response_log_probs(world.model, sure.tokens).detach()
-    rewards = kl_shaped_rewards(score_here, sure.logp, ref_logp, real, beta=0.1)
-    log_ratio_here = torch.where(real, sure.logp - ref_logp, 0.0).sum(dim=1)
-    assert torch.allclose(rewards.sum(dim=1), score_here - 0.1 * log_ratio_here, atol=1e-4)
-    longest = int(sure.lengths.argmax())
-    written = sure.tokens[longest, 1:][real[longest]]
-    words = [piece(world.vocabulary, token) for token in written]
-    plot_rewards(words, rewards[longest][real[longest]], score_here[longest].item())
+    _generator = torch.Generator().manual_seed(0)
+    _sure = sample(_world.model, _world.prompts(1), 16, _generator, temperature=0.5)
+    _real, _score = _sure.response_mask, _world.proxy(_sure.tokens).detach()
+    _ref_logp = response_log_probs(_world.model, _sure.tokens).detach()
+    _rewards = kl_shaped_rewards(_score, _sure.logp, _ref_logp, _real, beta=0.1)
+    _log_ratio = torch.where(_real, _sure.logp - _ref_logp, 0.0).sum(dim=1)
+    assert torch.allclose(_rewards.sum(dim=1), _score - 0.1 * _log_ratio, atol=1e-4)
+    _longest = int(_sure.lengths.argmax())
+    _written = _sure.tokens[_longest, 1:][_real[_longest]]
+    _words = [piece(_world.vocabulary, token) for token in _written]
+    plot_rewards(_words, _rewards[_longest][_real[_longest]], _score[_longest].item())
 
 # %% [markdown]
 # A sharper policy pays for most of its words. A word that it makes *rarer* than ref does is paid
@@ -361,19 +362,19 @@ check("group_advantage", group_advantage)
 
 # %% demo
 if ready("group_advantage"):
-    group = sample(world.model, world.prompts(8)[:8], 16, torch.Generator().manual_seed(0))
-    scores = world.proxy(group.tokens).detach()
-    advantage = group_advantage(scores[None])[0]
+    _group = sample(_world.model, _world.prompts(8)[:8], 16, torch.Generator().manual_seed(0))
+    _scores = _world.proxy(_group.tokens).detach()
+    _advantage = group_advantage(_scores[None])[0]
     print("proxy  advantage")
-    for i in scores.argsort().tolist():
-        print(f"{scores[i]:5.2f}  {advantage[i]:+9.2f}  {world.texts(group)[i]}")
-    higher = group_advantage(scores[None] + 5)[0]
-    assert torch.allclose(higher, advantage, atol=1e-4)
+    for _at in _scores.argsort().tolist():
+        print(f"{_scores[_at]:5.2f}  {_advantage[_at]:+9.2f}  {_world.texts(_group)[_at]}")
+    _higher = group_advantage(_scores[None] + 5)[0]
+    assert torch.allclose(_higher, _advantage, atol=1e-4)
     print("\nadvantages, least and greatest, when the scores are squeezed together:")
-    for factor in (1.0, 0.1, 0.01, 0.0):
-        squeezed = group_advantage(factor * scores[None])
-        low, high = squeezed.min(), squeezed.max()
-        print(f"  spread {factor * scores.std():5.3f}: {low:+.2f} {high:+.2f}")
+    for _factor in (1.0, 0.1, 0.01, 0.0):
+        _squeezed = group_advantage(_factor * _scores[None])
+        _low, _high = _squeezed.min(), _squeezed.max()
+        print(f"  spread {_factor * _scores.std():5.3f}: {_low:+.2f} {_high:+.2f}")
 
 # %% [markdown]
 # A constant in all scores changes nothing, and a tied group teaches nothing. But a hundredth of
@@ -441,15 +442,17 @@ check("grpo_loss", grpo_loss)
 
 # %% demo
 if ready("grpo_loss"):
-    step = torch.linspace(-1.0, 1.0, 201, dtype=torch.float64)
-    one, zero = torch.ones(1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
-    token, losses_here = torch.ones(1, 1, dtype=torch.bool), {}
-    for name, drift in (("old = ref", 0.0), ("old is 1 nat above ref", 1.0)):
-        losses_here[name] = {}
-        for beta in (0.0, 0.5, 1.0, 2.0):
-            found = [grpo_loss(zero + x, zero, zero - drift, one, token, 0.2, beta) for x in step]
-            losses_here[name][beta] = torch.stack(found)
-    plot_token_loss(step, losses_here, epsilon=0.2)
+    _step = torch.linspace(-1.0, 1.0, 201, dtype=torch.float64)
+    _one, _zero = torch.ones(1, dtype=torch.float64), torch.zeros(1, 1, dtype=torch.float64)
+    _token, _losses = torch.ones(1, 1, dtype=torch.bool), {}
+    for _name, _drift in (("old = ref", 0.0), ("old is 1 nat above ref", 1.0)):
+        _losses[_name] = {}
+        for _beta in (0.0, 0.5, 1.0, 2.0):
+            _found = [
+                grpo_loss(_zero + x, _zero, _zero - _drift, _one, _token, 0.2, _beta) for x in _step
+            ]
+            _losses[_name][_beta] = torch.stack(_found)
+    plot_token_loss(_step, _losses, epsilon=0.2)
 
 # %% [markdown]
 # At ref the divergence has its minimum, so its gradient is 0: the first step is the same for
@@ -518,19 +521,19 @@ check("train_step", train_step)
 
 # %% demo
 if ready("group_advantage", "grpo_loss", "train_step"):
-    policy, ref = load_model().to(device), load_model().to(device)
-    optimizer = torch.optim.AdamW(policy.parameters(), lr=3e-4)
-    batch = sample(policy, world.prompts(8), 16, torch.Generator().manual_seed(0))
-    scores = world.proxy(batch.tokens).detach().view(len(PROMPTS), -1)
-    parts_here = (batch.tokens, batch.response_mask, batch.logp, group_advantage(scores).flatten())
-    tokens, real, old_logp, advantage = (part.to(device) for part in parts_here)
-    for i in range(4):
-        said = train_step(policy, ref, optimizer, tokens, real, old_logp, advantage, 0.2, 0.1)
+    _policy, _ref = load_model().to(device), load_model().to(device)
+    _optimizer = torch.optim.AdamW(_policy.parameters(), lr=3e-4)
+    _batch = sample(_policy, _world.prompts(8), 16, torch.Generator().manual_seed(0))
+    _scores = _world.proxy(_batch.tokens).detach().view(len(PROMPTS), -1)
+    _data = (_batch.tokens, _batch.response_mask, _batch.logp, group_advantage(_scores).flatten())
+    _tokens, _real, _old_logp, _ = _data = [part.to(device) for part in _data]
+    for _step in range(1, 5):
+        _said = train_step(_policy, _ref, _optimizer, *_data, epsilon=0.2, beta=0.1)
         with torch.no_grad():
-            ratio_here = (response_log_probs(policy.eval(), tokens) - old_logp).exp()[real]
-        beyond = ((ratio_here - 1).abs() > 0.2).float().mean()
-        print(f"step {i + 1}: loss {said['loss']:+.3f}, kl {said['kl']:.4f} before it;", end=" ")
-        print(f"after it {beyond:.0%} of the ratios are beyond the clip")
+            _ratio = (response_log_probs(_policy.eval(), _tokens) - _old_logp).exp()[_real]
+        _beyond = ((_ratio - 1).abs() > 0.2).float().mean()
+        print(f"step {_step}: loss {_said['loss']:+.3f}, kl {_said['kl']:.4f} before it;", end=" ")
+        print(f"after it {_beyond:.0%} of the ratios are beyond the clip")
 
 # %% [markdown]
 # The first `kl` is 0: the policy is still ref. The first loss is nearly 0, not quite: the
@@ -548,42 +551,11 @@ if ready("group_advantage", "grpo_loss", "train_step"):
 # *In the reward*: what `kl_shaped_rewards` gives, added up from each token to the end, weighs
 # the gradient of that token's logp. *In the loss*: β · $k_3$ of each token is differentiated.
 #
-# Lesson 04 had a case that can be enumerated: all 27 responses of three tokens. The cell puts
+# Lesson 04 had a case that can be enumerated: all 27 responses of three tokens. Two cells put
 # your two functions on it. **Predict**: which of the two gradients is that of KL(policy ‖ ref)?
 
-# %% demo
-if ready("kl_shaped_rewards", "grpo_loss"):
-    responses = all_responses(seed=1, time=3)
-    logp, ref_logp = responses.logp(), responses.ref_logp()
-    chance = logp.sum(dim=1).exp()
-    nothing = torch.zeros(len(logp), dtype=torch.float64)
-    real = torch.ones_like(logp, dtype=torch.bool)
-    paid = kl_shaped_rewards(nothing, logp, ref_logp, real, beta=1.0)
-    in_loss = [  # 3 *: the loss is a mean over 3 tokens, their sum is wanted
-        3 * grpo_loss(lp[None], lp[None], rlp[None], nothing[:1], real[:1], 0.2, beta=1.0)
-        for lp, rlp in zip(logp, ref_logp, strict=True)
-    ]
-    # minus: what is paid is the price with its sign turned, and the price is to be minimised
-    drift = {"reward": responses.return_to_go_loss(-paid), "loss": torch.stack(in_loss)}
-    push = {n: responses.gradient((chance.detach() * x).sum()) for n, x in drift.items()}
-
-# %% demo
-if ready("kl_shaped_rewards", "grpo_loss"):
-    forward = exact_kl(responses.ref_logits, responses.logits)[responses.beginnings].sum(dim=1)
-    candidates = {
-        "∇KL(policy ‖ ref), whole responses": (chance * (logp - ref_logp).sum(dim=1)).sum(),
-        "∇KL(ref ‖ policy), token by token": (chance.detach() * forward).sum(),
-    }
-    for claim, total_here in candidates.items():
-        wanted = responses.gradient(total_here)
-        errors = {n: ((x - wanted).norm() / wanted.norm()).item() for n, x in push.items()}
-        print(claim, *(f"  in the {name}: relative error {e:.1g}" for name, e in errors.items()))
-        candidates[claim] = wanted
-    for wanted, name in zip(candidates.values(), ("reward", "loss"), strict=True):
-        assert torch.allclose(push[name], wanted, rtol=0, atol=1e-10)
-
 # %% [markdown]
-# **Quiz.** What is the difference?
+# **Quiz.** Drift in the reward or in the loss: what is the difference?
 #
 # - A: In the reward, drift is a constant that reaches the update through the advantage: an early
 #   token is charged for the drift it leads to, and the expected gradient is that of
@@ -596,7 +568,41 @@ if ready("kl_shaped_rewards", "grpo_loss"):
 # - D: In the loss the gradient is that of KL(policy ‖ ref), because $k_3$ is unbiased and never
 #   negative. In the reward it is only an approximation, as a log-ratio may be negative.
 #
-# Answer with a letter.
+# Settle on one before you run the next two cells; below them you answer with its letter.
+
+# %% demo
+if ready("kl_shaped_rewards", "grpo_loss"):
+    _responses = all_responses(seed=1, time=3)
+    _logp, _ref_logp = _responses.logp(), _responses.ref_logp()
+    _chance = _logp.sum(dim=1).exp()
+    _nothing = torch.zeros(len(_logp), dtype=torch.float64)
+    _real = torch.ones_like(_logp, dtype=torch.bool)
+    _paid = kl_shaped_rewards(_nothing, _logp, _ref_logp, _real, beta=1.0)
+    _in_loss = [  # 3 *: the loss is a mean over 3 tokens, their sum is wanted
+        3 * grpo_loss(lp[None], lp[None], rlp[None], _nothing[:1], _real[:1], 0.2, beta=1.0)
+        for lp, rlp in zip(_logp, _ref_logp, strict=True)
+    ]
+    # minus: what is paid is the price with its sign turned, and the price is to be minimised
+    _drift = {"reward": _responses.return_to_go_loss(-_paid), "loss": torch.stack(_in_loss)}
+    _push = {n: _responses.gradient((_chance.detach() * x).sum()) for n, x in _drift.items()}
+
+# %% demo
+if ready("kl_shaped_rewards", "grpo_loss"):
+    _forward = exact_kl(_responses.ref_logits, _responses.logits)[_responses.beginnings].sum(dim=1)
+    _candidates = {
+        "∇KL(policy ‖ ref), whole responses": (_chance * (_logp - _ref_logp).sum(dim=1)).sum(),
+        "∇KL(ref ‖ policy), token by token": (_chance.detach() * _forward).sum(),
+    }
+    for _claim, _total in _candidates.items():
+        _wanted = _responses.gradient(_total)
+        _errors = {n: ((x - _wanted).norm() / _wanted.norm()).item() for n, x in _push.items()}
+        print(_claim, *(f"  in the {name}: relative error {e:.1g}" for name, e in _errors.items()))
+        _candidates[_claim] = _wanted
+    for _wanted, _name in zip(_candidates.values(), ("reward", "loss"), strict=True):
+        assert torch.allclose(_push[_name], _wanted, rtol=0, atol=1e-10)
+
+# %% [markdown]
+# Now answer the quiz, with a letter.
 
 # %% quiz="q06_reward_or_loss"
 q06_reward_or_loss = "A"
@@ -613,14 +619,22 @@ check("q06_reward_or_loss", q06_reward_or_loss)
 # measures, on other responses: proxy, gold, KL(policy ‖ ref), length, and *distinct-2*, the
 # different pairs of neighbouring tokens as a share of all pairs.
 #
-# First β = 0. **Predict**, and write it down: after 60 steps, what will the proxy say? What will
-# gold say? What will the texts look like? It takes about half a minute on two cores.
+# First β = 0. **Predict**: after 60 steps, what will the proxy say? What will the texts look
+# like? And what will gold do, while the proxy rises? The run takes about half a minute on two
+# cores.
+#
+# - **A**: it rises with the proxy, to the end
+# - **B**: it ends below its best, by 0.2 or more
+# - **C**: it never rises above where it began
+
+# %% predict="free_gold"
+predict("free_gold", ...)
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
-    steps = Steps(freeze_reference, group_advantage, train_step)
-    tuning = Tuning(steps, beta=0.0, world=world, path="tuning_beta_0.safetensors")
-    free = tuning.run(until=60)
+    _steps = Steps(freeze_reference, group_advantage, train_step)
+    _tuning = Tuning(_steps, beta=0.0, world=_world, path="tuning_beta_0.safetensors")
+    _free = _tuning.run(until=60)
 
 # %% [markdown]
 # You can stop a run (the square in the toolbar) and run its cell again: it goes on from its last
@@ -634,10 +648,10 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 # %% demo
 my_beta = 0.15  # yours: the record of 6.8 has 0, 0.03, 0.1, 0.2, 0.3, 0.5 and 1 already
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
-    steps = Steps(freeze_reference, group_advantage, train_step)
-    where = f"tuning_beta_{my_beta:g}.safetensors"
-    held = Tuning(steps, beta=my_beta, world=world, path=where).run(until=60)
-    held.save("my_run.json")
+    _steps = Steps(freeze_reference, group_advantage, train_step)
+    _where = f"tuning_beta_{my_beta:g}.safetensors"
+    _held = Tuning(_steps, beta=my_beta, world=_world, path=_where).run(until=60)
+    _held.save("my_run.json")
 
 # %% [markdown]
 # **Look at the texts first**, at equal steps: early in the runs and at the end. Texts begin with
@@ -645,9 +659,9 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
-    both = shared_steps([free, held])
-    for at in sorted({*both[1:3], both[-1]}):
-        show_texts([free, held], at)
+    _both = shared_steps([_free, _held])
+    for _at in sorted({*_both[1:3], _both[-1]}):
+        show_texts([_free, _held], _at)
 
 # %% [markdown]
 # Now the curves. **Predict** from the texts: which of the five measures would have warned you,
@@ -655,21 +669,23 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
-    plot_pair([free, held])
+    plot_pair([_free, _held])
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
-    human_text = correlation(judged["Proxy"], judged["Gold"])
-    print(f"over {len(human):,} sentences by people, proxy and gold correlate {human_text:+.2f}")
-    for run in (free, held):
-        best, last = max(run.gold), run.gold[-1]
-        word, share = commonest_word(run.texts[run.step[-1]])
-        tied = correlation(torch.tensor(run.proxy), torch.tensor(run.gold))
-        print(f"β = {run.beta:g}: proxy {run.proxy[0]:.2f} → {run.proxy[-1]:.2f},", end=" ")
-        print(f"gold {run.gold[0]:.2f} → {last:.2f}, its best {best:.2f} at step", end=" ")
-        print(f"{run.step[run.gold.index(best)]}; KL {run.kl[-1]:.1f} nats.")
-        print(f"   {share:.0%} of the last words are {word!r};", end=" ")
-        print(f"over the means of its {len(run.step)} measurements, they correlate {tied:+.2f}")
+    _human_text = correlation(_judged["Proxy"], _judged["Gold"])
+    print(f"over {len(_human):,} sentences by people, proxy and gold correlate {_human_text:+.2f}")
+    for _run in (_free, _held):
+        _best, _last = max(_run.gold), _run.gold[-1]
+        _word, _share = commonest_word(_run.texts[_run.step[-1]])
+        _tied = correlation(torch.tensor(_run.proxy), torch.tensor(_run.gold))
+        print(f"β = {_run.beta:g}: proxy {_run.proxy[0]:.2f} → {_run.proxy[-1]:.2f},", end=" ")
+        print(f"gold {_run.gold[0]:.2f} → {_last:.2f}, its best {_best:.2f} at step", end=" ")
+        print(f"{_run.step[_run.gold.index(_best)]}; KL {_run.kl[-1]:.1f} nats.")
+        print(f"   {_share:.0%} of the last words are {_word!r};", end=" ")
+        print(f"over the means of its {len(_run.step)} measurements, they correlate {_tied:+.2f}")
+    _most, _last = max(_free.gold), _free.gold[-1]
+    outcome("free_gold", C=_most <= _free.gold[0], B=_most - _last >= 0.2, A=True)
 
 # %% [markdown]
 # These correlations are of two kinds. The first is over texts that people wrote: there a higher
@@ -691,36 +707,45 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 # One pair of runs is an anecdote. The same training was recorded once for several β, with three
 # seeds each. A row of panels for each measure, a column for each β; every line is a seed, and the
 # dashed grey one is the mean of β = 0. (The scale of KL is logarithmic above 1.)
-# **Predict**: with which β does the proxy end highest, and with which gold? Is the best β the
-# one with the lowest KL?
+# **Predict**: with which β does the proxy end highest? Is the best β the one with the lowest KL?
+# And with which does gold end highest, by the mean over seeds?
+#
+# - **A**: 0
+# - **B**: one in between
+# - **C**: 1, the largest
+
+# %% predict="winning_beta"
+predict("winning_beta", ...)
 
 # %% demo
-sweep = recorded()
-betas = sorted({run.beta for run in sweep})
-plot_record(sweep)
+_sweep = recorded()
+_betas = sorted({run.beta for run in _sweep})
+plot_record(_sweep)
 
 # %% demo
 print("end of the runs (last three measurements), mean over seeds [least, greatest]")
 print(f"    β  {'proxy':>20} {'gold':>20} {'KL, nats':>20} {'distinct-2':>20}")
-for beta in betas:
-    row = [spread_text(ends(sweep, beta, n)) for n in ("proxy", "gold", "kl", "distinct_2")]
-    print(f"{beta:5g}  " + " ".join(f"{cell:>20}" for cell in row))
-start = {n: spread_text([getattr(run, n)[0] for run in sweep]) for n in ("proxy", "gold")}
-print(f"  ref  {start['proxy']:>20} {start['gold']:>20}")
+for _beta in _betas:
+    _row = [spread_text(ends(_sweep, _beta, n)) for n in ("proxy", "gold", "kl", "distinct_2")]
+    print(f"{_beta:5g}  " + " ".join(f"{cell:>20}" for cell in _row))
+_start = {n: spread_text([getattr(run, n)[0] for run in _sweep]) for n in ("proxy", "gold")}
+print(f"  ref  {_start['proxy']:>20} {_start['gold']:>20}")
 
 # %% demo
-first, second = ranked(sweep, "gold")[:2]
-best, next_best = ends(sweep, first, "gold"), ends(sweep, second, "gold")
-print(f"gold ends highest with β = {first:g}: {spread_text(best)}")
-print(f"next is β = {second:g}: {spread_text(next_best)};", end=" ")
-print("no seeds overlap" if min(best) > max(next_best) else "their seeds overlap")
-print(f"the proxy ends highest with β = {ranked(sweep, 'proxy')[0]:g}")
-print(f"KL ends lowest with β = {ranked(sweep, 'kl')[-1]:g}")
-print(f"gold with β = {first:g} on the way, mean over seeds:")
-kept = [run for run in sweep if run.beta == first]
-for i in (7, 13, 19):
-    part, at = [value for run in kept for value in run.gold[i : i + 6]], kept[0].step
-    print(f"  steps {at[i]} to {at[i + 5]}: {sum(part) / len(part):.2f}")
+_first, _second = ranked(_sweep, "gold")[:2]
+_best, _next_best = ends(_sweep, _first, "gold"), ends(_sweep, _second, "gold")
+print(f"gold ends highest with β = {_first:g}: {spread_text(_best)}")
+print(f"next is β = {_second:g}: {spread_text(_next_best)};", end=" ")
+print("no seeds overlap" if min(_best) > max(_next_best) else "their seeds overlap")
+print(f"the proxy ends highest with β = {ranked(_sweep, 'proxy')[0]:g}")
+print(f"KL ends lowest with β = {ranked(_sweep, 'kl')[-1]:g}")
+outcome("winning_beta", A=_first == _betas[0], C=_first == _betas[-1], B=True)
+print(f"gold with β = {_first:g} on the way, mean over seeds:")
+_kept = [run for run in _sweep if run.beta == _first]
+for _from in (7, 13, 19):
+    _part = [value for run in _kept for value in run.gold[_from : _from + 6]]
+    _steps = _kept[0].step[_from : _from + 6]
+    print(f"  steps {_steps[0]} to {_steps[-1]}: {sum(_part) / len(_part):.2f}")
 
 # %% [markdown]
 # The proxy's own choice of β needs no gold, and is the wrong one wherever the two differ. The
@@ -736,7 +761,7 @@ for i in (7, 13, 19):
 # largest weight. Where widgets run, sliders below the table move step and seed.
 
 # %% demo
-browse_texts(sweep, sorted({0.0, ranked(sweep, "gold")[0], betas[-1]}))
+browse_texts(_sweep, sorted({0.0, ranked(_sweep, "gold")[0], _betas[-1]}))
 
 # %% [markdown]
 # "Funny and funny": the texts with β = 0.2 have the most gold, by the mean over seeds, and a
@@ -744,28 +769,43 @@ browse_texts(sweep, sorted({0.0, ranked(sweep, "gold")[0], betas[-1]}))
 #
 # How sudden was it? The commonest word's share without a penalty, up to step 40 for each seed,
 # beside the first seed's proxy, gold and distinct-2. **Predict**: in which column would you have
-# seen it coming?
+# seen it coming? Say that a share above 20% or a distinct-2 below 0.8 is the warning. Is one of
+# them there before gold is at its best, at every seed?
+#
+# - **A**: yes, the commonest word's share
+# - **B**: yes, distinct-2
+# - **C**: no, neither does
+
+# %% predict="early_warning"
+predict("early_warning", ...)
 
 # %% demo
-loose = [run for run in sweep if run.beta == 0]
+_loose = [run for run in _sweep if run.beta == 0]
+_one = _loose[0]
 print("step   share of the commonest word, by seed      proxy    gold   distinct-2")
-for i, at in enumerate(at for at in loose[0].step if at <= 40):
-    found = [commonest_word(run.texts[at]) for run in loose]
-    shares = "".join(f"{share:5.0%} {word:8}" for word, share in found)
-    one = loose[0]
-    print(f"{at:4}   {shares} {one.proxy[i]:7.2f} {one.gold[i]:7.2f} {one.distinct_2[i]:12.2f}")
+for _at, *_values in zip(_one.step, _one.proxy, _one.gold, _one.distinct_2, strict=True):
+    if _at <= 40:
+        _found = [commonest_word(run.texts[_at]) for run in _loose]
+        _shares = "".join(f"{share:5.0%} {word:8}" for word, share in _found)
+        print(f"{_at:4}   {_shares} " + "{:7.2f} {:7.2f} {:12.2f}".format(*_values))
 
 # %% demo
 print("seed   a word above 20%   distinct-2 below 0.8   gold highest   (step)")
-for run in loose:
-    often = next(at for at in run.step if commonest_word(run.texts[at])[1] > 0.2)
-    fewer = next(at for at, pairs in zip(run.step, run.distinct_2, strict=True) if pairs < 0.8)
-    best_at = run.step[run.gold.index(max(run.gold))]
-    print(f"{run.seed:4}   {often:16}   {fewer:20}   {best_at:12}")
-top = one.step[one.proxy.index(max(one.proxy))]
-word, share = commonest_word(one.texts[top])
-print(f"seed {one.seed}: the proxy is highest at step {top}, where {share:.0%}", end=" ")
-print(f"of the words are {word!r}")
+_warned = []
+for _run in _loose:
+    _often = next(at for at in _run.step if commonest_word(_run.texts[at])[1] > 0.2)
+    _fewer = next(at for at, pairs in zip(_run.step, _run.distinct_2, strict=True) if pairs < 0.8)
+    _best_at = _run.step[_run.gold.index(max(_run.gold))]
+    print(f"{_run.seed:4}   {_often:16}   {_fewer:20}   {_best_at:12}")
+    _warned.append((_often < _best_at, _fewer < _best_at))
+_by_word, _by_pairs = (all(column) for column in zip(*_warned, strict=True))
+outcome("early_warning", A=_by_word, B=_by_pairs, C=True)
+
+# %% demo
+_top = _one.step[_one.proxy.index(max(_one.proxy))]
+_word, _share = commonest_word(_one.texts[_top])
+print(f"seed {_one.seed}: the proxy is highest at step {_top}, where {_share:.0%}", end=" ")
+print(f"of the words are {_word!r}")
 
 # %% [markdown]
 # Distinct-2 is below 0.8 no later than gold's best, at every seed; the commonest word passes 20%
@@ -793,6 +833,7 @@ print(f"of the words are {word!r}")
 
 # %% demo
 progress("06_language_model")
+predictions("06_language_model")
 
 # %% [markdown]
 # Next: **07 · Analysing the impact of a penalty**. The record and your own run, `my_run.json`:

@@ -30,6 +30,7 @@ from helpers.plots.case_study import (
     plot_sweep,
     plot_toy,
 )
+from helpers.predicting import outcome, predict, predictions
 from helpers.problems.case_study import (
     at_end,
     at_equal_kl,
@@ -53,6 +54,13 @@ from helpers.problems.case_study import (
 # You know the optimum of proxy − β·KL(policy ‖ ref) from lesson 03: ref · exp(proxy/β). Here
 # that is the same bell curve, moved to mean 1/β. **Predict**: as β falls, which of proxy, gold
 # and KL go on rising?
+#
+# - **A**: all three
+# - **B**: proxy and KL
+# - **C**: KL alone
+
+# %% predict="rising"
+predict("rising", ...)
 
 # %% [markdown]
 # Measure divergence by its root, $d = \sqrt{\mathrm{KL}(\text{policy}\,\|\,\text{ref})}$, as a
@@ -64,15 +72,18 @@ from helpers.problems.case_study import (
 # The cell sums over a fine grid of strengths on one side, and has the formulas on the other.
 
 # %% demo
-c = 0.2
+_c, _rows = 0.2, []
 print("    β      KL      d    proxy    gold")
-for beta in (5.0, 2.0, 1.0, 0.5, 0.4, 0.3, 0.2):
-    kl_here, proxy, gold = tuned_by_proxy(c, beta)
-    d = kl_here**0.5
-    print(f"{beta:5}  {kl_here:6.2f}  {d:5.2f}  {proxy:7.2f}  {gold:6.2f}")
-    assert abs(kl_here - 1 / (2 * beta**2)) < 1e-9
-    assert abs(proxy - 2**0.5 * d) < 1e-9
-    assert abs(gold - (2**0.5 * d - 2 * c * d**2 - c)) < 1e-9
+for _beta in (5.0, 2.0, 1.0, 0.5, 0.4, 0.3, 0.2):
+    _kl, _proxy, _gold = tuned_by_proxy(_c, _beta)
+    _rows.append((_kl, _proxy, _gold))
+    _d = _kl**0.5
+    print(f"{_beta:5}  {_kl:6.2f}  {_d:5.2f}  {_proxy:7.2f}  {_gold:6.2f}")
+    assert abs(_kl - 1 / (2 * _beta**2)) < 1e-9
+    assert abs(_proxy - 2**0.5 * _d) < 1e-9
+    assert abs(_gold - (2**0.5 * _d - 2 * _c * _d**2 - _c)) < 1e-9
+_rises = [(torch.tensor(column).diff() > 0).all() for column in zip(*_rows, strict=True)]
+outcome("rising", A=all(_rises), B=all(_rises[:2]), C=_rises[0])
 
 # %% [markdown]
 # Proxy and KL rise without end; gold turns. Setting the derivative $\sqrt{2} - 4c\,d$ to 0 puts
@@ -81,13 +92,13 @@ for beta in (5.0, 2.0, 1.0, 0.5, 0.4, 0.3, 0.2):
 
 # %% demo
 betas = torch.linspace(0.2, 2.0, 1801, dtype=torch.float64)
-found = torch.tensor([tuned_by_proxy(c, beta) for beta in betas.tolist()[::6]])
-best = found[found[:, 2].argmax()]
-print(f"highest gold at d = {best[0].sqrt():.3f}, claimed: {2**0.5 / (4 * c):.3f}")
-assert abs(best[0].sqrt() - 2**0.5 / (4 * c)) < 0.02
+_found = torch.tensor([tuned_by_proxy(_c, beta) for beta in betas.tolist()[::6]])
+_best = _found[_found[:, 2].argmax()]
+print(f"highest gold at d = {_best[0].sqrt():.3f}, claimed: {2**0.5 / (4 * _c):.3f}")
+assert abs(_best[0].sqrt() - 2**0.5 / (4 * _c)) < 0.02
 
-d = torch.linspace(0, 4, 201)
-plot_toy(d, 2**0.5 * d, {c: 2**0.5 * d - 2 * c * d**2 - c for c in (0.1, 0.2, 0.4)})
+_d = torch.linspace(0, 4, 201)
+plot_toy(_d, 2**0.5 * _d, {c: 2**0.5 * _d - 2 * c * _d**2 - c for c in (0.1, 0.2, 0.4)})
 
 # %% [markdown]
 # This is **over-optimisation**: past the peak the number that is being trained improves, and
@@ -110,30 +121,30 @@ plot_toy(d, 2**0.5 * d, {c: 2**0.5 * d - 2 * c * d**2 - c for c in (0.1, 0.2, 0.
 sweep, own = recorded(), own_or_recorded()
 betas = sorted({run.beta for run in sweep})
 seeds = sorted({run.seed for run in sweep})
-ref_gold = gold_of_ref(sweep)  # every run starts from ref, so all of them measure this
+_ref_gold = gold_of_ref(sweep)  # every run starts from ref, so all of them measure this
 print(
     f"{len(sweep)} runs of {sweep[0].step[-1]} steps: {len(betas)} values of β, {len(seeds)} seeds"
 )
-whose = "own run" if MY_RUN.exists() else "stand-in for your run"
-print(f"{whose}: β = {own.beta:g}, seed {own.seed}, {own.step[-1]} steps")
-print(f"gold of ref: {ref_gold:.2f}")
+_whose = "own run" if MY_RUN.exists() else "stand-in for your run"
+print(f"{_whose}: β = {own.beta:g}, seed {own.seed}, {own.step[-1]} steps")
+print(f"gold of ref: {_ref_gold:.2f}")
 plot_sweep(sweep)
 
 # %% demo evidence="essay_impact"
 print("means over seeds, gold as a gain over ref; spread of gold between seeds")
 print("    β    best gold  at step   gold at the end   spread   proxy at end   KL at end")
-spreads, fell = seed_spread(sweep), []
-for beta in betas:
-    runs = [run for run in sweep if run.beta == beta]
-    gold = torch.tensor([run.gold for run in runs]).mean(dim=0) - ref_gold
-    best = int(gold.argmax())
-    ends = [sum(at_end(run, name) for run in runs) / len(runs) for name in ("proxy", "kl")]
-    end = sum(at_end(run, "gold") for run in runs) / len(runs) - ref_gold
-    where = f"{gold[best]:9.2f}  {runs[0].step[best]:7}"
-    print(f"{beta:5g}    {where}   {end:15.2f}   {spreads[beta]:6.2f}", end="   ")
-    print(f"{ends[0]:12.2f}   {ends[1]:9.1f}")
-    fell += [f"{beta:g}"] if gold[best] - end > spreads[beta] else []
-print("gold ends below its best by more than the spread for β =", ", ".join(fell) or "none")
+_spreads, _fell = seed_spread(sweep), []
+for _beta in betas:
+    _runs = [run for run in sweep if run.beta == _beta]
+    _gold = torch.tensor([run.gold for run in _runs]).mean(dim=0) - _ref_gold
+    _best = int(_gold.argmax())
+    _ends = [sum(at_end(run, name) for run in _runs) / len(_runs) for name in ("proxy", "kl")]
+    _end = sum(at_end(run, "gold") for run in _runs) / len(_runs) - _ref_gold
+    _where = f"{_gold[_best]:9.2f}  {_runs[0].step[_best]:7}"
+    print(f"{_beta:5g}    {_where}   {_end:15.2f}   {_spreads[_beta]:6.2f}", end="   ")
+    print(f"{_ends[0]:12.2f}   {_ends[1]:9.1f}")
+    _fell += [f"{_beta:g}"] if _gold[_best] - _end > _spreads[_beta] else []
+print("gold ends below its best by more than the spread for β =", ", ".join(_fell) or "none")
 
 # %% [markdown]
 # *At the end* is the mean of the last three measurements; *spread* is the standard deviation of
@@ -201,17 +212,17 @@ check("fit_overoptimization", fit_overoptimization)
 
 # %% demo
 if ready("fit_overoptimization"):
-    kl_here, gain = points(sweep, ref_gold)
-    d, gain = kl_here[kl_here > 0].double().sqrt(), gain[kl_here > 0].double()
-    x, y = d.log(), gain / d
-    slope_here = ((x - x.mean()) * (y - y.mean())).sum() / (x - x.mean()).square().sum()
-    lines = {"the line": ((y.mean() - slope_here * x.mean()).item(), -slope_here.item())}
-    lines["yours"] = fit_overoptimization(d**2, gain)
+    _kl, _gain = points(sweep, _ref_gold)
+    _d, _gain = _kl[_kl > 0].double().sqrt(), _gain[_kl > 0].double()
+    _x, _y = _d.log(), _gain / _d
+    _slope = ((_x - _x.mean()) * (_y - _y.mean())).sum() / (_x - _x.mean()).square().sum()
+    _lines = {"the line": ((_y.mean() - _slope * _x.mean()).item(), -_slope.item())}
+    _lines["yours"] = fit_overoptimization(_d**2, _gain)
     print("            alpha       b   squared errors of gold   of gold/d")
-    for name, (alpha, b) in lines.items():
-        off = gain - d * (alpha - b * x)
-        print(f"{name:9}   {alpha:5.3f}   {b:5.3f}", end="   ")
-        print(f"{off.square().sum():22.3f}   {(off / d).square().sum():9.3f}")
+    for _name, (_alpha, _b) in _lines.items():
+        _off = _gain - _d * (_alpha - _b * _x)
+        print(f"{_name:9}   {_alpha:5.3f}   {_b:5.3f}", end="   ")
+        print(f"{_off.square().sum():22.3f}   {(_off / _d).square().sum():9.3f}")
 
 # %% [markdown]
 # Each is the best at its own question. The line counts an error of gold/d the same everywhere,
@@ -250,12 +261,12 @@ check("best_kl", best_kl)
 
 # %% demo evidence="essay_claims"
 if ready("fit_overoptimization", "best_kl"):
-    measured = points(sweep, ref_gold)
-    alpha, b = fit_overoptimization(measured.kl, measured.gain)
-    peak = best_kl(alpha, b) if b > 0 else None
-    plot_fit(sweep, ref_gold, own, alpha, b, peak)
-    print(f"alpha {alpha:.3f}, b {b:.3f}; highest at", f"{peak:.1f} nats" if b > 0 else "no KL")
-    print(f"measured: d from 0 to {measured.kl.max().sqrt():.1f}")
+    _measured = points(sweep, _ref_gold)
+    _alpha, _b = fit_overoptimization(_measured.kl, _measured.gain)
+    _peak = best_kl(_alpha, _b) if _b > 0 else None
+    plot_fit(sweep, _ref_gold, own, _alpha, _b, _peak)
+    print(f"alpha {_alpha:.3f}, b {_b:.3f}; highest at", f"{_peak:.1f} nats" if _b > 0 else "no KL")
+    print(f"measured: d from 0 to {_measured.kl.max().sqrt():.1f}")
 
 # %% [markdown]
 # ### How far can it be trusted?
@@ -268,41 +279,44 @@ if ready("fit_overoptimization", "best_kl"):
 # %% demo
 if ready("fit_overoptimization", "best_kl"):
 
-    def misses(found, alpha, b):
+    def _misses(found, alpha, b):
         d = found.kl[found.kl > 0].sqrt()
         return found.gain[found.kl > 0] - d * (alpha - b * d.log())
 
     print("without seed   alpha       b   peak (nats)   error there   error on the others")
-    for seed in seeds:
-        rest = points([run for run in sweep if run.seed != seed], ref_gold)
-        held = points([run for run in sweep if run.seed == seed], ref_gold)
-        alpha, b = fit_overoptimization(rest.kl, rest.gain)
-        peak = f"{best_kl(alpha, b):.1f}" if b > 0 else "none"
-        errors = [misses(part, alpha, b).square().mean().sqrt() for part in (held, rest)]
-        print(f"{seed:12}   {alpha:5.3f}   {b:5.3f}   {peak:>11}   {errors[0]:11.2f}", end="   ")
-        print(f"{errors[1]:19.2f}")
+    for _seed in seeds:
+        _rest = points([run for run in sweep if run.seed != _seed], _ref_gold)
+        _held = points([run for run in sweep if run.seed == _seed], _ref_gold)
+        _alpha, _b = fit_overoptimization(_rest.kl, _rest.gain)
+        _peak = f"{best_kl(_alpha, _b):.1f}" if _b > 0 else "none"
+        _errors = [_misses(part, _alpha, _b).square().mean().sqrt() for part in (_held, _rest)]
+        print(
+            f"{_seed:12}   {_alpha:5.3f}   {_b:5.3f}   {_peak:>11}   {_errors[0]:11.2f}", end="   "
+        )
+        print(f"{_errors[1]:19.2f}")
 
 # %% demo
 if ready("fit_overoptimization", "best_kl"):
-    measured = points(sweep, ref_gold)
-    alpha, b = fit_overoptimization(measured.kl, measured.gain)
-    off, d = misses(measured, alpha, b), measured.kl[measured.kl > 0].sqrt()
+    _measured = points(sweep, _ref_gold)
+    _alpha, _b = fit_overoptimization(_measured.kl, _measured.gain)
+    _off, _d = _misses(_measured, _alpha, _b), _measured.kl[_measured.kl > 0].sqrt()
     print("   d       measurements   root mean square error   gold − curve")
-    size = {}
-    for low in range(0, math.ceil(d.max()), 2):
-        part = off[(low <= d) & (d < low + 2)]
-        size[low] = part.square().mean().sqrt().nan_to_num()
-        print(f"{low:2} to {low + 2:2}   {len(part):12}   {size[low]:22.2f}   {part.mean():+12.2f}")
-    worst = max(size, key=size.get)
-    print(f"The form fits worst for d from {worst} to {worst + 2}.")
+    _size = {}
+    for _low in range(0, math.ceil(_d.max()), 2):
+        _part = _off[(_low <= _d) & (_d < _low + 2)]
+        _size[_low] = _part.square().mean().sqrt().nan_to_num()
+        print(f"{_low:2} to {_low + 2:2}   {len(_part):12}   {_size[_low]:22.2f}", end="   ")
+        print(f"{_part.mean():+12.2f}")
+    _worst = max(_size, key=_size.get)
+    print(f"The form fits worst for d from {_worst} to {_worst + 2}.")
 
 # %% demo
-if ready("fit_overoptimization", "best_kl") and b > 0:
-    top = best_kl(alpha, b) ** 0.5
-    near = measured.gain[(measured.kl.clamp(min=0).sqrt() - top).abs() < 0.5]
-    height = top * (alpha - b * math.log(top))
-    print(f"fitted gain at the peak, d = {top:.2f}: {height:.2f}", end="; ")
-    print(f"mean of the {len(near)} measurements within 0.5 of it: {near.mean():.2f}")
+if ready("fit_overoptimization", "best_kl") and _b > 0:
+    _top = best_kl(_alpha, _b) ** 0.5
+    _near = _measured.gain[(_measured.kl.clamp(min=0).sqrt() - _top).abs() < 0.5]
+    _height = _top * (_alpha - _b * math.log(_top))
+    print(f"fitted gain at the peak, d = {_top:.2f}: {_height:.2f}", end="; ")
+    print(f"mean of the {len(_near)} measurements within 0.5 of it: {_near.mean():.2f}")
 
 # %% [markdown]
 # Without one seed or another α is 0.48 to 0.60, while the peak, which depends on α/b alone, stays
@@ -315,21 +329,28 @@ if ready("fit_overoptimization", "best_kl") and b > 0:
 #
 # How wrong can the peak be? In 7.1 it is known, and the form is not the true one. The cell fits
 # your curve to what one would have measured up to some d, always free of noise. **Predict**: how
-# far must one have gone before the fit knows where the peak is?
+# far must one have gone before the fit knows, to 5 %, where the peak is?
+#
+# - **A**: half the way to it
+# - **B**: up to it
+# - **C**: twice as far is not enough
+
+# %% predict="peak_known"
+predict("peak_known", ...)
 
 # %% demo
 if ready("fit_overoptimization", "best_kl"):
-    c, top = 0.2, 2**0.5 / (4 * 0.2)
-    print(f"the true peak is at {top**2:.2f} nats")
-    for share in (0.25, 0.5, 0.75, 1.0, 1.5, 2.0):
-        d = torch.linspace(0.05, share, 40, dtype=torch.float64) * top
-        alpha, b = fit_overoptimization(d**2, 2**0.5 * d - 2 * c * d**2)
-        says, off = "none", ""
-        if b > 0:
-            says, off = f"{best_kl(alpha, b):.3g} nats", f"{best_kl(alpha, b) / top**2:.3g}"
-        print(
-            f"measured up to {share:4.2f} of the peak's d: fitted peak {says}, {off} × the true one"
-        )
+    _c, _top, _near = 0.2, 2**0.5 / (4 * 0.2), []
+    print(f"the true peak is at {_top**2:.2f} nats")
+    for _share in (0.25, 0.5, 0.75, 1.0, 1.5, 2.0):
+        _d = torch.linspace(0.05, _share, 40, dtype=torch.float64) * _top
+        _alpha, _b = fit_overoptimization(_d**2, 2**0.5 * _d - 2 * _c * _d**2)
+        _peak = best_kl(_alpha, _b) if _b > 0 else math.nan
+        _times = _peak / _top**2
+        _near += [_share] if abs(_times - 1) < 0.05 else []
+        print(f"measured up to {_share:4.2f} of the peak's d: fitted peak", end=" ")
+        print(f"{_peak:.3g} nats, {_times:.3g} × the true one" if _b > 0 else "none")
+    outcome("peak_known", C=not _near, A=min(_near, default=9) <= 0.5, B=min(_near, default=9) <= 1)
 
 # %% [markdown]
 # The last row has no noise and goes to twice the peak's d, and still it is not at 1: more data of
@@ -338,15 +359,15 @@ if ready("fit_overoptimization", "best_kl"):
 
 # %% demo
 if ready("fit_overoptimization", "best_kl"):
-    measured = points(sweep, ref_gold)
-    alpha, b = fit_overoptimization(measured.kl, measured.gain)
-    peaks = {"this form": best_kl(alpha, b) if b > 0 else None}
-    peaks["d · (α − b · d)"] = peak_of_parabola(measured)
-    for name, peak in peaks.items():
-        print(f"peak by {name}: {'none' if peak is None else f'{peak:.1f} nats'}")
-    most = measured.kl[measured.gain.topk(20).indices]
-    low, middle, high = most.quantile(torch.tensor([0.0, 0.5, 1.0])).tolist()
-    print(f"the 20 highest gains: {low:.1f} to {high:.1f} nats, median {middle:.1f}")
+    _measured = points(sweep, _ref_gold)
+    _alpha, _b = fit_overoptimization(_measured.kl, _measured.gain)
+    _peaks = {"this form": best_kl(_alpha, _b) if _b > 0 else None}
+    _peaks["d · (α − b · d)"] = peak_of_parabola(_measured)
+    for _name, _peak in _peaks.items():
+        print(f"peak by {_name}: {'none' if _peak is None else f'{_peak:.1f} nats'}")
+    _most = _measured.kl[_measured.gain.topk(20).indices]
+    _low, _middle, _high = _most.quantile(torch.tensor([0.0, 0.5, 1.0])).tolist()
+    print(f"the 20 highest gains: {_low:.1f} to {_high:.1f} nats, median {_middle:.1f}")
 
 # %% [markdown]
 # A peak that lies beyond the measurements is a property of the form, not of the data. Report it
@@ -364,16 +385,16 @@ if ready("fit_overoptimization", "best_kl"):
 
 # %% demo
 if ready("fit_overoptimization", "best_kl"):
-    measured = points(sweep, ref_gold)
-    alpha, b = fit_overoptimization(measured.kl, measured.gain)
-    budget = best_kl(alpha, b) if b > 0 else 8.0  # any number of nats, where there is no peak
-    too_small, enough = bracket(sweep, budget)
-    plot_budget(sweep, budget, too_small, enough)
-    for beta in (too_small, enough):
-        ends = [at_end(run, "gold") - ref_gold for run in sweep if run.beta == beta]
-        if ends:
-            each = ", ".join(f"{end:.2f}" for end in ends)
-            print(f"β = {beta:g}: gold at the end, gain over ref: {each}")
+    _measured = points(sweep, _ref_gold)
+    _alpha, _b = fit_overoptimization(_measured.kl, _measured.gain)
+    _budget = best_kl(_alpha, _b) if _b > 0 else 8.0  # any number of nats, where there is no peak
+    _too_small, _enough = bracket(sweep, _budget)
+    plot_budget(sweep, _budget, _too_small, _enough)
+    for _beta in (_too_small, _enough):
+        _ends = [at_end(run, "gold") - _ref_gold for run in sweep if run.beta == _beta]
+        if _ends:
+            _each = ", ".join(f"{end:.2f}" for end in _ends)
+            print(f"β = {_beta:g}: gold at the end, gain over ref: {_each}")
 
 # %% [markdown]
 # Look at gold on both sides of the bracket. β = 0.2 misses the budget by a nat or two at two of
@@ -383,14 +404,14 @@ if ready("fit_overoptimization", "best_kl"):
 # read answers, what a user of the model will bear.
 
 # %% demo
-for nats in (1.0, 3.0, 10.0, 30.0):
-    says = ["none recorded" if beta is None else f"β = {beta:g}" for beta in bracket(sweep, nats)]
-    print(f"budget {nats:4.0f} nats: too small is {says[0]}, enough is {says[1]}")
-nats = {b: [at_end(run, "kl") for run in sweep if run.beta == b] for b in betas}
-for beta in betas[1:]:
-    if beta / 2 in nats:
-        factor = sum(nats[beta / 2]) / sum(nats[beta])
-        print(f"from β = {beta:g} to {beta / 2:g} the KL at the end grows {factor:.1f}-fold")
+for _budget in (1.0, 3.0, 10.0, 30.0):
+    _says = ["none recorded" if b is None else f"β = {b:g}" for b in bracket(sweep, _budget)]
+    print(f"budget {_budget:4.0f} nats: too small is {_says[0]}, enough is {_says[1]}")
+_nats = {b: [at_end(run, "kl") for run in sweep if run.beta == b] for b in betas}
+for _beta in betas[1:]:
+    if _beta / 2 in _nats:
+        _factor = sum(_nats[_beta / 2]) / sum(_nats[_beta])
+        print(f"from β = {_beta:g} to {_beta / 2:g} the KL at the end grows {_factor:.1f}-fold")
 
 # %% [markdown]
 # In 7.1, halving β quadruples the KL of the *optimum*, 1/(2β²). A training run is on its way to
@@ -409,22 +430,30 @@ for beta in betas[1:]:
 #
 # First all measurements, by how far from ref they were taken: a row for each β, a column for a
 # range of d. If a penalty only moves a run along one curve, the numbers *in a column* agree.
-# **Predict**: do they?
+# **Predict**: at equal distance from ref, is gold the same for every β?
+#
+# - **A**: yes, within what seeds differ by
+# - **B**: no, in some range they differ by more
+
+# %% predict="one_curve"
+predict("one_curve", ...)
 
 # %% demo
-edges = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 9.0, 20.0)
-headings = [f"{low:g} to {high:g}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+_edges = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 9.0, 20.0)
+_headings = [f"{low:g} to {high:g}" for low, high in zip(_edges[:-1], _edges[1:], strict=True)]
 print("mean gain of gold for d in each range (of so many measurements); · for fewer than 3")
-print("    β", *(f"{heading:>11}" for heading in headings))
-table = gains_by_distance(sweep, ref_gold, edges)
-for beta, row in table.items():
-    cells = [f"{mean:5.2f} ({count})" if count > 2 else "·" for mean, count in row]
-    print(f"{beta:5g}", *(f"{cell:>11}" for cell in cells))
-means_here = [
-    [mean for mean, count in column if count > 2] for column in zip(*table.values(), strict=True)
+print("    β", *(f"{heading:>11}" for heading in _headings))
+_table = gains_by_distance(sweep, _ref_gold, _edges)
+for _beta, _row in _table.items():
+    _cells = [f"{mean:5.2f} ({count})" if count > 2 else "·" for mean, count in _row]
+    print(f"{_beta:5g}", *(f"{cell:>11}" for cell in _cells))
+_means = [
+    [mean for mean, count in column if count > 2] for column in zip(*_table.values(), strict=True)
 ]
-apart = [f"{max(known) - min(known):.2f}     " if len(known) > 1 else "·" for known in means_here]
-print("apart", *(f"{cell:>11}" for cell in apart))
+_apart = [f"{max(known) - min(known):.2f}     " if len(known) > 1 else "·" for known in _means]
+print("apart", *(f"{cell:>11}" for cell in _apart))
+_most = max(max(known) - min(known) for known in _means if known)
+outcome("one_curve", A=_most <= max(_spreads.values()), B=True)
 
 # %% [markdown]
 # The last row is how far apart the βs of a column are. Where that is more than the seeds of one
@@ -437,30 +466,30 @@ print("apart", *(f"{cell:>11}" for cell in apart))
 # numbers in the figure are seeds.
 
 # %% demo
-pairs = at_equal_kl(sweep, ref_gold)
-plot_frontier(sweep, ref_gold, pairs)
+_pairs = at_equal_kl(sweep, _ref_gold)
+plot_frontier(sweep, _ref_gold, _pairs)
 
 # %% demo
-free = {run.seed: run for run in sweep if run.beta == 0}
+_free = {run.seed: run for run in sweep if run.beta == 0}
 print("    β   KL of the ends   β = 0 there at   gold, penalised − stopped: mean, least, most")
-for beta in betas[1:]:
-    gaps_here = torch.tensor([pair.gain - pair.stopped for pair in pairs if pair.beta == beta])
-    ends = [pair.kl for pair in pairs if pair.beta == beta]
-    runs = [free[pair.seed] for pair in pairs if pair.beta == beta]
-    if ends:
-        passed = [
+for _beta in betas[1:]:
+    _gaps = torch.tensor([pair.gain - pair.stopped for pair in _pairs if pair.beta == _beta])
+    _ends = [pair.kl for pair in _pairs if pair.beta == _beta]
+    _runs = [_free[pair.seed] for pair in _pairs if pair.beta == _beta]
+    if _ends:
+        _passed = [
             min(s for s, nats in zip(run.step, run.kl, strict=True) if nats > end)
-            for run, end in zip(runs, ends, strict=True)
+            for run, end in zip(_runs, _ends, strict=True)
         ]
-        between = f"{min(ends):.1f} to {max(ends):.1f}"
-        row = f"{gaps_here.mean():+.2f}, {gaps_here.min():+.2f}, {gaps_here.max():+.2f}"
-        when = f"step {min(passed)} to {max(passed)}"
-        print(f"{beta:5g}   {between:>14}   {when:>14}   {row}")
+        _between = f"{min(_ends):.1f} to {max(_ends):.1f}"
+        _row = f"{_gaps.mean():+.2f}, {_gaps.min():+.2f}, {_gaps.max():+.2f}"
+        _when = f"step {min(_passed)} to {max(_passed)}"
+        print(f"{_beta:5g}   {_between:>14}   {_when:>14}   {_row}")
 
 # %% demo
-print(f"{frontier_says(pairs, spreads)}.")
-missing = sum(run.beta > 0 for run in sweep) - len(pairs)
-print(f"{missing} penalised runs end where the run without penalty has no measurement.")
+print(f"{frontier_says(_pairs, _spreads)}.")
+_missing = sum(run.beta > 0 for run in sweep) - len(_pairs)
+print(f"{_missing} penalised runs end where the run without penalty has no measurement.")
 
 # %% [markdown]
 # Read it with care. Seeds are few, and a run without penalty passes the KL of interest within
@@ -487,16 +516,16 @@ print(f"{missing} penalised runs end where the run without penalty has no measur
 # each curve by itself: is there something wrong? Then read them together.
 
 # %% demo
-case = failing()
-sound = min((run for run in sweep if run.beta > 0), key=lambda run: abs(run.beta - case.beta))
-print(f"the case: β = {case.beta:g}; the sound run: β = {sound.beta:g}, seed {sound.seed}")
-plot_case(case, sound)
+_case = failing()
+_sound = min((run for run in sweep if run.beta > 0), key=lambda run: abs(run.beta - _case.beta))
+print(f"the case: β = {_case.beta:g}; the sound run: β = {_sound.beta:g}, seed {_sound.seed}")
+plot_case(_case, _sound)
 
 # %% demo
-for step in case.step[::4]:
-    print(f"step {step}")
-    for text in case.texts[step][:3]:
-        print("   ", text)
+for _step in _case.step[::4]:
+    print(f"step {_step}")
+    for _text in _case.texts[_step][:3]:
+        print("   ", _text)
 
 # %% [markdown]
 # Patterns that others met; the earlier lessons have the details. Which of them fit the curves,
@@ -684,6 +713,7 @@ check_claims(claims, own, sweep)
 
 # %% demo
 progress("07_case_study")
+predictions("07_case_study")
 
 # %% [markdown]
 # This was the last lesson. The penalty is one line of an objective; what it does you can now

@@ -2,6 +2,7 @@
 
 import ast
 import copy
+import re
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +15,13 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellTimeoutError
 from nbformat import NotebookNode
 
-from autograde.course.exercises import LESSONS, exercises
+from autograde.course.exercises import LESSONS
 from autograde.course.lessons import NOTEBOOKS, SOLUTIONS, lesson_path, read_source
 from autograde.grading.from_file import read_and_rebuild
 from autograde.grading.single import grade_file
 from autograde.grading.slicing import facts
 from autograde.grading.steps import program
+from helpers.predicted import ASKED
 from tests.pages import as_html, descriptions, in_widgets, moving
 from tests.some import some
 
@@ -96,23 +98,37 @@ def test_the_house_style_of_a_lesson(lesson):
             assert word not in cell.source
 
 
-# What a student may call a helper or a constant: a demo that bound it would take it away.
-THEIRS = {
-    "bound", "bounds", "parts", "gap", "gaps", "ratio", "ratios", "log_ratio", "log_ratios", "kl",
-    "kls", "mean", "means", "total", "probs", "weights", "weight", "loss", "losses", "delta",
-    "divergence", "objective", "surrogate", "variance", "epsilon", "eps", "price", "gradient",
-    "formula", "log_probs", "entropy", "error", "probability", "distance", "update", "spread",
-    "score", "moments", "slope", "softmax", "clip", "clamp", "normalize", "masked_sum", "kl_div",
-}  # fmt: skip
+# Names that a lesson gives the reader to use, or that stand in a cell to be edited. Any other that
+# a demo bound could be a helper of theirs, taken away, or found where grading has none.
+GIVEN = {
+    "06_language_model": {"my_beta"},
+    "07_case_study": {"betas", "claims", "own", "seeds", "sweep"},
+}
 
 
 @pytest.mark.parametrize("lesson", LESSONS)
-def test_no_demo_takes_a_name_away_that_a_student_may_use(lesson):
-    names = THEIRS | {name for known in LESSONS for name in exercises(known)}
-    for cell in read_source(lesson):
-        if cell.kind == "demo":
-            taken = {name for node in ast.parse(cell.source).body for name in facts(node).binds}
-            assert not taken & names, cell.source
+def test_demos_bind_private_names_alone(lesson):
+    bound = {
+        name
+        for cell in read_source(lesson)
+        if cell.kind in ("demo", "predict", "check")
+        for node in ast.parse(cell.source).body
+        for name in facts(node).binds
+    }
+    assert {name for name in bound if not name.startswith("_")} == GIVEN.get(lesson, set())
+    ipython = {"__", "___", "_i", "_ii", "_iii", "_ih", "_oh", "_dh", "_exit_code"}
+    assert not bound & ipython
+    assert not [name for name in bound if re.fullmatch(r"_i?\d+", name)]
+
+
+@pytest.mark.parametrize("lesson", EXECUTED)
+def test_what_is_declared_to_come_out_does(lesson, executed):
+    """By each lesson's own last words, which the class's report repeats."""
+    said = "\n".join(texts(executed(SOLUTIONS, lesson)))
+    assert f"{lesson}: what you predicted, and what came out" in said
+    came = re.findall(r"^    came out: (.*)\.$", said, re.MULTILINE)
+    asked = ASKED[lesson].values()
+    assert came == [f"{one.outcome}: {one.choices[one.outcome]}" for one in asked]
 
 
 @pytest.mark.parametrize("lesson", EXECUTED)

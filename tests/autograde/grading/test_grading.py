@@ -89,6 +89,16 @@ def test_every_named_mistake_is_named_in_its_verdict(term, outcome):
                     assert mistake.name in verdict.diagnoses
 
 
+def test_what_was_predicted_is_stored_beside_the_verdict(term, outcome):
+    with term.store() as store:
+        found = dict(store.predicted())
+    assert set(found) == {f"{row['id']}/{LESSON}" for row in sample.students()} - {
+        f"broken/{LESSON}"
+    }
+    assert found[f"untouched/{LESSON}"] == found[f"perfect/{LESSON}"] == {}
+    assert found[f"bela2/{LESSON}"] == {"least_kl": "B", "mean_price": "C", "draws_of_k1": "A"}
+
+
 def test_a_second_run_does_nothing_and_a_regrade_changes_nothing(term, outcome):
     before = scores(term)
     again = grade(term, [LESSON], workers=2)

@@ -5,14 +5,18 @@ import random
 from copy import deepcopy
 from pathlib import Path
 
+import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from autograde.common.errors import UsageError
+from autograde.course import earlier
+from autograde.course.earlier import is_earlier
 from autograde.course.exercises import exercises
 from autograde.course.lesson_frame import address_frame
-from autograde.course.lessons import grade_id
-from autograde.grading.rebuild import rebuild
+from autograde.course.lessons import grade_id, mark_of
+from autograde.course.predictions import cell_of, write_predictions, written_in
+from autograde.grading.rebuild import is_added, rebuild
 from autograde.grading.steps import program
 from autograde.term.reading import parse_notebook, read_notebook
 
@@ -66,6 +70,76 @@ def test_the_frame_of_a_lesson_changes_no_program(base, solved):
     assert list(program(rebuild(old_base, older))) == wanted
     assert list(program(rebuild(old_base, solved))) == wanted
     assert not [step for step in wanted if "submit(" in step.source or "COURSE" in step.source]
+
+
+def test_predictions_are_kept_and_change_no_program(base, solved):
+    """With their metadata or without, copied, or in no cell at all, as in the first edition."""
+    wanted = list(program(rebuild(base, solved)))
+    guessed, lost, older = deepcopy(solved), deepcopy(solved), deepcopy(solved)
+    write_predictions(guessed, {"mean_price": "A", "drift": "C"})
+    write_predictions(lost, {"mean_price": "A", "drift": "C"})
+    for cell in lost.cells:
+        cell["metadata"] = {}
+    lost.cells += [new_code_cell(cell_of("mean_price", "B")), new_code_cell(cell_of("none", "B"))]
+    older.cells = [c for c in older.cells if "predict" not in c.metadata.get("tags", ())]
+    setup = slot(older, "setup")
+    lines = setup.source.splitlines(keepends=True)
+    setup.source = "".join(line for line in lines if "predicting" not in line)
+    for submitted, found in ((guessed, True), (lost, True), (older, False)):
+        rebuilt = rebuild(base, submitted)
+        assert list(program(rebuilt)) == wanted
+        assert written_in(LESSON, rebuilt) == ({"mean_price": "A", "drift": "C"} if found else {})
+        assert not [cell for cell in rebuilt.cells if is_added(cell)]
+    older_base = deepcopy(older)
+    assert written_in(LESSON, rebuild(older_base, guessed)) == {}
+
+
+def test_cells_of_an_earlier_edition_are_nobodys_work(base, solved, monkeypatch, tmp_path):
+    """With other names in its demos, and its metadata lost: the program is the same."""
+    wanted = list(program(rebuild(base, solved)))
+    older = deepcopy(solved)
+    for cell in older.cells:
+        if "demo" in cell.metadata.get("tags", ()):
+            cell.source = cell.source.replace("_", "old_").replace("old_old_", "_")
+        cell["metadata"] = {}
+    assert list(program(rebuild(base, older))) != wanted
+    nbformat.write(older, tmp_path / "older.ipynb")
+    monkeypatch.setattr(earlier, "MARKS", tmp_path / "marks.txt")
+    earlier.MARKS.touch()
+    earlier._marks.cache_clear()
+    earlier.add([tmp_path / "older.ipynb"])
+    earlier._marks.cache_clear()
+    try:
+        assert list(program(rebuild(base, older))) == wanted
+        assert all_right(base, older)
+    finally:
+        earlier._marks.cache_clear()
+
+
+def test_the_first_edition_is_known(base):
+    """A demo of lesson 02 as it was, whose names are no longer those."""
+    first = Path(__file__).with_name("first_edition_demo.txt").read_text("utf-8")
+    assert is_earlier(first)
+    assert not is_earlier(first + "\nmine = 1")
+    assert not [
+        c
+        for c in base.cells
+        if c.cell_type == "code" and mark_of(c).get("solution") and is_earlier(c.source)
+    ]
+
+
+def test_a_helper_written_below_a_prediction_is_found(base, solved):
+    cell = next(c for c in solved.cells if "predict" in c.metadata.get("tags", ()))
+    cell.source = (
+        cell.source.replace("...", '"A"') + "\n\ndef gap(a, b):\n    return a - b.detach()"
+    )
+    slot(solved, "k1").source = "def k1(logp, ref_logp):\n    return gap(logp, ref_logp)"
+    lost = deepcopy(solved)
+    for one in lost.cells:
+        one["metadata"] = {}
+    for submitted in (solved, lost):
+        assert all_right(base, submitted)
+        assert written_in(LESSON, rebuild(base, submitted)) == {"least_kl": "A"}
 
 
 @pytest.mark.parametrize("address", ['""', '"https://github.com/me/course/archive/HEAD.zip"'])

@@ -6,18 +6,21 @@ import re
 import shutil
 import statistics
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from html.parser import HTMLParser
 
 import pytest
 
 from autograde.cli import main
 from autograde.course.exercises import LESSONS, exercises
+from autograde.course.predictions import write_predictions
 from autograde.grading.grading import grade
 from autograde.grading.judging import PROBLEMS
 from autograde.returning.counted import ENOUGH, Item, Lesson, Mistake, Tally, correlation
 from autograde.returning.reporting import page, report
 from autograde.returning.tally import tally
 from autograde.term.term import Term, init
+from helpers.predicted import ASKED
 from tests.classroom import UNWRITTEN, cell, record
 
 PLAIN, ESSAYS = "02_divergence", "07_case_study"
@@ -34,9 +37,12 @@ def term(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
     (folder / "roster.csv").write_text(ROSTER)
     term = init(folder / "term", folder / "roster.csv")
-    record(term, "ann", PLAIN, {"categorical_kl": "swapped", "q02_dynamics": "A"})
-    record(term, "ben", PLAIN, {"categorical_kl": "swapped", "q02_dynamics": f"{HOSTILE}\ud800"})
-    record(term, "cy", PLAIN, {"k1": {"problem": "time"}, "k2": raising}, sandbox="none")
+    answers = {"categorical_kl": "swapped", "q02_dynamics": "A"}
+    record(term, "ann", PLAIN, answers, predicting(mean_price="A", drift="B"))
+    answers = {"categorical_kl": "swapped", "q02_dynamics": f"{HOSTILE}\ud800"}
+    record(term, "ben", PLAIN, answers, predicting(mean_price="B", drift=HOSTILE))
+    answers = {"k1": {"problem": "time"}, "k2": raising}
+    record(term, "cy", PLAIN, answers, predicting(mean_price="A"), sandbox="none")
     record(term, "zoe", PLAIN, dict.fromkeys(exercises(PLAIN), UNWRITTEN))
     record(term, "ann", ESSAYS, {}, written)
     for student, lesson in [("dot", PLAIN), ("cy", ESSAYS)]:
@@ -60,6 +66,10 @@ def raising(logp, ref_logp):
     raise ValueError(HOSTILE)
 
 
+def predicting(**letters):
+    return lambda notebook: write_predictions(notebook, letters)
+
+
 def written(notebook):
     cell(notebook, "essay_impact").source = "Too high: nothing moves."
 
@@ -67,6 +77,34 @@ def written(notebook):
 @pytest.fixture(scope="module")
 def counted(term):
     return tally(term)
+
+
+def test_predictions_stand_beside_what_came_out(counted, term, tmp_path):
+    """Those that are choices of the lesson's own, of whoever is graded; nobody is named."""
+    found = counted.lessons[PLAIN].predicted
+    assert found == {"mean_price": {"A": ["ann", "cy"], "B": ["ben"]}, "drift": {"B": ["ann"]}}
+    assert counted.lessons[ESSAYS].predicted == {}
+    text = unescape(" ".join(report(term, tmp_path / "r.html").read_text("utf-8").split()))
+    assert text.count("What was predicted") == 1
+    asked = ASKED[PLAIN]["mean_price"]
+    assert asked.question in text
+    assert f"A: {asked.choices['A']}: 2 <span" in text
+    assert f"<b>B: {asked.choices['B']} (came out)</b>: 1 <span" in text
+    assert ASKED[PLAIN]["least_kl"].question not in text  # nobody did
+
+
+def test_what_is_stored_of_another_edition_is_left_out(term):
+    name = f"ann/{PLAIN}"
+    with term.store() as store:
+        source, key = store.recorded_source(name), store.recorded()[name]
+        before = dict(store.predicted())[name]
+        store.keep_recorded(name, source, key, {"mean_price": "Z", "gone": "A", "collapse": "A"})
+        try:
+            assert tally(term).lessons[PLAIN].predicted == {
+                "mean_price": {"B": ["ben"], "A": ["cy"]}
+            }
+        finally:
+            store.keep_recorded(name, source, key, before)
 
 
 def test_mistakes_by_name_and_who_made_them(counted):

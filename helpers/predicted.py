@@ -1,0 +1,161 @@
+"""What the lessons ask to predict: each question in short, its choices, and what comes out.
+
+The lesson's own cells compute the outcome; the letter here is for the class's report, and a test
+holds the one to the other.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """choices: by their letters, as they stand above the cell. outcome: the letter of one."""
+
+    question: str
+    choices: dict[str, str]
+    outcome: str
+
+
+def prediction_of(name: Any) -> Prediction | None:
+    """The prediction of this name; None for anything else."""
+    for asked in ASKED.values():
+        if isinstance(name, str) and name in asked:
+            return asked[name]
+    return None
+
+
+def letter_of(name: Any, choice: Any) -> str:
+    """The letter that was chosen, whatever its case; "" where that is no choice of this name."""
+    asked = prediction_of(name)
+    letter = choice.strip().upper() if isinstance(choice, str) else ""
+    return letter if asked is not None and letter in asked.choices else ""
+
+
+def _asked(question: str, outcome: str, **choices: str) -> Prediction:
+    return Prediction(question, choices, outcome)
+
+
+# By lesson, in the order in which they are asked.
+ASKED: dict[str, dict[str, Prediction]] = {
+    "00_start_here": {
+        "whole_response": _asked(
+            "The words of a response follow each other: what happens to their log-ratios?", "B",
+            A="they are multiplied", B="they are added", C="they are averaged",
+        ),
+    },
+    "01_policy_updates": {
+        "collapse": _asked(
+            "The step along the gradient grows from 0.1 to 100: what does the return do?", "C",
+            A="it rises all the way, as J does", B="it rises, then stays where it is",
+            C="it rises, then falls below where it began",
+        ),
+        "twenty_batches": _asked(
+            "Twenty noisy batches: how many of the policies end below old, at a step of 100?", "C",
+            A="5 or fewer", B="6 to 14", C="15 or more",
+        ),
+        "own_logits": _asked(
+            "With logits of its own for every prefix, all the way: what is the return?", "C",
+            A="below old's, as before", B="within 0.1 of old's", C="above old's",
+        ),
+    },
+    "02_divergence": {
+        "least_kl": _asked(
+            "Where does the least KL(policy ‖ ref) put the policy's one hump?", "A",
+            A="on one of ref's humps", B="between ref's two humps", C="beyond both of them",
+        ),
+        "mean_price": _asked(
+            "Can the price of one response be negative, and can the policy's mean price?", "B",
+            A="neither can", B="that of one can, the mean cannot", C="both can",
+        ),
+        "draws_of_k1": _asked(
+            "At m = 0.1, for an error of 10 %: how many more draws does k1 need than k3?", "C",
+            A="about as many", B="about ten times as many", C="more than a hundred times as many",
+        ),
+        "drift": _asked(
+            "20 small steps in one direction: how large is the drift beside one step?", "C",
+            A="about as large", B="about 20 times as large", C="hundreds of times as large",
+        ),
+    },
+    "03_penalized_objective": {
+        "first_step": _asked(
+            "Does a first, very small step away from ref pay?", "C",
+            A="at no β above 0", B="at a small β only", C="at every β",
+        ),
+        "smallest_beta": _asked(
+            "As β falls to 0, what does the divergence of π* from ref do?", "B",
+            A="it grows without end", B="it grows, and levels off", C="it falls",
+        ),
+        "turned_sign": _asked(
+            "With the penalty's sign turned, what does the reward do?", "B",
+            A="it falls from the first steps on", B="it rises, then levels off", C="it swings",
+        ),
+    },
+    "04_penalty_gradients": {
+        "row_k1": _asked(
+            "What is the expected gradient of k1 on the policy's own tokens?", "A",
+            A="0", B="∇KL(policy ‖ ref)", C="∇KL(ref ‖ policy)", D="none of these",
+        ),
+        "row_k3": _asked(
+            "What is the expected gradient of k3 on the policy's own tokens?", "C",
+            A="0", B="∇KL(policy ‖ ref)", C="∇KL(ref ‖ policy)", D="none of these",
+        ),
+        "runs_from_ref": _asked(
+            "20 runs with k1 as their loss begin at ref: where do they end?", "C",
+            A="all of them at ref", B="next to ref, as those with k2 do",
+            C="away from ref, farther than those with k2",
+        ),
+        "k1_as_loss": _asked(
+            "k1 is the penalty in the loss: what does the KL do as β grows?", "C",
+            A="it falls", B="it stays as it is", C="it grows",
+        ),
+    },
+    "05_stable_updates": {
+        "slopes_at_old": _asked(
+            "Do the losses of several β leave old with different slopes?", "B",
+            A="yes, the larger β, the flatter", B="no, they have one slope",
+            C="yes, the larger β, the steeper",
+        ),
+        "outside_the_clip": _asked(
+            "How many of the clipped update's ratios lie outside 0.8 to 1.2?", "C",
+            A="none", B="up to one in ten", C="more than one in ten",
+        ),
+        "smallest_drop": _asked(
+            "Which has the smaller typical worst drop, the penalty or the clip?", "B",
+            A="the penalty (β = 0.5)", B="the clip", C="they are within a tenth of each other",
+        ),
+        "larger_beta": _asked(
+            "20 epochs at learning rate 1: which β has the best worst seed?", "B",
+            A="the largest", B="one in between", C="0, no penalty",
+        ),
+    },
+    "06_language_model": {
+        "free_gold": _asked(
+            "Trained with β = 0: what does gold do while the proxy rises?", "B",
+            A="it rises with the proxy, to the end", B="it ends below its best, by 0.2 or more",
+            C="it never rises above where it began",
+        ),
+        "winning_beta": _asked(
+            "With which β does gold end highest, by the mean over seeds?", "B",
+            A="0", B="one in between", C="1, the largest",
+        ),
+        "early_warning": _asked(
+            "Does one of the two counts show the collapse before gold's best, at every seed?", "C",
+            A="yes, the commonest word's share", B="yes, distinct-2", C="no, neither does",
+        ),
+    },
+    "07_case_study": {
+        "rising": _asked(
+            "As β falls, which of proxy, gold and KL go on rising?", "B",
+            A="all three", B="proxy and KL", C="KL alone",
+        ),
+        "peak_known": _asked(
+            "How far must one have gone before the fit knows where the peak is?", "C",
+            A="half the way to it", B="up to it", C="twice as far is not enough",
+        ),
+        "one_curve": _asked(
+            "At equal distance from ref, do runs of different β have the same gold?", "B",
+            A="yes, within what seeds differ by", B="no, in some range they differ by more",
+        ),
+    },
+}  # fmt: skip
