@@ -191,8 +191,8 @@ if ready("log_ratio"):
 # - **C**: p is twice q.
 # - **D**: p is about 1.69 times q.
 #
-# Put the letter in place of the dots, as in `"A"`. The check of a question only says whether
-# the form is right; whether the answer is, you learn when the notebook is graded.
+# Put the letter in place of the dots, as in `"A"`. The check says whether you are right, unless
+# your instructor keeps that for the grading; then it says whether the form is right.
 
 # %% quiz="q00_units"
 q00_units = "C"
