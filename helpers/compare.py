@@ -21,8 +21,8 @@ from .closeness import (
 )
 from .describing import MOST_DIGITS, describe, short
 from .formulas import formula
-from .library_errors import first_line, meaning
-from .observed import KIND, WEIGHTS
+from .library_errors import PREFIX, first_line, meaning
+from .observed import KIND, NO_LEAF, WEIGHTS
 from .probe import Answer
 from .relations import relation
 from .verdict import Failure, Verdict, WrongAnswer
@@ -30,6 +30,14 @@ from .verdict import Failure, Verdict, WrongAnswer
 DTYPE = "dtype"  # the observation that `_split` makes of a value's dtype
 MISSING = {KIND: "nothing"}
 FIRST = "first difference"
+KIND_MEANS = {
+    "NoneType": "Nothing came back: a function gives what stands after `return`, on its last line.",
+    NO_LEAF: "What came back is .grad of a tensor that is no leaf, and that stays None: "
+    "torch.autograd.grad gives the gradient with respect to any tensor of the graph.",
+    "function": "A function came back, not its value: call it.",
+    "builtin_function_or_method": "A function came back, not its value: are () missing?",
+    "method": "A method came back, not its value: are () missing?",
+}
 Row = tuple[int, str, str]  # the case's number, what was observed, the part it belongs to
 
 
@@ -170,7 +178,8 @@ def _diagnose(
     broken = dict.fromkeys(part for _, _, part in differing)
     for part in sorted(broken, key=lambda part: part != VALUES):
         rows = [row for row in differing if row[2] == part]
-        found, apart = _of_part(cases, got, expected, wrong, rows)
+        sure = VALUES in broken and part != VALUES
+        found, apart = _of_part(cases, got, expected, wrong, rows, sure)
         if found:
             named[found.name] = found.says
             besides |= _gradients(got, found.answers, apart, "")
@@ -186,6 +195,7 @@ def _of_part(
     expected: Sequence[Answer],
     wrong: Sequence[WrongAnswer],
     rows: Sequence[Row],
+    sure: bool,
 ) -> tuple[WrongAnswer | None, Sequence[Row]]:
     """The mistake whose values and gradients are the answer's in these rows' cases.
 
@@ -200,7 +210,7 @@ def _of_part(
         if _is_whole(what) or what.startswith("gradient")
     ]
     whole += [row for row in rows if _is_value(row[1])]  # an exception has no other row
-    if found := _explanation(cases, got, expected, wrong, [*rows, *whole]):
+    if found := _explanation(cases, got, expected, wrong, [*rows, *whole], sure):
         return found, ()
     if not any(_is_value(what) for _, what, _ in rows):
         return None, ()
@@ -228,6 +238,9 @@ def _related(
     errors = [got[i]["error"] for i, _, _ in differing if "error" in got[i]]
     if errors and (said := meaning(errors[0])):
         return dict([said])
+    came = _split(got[differing[0][0]]).get("value")
+    if said := KIND_MEANS.get(_kind(came) or ""):
+        return {f"{PREFIX}{_kind(came)}": said}
     whats = {what for _, what, part in differing if part in (VALUES, GRADIENT)}
     found: Mapping[str, str] = {}
     if any(map(_is_value, whats)):
@@ -300,11 +313,12 @@ def _explanation(
     expected: Sequence[Answer],
     wrong: Sequence[WrongAnswer],
     differing: Sequence[Row],
+    sure: bool = False,
 ) -> WrongAnswer | None:
     """Of the mistakes that answer alike in `differing`, the one closest in everything else.
 
     None that would have spoilt a value which is right, or a network: whoever makes it gets that one
-    wrong too.
+    wrong too. sure: of several, none where all that came back is NaN, which tells too little.
     """
     right = [
         (i, what)
@@ -322,6 +336,8 @@ def _explanation(
     alike = [mistake for mistake in wrong if explains(mistake)]
     if len(alike) < 2:
         return alike[0] if alike else None
+    if sure and all(_is_nan(got[i].get(what)) for i, what, _ in differing if _is_value(what)):
+        return None
     elsewhere = [(i, what) for i, answer in enumerate(expected) for what in _split(answer)]
 
     def closeness(mistake: WrongAnswer) -> int:
@@ -347,6 +363,10 @@ def _is_noise(answer: Answer) -> bool:
         return not {"ValueError", "_LinAlgError"}.isdisjoint(answer["error"].get("kinds", ()))
     values = [value for what, value in answer.items() if _is_value(what)]
     return all(is_number(value) or value == "nan" for value in values)
+
+
+def _is_nan(value: Any) -> bool:
+    return value == "nan" or (isinstance(value, Tensor) and bool(value.isnan().all()))
 
 
 def _is_value(what: str) -> bool:

@@ -34,7 +34,6 @@ SHAPES: dict[str, tuple[Change, str]] = {
     "flattened": (torch.flatten, "The numbers are right, but in one row: keep the axes."),
 }
 UNFINISHED: dict[str, tuple[Change, str]] = {
-    "axis left": (torch.squeeze, "The numbers are right, but an axis of length 1 is too many."),
     "not summed": (lambda x: x.sum(-1), "This is still to be summed over the last axis."),
     "not averaged": (lambda x: x.mean(-1), "This is still to be averaged over the last axis."),
     "not summed at all": (torch.sum, "This is still to be summed over all axes."),
@@ -69,11 +68,20 @@ def relation(pairs: Sequence[Pair]) -> Said | None:
 
 def _of_shapes(pairs: Sequence[Pair]) -> Said | None:
     turned = [(expected, got) for got, expected in pairs]
+    if all(_has_one_axis_more(got, expected) for got, expected in pairs):
+        return "axis left", "The numbers are right, but an axis of length 1 is too many."
     for table, these in ((SHAPES, pairs), (UNFINISHED, turned)):
         for name, (change, says) in table.items():
             if all(_equal(one, change(other) if other.ndim else other) for one, other in these):
                 return name, says
     return None
+
+
+def _has_one_axis_more(got: Tensor, expected: Tensor) -> bool:
+    if got.ndim != expected.ndim + 1 or got.numel() != expected.numel():
+        return False
+    ones = [axis for axis, length in enumerate(got.shape) if length == 1]
+    return any(_equal(got.squeeze(axis), expected) for axis in ones)
 
 
 def _of_numbers(pairs: Sequence[Pair]) -> Said | None:
