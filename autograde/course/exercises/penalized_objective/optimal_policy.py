@@ -355,6 +355,19 @@ for _name, _instead, _says in (
         "All choices were normalised together. Each has a log Z of its own, over the last axis.",
     ),
     (
+        "normalised_over_everything_unshifted",
+        "(lambda x: x - x.flatten().logsumexp(dim=0))"
+        "(ref_logits.log_softmax(dim=-1) + (rewards - rewards.max()) / beta)",
+        "All choices were normalised together, by one sum. Each has a log Z of its own: sum over "
+        "the last axis.",
+    ),
+    (
+        "weights_returned",
+        "(ref_logits.log_softmax(dim=-1) + rewards / beta).exp()",
+        "These are the weights ref · exp(rewards / beta), not normalised. Asked are the logarithms "
+        "of what they are once they sum to 1.",
+    ),
+    (
         "normalised_by_the_sum_of_logarithms",
         "(lambda x: x - x.sum(dim=-1, keepdim=True))(ref_logits.log_softmax(dim=-1) + gap / beta)",
         "The sum of the logarithms was subtracted. log Z is the logarithm of a sum of "

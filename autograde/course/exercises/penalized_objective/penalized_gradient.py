@@ -408,6 +408,41 @@ def divergence_for_the_log_ratio(
 
 
 @penalized_gradient.wrong(
+    "The reward's part is right, the penalty's is beta · log-ratio as it stands. It too goes "
+    "through the softmax: π(a) · (log-ratio − its mean)."
+)
+def penalty_as_it_stands(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    log_policy, log_ref = log_probs(logits, ref_logits)
+    return _centred(log_policy.exp(), rewards) - beta * (log_policy - log_ref)
+
+
+@penalized_gradient.wrong(
+    "The reward's part is right, the penalty's is beta · π(a) · (log-ratio + 1), the gradient with "
+    "respect to log-probabilities. It too goes through the softmax: subtract its mean, and the 1 "
+    "falls out."
+)
+def penalty_by_the_product_rule_alone(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    log_policy, log_ref = log_probs(logits, ref_logits)
+    policy = log_policy.exp()
+    return _centred(policy, rewards) - beta * policy * (log_policy - log_ref + 1)
+
+
+@penalized_gradient.wrong(
+    "The plain mean of the rewards was subtracted, and no mean of the log-ratios. Subtract the "
+    "policy's mean of both."
+)
+def plain_mean_of_rewards(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    worth = _worth(logits, ref_logits, rewards, beta)
+    return logits.softmax(-1) * (worth - rewards.mean(-1, keepdim=True))
+
+
+@penalized_gradient.wrong(
     "The log-ratio was compared with its mean, the reward was not. Subtract the mean of both."
 )
 def reward_not_centred(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:

@@ -511,6 +511,26 @@ for _name, _line, _instead, _says in (
         "probabilities: its first argument is a logarithm.",
     ),
     (
+        "axis_kept",
+        "reward - beta * kl",
+        "(reward - beta * kl).unsqueeze(-1)",
+        "The numbers are right, but an axis of length 1 is too many: sum without keepdim=True.",
+    ),
+    (
+        "total_variation_without_the_half",
+        "(policy * (log_policy - log_ref)).sum(-1)",
+        "(policy - log_ref.exp()).abs().sum(-1)",
+        "The penalty is the sum of |π − ref|, a distance of probabilities: it is KL(policy ‖ ref) "
+        "here, from their logarithms.",
+    ),
+    (
+        "squared_differences",
+        "(policy * (log_policy - log_ref)).sum(-1)",
+        "(policy - log_ref.exp()).square().sum(-1)",
+        "The penalty is the sum of (π − ref)², a distance of probabilities: it is KL(policy ‖ ref) "
+        "here, from their logarithms.",
+    ),
+    (
         "penalty_averaged_over_choices",
         "reward - beta * kl",
         "reward - beta * kl.mean()",

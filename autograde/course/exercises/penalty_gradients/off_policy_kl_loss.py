@@ -435,6 +435,38 @@ for _name, _instead, _says in (
     off_policy_kl_loss.changed(_name, "ratio * (logp - ref_logp.detach())", _instead, _says)
 
 
+@off_policy_kl_loss.wrong(
+    "The ratio is missing, and k3 was cut off at 10: a form that libraries watch, not wrong as a "
+    "number of the policy's own tokens. Here old drew, and the mean must be the KL."
+)
+def k3_cut_off_without_the_ratio(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return (torch.expm1(delta) - delta).clamp(max=10.0)
+
+
+def _k3_beside_the_ratio(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return (logp - old_logp.detach()).exp() * (torch.expm1(delta) - delta)
+
+
+off_policy_kl_loss.changed(
+    "old_moves_beside_k3",
+    "old_logp.detach()",
+    "old_logp",
+    "Through the ratio a gradient reaches old_logp, which is a constant: detach it.",
+    of=_k3_beside_the_ratio,
+)
+
+
+@off_policy_kl_loss.wrong(
+    "Gradients reach old_logp, through the ratio, and ref_logp, through k3. Both are constants: "
+    "detach both."
+)
+def both_constants_move_beside_k3(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp - logp
+    return (logp - old_logp).exp() * (torch.expm1(delta) - delta)
+
+
 @off_policy_kl_loss.right
 def ratio_times_k3(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
     delta = ref_logp.detach() - logp

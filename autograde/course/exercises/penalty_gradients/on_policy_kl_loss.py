@@ -202,8 +202,8 @@ on_policy_kl_loss.changed(
     "score_form_with_a_moving_reference",
     "0.5 * gap**2",
     "logp * (logp.detach() - ref_logp)",
-    "A gradient reaches ref_logp: of the weight in front, logp alone was detached. The weight is a "
-    "constant as a whole.",
+    "A gradient reaches ref_logp, which is a constant: it stands in a product with logp. Detach "
+    "it, wherever it stands.",
     of=half_the_squared_gap,
 )
 on_policy_kl_loss.changed(
@@ -220,6 +220,22 @@ on_policy_kl_loss.changed(
     "(-gap).exp() * gap",
     "The ratio in front is ref/policy, as if ref's tokens were wanted. The policy draws here, so "
     "the ratio is policy over the policy of the draw: 1 in value, and only its gradient matters.",
+    of=half_the_squared_gap,
+)
+on_policy_kl_loss.changed(
+    "k1_clamped_at_zero",
+    "0.5 * gap**2",
+    "gap.clamp(min=0.0)",
+    "Only tokens that became likelier pull, all alike. The weight in front of ∇logp is the "
+    "log-ratio with its sign, not cut off at 0.",
+    of=half_the_squared_gap,
+)
+on_policy_kl_loss.changed(
+    "squared_distance_of_the_ratio",
+    "0.5 * gap**2",
+    "0.5 * (gap.exp() - 1) ** 2",
+    "Half the square of ratio − 1 is near ½ log-ratio² for small steps alone: further out it pulls "
+    "exponentially hard. Square the log-ratio itself.",
     of=half_the_squared_gap,
 )
 on_policy_kl_loss.changed(

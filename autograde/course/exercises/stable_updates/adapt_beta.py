@@ -282,6 +282,26 @@ def kl_adapted(beta, kl, target):
     return kl / 2 if kl < target / 1.5 else kl * 2 if kl > 1.5 * target else kl
 
 
+@adapt_beta.wrong("The target came back when kl is near it: return beta there.")
+def target_where_near(beta, kl, target):
+    return beta / 2 if kl < target / 1.5 else beta * 2 if kl > 1.5 * target else target
+
+
+@adapt_beta.wrong("kl came back when it is near the target: return beta there.")
+def kl_where_near(beta, kl, target):
+    return beta / 2 if kl < target / 1.5 else beta * 2 if kl > 1.5 * target else kl
+
+
+@adapt_beta.wrong("Above the bound beta was multiplied by 1.5. It is doubled there.")
+def up_by_one_and_a_half(beta, kl, target):
+    return beta / 2 if kl < target / 1.5 else beta * 1.5 if kl > 1.5 * target else beta
+
+
+@adapt_beta.wrong("Below the bound beta was divided by 1.5. It is halved there.")
+def down_by_one_and_a_half(beta, kl, target):
+    return beta / 1.5 if kl < target / 1.5 else beta * 2 if kl > 1.5 * target else beta
+
+
 @adapt_beta.wrong("kl was compared with beta. Compare it with multiples of the target.")
 def compared_with_beta(beta, kl, target):
     return beta / 2 if kl < beta / 1.5 else beta * 2 if kl > 1.5 * beta else beta

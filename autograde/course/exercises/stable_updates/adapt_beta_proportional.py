@@ -307,6 +307,31 @@ for _name, _line, _instead, _says in (
         "subtracted before it is scaled: on target, beta must stay.",
     ),
     (
+        "relative_to_kl",
+        "kl / target - 1",
+        "(kl - target) / kl",
+        "The distance kl − target was divided by kl. It is relative to the target.",
+    ),
+    (
+        "quotient_of_the_target_with_itself",
+        "kl / target - 1",
+        "kl - target / target - 1",
+        "Brackets are missing: kl − target / target is kl − 1. The error is kl / target − 1.",
+    ),
+    (
+        "share_added",
+        "error * n_steps / horizon",
+        "error + n_steps / horizon - 1",
+        "n_steps / horizon was added to the error. It scales it: multiply, and add the product to "
+        "1.",
+    ),
+    (
+        "factor_added",
+        "beta * (1 + error * n_steps / horizon)",
+        "beta + 1 + error * n_steps / horizon",
+        "The factor was added to beta. It multiplies beta.",
+    ),
+    (
         "factor_returned",
         "beta * (1 + error * n_steps / horizon)",
         "1 + error * n_steps / horizon",
@@ -366,6 +391,14 @@ for _name, _line, _instead, _says in (
     ),
 ):
     adapt_beta_proportional.changed(_name, _line, _instead, _says)
+
+
+@adapt_beta_proportional.wrong(
+    "The logarithm of kl / target was taken. Near 1 it is close to kl / target − 1, which is "
+    "asked; at kl 0 there is none."
+)
+def logarithm_of_the_quotient(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip(math.log(kl / target)) * n_steps / horizon)
 
 
 @adapt_beta_proportional.right
