@@ -1,7 +1,10 @@
 """Find the β whose best policy has a given KL from ref."""
 
 import math
+import re
 from collections.abc import Callable, Iterator
+from functools import cache, partial
+from itertools import product
 
 import torch
 from torch import Tensor
@@ -11,7 +14,7 @@ from helpers import reference
 from helpers.cases import RULES, VALUES, Case
 
 from ...draw import Draw
-from ...exercise import Exercise, tensor
+from ...exercise import Exercise, Mistake, tensor
 
 EXTREMES = "small and great targets"
 
@@ -231,6 +234,22 @@ def reference_not_normalised(ref_logits: Tensor, rewards: Tensor, target_kl: flo
     return _solved(ref_logits, rewards, target_kl, lambda best, ref: _spent(best, ref + by))
 
 
+def _not_normalised(edge: float, ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
+    by, far = ref_logits.double().logsumexp(-1).item(), math.log(edge)
+    measure = lambda best, ref: _spent(best, ref + by)  # noqa: E731
+    return _solved(ref_logits, rewards, target_kl, measure, low=-far, high=far)
+
+
+for _edge in (1e3, 1e4, 1e6):
+    _says = (
+        "ref_logits were subtracted as they are. They are log-probabilities only up to a "
+        "constant: take log_softmax first. Where nothing leads to the target so, the search ends "
+        f"at its edge, {1 / _edge:g} or {_edge:g}."
+    )
+    _answer = partial(_not_normalised, _edge)
+    beta_for_kl.mistakes.append(Mistake(f"raw_logits_up_to_{_edge:.0f}", _says, _answer))
+
+
 beta_for_kl.changed(
     "reciprocal",
     "math.exp((low + high) / 2)",
@@ -265,29 +284,12 @@ def small_step_formula(ref_logits: Tensor, rewards: Tensor, target_kl: float) ->
 
 
 @beta_for_kl.wrong(
-    "The target is the radius of the trust region, and this returns it as the price. The two are "
-    "one knob, but not one number: solve for the beta whose optimum has that KL."
+    "What came back is the target itself, or the divergence found, which equals it. That is the "
+    "radius of the trust region; its price is asked: the beta whose optimum has that KL."
 )
 def radius_as_beta(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
     _refuse_target(ref_logits, rewards, target_kl)
     return float(target_kl)
-
-
-@beta_for_kl.wrong(
-    "The search went the wrong way and ended at the edge of its interval. KL falls as beta grows: "
-    "when it is above the target, beta must rise."
-)
-def wrong_way(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
-    _refuse_target(ref_logits, rewards, target_kl)
-    log_ref, rewards = _ready(ref_logits, rewards)
-    low, high = 1e-6, 1e5  # no middle of it is a beta that is asked for
-    for _step in range(100):
-        middle = math.sqrt(low * high)
-        if _spent(_tilted(log_ref, rewards, middle), log_ref) > target_kl:
-            high = middle
-        else:
-            low = middle
-    return math.sqrt(low * high)
 
 
 @beta_for_kl.wrong(
@@ -309,36 +311,115 @@ def nearest_on_a_grid(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> 
     return grid[(torch.tensor(found) - target_kl).abs().argmin()].item()
 
 
-@beta_for_kl.wrong(
-    "The search ends at the edge of an interval that is too narrow: beta has the unit of the "
-    "rewards, which may be thousands or thousandths. Let the interval grow with their spread."
+@cache
+def _right(log_ref: tuple[float, ...], rewards: tuple[float, ...], target_kl: float) -> float:
+    """The reference's answer, asked once for all intervals."""
+    doubles = (torch.tensor(x, dtype=torch.float64) for x in (log_ref, rewards))
+    return reference.beta_for_kl(*doubles, target_kl)
+
+
+def _between(
+    low: float, high: float, ref_logits: Tensor, rewards: Tensor, target_kl: float
+) -> float:
+    """A search that ends at the edge of its interval where beta lies outside."""
+    _refuse_target(ref_logits, rewards, target_kl)
+    beta = _right(tuple(ref_logits.tolist()), tuple(rewards.tolist()), target_kl)
+    return min(max(beta, low), high)
+
+
+LOWS = {0.0: "", 1e-4: "0.0001", 1e-3: "0.001", 1e-2: "0.01", 0.1: "0.1"}
+HIGHS = {math.inf: "", 1e4: "10,000", 1e3: "1,000", 100.0: "100", 10.0: "10"}
+
+for (_low, _least), (_high, _most) in product(LOWS.items(), HIGHS.items()):
+    if not (_least or _most):
+        continue
+    _edges = " or ".join(filter(None, (_least, _most)))
+    _name = f"between_{_least or 0}_and_{_most or 'inf'}".replace(",", "").replace(".", "_")
+    _says = (
+        f"The search ends at the edge of its interval, {_edges}: beta has the unit of the rewards, "
+        "which may be thousands or thousandths. Let the interval grow with their spread."
+    )
+    beta_for_kl.mistakes.append(Mistake(_name, _says, partial(_between, _low, _high)))
+
+
+def _to_the_wrong_side(
+    low: float,
+    high: float,
+    middle: float,
+    ref_logits: Tensor,
+    rewards: Tensor,
+    target_kl: float,
+) -> float:
+    """The edge at which a search from `middle` ends that goes away from the target."""
+    _refuse_target(ref_logits, rewards, target_kl)
+    log_ref, rewards = _ready(ref_logits, rewards)
+    return low if _spent(_tilted(log_ref, rewards, middle), log_ref) > target_kl else high
+
+
+WRONG_WAY = (
+    "The search, {}, went the wrong way and ended at the edge of its interval, {:g} or {:g}. KL "
+    "falls as beta grows: where it is above the target, beta must rise."
 )
-def narrow_interval(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
-    return _solved(ref_logits, rewards, target_kl, low=math.log(1e-2), high=math.log(1e2))
+
+for _low, _high in (
+    (1e-6, 1e6),
+    (1e-4, 1e4),
+    (1e-3, 1e3),
+    (1e-3, 100.0),
+    (1e-2, 100.0),
+    (1e-6, 1e3),
+    (1e-6, 1e4),
+    (1e-8, 1e8),
+):
+    for _how, _said, _middle in (
+        ("halved", "from the mean of the edges", (_low + _high) / 2),
+        ("halved_in_logarithms", "from the root of their product", math.sqrt(_low * _high)),
+    ):
+        _name = f"wrong_way_{_how}_{_low:g}_{_high:g}"
+        _name = re.sub(r"[-.]", "_", _name.replace("+", ""))
+        _answer = partial(_to_the_wrong_side, _low, _high, _middle)
+        _wrong = Mistake(_name, WRONG_WAY.format(_said, _low, _high), _answer)
+        beta_for_kl.mistakes.append(_wrong)
 
 
-@beta_for_kl.wrong(
-    "The search ends at the edge of its interval, 0.001 or 1,000: with rewards of thousands or of "
-    "thousandths beta lies outside. Let the interval grow with the rewards' spread."
-)
-def interval_of_thousands(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
-    return _solved(ref_logits, rewards, target_kl, low=math.log(1e-3), high=math.log(1e3))
+def _of_another_measure(
+    measure: Callable,
+    edge: float,
+    ref_logits: Tensor,
+    rewards: Tensor,
+    target_kl: float,
+) -> float:
+    low, high = math.log(1 / edge), math.log(edge)
+    return _solved(ref_logits, rewards, target_kl, measure, low=low, high=high)
 
 
-@beta_for_kl.wrong(
-    "The search ends at the edge of its interval, 0.0001 or 10,000: with large or tiny rewards "
-    "beta lies outside. Let the interval grow with the rewards' spread."
-)
-def interval_of_ten_thousands(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
-    return _solved(ref_logits, rewards, target_kl, low=math.log(1e-4), high=math.log(1e4))
-
-
-@beta_for_kl.wrong(
-    "The search ends at the edge of its interval, 0.001 or 100: with large or tiny rewards beta "
-    "lies outside. Let the interval grow with the rewards' spread."
-)
-def interval_of_a_hundred(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
-    return _solved(ref_logits, rewards, target_kl, low=math.log(1e-3), high=math.log(1e2))
+for _edge, (_name, _measure, _says) in product(
+    (1e3, 1e4, 1e6),
+    (
+        (
+            "averaged",
+            lambda best, ref: _spent(best, ref) / len(ref),
+            "The divergence was averaged over the actions. π*'s probabilities are the weights "
+            "already: sum.",
+        ),
+        (
+            "unweighted",
+            lambda best, ref: (best - ref).mean().item(),
+            "The log-ratios were averaged or added up with equal weights. KL weighs each by π*.",
+        ),
+        (
+            "entropy",
+            lambda best, _ref: -(best.exp() * best).sum().item(),
+            "The target was compared with the entropy of π*. The reference is missing: "
+            "KL(π* ‖ ref) holds log π* − log ref.",
+        ),
+    ),
+):
+    _answer = partial(_of_another_measure, _measure, _edge)
+    _says += (
+        f" Where nothing leads to the target so, the search ends at {1 / _edge:g} or {_edge:g}."
+    )
+    beta_for_kl.mistakes.append(Mistake(f"{_name}_up_to_{_edge:.0f}", _says, _answer))
 
 
 @beta_for_kl.wrong(
@@ -395,8 +476,7 @@ def in_the_dtype_that_came(ref_logits: Tensor, rewards: Tensor, target_kl: float
 
 
 @beta_for_kl.wrong(
-    "A target beyond the greatest reachable KL was answered with a tiny beta. No beta leads "
-    "there: raise ValueError."
+    "A target beyond the greatest reachable KL was answered. No beta leads there: raise ValueError."
 )
 def bound_not_checked(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
     if target_kl <= 0:
@@ -408,23 +488,31 @@ def bound_not_checked(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> 
 @beta_for_kl.wrong(
     "A target of 0 or less was let through. KL 0 is reached at no finite beta, so inf is no answer "
     "either, and less than 0 never: raise ValueError.",
-    rough={"target 0": math.inf},
 )
 def low_targets_not_checked(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
     if target_kl > 0:
         return reference.beta_for_kl(ref_logits, rewards, target_kl)
+    return math.inf  # a search would end anywhere
+
+
+@beta_for_kl.wrong(
+    "Something came back where no beta leads: a target of 0 or less, and one beyond the greatest "
+    "reachable KL, have no answer. Raise ValueError for each.",
+)
+def nothing_checked(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
+    if target_kl <= 0:
+        return math.inf  # a search would end anywhere
     log_ref, rewards = _ready(ref_logits, rewards)
     return _bisect(lambda b: _spent(_tilted(log_ref, rewards, b), log_ref), target_kl)
 
 
 @beta_for_kl.wrong(
-    "Nothing is refused. A target of 0 or less, and one beyond the greatest reachable KL, have no "
-    "answer: raise ValueError for each.",
-    rough={"target 0": math.inf},
+    "This divides the spread of the rewards by the target. beta grows with their spread and falls "
+    "with the target, but not in proportion: solve for the beta whose optimum has that KL."
 )
-def nothing_checked(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
-    log_ref, rewards = _ready(ref_logits, rewards)
-    return _bisect(lambda b: _spent(_tilted(log_ref, rewards, b), log_ref), target_kl)
+def spread_over_target(ref_logits: Tensor, rewards: Tensor, target_kl: float) -> float:
+    _refuse_target(ref_logits, rewards, target_kl)
+    return ((rewards.max() - rewards.min()) / target_kl).item()
 
 
 @beta_for_kl.wrong(

@@ -19,6 +19,12 @@ SMALL_BETA = "small beta"
 
 BETA_RANGE = "beta that is not positive"
 
+LARGE_EXPONENTS = (
+    "beta 1e-3, rewards (100, 100, −100)",
+    "beta 1e-3, rewards (−100, 99.999, 99.9985)",
+    "beta 1e-3, rewards near ±100",
+)
+
 optimal_policy = Exercise(
     "optimal_policy",
     parts={VALUES: 2, SMALL_BETA: 2, BETA_RANGE: 1, RULES: 1},
@@ -135,7 +141,11 @@ optimal_policy.changed(
     "divides.",
 )
 optimal_policy.changed(
-    "beta_forgotten", "gap / beta", "gap", "beta was not used: this is the optimum at beta = 1."
+    "beta_forgotten",
+    "gap / beta",
+    "gap",
+    "This is the optimum at beta = 1, whatever beta is: it was not used, or it cancels, as where "
+    "exp(rewards) as a whole is divided by it.",
 )
 optimal_policy.changed(
     "probabilities",
@@ -197,21 +207,6 @@ optimal_policy.changed(
     "The probabilities were normalised over the first axis. Actions lie along the last: dim=-1.",
 )
 optimal_policy.changed(
-    "not_shifted",
-    "gap / beta",
-    "rewards / beta",
-    "Right until rewards / beta is large: at 100,000, float32 has steps of 0.008, and log ref is "
-    "lost in them. Subtract the best reward of each choice before you divide; to subtract the "
-    "largest sum afterwards is too late.",
-)
-optimal_policy.changed(
-    "logits_not_shifted",
-    "(ref_logits.log_softmax(dim=-1) + gap / beta).log_softmax(dim=-1)",
-    "(ref_logits + rewards / beta).log_softmax(dim=-1)",
-    "Right until rewards / beta is large: at 100,000, float32 has steps of 0.008, and ref_logits "
-    "are lost in them. Subtract the best reward of each choice before you divide.",
-)
-optimal_policy.changed(
     "shifted_after_dividing",
     "gap / beta",
     "(rewards / beta - (rewards / beta).amax(dim=-1, keepdim=True))",
@@ -224,20 +219,6 @@ optimal_policy.changed(
     "((rewards + beta * ref_logits.log_softmax(dim=-1)) / beta).log_softmax(dim=-1)",
     "beta · log ref was added to the rewards and is lost among numbers near 100 before the "
     "division by beta. Add log ref at the end, to shifted rewards already divided.",
-)
-optimal_policy.changed(
-    "shifted_by_the_mean",
-    "amax",
-    "mean",
-    "The mean was subtracted: near it numbers are small, but the best actions are still far from "
-    "0. Subtract the best reward, as the good actions are those that decide.",
-)
-optimal_policy.changed(
-    "shifted_by_one_maximum",
-    "rewards.amax(dim=-1, keepdim=True)",
-    "rewards.max()",
-    "One maximum was subtracted from all choices. A choice whose rewards lie far below it still "
-    "has large numbers: take the maximum over the last axis, with keepdim=True.",
 )
 
 
@@ -256,7 +237,7 @@ optimal_policy.changed(
     "gap / beta).log_softmax(dim=-1)",
     "gap / beta).softmax(dim=-1).log()",
     "Right for ordinary numbers, −inf where a probability rounds to 0: the logarithm was taken of "
-    "the softmax. log_softmax never forms the probability.",
+    "a probability, as log(softmax(x)) does. log_softmax never forms it.",
 )
 
 
@@ -293,8 +274,8 @@ optimal_policy.changed(
 
 
 @optimal_policy.wrong(
-    "beta ≤ 0 was let through, or replaced by another number. At 0 there is a division by 0, "
-    "below it the policy flees the reference: raise ValueError for both."
+    "beta ≤ 0 was let through, replaced by another number, or answered with something. At 0 there "
+    "is a division by 0, below it the policy flees the reference: raise ValueError for both."
 )
 def beta_not_checked(ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
     gap = rewards - rewards.amax(-1, keepdim=True)
@@ -344,6 +325,160 @@ def returned_in_float64(ref_logits: Tensor, rewards: Tensor, beta: float) -> Ten
     return reference.optimal_policy(ref_logits.double(), rewards.double(), beta)
 
 
+for _name, _instead, _says in (
+    (
+        "logits_not_normalised",
+        "ref_logits + gap / beta",
+        "The answer is not normalised, and ref_logits went in as they came: the probabilities must "
+        "sum to 1 over the actions.",
+    ),
+    (
+        "nothing_normalised",
+        "ref_logits + rewards / beta",
+        "Nothing was normalised, neither ref_logits nor the answer: the probabilities must sum to "
+        "1 over the actions.",
+    ),
+    (
+        "normalised_apart",
+        "ref_logits.log_softmax(dim=-1) + (gap / beta).log_softmax(dim=-1)",
+        "ref and exp(rewards / beta) were normalised each by itself. Their product then does not "
+        "sum to 1: log Z is of the product.",
+    ),
+    (
+        "logits_normalised_over_the_first_axis",
+        "(ref_logits + gap / beta).log_softmax(dim=0)",
+        "log_softmax of the sum ran over the first axis. Actions lie along the last: dim=-1.",
+    ),
+    (
+        "normalised_over_everything",
+        "(lambda x: x - x.exp().sum().log())(ref_logits.log_softmax(dim=-1) + gap / beta)",
+        "All choices were normalised together. Each has a log Z of its own, over the last axis.",
+    ),
+    (
+        "normalised_over_everything_unshifted",
+        "(lambda x: x - x.flatten().logsumexp(dim=0))"
+        "(ref_logits.log_softmax(dim=-1) + (rewards - rewards.max()) / beta)",
+        "All choices were normalised together, by one sum. Each has a log Z of its own: sum over "
+        "the last axis.",
+    ),
+    (
+        "weights_returned",
+        "(ref_logits.log_softmax(dim=-1) + rewards / beta).exp()",
+        "These are the weights ref · exp(rewards / beta), not normalised. Asked are the logarithms "
+        "of what they are once they sum to 1.",
+    ),
+    (
+        "normalised_by_the_sum_of_logarithms",
+        "(lambda x: x - x.sum(dim=-1, keepdim=True))(ref_logits.log_softmax(dim=-1) + gap / beta)",
+        "The sum of the logarithms was subtracted. log Z is the logarithm of a sum of "
+        "exponentials.",
+    ),
+    (
+        "normalised_by_the_mean",
+        "(ref_logits.log_softmax(dim=-1) + gap / beta).log_softmax(dim=-1)"
+        " + math.log(rewards.shape[-1])",
+        "The probabilities sum to the number of actions, as when log Z is that of a mean of "
+        "exponentials. It is that of their sum.",
+    ),
+    (
+        "normaliser_added",
+        "(lambda x: x + x.logsumexp(dim=-1, keepdim=True))"
+        "(ref_logits.log_softmax(dim=-1) + gap / beta)",
+        "log Z was added. To divide by Z is to subtract its logarithm.",
+    ),
+    (
+        "normaliser_returned",
+        "(ref_logits.log_softmax(dim=-1) + rewards / beta).logsumexp(dim=-1)",
+        "This is log Z, one number for each choice. The answer is what it normalises, one number "
+        "for each action.",
+    ),
+    (
+        "divided_after_adding_up",
+        "(ref_logits.log_softmax(dim=-1) + gap).log_softmax(dim=-1) / beta",
+        "The whole was divided by beta at the end. Only the rewards are: ref · exp(rewards / "
+        "beta), and the normalisation comes last.",
+    ),
+    (
+        "logits_multiplied",
+        "(ref_logits * (rewards / beta).exp()).log_softmax(dim=-1)",
+        "ref_logits were multiplied by exp(rewards / beta). It is the probabilities that are; in "
+        "logarithms, that product is a sum.",
+    ),
+    (
+        "logarithms_multiplied",
+        "(ref_logits.log_softmax(dim=-1) * (rewards / beta).exp()).log_softmax(dim=-1)",
+        "log ref was multiplied by exp(rewards / beta). It is the probabilities that are; in "
+        "logarithms, that product is a sum.",
+    ),
+    (
+        "logarithm_times_reward",
+        "(ref_logits.log_softmax(dim=-1) * rewards / beta).log_softmax(dim=-1)",
+        "log ref was multiplied by rewards / beta. The product of ref and exp(rewards / beta) is, "
+        "in logarithms, a sum.",
+    ),
+):
+    optimal_policy.changed(
+        _name,
+        "(ref_logits.log_softmax(dim=-1) + gap / beta).log_softmax(dim=-1)",
+        _instead,
+        _says,
+    )
+
+
+for _size in (4, 6, 8):
+    optimal_policy.changed(
+        f"beta_and_1e_{_size}",
+        "gap / beta",
+        f"gap / (beta + 1e-{_size})",
+        f"A small number, about 1e-{_size}, was added to beta. At beta = 1e-3 that shows: beta is "
+        "never 0 once ValueError is raised, so divide by beta itself.",
+    )
+
+
+for _name, _instead, _says in (
+    (
+        "not_shifted",
+        "ref_logits.log_softmax(dim=-1) + rewards / beta",
+        "Right until rewards / beta is large: at 100,000, float32 has steps of 0.008, and log ref "
+        "is lost in them. Subtract the best reward of each choice before you divide; log_softmax "
+        "subtracts the largest sum, and is too late.",
+    ),
+    (
+        "logits_not_shifted",
+        "ref_logits + rewards / beta",
+        "Right until rewards / beta is large: at 100,000, float32 has steps of 0.008, and "
+        "ref_logits are lost in them. Subtract the best reward of each choice before you divide.",
+    ),
+    (
+        "shifted_by_the_mean",
+        "ref_logits.log_softmax(dim=-1) + (rewards - rewards.mean(dim=-1, keepdim=True)) / beta",
+        "The mean was subtracted: near it numbers are small, but the best actions are still far "
+        "from 0. Subtract the best reward, as the good actions are those that decide.",
+    ),
+    (
+        "shifted_by_one_maximum",
+        "ref_logits.log_softmax(dim=-1) + (rewards - rewards.max()) / beta",
+        "One maximum was subtracted from all choices. A choice whose rewards lie far below it "
+        "still has large numbers: take the maximum over the last axis, with keepdim=True.",
+    ),
+):
+    optimal_policy.changed(
+        _name,
+        "ref_logits.log_softmax(dim=-1) + gap / beta",
+        _instead,
+        _says,
+    )
+# Whatever else loses the same digits answers within a few of their steps.
+optimal_policy.changed(
+    "digits_lost",
+    "(ref_logits.log_softmax(dim=-1) + gap / beta).log_softmax(dim=-1)",
+    "(lambda x: x - x.logsumexp(dim=-1, keepdim=True))"
+    "(ref_logits.log_softmax(dim=-1) + rewards / beta)",
+    "Right until numbers grow large: where a reward divided by beta, shifted or not, is near "
+    "100,000, float32 has steps of 0.008, and the answer is off by some of these. Subtract each "
+    "choice's own best reward before you divide; anything that is subtracted later is too late.",
+    rough=dict.fromkeys(LARGE_EXPONENTS, 0.05),
+)
 optimal_policy.changed(
     "divided_by_the_root_of_beta",
     "gap / beta",

@@ -132,7 +132,8 @@ penalized_gradient.changed(
     "divergence_rewarded",
     "rewards - beta",
     "rewards + beta",
-    "The penalty's gradient was added, so that it pushes away from the reference: subtract it.",
+    "The penalty's gradient counts as plus, so that it pushes away from the reference: it is "
+    "subtracted, and its log-ratio is log policy − log ref.",
 )
 penalized_gradient.changed(
     "penalty_forgotten",
@@ -352,6 +353,200 @@ penalized_gradient.changed(
     "(policy * worth).sum(dim=-1)",
     "This is the objective, one number for each choice. Its gradient has one for each action.",
 )
+
+
+penalized_gradient.changed(
+    "reward_forgotten",
+    "worth = rewards -",
+    "worth = -",
+    "The rewards are missing: this is the gradient of the penalty alone.",
+)
+penalized_gradient.changed(
+    "beta_on_the_reward",
+    "rewards - beta *",
+    "beta * rewards -",
+    "beta multiplies the rewards here. It is the price of the divergence: reward − beta · "
+    "log-ratio.",
+)
+penalized_gradient.changed(
+    "beta_on_both",
+    "worth = rewards - beta * (log_policy - ref_logits.log_softmax(dim=-1))",
+    "worth = beta * (rewards - log_policy + ref_logits.log_softmax(dim=-1))",
+    "beta multiplies the rewards too. It is the price of the divergence alone.",
+)
+penalized_gradient.changed(
+    "divided_by_beta",
+    "- beta * (log_policy - ref_logits.log_softmax(dim=-1))",
+    "- (log_policy - ref_logits.log_softmax(dim=-1)) / beta",
+    "The penalty was divided by beta: a larger beta must pull harder, not less.",
+)
+penalized_gradient.changed(
+    "ratio_without_its_logarithm",
+    "(log_policy - ref_logits.log_softmax(dim=-1))",
+    "(log_policy - ref_logits.log_softmax(dim=-1)).exp()",
+    "The ratio policy/ref itself stands in the worth: its logarithm is missing.",
+)
+penalized_gradient.changed(
+    "logarithm_in_front",
+    "return policy *",
+    "return log_policy *",
+    "The policy's log-probability stands in front. It is the probability: exp of that.",
+)
+
+
+@penalized_gradient.wrong(
+    "Every action is charged the whole divergence. Its own charge is its log-ratio, and the "
+    "divergence is the mean of these, which is subtracted from it."
+)
+def divergence_for_the_log_ratio(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    log_policy, log_ref = log_probs(logits, ref_logits)
+    policy = log_policy.exp()
+    divergence = (policy * (log_policy - log_ref)).sum(-1, keepdim=True)
+    return _centred(policy, rewards) - beta * policy * divergence
+
+
+@penalized_gradient.wrong(
+    "The reward's part is right, the penalty's is beta · log-ratio as it stands. It too goes "
+    "through the softmax: π(a) · (log-ratio − its mean)."
+)
+def penalty_as_it_stands(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    log_policy, log_ref = log_probs(logits, ref_logits)
+    return _centred(log_policy.exp(), rewards) - beta * (log_policy - log_ref)
+
+
+@penalized_gradient.wrong(
+    "The reward's part is right, the penalty's is beta · π(a) · (log-ratio + 1), the gradient with "
+    "respect to log-probabilities. It too goes through the softmax: subtract its mean, and the 1 "
+    "falls out."
+)
+def penalty_by_the_product_rule_alone(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    log_policy, log_ref = log_probs(logits, ref_logits)
+    policy = log_policy.exp()
+    return _centred(policy, rewards) - beta * policy * (log_policy - log_ref + 1)
+
+
+@penalized_gradient.wrong(
+    "The plain mean of the rewards was subtracted, and no mean of the log-ratios. Subtract the "
+    "policy's mean of both."
+)
+def plain_mean_of_rewards(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    worth = _worth(logits, ref_logits, rewards, beta)
+    return logits.softmax(-1) * (worth - rewards.mean(-1, keepdim=True))
+
+
+@penalized_gradient.wrong(
+    "The log-ratio was compared with its mean, the reward was not. Subtract the mean of both."
+)
+def reward_not_centred(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    log_policy, log_ref = log_probs(logits, ref_logits)
+    policy = log_policy.exp()
+    return policy * rewards - beta * _centred(policy, log_policy - log_ref)
+
+
+@penalized_gradient.wrong(
+    "The mean log-ratio, which is the KL, was added to the penalty's part where it is subtracted: "
+    "each log-ratio counts as far as it is above their mean. Mind the two minus signs."
+)
+def divergence_with_its_sign_turned(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    log_policy, log_ref = log_probs(logits, ref_logits)
+    policy, log_ratio = log_policy.exp(), log_policy - log_ref
+    divergence = (policy * log_ratio).sum(-1, keepdim=True)
+    return _centred(policy, rewards) - beta * policy * (log_ratio + divergence)
+
+
+@penalized_gradient.wrong(
+    "The policy's probability in front is missing from the reward's part. It stands before both: "
+    "π(a) · (worth − mean worth)."
+)
+def reward_without_the_probability(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    log_policy, log_ref = log_probs(logits, ref_logits)
+    policy = log_policy.exp()
+    gain = rewards - (policy * rewards).sum(-1, keepdim=True)
+    return gain - beta * _centred(policy, log_policy - log_ref)
+
+
+@penalized_gradient.wrong(
+    "The policy's probability in front is missing from the penalty's part. It stands before both: "
+    "π(a) · (worth − mean worth)."
+)
+def penalty_without_the_probability(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    log_policy, log_ref = log_probs(logits, ref_logits)
+    policy, log_ratio = log_policy.exp(), log_policy - log_ref
+    excess = log_ratio - (policy * log_ratio).sum(-1, keepdim=True)
+    return _centred(policy, rewards) - beta * excess
+
+
+@penalized_gradient.wrong(
+    "The sum over actions is missing: only what each logit does to its own log-probability was "
+    "used, 1 − π(a), without the chance π(a) that the action is taken."
+)
+def own_score_times_worth(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    return (1 - logits.softmax(-1)) * _worth(logits, ref_logits, rewards, beta)
+
+
+@penalized_gradient.wrong(
+    "Only the policy's likeliest action was asked, as if it had been drawn. The gradient is an "
+    "expectation: sum over all actions, weighted by their probabilities."
+)
+def likeliest_action_alone(
+    logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float
+) -> Tensor:
+    policy = logits.softmax(-1)
+    drawn = logits.argmax(-1, keepdim=True)
+    score = torch.zeros_like(policy).scatter(-1, drawn, 1.0) - policy
+    return score * _worth(logits, ref_logits, rewards, beta).gather(-1, drawn)
+
+
+@penalized_gradient.wrong(
+    "The worths were divided by their standard deviation, as advantages are in training code. "
+    "That is another formula; the gradient asked for has no such division, and its mean is the "
+    "policy's."
+)
+def normalised_worths(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    worth = _worth(logits, ref_logits, rewards, beta)
+    spread = worth.std(-1, keepdim=True) + 1e-8
+    return logits.softmax(-1) * (worth - worth.mean(-1, keepdim=True)) / spread
+
+
+penalized_gradient.changed(
+    "plain_mean_without_probabilities",
+    "policy * (worth - (policy * worth).sum(dim=-1, keepdim=True))",
+    "worth - worth.mean(dim=-1, keepdim=True)",
+    "These are the worths less their plain mean: the policy's probabilities are missing, both in "
+    "front and as the weights of the mean.",
+)
+penalized_gradient.changed(
+    "diagonal_of_centred_worths",
+    "return policy *",
+    "return policy * (1 - policy) *",
+    "The factor 1 − π(a) is too many: once the mean worth is subtracted, the softmax's derivative "
+    "is used up.",
+)
+
+
+@penalized_gradient.wrong(
+    "Probabilities and mean were taken over the first axis. Actions lie along the last: dim=-1."
+)
+def over_the_first_axis(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    log_policy, log_ref = logits.log_softmax(0), ref_logits.log_softmax(0)
+    policy, worth = log_policy.exp(), rewards - beta * (log_policy - log_ref)
+    return policy * (worth - (policy * worth).sum(0, keepdim=True))
 
 
 @penalized_gradient.right

@@ -165,16 +165,16 @@ penalized_objective.changed(
     "penalty_weight_detached",
     "policy * (log_policy",
     "policy.detach() * (log_policy",
-    "The value is right, its gradient is not: the probabilities that weight the log-ratio were "
-    "held constant, and so the penalty pulls nowhere. Detach ref_logits alone.",
+    "The value is right, but its penalty pulls nowhere: it has no gradient. It was detached, or "
+    "the probabilities that weight its log-ratios were. Detach ref_logits alone.",
     of=two_terms,
 )
 penalized_objective.changed(
     "reward_weight_detached",
     "policy * rewards",
     "policy.detach() * rewards",
-    "The value is right, its gradient is not: the probabilities that weight the rewards were held "
-    "constant, so that no reward is pursued. Detach ref_logits alone.",
+    "The value is right, but no reward is pursued: the expected reward has no gradient. It was "
+    "detached, or the probabilities that weight the rewards were. Detach ref_logits alone.",
     of=two_terms,
 )
 penalized_objective.changed(
@@ -188,7 +188,8 @@ penalized_objective.changed(
     "everything_detached",
     "reward - beta * kl",
     "(reward - beta * kl).detach()",
-    "No gradient reaches logits: the policy's side was detached too.",
+    "Nothing moves the logits: their gradient is 0, or there is none. Either the policy's side was "
+    "detached too, or its probabilities were, where they are weights. Detach ref_logits alone.",
     of=two_terms,
 )
 penalized_objective.changed(
@@ -386,6 +387,13 @@ penalized_objective.changed(
     of=two_terms,
 )
 penalized_objective.changed(
+    "beta_on_both",
+    "reward - beta * kl",
+    "beta * (reward - kl)",
+    "beta multiplies the reward too. It is the price of the divergence alone: E[r] − beta · KL.",
+    of=two_terms,
+)
+penalized_objective.changed(
     "half_the_penalty",
     "reward - beta * kl",
     "reward - beta / 2 * kl",
@@ -399,6 +407,184 @@ penalized_objective.changed(
     "The penalty is the total variation, half the sum of |π − ref|: it is KL(policy ‖ ref) here.",
     of=two_terms,
 )
+
+
+@penalized_objective.wrong(
+    "k3 stands in place of the log-ratio. Weighed by the policy it has the same expectation, but "
+    "its exp(log ref − log policy) overflows for an action that the policy hardly ever takes: "
+    "weigh the log-ratio itself."
+)
+def k3_weighed(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    log_policy, log_ref = log_probs(logits, ref_logits)
+    penalty = reference.k3(log_policy, log_ref)
+    return (log_policy.exp() * (rewards - beta * penalty)).sum(-1)
+
+
+for _name, _line, _instead, _says in (
+    (
+        "rewards_weighted_by_logits",
+        "policy * rewards",
+        "logits * rewards",
+        "The rewards were weighted by the logits. An expectation weighs by probabilities: softmax "
+        "makes them.",
+    ),
+    (
+        "rewards_weighted_by_the_ratio",
+        "policy * rewards",
+        "policy / log_ref.exp() * rewards",
+        "The rewards were weighted by the ratio policy/ref. That is for samples which ref drew. "
+        "In a sum over all actions the weights are the policy's probabilities.",
+    ),
+    (
+        "rewards_added_up",
+        "(policy * rewards).sum(-1)",
+        "rewards.sum(-1)",
+        "The rewards of all actions were added up, each with the weight 1. Weight each by the "
+        "policy's probability of its action.",
+    ),
+    (
+        "expected_reward_averaged",
+        "(policy * rewards).sum(-1)",
+        "(policy * rewards).mean(-1)",
+        "The products of probability and reward were averaged over the actions. The probabilities "
+        "are the weights already: sum these.",
+    ),
+    (
+        "divergence_averaged",
+        "log_ref)).sum(-1)",
+        "log_ref)).mean(-1)",
+        "The terms of the divergence were averaged over the actions. The probabilities are the "
+        "weights already: sum them.",
+    ),
+    (
+        "baseline_subtracted",
+        "(policy * rewards).sum(-1)",
+        "(policy * (rewards - rewards.mean(-1, keepdim=True))).sum(-1)",
+        "The plain mean of the rewards was subtracted from them. Such a baseline changes no "
+        "gradient, but it changes the value: take the rewards as they came.",
+    ),
+    (
+        "gain_over_the_reference",
+        "(policy * rewards).sum(-1)",
+        "((policy - log_ref.exp()) * rewards).sum(-1)",
+        "The reference's expected reward was subtracted. The objective is the policy's own "
+        "expected reward, less the penalty.",
+    ),
+    (
+        "log_ratios_added_up",
+        "(policy * (log_policy - log_ref)).sum(-1)",
+        "(log_policy - log_ref).sum(-1)",
+        "The log-ratios of all actions were added up, each with the weight 1. Weight each by the "
+        "policy's probability of its action.",
+    ),
+    (
+        "log_ratios_averaged",
+        "(policy * (log_policy - log_ref)).sum(-1)",
+        "(log_policy - log_ref).mean(-1)",
+        "The log-ratios were averaged with equal weights. Weight each by the policy's probability "
+        "of its action.",
+    ),
+    (
+        "ratio_without_its_logarithm",
+        "(log_policy - log_ref)",
+        "(log_policy - log_ref).exp()",
+        "The penalty weighs the ratio policy/ref itself: its logarithm is missing.",
+    ),
+    (
+        "squares_weighed",
+        "(log_policy - log_ref)",
+        "(log_policy - log_ref).square()",
+        "The log-ratios were squared. A divergence weighs them as they are, with their signs.",
+    ),
+    (
+        "sizes_weighed",
+        "(log_policy - log_ref)",
+        "(log_policy - log_ref).abs()",
+        "The log-ratios lost their signs. A divergence weighs them as they are: actions that the "
+        "policy takes less often than ref count as minus.",
+    ),
+    (
+        "ref_as_probabilities",
+        "log_policy - log_ref",
+        "log_policy - log_ref.exp()",
+        "A probability of ref was subtracted from a logarithm, as F.kl_div does when it is given "
+        "probabilities: its first argument is a logarithm.",
+    ),
+    (
+        "axis_kept",
+        "reward - beta * kl",
+        "(reward - beta * kl).unsqueeze(-1)",
+        "The numbers are right, but an axis of length 1 is too many: sum without keepdim=True.",
+    ),
+    (
+        "total_variation_without_the_half",
+        "(policy * (log_policy - log_ref)).sum(-1)",
+        "(policy - log_ref.exp()).abs().sum(-1)",
+        "The penalty is the sum of |π − ref|, a distance of probabilities: it is KL(policy ‖ ref) "
+        "here, from their logarithms.",
+    ),
+    (
+        "squared_differences",
+        "(policy * (log_policy - log_ref)).sum(-1)",
+        "(policy - log_ref.exp()).square().sum(-1)",
+        "The penalty is the sum of (π − ref)², a distance of probabilities: it is KL(policy ‖ ref) "
+        "here, from their logarithms.",
+    ),
+    (
+        "penalty_averaged_over_choices",
+        "reward - beta * kl",
+        "reward - beta * kl.mean()",
+        "Every choice is charged the mean divergence of all choices. Each has its own, over the "
+        "last axis.",
+    ),
+    (
+        "penalty_averaged_over_everything",
+        "(policy * (log_policy - log_ref)).sum(-1)",
+        "(policy * (log_policy - log_ref)).mean()",
+        "Every choice is charged one number, the mean of the divergence's terms over all axes, as "
+        'F.kl_div gives by default. Ask it for reduction="none", and sum over the last axis.',
+    ),
+    (
+        "penalty_as_batchmean",
+        "(policy * (log_policy - log_ref)).sum(-1)",
+        "(policy * (log_policy - log_ref)).sum() / len(logits)",
+        "Every choice is charged one number, the sum over all axes divided by the length of the "
+        'first, as F.kl_div(reduction="batchmean") gives. Ask for reduction="none", and sum over '
+        "the last axis.",
+    ),
+    (
+        "all_weighted_by_logarithms",
+        "policy = log_policy.exp()",
+        "policy = log_policy",
+        "Rewards and log-ratios were weighted by the policy's log-probabilities. An expectation "
+        "weighs by probabilities: exp of these.",
+    ),
+    (
+        "summed_over_the_first_axis",
+        "reward - beta * kl",
+        "(policy * (rewards - beta * (log_policy - log_ref))).sum(0)",
+        "The sum runs over the first axis. Actions lie along the last: dim=-1.",
+    ),
+):
+    penalized_objective.changed(_name, _line, _instead, _says, of=two_terms)
+
+
+@penalized_objective.wrong(
+    "Probabilities and sums were taken over the first axis. Actions lie along the last: dim=-1."
+)
+def over_the_first_axis(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    log_policy, log_ref = logits.log_softmax(0), ref_logits.detach().log_softmax(0)
+    return (log_policy.exp() * (rewards - beta * (log_policy - log_ref))).sum(0)
+
+
+@penalized_objective.wrong(
+    "The gradient is right, the value is not: this is the loss of the score function, log "
+    "policy · worth under fixed weights. The objective weighs the worth itself by probabilities."
+)
+def score_function(logits: Tensor, ref_logits: Tensor, rewards: Tensor, beta: float) -> Tensor:
+    log_policy, log_ref = log_probs(logits, ref_logits)
+    worth = (rewards - beta * (log_policy - log_ref)).detach()
+    return (log_policy.exp().detach() * log_policy * worth).sum(-1)
 
 
 @penalized_objective.right

@@ -88,9 +88,9 @@ expected_gradient.changed(
 
 
 @expected_gradient.wrong(
-    "The tokens were drawn from the policy, and the weights were differentiated too. That is the "
-    "gradient of an expectation; autograd on tokens already drawn sees the estimator alone, and "
-    "the mean over softmax(sample_logits) comes after it."
+    "Each token counts by the policy's probability, and that was differentiated too, as a weight "
+    "or as an importance ratio. That is the gradient of an expectation; autograd on tokens already "
+    "drawn sees the estimator alone, and the mean over softmax(sample_logits) comes after it."
 )
 def weights_differentiated(
     logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
@@ -306,8 +306,8 @@ def sampler_moves(
 
 
 @expected_gradient.wrong(
-    "None came back: a `return` is missing, or it is the .grad of a tensor that was computed. "
-    "backward() fills .grad of leaves alone: of what you made with requires_grad_()."
+    "None came back: a `return` is missing, or it is a .grad that nothing has filled. backward() "
+    "fills it of leaves alone, of what you made with requires_grad_() before you computed with it."
 )
 def nothing_returned(
     logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
@@ -353,6 +353,100 @@ expected_gradient.changed(
     "The caller's logits require a gradient now: requires_grad_() changed them in place. Make a "
     "leaf of your own, logits.detach().clone(), and switch that one.",
 )
+
+
+def _estimates(
+    logits: Tensor, ref_logits: Tensor, estimator: Estimator
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Leaves for both logits, and the estimates computed of them."""
+    leaf = logits.detach().clone().requires_grad_(True)
+    ref_leaf = ref_logits.detach().clone().requires_grad_(True)
+    return leaf, ref_leaf, estimator(leaf.log_softmax(-1), ref_leaf.log_softmax(-1))
+
+
+def _gradient(total: Tensor, leaf: Tensor) -> Tensor:
+    if not total.requires_grad:
+        return torch.zeros_like(leaf).detach()
+    return torch.autograd.grad(total, leaf)[0]
+
+
+@expected_gradient.wrong(
+    "The weights came too late. The gradients of all tokens had been added up by then, and each "
+    "logit's sum was multiplied by a probability: weigh each token's estimate before you "
+    "differentiate."
+)
+def weighed_after_differentiating(
+    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
+) -> Tensor:
+    leaf, _, values = _estimates(logits, ref_logits, estimator)
+    return _drawn(sample_logits) * _gradient(values.sum(), leaf)
+
+
+@expected_gradient.wrong(
+    "One number came back: the gradients of all tokens were added up, weighed by logit, and "
+    "summed. The answer has a number for each logit, and it is the tokens' estimates that are "
+    "weighed, before you differentiate."
+)
+def weighed_after_differentiating_and_summed(
+    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
+) -> Tensor:
+    leaf, _, values = _estimates(logits, ref_logits, estimator)
+    return (_drawn(sample_logits) * _gradient(values.sum(), leaf)).sum()
+
+
+@expected_gradient.wrong(
+    "This is estimate × ∇logp, as policy gradients have it. Asked is what autograd makes of the "
+    "estimator itself: differentiate its values, do not detach them."
+)
+def score_term_alone(
+    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
+) -> Tensor:
+    leaf, _, values = _estimates(logits, ref_logits, estimator)
+    return _gradient((_drawn(sample_logits) * values.detach() * leaf.log_softmax(-1)).sum(), leaf)
+
+
+@expected_gradient.wrong(
+    "Zeros came back whatever the estimator is. What was asked for a gradient is not what the "
+    "estimator was given, or the graph between them was cut, as .detach(), .item() and no_grad() "
+    "do."
+)
+def zeros_always(
+    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
+) -> Tensor:
+    return torch.zeros_like(logits)
+
+
+@expected_gradient.wrong(
+    "This is the gradient with respect to ref_logits, which are a constant. Asked is that with "
+    "respect to logits."
+)
+def gradient_of_the_reference(
+    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
+) -> Tensor:
+    _, ref_leaf, values = _estimates(logits, ref_logits, estimator)
+    return _gradient((_drawn(sample_logits) * values).sum(), ref_leaf)
+
+
+@expected_gradient.wrong(
+    "This is the gradient with respect to sample_logits, which are a constant. Asked is that with "
+    "respect to logits."
+)
+def gradient_of_the_sampler(
+    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
+) -> Tensor:
+    leaf = sample_logits.detach().clone().requires_grad_(True)
+    _, _, values = _estimates(logits, ref_logits, estimator)
+    return _gradient((leaf.softmax(-1) * values.detach()).sum(), leaf)
+
+
+@expected_gradient.wrong(
+    "A tuple or a list came back, with the gradient in it. torch.autograd.grad gives a tuple, one "
+    "gradient for each input: return the tensor alone."
+)
+def tuple_of_one(
+    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
+) -> tuple[Tensor]:
+    return (reference.expected_gradient(logits, ref_logits, sample_logits, estimator),)
 
 
 @expected_gradient.right

@@ -66,8 +66,8 @@ off_policy_kl_loss.changed(
     "averaged",
     "ratio * (logp - ref_logp.detach())",
     "(ratio * (logp - ref_logp.detach())).mean()",
-    "The mean over tokens was taken inside. Return one loss for each token: averages come "
-    "later, with the mask.",
+    "Several tokens were put into one number, as .mean() does. Return one loss for each token: "
+    "averages come later, with the mask.",
 )
 off_policy_kl_loss.changed(
     "last_axis_summed",
@@ -290,6 +290,181 @@ off_policy_kl_loss.changed(
     "The log-ratio to ref was clamped to ±20. A token that far away is the one that costs most: "
     "the loss has no bound.",
 )
+
+
+for _name, _instead, _says in (
+    (
+        "added_up",
+        "(ratio * (logp - ref_logp.detach())).sum()",
+        "The tokens were added up into one number. Return one loss for each token.",
+    ),
+    (
+        "score_form_without_the_ratio",
+        "logp * (logp - ref_logp).detach()",
+        "The ratio is missing: logp × constant log-ratio is a loss for tokens that the policy drew "
+        "itself, and its value has no meaning. Here old drew, and value and gradient are asked.",
+    ),
+    (
+        "ratio_detached_times_k3",
+        "ratio.detach() * (torch.expm1(ref_logp.detach() - logp) - ref_logp.detach() + logp)",
+        "The value is right, the gradient is not: the ratio beside k3 was held constant, so "
+        "autograd does not see that the policy's own draws change. Detach old_logp alone.",
+    ),
+    (
+        "ratio_truncated_beside_k3",
+        "ratio.clamp(max=2.0) * (torch.expm1(ref_logp.detach() - logp) - ref_logp.detach() + logp)",
+        "Ratios above 2 were cut off beside k3 (truncated weights): another formula, which bounds "
+        "the noise of a batch and biases value and gradient. The exact correction has no bound.",
+    ),
+    (
+        "ratio_clipped_beside_k3",
+        "ratio.clamp(0.8, 1.2) * "
+        "(torch.expm1(ref_logp.detach() - logp) - ref_logp.detach() + logp)",
+        "Ratios outside 0.8 … 1.2 were clipped beside k3. That bounds a step, and it biases both "
+        "value and gradient: the exact correction has no clip.",
+    ),
+    (
+        "greater_of_clipped_and_not",
+        "torch.maximum(ratio * (logp - ref_logp.detach()), "
+        "ratio.clamp(0.8, 1.2) * (logp - ref_logp.detach()))",
+        "The greater of the clipped and the unclipped product was taken, as PPO does in a loss. "
+        "That is for advantages, and biases value and gradient: the exact correction has no clip.",
+    ),
+    (
+        "lesser_of_clipped_and_not",
+        "torch.minimum(ratio * (logp - ref_logp.detach()), "
+        "ratio.clamp(0.8, 1.2) * (logp - ref_logp.detach()))",
+        "The lesser of the clipped and the unclipped product was taken, as in PPO's objective. "
+        "That is for advantages, and biases value and gradient: the exact correction has no clip.",
+    ),
+    (
+        "truncated_constant_ratio",
+        "ratio.clamp(max=2.0).detach() * (logp - ref_logp.detach())",
+        "The ratio was cut off at 2 and held constant, as truncated weights are. Here it carries "
+        "the gradient of the draws, and it has no bound: detach old_logp alone.",
+    ),
+    (
+        "probability_of_old_as_weight",
+        "old_logp.detach().exp() * (logp - ref_logp.detach())",
+        "Each token was weighted by old's probability. Old drew the tokens, so that is in how "
+        "often they turn up already; what puts their shares right is the ratio policy/old.",
+    ),
+    (
+        "probability_held_constant",
+        "logp.detach().exp() * (logp - ref_logp.detach())",
+        "Each token was weighted by the policy's probability, as a constant. Old drew the tokens: "
+        "the weight is policy/old, and it carries a gradient.",
+    ),
+    (
+        "drift_of_old_alone",
+        "(old_logp - ref_logp).detach()",
+        "This is how far old is from ref: log old − log ref, with no gradient, as the policy is "
+        "not in it. Asked is the policy's drift, from tokens of old.",
+    ),
+    (
+        "step_alone",
+        "logp - old_logp.detach()",
+        "This is log policy − log old: how far the step went. The reference is not in it, and the "
+        "ratio is missing.",
+    ),
+    (
+        "step_turned_round",
+        "old_logp.detach() - logp",
+        "This is log old − log policy, the usual estimate of KL(old ‖ policy): the size of the "
+        "step. Asked is the drift from ref, and a ratio puts old's draws right.",
+    ),
+    (
+        "ratio_to_itself",
+        "(logp - logp.detach()).exp() * (logp - ref_logp.detach())",
+        "The ratio is policy over policy, 1 in value: that is for tokens which the policy drew "
+        "itself. Old drew these, and old_logp is not in it.",
+    ),
+    (
+        "ratio_to_itself_beside_k3",
+        "(logp - logp.detach()).exp() * "
+        "(torch.expm1(ref_logp.detach() - logp) - ref_logp.detach() + logp)",
+        "The ratio beside k3 is policy over policy, 1 in value: that is for tokens which the "
+        "policy drew itself. Old drew these, and old_logp is not in it.",
+    ),
+    (
+        "ratio_alone",
+        "ratio",
+        "This is the ratio policy/old alone, whose mean is 1 whatever the policy is. What it "
+        "weighs, an estimate of KL(policy ‖ ref), is missing.",
+    ),
+    (
+        "ratio_added",
+        "ratio + (logp - ref_logp.detach())",
+        "The ratio was added to the log-ratio. It is a weight: multiply by it.",
+    ),
+    (
+        "logarithm_of_the_ratio_added",
+        "logp - old_logp.detach() + logp - ref_logp.detach()",
+        "The two log-ratios were added. One of them has to be a weight: exp of it, as a factor.",
+    ),
+    (
+        "ratio_times_square",
+        "ratio * (logp - ref_logp.detach()) ** 2",
+        "Ratio × squared log-ratio is biased: its mean is not the KL. The estimate beside the "
+        "ratio must be unbiased, as the log-ratio itself is.",
+    ),
+    (
+        "ratio_times_absolute",
+        "ratio * (logp - ref_logp.detach()).abs()",
+        "The log-ratio beside the ratio lost its sign. Tokens that the policy gives less often "
+        "than ref count as minus: only so is the mean the KL.",
+    ),
+    (
+        "old_and_ref_exchanged",
+        "(logp - ref_logp.detach()).exp() * (logp - old_logp.detach())",
+        "old_logp and ref_logp are exchanged: the ratio undoes who drew, and that was old; the "
+        "log-ratio beside it is against ref.",
+    ),
+    (
+        "ratios_multiplied",
+        "ratio * (logp - ref_logp.detach()).exp()",
+        "Two ratios were multiplied: policy/ref stands there without its logarithm.",
+    ),
+    (
+        "other_direction",
+        "ratio * (torch.expm1(logp - ref_logp.detach()) - logp + ref_logp.detach()).detach()",
+        "Beside the ratio is k3 with its own ratio turned round, and constant. For "
+        "KL(policy ‖ ref) it is ref/policy − 1 − log(ref/policy).",
+    ),
+):
+    off_policy_kl_loss.changed(_name, "ratio * (logp - ref_logp.detach())", _instead, _says)
+
+
+@off_policy_kl_loss.wrong(
+    "The ratio is missing, and k3 was cut off at 10: a form that libraries watch, not wrong as a "
+    "number of the policy's own tokens. Here old drew, and the mean must be the KL."
+)
+def k3_cut_off_without_the_ratio(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return (torch.expm1(delta) - delta).clamp(max=10.0)
+
+
+def _k3_beside_the_ratio(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp.detach() - logp
+    return (logp - old_logp.detach()).exp() * (torch.expm1(delta) - delta)
+
+
+off_policy_kl_loss.changed(
+    "old_moves_beside_k3",
+    "old_logp.detach()",
+    "old_logp",
+    "Through the ratio a gradient reaches old_logp, which is a constant: detach it.",
+    of=_k3_beside_the_ratio,
+)
+
+
+@off_policy_kl_loss.wrong(
+    "Gradients reach old_logp, through the ratio, and ref_logp, through k3. Both are constants: "
+    "detach both."
+)
+def both_constants_move_beside_k3(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
+    delta = ref_logp - logp
+    return (logp - old_logp).exp() * (torch.expm1(delta) - delta)
 
 
 @off_policy_kl_loss.right

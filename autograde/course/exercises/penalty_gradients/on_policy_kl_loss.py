@@ -63,15 +63,16 @@ on_policy_kl_loss.changed(
     "averaged",
     "0.5 * gap**2",
     "(0.5 * gap**2).mean()",
-    "The mean over tokens was taken inside. Return one loss for each token: averages come "
-    "later, with the mask.",
+    "Several tokens were put into one number, as .mean() or .sum() does. Return one loss for each "
+    "token: averages come later, with the mask.",
     of=half_the_squared_gap,
 )
 on_policy_kl_loss.changed(
     "added_up",
     "0.5 * gap**2",
     "(0.5 * gap**2).sum()",
-    "The tokens were added up into one number. Return one loss for each token.",
+    "Several tokens were put into one number, as .sum() or a library's loss does by default. "
+    "Return one loss for each token.",
     of=half_the_squared_gap,
 )
 on_policy_kl_loss.changed(
@@ -144,13 +145,107 @@ def in_bits(logp: Tensor, ref_logp: Tensor) -> Tensor:
     return half_the_squared_gap(logp / math.log(2), ref_logp / math.log(2))
 
 
-@on_policy_kl_loss.wrong(
-    "The log-ratio was clamped to ±10. A token that far away is the one to pull back hardest: "
-    "the contract has no bound."
+for _bound in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20):
+    on_policy_kl_loss.changed(
+        f"weight_bounded_{_bound}".replace(".", "_"),
+        "0.5 * gap**2",
+        f"(logp - logp.detach() + gap.clamp(-{_bound}, {_bound}).detach()) ** 2 * 0.5",
+        f"The weight in front of ∇logp is the log-ratio up to ±{_bound} and no more beyond, by a "
+        "clamp or as a Huber loss does. A token that far away is the one to pull back hardest: "
+        "the contract has no bound.",
+        of=half_the_squared_gap,
+    )
+for _bound, _said in ((1, "±1"), (2, "±2"), (5, "±5, ±10 or between"), (20, "±20 or so")):
+    on_policy_kl_loss.changed(
+        f"nothing_pulls_beyond_{_bound}",
+        "0.5 * gap**2",
+        f"0.5 * gap.clamp(-{_bound}, {_bound}) ** 2",
+        f"The log-ratio was clamped to {_said}, and a token beyond gets no gradient. It is the one "
+        "to pull back hardest: the contract has no bound.",
+        of=half_the_squared_gap,
+    )
+on_policy_kl_loss.changed(
+    "k3_clamped",
+    "0.5 * gap**2",
+    "(torch.expm1(-gap) + gap).clamp(max=10.0)",
+    "This has the mean gradient of a k3 that is cut off at 10, as some libraries do: another "
+    "formula, not wrong as a number to watch. As a loss it has the other direction's gradient, "
+    "that of KL(ref ‖ policy), and none beyond the bound.",
+    of=half_the_squared_gap,
 )
-def log_ratio_clamped(logp: Tensor, ref_logp: Tensor) -> Tensor:
-    gap = (logp - ref_logp.detach()).clamp(-10.0, 10.0).detach()
-    return 0.5 * (logp - logp.detach() + gap) ** 2
+on_policy_kl_loss.changed(
+    "weighted_by_the_reference",
+    "0.5 * gap**2",
+    "-ref_logp.detach().exp() * gap",
+    "ref's probability stands in front of ∇logp. That is for a sum over the vocabulary, and for "
+    "the other direction, KL(ref ‖ policy). The policy drew these tokens: weigh by the log-ratio "
+    "alone.",
+    of=half_the_squared_gap,
+)
+on_policy_kl_loss.changed(
+    "summed_as_over_the_vocabulary",
+    "0.5 * gap**2",
+    "(logp.exp() * gap).sum()",
+    "Each token was weighted by its probability, and the tokens were added up, as over the "
+    "vocabulary. These tokens were drawn: return one loss for each, without the probability.",
+    of=half_the_squared_gap,
+)
+on_policy_kl_loss.changed(
+    "averaged_as_over_the_vocabulary",
+    "0.5 * gap**2",
+    "(logp.exp() * gap).mean()",
+    "Each token was weighted by its probability, and the tokens were averaged, as F.kl_div does by "
+    "default. These tokens were drawn: return one loss for each, without the probability.",
+    of=half_the_squared_gap,
+)
+on_policy_kl_loss.changed(
+    "score_form_with_a_moving_reference",
+    "0.5 * gap**2",
+    "logp * (logp.detach() - ref_logp)",
+    "A gradient reaches ref_logp, which is a constant: it stands in a product with logp. Detach "
+    "it, wherever it stands.",
+    of=half_the_squared_gap,
+)
+on_policy_kl_loss.changed(
+    "score_form_negated",
+    "0.5 * gap**2",
+    "-logp * gap",
+    "Both factors carry a gradient, and the sign is turned: −logp · (logp − ref). Detach the "
+    "log-ratio, and mind that a loss is minimised.",
+    of=half_the_squared_gap,
+)
+on_policy_kl_loss.changed(
+    "ratio_of_ref_times_k1",
+    "0.5 * gap**2",
+    "(-gap).exp() * gap",
+    "The ratio in front is ref/policy, as if ref's tokens were wanted. The policy draws here, so "
+    "the ratio is policy over the policy of the draw: 1 in value, and only its gradient matters.",
+    of=half_the_squared_gap,
+)
+on_policy_kl_loss.changed(
+    "k1_clamped_at_zero",
+    "0.5 * gap**2",
+    "gap.clamp(min=0.0)",
+    "Only tokens that became likelier pull, all alike. The weight in front of ∇logp is the "
+    "log-ratio with its sign, not cut off at 0.",
+    of=half_the_squared_gap,
+)
+on_policy_kl_loss.changed(
+    "squared_distance_of_the_ratio",
+    "0.5 * gap**2",
+    "0.5 * (gap.exp() - 1) ** 2",
+    "Half the square of ratio − 1 is near ½ log-ratio² for small steps alone: further out it pulls "
+    "exponentially hard. Square the log-ratio itself.",
+    of=half_the_squared_gap,
+)
+on_policy_kl_loss.changed(
+    "cubed",
+    "0.5 * gap**2",
+    "gap * (gap**2).detach()",
+    "The square of the log-ratio stands in front of ∇logp, without its sign. The weight is the "
+    "log-ratio itself.",
+    of=half_the_squared_gap,
+)
 
 
 @on_policy_kl_loss.wrong(
@@ -165,32 +260,33 @@ on_policy_kl_loss.changed(
     "k1_itself",
     "0.5 * gap**2",
     "gap",
-    "This is k1 itself, or has its gradient: ∇logp, whose mean over the policy's tokens is 0. The "
-    "value is right and nothing pulls. The log-ratio must stand in front of ∇logp.",
+    "This is k1, or has its gradient up to a factor: ∇logp, whose mean over the policy's tokens is "
+    "0. So nothing pulls. The log-ratio must stand in front of ∇logp.",
     of=half_the_squared_gap,
 )
 on_policy_kl_loss.changed(
     "everything_detached",
     "0.5 * gap**2",
     "gap.detach()",
-    "No gradient reaches logp at all: the log-ratio was detached as a whole. A number that you "
-    "only log needs no gradient; a loss does.",
+    "No gradient reaches logp at all: what came back was detached as a whole, or computed without "
+    "a graph. A number that you only log needs no gradient; a loss does.",
     of=half_the_squared_gap,
 )
 on_policy_kl_loss.changed(
     "k3_itself",
     "0.5 * gap**2",
     "torch.expm1(-gap) + gap",
-    "This is k3 itself. Its mean is KL(policy ‖ ref), but its mean gradient is that of the other "
-    "direction, ∇KL(ref ‖ policy): autograd does not see that the draws change with the policy.",
+    "This is k3 itself, or has its mean gradient, as ref/policy alone has. k3's mean is "
+    "KL(policy ‖ ref), but that gradient is the other direction's, ∇KL(ref ‖ policy): autograd "
+    "does not see that the draws change with the policy.",
     of=half_the_squared_gap,
 )
 on_policy_kl_loss.changed(
     "k3_turned_round",
     "0.5 * gap**2",
     "torch.expm1(gap) - gap",
-    "This is k3 with the ratio turned round, policy/ref: tokens that the policy overrates pull "
-    "exponentially hard, and the mean is the gradient of no KL.",
+    "This is the ratio policy/ref, alone or in k3 with its ratio turned round: tokens that the "
+    "policy overrates pull exponentially hard, and the mean is the gradient of no KL.",
     of=half_the_squared_gap,
 )
 on_policy_kl_loss.changed(
@@ -245,8 +341,9 @@ on_policy_kl_loss.changed(
     "reference_forgotten",
     "0.5 * gap**2",
     "logp * logp.detach()",
-    "The reference is not in it: this only raises the policy's entropy. The weight is the "
-    "log-ratio, log policy − log ref.",
+    "log policy alone stands in front of ∇logp: this only raises the policy's entropy. Either the "
+    "reference is not in it, or the wrong factor was detached: the weight that is held constant is "
+    "the log-ratio.",
     of=half_the_squared_gap,
 )
 on_policy_kl_loss.changed(

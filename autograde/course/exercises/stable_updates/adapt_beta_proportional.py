@@ -208,6 +208,199 @@ adapt_beta_proportional.changed(
 )
 
 
+for _bound in (0.01, 0.02, 0.05, 0.5, 1.0, 2.0):
+    _from = "" if _bound < 0.2 else " Larger errors are cut down to that."
+    adapt_beta_proportional.changed(
+        f"clipped_at_{_bound}".replace(".", "_"),
+        "min(max(kl / target - 1, -0.2), 0.2)",
+        f"min(max(kl / target - 1, -{_bound}), {_bound})",
+        f"The error was clipped at ±{_bound:g}: its bounds are ±0.2.{_from}",
+    )
+
+
+for _name, _line, _instead, _says in (
+    (
+        "share_capped",
+        "n_steps / horizon",
+        "min(1, n_steps / horizon)",
+        "n_steps / horizon was capped at 1. It may be above 1, where one update took more steps "
+        "than the horizon.",
+    ),
+    (
+        "target_less_one",
+        "kl / target - 1",
+        "kl / (target - 1)",
+        "kl was divided by target − 1. The 1 is subtracted from the quotient: kl / target − 1.",
+    ),
+    (
+        "horizon_forgotten",
+        "error * n_steps / horizon",
+        "error * n_steps",
+        "horizon was not used: the share of the horizon is n_steps / horizon.",
+    ),
+    (
+        "product_with_the_horizon",
+        "error * n_steps / horizon",
+        "error * n_steps * horizon",
+        "n_steps was multiplied by horizon: the share of the horizon is n_steps / horizon.",
+    ),
+    (
+        "never_lowered",
+        "min(max(kl / target - 1, -0.2), 0.2)",
+        "min(max(kl / target - 1, 0.0), 0.2)",
+        "Errors below 0 count as 0, so that beta is never lowered. The error lies between −0.2 and "
+        "0.2.",
+    ),
+    (
+        "never_raised",
+        "min(max(kl / target - 1, -0.2), 0.2)",
+        "min(max(kl / target - 1, -0.2), 0.0)",
+        "Errors above 0 count as 0, so that beta is never raised. The error lies between −0.2 and "
+        "0.2.",
+    ),
+    (
+        "always_the_lower_bound",
+        "min(max(kl / target - 1, -0.2), 0.2)",
+        "-0.2",
+        "The error is −0.2 whatever kl is, as when min and max, or the bounds, are exchanged: at "
+        "least −0.2 is max(…, −0.2), at most 0.2 is min(…, 0.2).",
+    ),
+    (
+        "always_the_upper_bound",
+        "min(max(kl / target - 1, -0.2), 0.2)",
+        "0.2",
+        "The error is 0.2 whatever kl is, as when min and max, or the bounds, are exchanged: at "
+        "least −0.2 is max(…, −0.2), at most 0.2 is min(…, 0.2).",
+    ),
+    (
+        "size_of_the_error",
+        "min(max(kl / target - 1, -0.2), 0.2)",
+        "min(abs(kl / target - 1), 0.2)",
+        "The error lost its sign, so that beta grows below the target too. It is kl / target − 1, "
+        "between −0.2 and 0.2.",
+    ),
+    (
+        "size_of_kl",
+        "kl / target - 1",
+        "abs(kl) / target - 1",
+        "The size of kl was taken, without its sign. An estimate may be below 0, and is below any "
+        "target then.",
+    ),
+    (
+        "kl_clipped",
+        "min(max(kl / target - 1, -0.2), 0.2)",
+        "min(max(kl, -0.2), 0.2) / target - 1",
+        "kl itself was clipped to ±0.2. It is the relative error, kl / target − 1, that is.",
+    ),
+    (
+        "unclipped_quotient",
+        "min(max(kl / target - 1, -0.2), 0.2)",
+        "kl / target",
+        "The quotient kl / target stands where its distance from 1 belongs, and nothing was "
+        "clipped: on target, beta must stay.",
+    ),
+    (
+        "quotient_clipped_around_one",
+        "min(max(kl / target - 1, -0.2), 0.2)",
+        "min(max(kl / target, 0.8), 1.2)",
+        "The quotient kl / target was clipped to 0.8 … 1.2, which is right, but 1 is still to be "
+        "subtracted before it is scaled: on target, beta must stay.",
+    ),
+    (
+        "relative_to_kl",
+        "kl / target - 1",
+        "(kl - target) / kl",
+        "The distance kl − target was divided by kl. It is relative to the target.",
+    ),
+    (
+        "quotient_of_the_target_with_itself",
+        "kl / target - 1",
+        "kl - target / target - 1",
+        "Brackets are missing: kl − target / target is kl − 1. The error is kl / target − 1.",
+    ),
+    (
+        "share_added",
+        "error * n_steps / horizon",
+        "error + n_steps / horizon - 1",
+        "n_steps / horizon was added to the error. It scales it: multiply, and add the product to "
+        "1.",
+    ),
+    (
+        "factor_added",
+        "beta * (1 + error * n_steps / horizon)",
+        "beta + 1 + error * n_steps / horizon",
+        "The factor was added to beta. It multiplies beta.",
+    ),
+    (
+        "factor_returned",
+        "beta * (1 + error * n_steps / horizon)",
+        "1 + error * n_steps / horizon",
+        "The factor came back in place of the new beta: multiply beta by it.",
+    ),
+    (
+        "error_returned",
+        "beta * (1 + error * n_steps / horizon)",
+        "error",
+        "The clipped error came back. It is one part of the factor that beta is multiplied by.",
+    ),
+    (
+        "divided_by_the_factor",
+        "beta * (1 + error * n_steps / horizon)",
+        "beta / (1 + error * n_steps / horizon)",
+        "beta was divided by the factor. Above the target it must grow: multiply.",
+    ),
+    (
+        "nothing_returned",
+        "beta * (1 + error * n_steps / horizon)",
+        "None",
+        "None came back: a `return` is missing. To set beta inside the function changes nothing "
+        "outside.",
+    ),
+    (
+        "never_changed",
+        "beta * (1 + error * n_steps / horizon)",
+        "beta",
+        "beta came back as it was, whatever kl is. Only on target does it stay.",
+    ),
+    (
+        "target_adapted",
+        "beta * (1 + error * n_steps / horizon)",
+        "target * (1 + error * n_steps / horizon)",
+        "The target was adapted. It stays as it is: beta is what is adapted.",
+    ),
+    (
+        "halved_or_doubled",
+        "beta * (1 + error * n_steps / horizon)",
+        "beta / 2 if kl < target / 1.5 else beta * 2 if kl > 1.5 * target else beta",
+        "This is the rule of the exercise before, half, the same or twice. Here beta moves in "
+        "proportion to the error.",
+    ),
+    (
+        "beta_clipped",
+        "beta * (1 + error * n_steps / horizon)",
+        "min(max(beta * (1 + error * n_steps / horizon), 1e-3), 1.0)",
+        "beta was kept between 0.001 and 1. It has the unit of the rewards: its size has no bound "
+        "here.",
+    ),
+    (
+        "a_tenth_of_the_error",
+        "error * n_steps / horizon",
+        "0.1 * error",
+        "A tenth of the error was used, as some libraries do, in the place of n_steps / horizon: "
+        "another formula, which does not know how many steps were taken.",
+    ),
+):
+    adapt_beta_proportional.changed(_name, _line, _instead, _says)
+
+
+@adapt_beta_proportional.wrong(
+    "The logarithm of kl / target was taken. Near 1 it is close to kl / target − 1, which is "
+    "asked; at kl 0 there is none."
+)
+def logarithm_of_the_quotient(beta, kl, target, n_steps, horizon):
+    return beta * (1 + _clip(math.log(kl / target)) * n_steps / horizon)
+
+
 @adapt_beta_proportional.right
 def quotient_between_bounds(beta, kl, target, n_steps, horizon):
     quotient = min(max(kl / target, 0.8), 1.2)
