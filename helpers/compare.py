@@ -182,7 +182,7 @@ def _diagnose(
         found, apart = _of_part(cases, got, expected, wrong, rows, sure)
         if found:
             named[found.name] = found.says
-            besides |= _gradients(got, found.answers, apart, "")
+            besides |= _gradients(got, expected, apart, "")
         elif part == VALUES:
             return {}
     # Where a mistake by name explains a gradient, the general sentence would say it again.
@@ -238,23 +238,64 @@ def _related(
     errors = [got[i]["error"] for i, _, _ in differing if "error" in got[i]]
     if errors and (said := meaning(errors[0])):
         return dict([said])
-    came = _split(got[differing[0][0]]).get("value")
-    if said := KIND_MEANS.get(_kind(came) or ""):
-        return {f"{PREFIX}{_kind(came)}": said}
-    whats = {what for _, what, part in differing if part in (VALUES, GRADIENT)}
-    found: Mapping[str, str] = {}
-    if any(map(_is_value, whats)):
-        found = _of_values(cases, got, expected)
-    else:
-        rows = [row for row in differing if row[1] in whats]
-        found = dict(_gradients(got, expected, rows, "The values are right, but "))
-    return dict(found) or _first(cases, differing)
+    if said := _of_kind(got, expected, differing):
+        return said
+    values = [row for row in differing if _is_value(row[1])]
+    found = _of_values(cases, got, expected, values) if values else {}
+    if not values:
+        found = dict(_gradients(got, expected, differing, "The values are right, but "))
+    return found or _first(cases, differing)
+
+
+def _of_kind(
+    got: Sequence[Answer], expected: Sequence[Answer], differing: Sequence[Row]
+) -> dict[str, str]:
+    """What is said of something that came back, or was raised, in another form than was asked."""
+    number = differing[0][0]
+    one, other = got[number], expected[number]
+    if "error" in other:
+        wanted = other["error"]["kinds"][0]
+        if "error" not in one:
+            return {"no exception": f"Here {wanted} is to be raised, and something came back."}
+        came = one["error"]["kinds"][0]
+        return {"another exception": f"{came} is raised where {wanted} is asked for."}
+    kind = _kind(_split(one).get("value")) or ""
+    if said := KIND_MEANS.get(kind):
+        return {f"{PREFIX}{kind}": said}
+    if differing[0][1] == "shape" and one.get("shape") == "()":
+        return {f"{PREFIX}one number": "One number came back, and one for each token is asked for."}
+    came, wanted = ([what for what in answer if _is_value(what)] for answer in (one, other))
+    if "value" in other and came and "value" not in one:
+        return {f"{PREFIX}several": "Several things came back, and one is asked for."}
+    if "value" in one and "value 0" in other:
+        text = f"One thing came back, and {len(wanted)} are asked for."
+        return {f"{PREFIX}one of several": text}
+    if "value 0" in other and len(came) != len(wanted):
+        text = f"The list is of length {len(came)} here, and {len(wanted)} is asked for."
+        return {f"{PREFIX}length": text}
+    text = isinstance(one.get("value"), str) and one["value"] != "nan"
+    if text and not isinstance(other.get("value"), str | dict):
+        return {f"{PREFIX}text": "A text came back, and no number."}
+    return {}
 
 
 def _of_values(
-    cases: Sequence[Case], got: Sequence[Answer], expected: Sequence[Answer]
+    cases: Sequence[Case], got: Sequence[Answer], expected: Sequence[Answer], rows: Sequence[Row]
 ) -> dict[str, str]:
-    told = [i for i, case in enumerate(cases) if case.part == VALUES]
+    """How the values relate to the inputs, or to the right ones; where other parts are wrong for a
+    reason of their own, in the plain cases alone."""
+    plain = [i for i, case in enumerate(cases) if case.part == VALUES]
+    wrong = {i for i, _, _ in rows}
+    found = _relation(cases, got, expected, sorted({*plain, *wrong}))
+    if not found and wrong & {*plain}:
+        found = _relation(cases, got, expected, plain)
+        found = {name: f"In the plain cases: {says}" for name, says in found.items()}
+    return found
+
+
+def _relation(
+    cases: Sequence[Case], got: Sequence[Answer], expected: Sequence[Answer], told: Sequence[int]
+) -> dict[str, str]:
     pairs = [(_split(got[i]).get("value"), expected[i].get("value")) for i in told]
     if not pairs or not all(_is_plain(value) for pair in pairs for value in pair):
         return {}
@@ -391,19 +432,36 @@ def agree(
         return None not in said and said[0] == said[1]
     got, mistake = _split(got), _split(mistake)
     if what not in got or what not in mistake:
-        shared = {name for name in got if name.startswith("value")} & set(mistake)
-        return bool(shared) and (what in got) == (what in mistake)
+        return (what in got) == (what in mistake) and _values_agree(case, got, mistake)
     one, other = got[what], mistake[what]
     case = _as_coarse(case, mistake, other, rough, share)
     if isinstance(one, Tensor) and isinstance(other, Tensor) and one.shape == other.shape:
         if one.dtype != other.dtype:  # else the coarser one's tolerance would join them
             return False
-        if not torch.equal(one.isnan(), other.isnan()):
+        broken = one.isnan() | other.isnan()
+        if not torch.equal(one.isnan(), other.isnan()) and not _is_spread(what, got, mistake):
             return False
-        return close(one.masked_fill(one.isnan(), 0), other.masked_fill(other.isnan(), 0), case)
+        return close(one.masked_fill(broken, 0), other.masked_fill(broken, 0), case)
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and one.get(KIND) == other.get(KIND)
     return same_value(one, other, case)
+
+
+def _is_spread(what: str, *answers: Answer) -> bool:
+    """Whether NaN comes of values that are not finite: how far it spreads in a gradient then hangs
+    on how the same values were come by."""
+    values = [as_tensor(one["value"]) for one in answers if is_tensor_like(one.get("value"))]
+    broken = len(values) == len(answers) and not any(one.isfinite().all() for one in values)
+    return what.startswith("gradient") and broken
+
+
+def _values_agree(case: Case, got: Answer, mistake: Answer) -> bool:
+    """Of what has neither the form nor the exception that was asked for: whether it is the same.
+
+    What a dict or a list holds besides is asked for by rows of its own.
+    """
+    shared = set(filter(_is_value, got)) & set(mistake)
+    return bool(shared) and ("value" not in shared or agree(case, got, mistake, "value"))
 
 
 def _as_coarse(case: Case, mistake: Answer, observed: Any, rough: float, share: float) -> Case:

@@ -153,7 +153,7 @@ def _shift(got: Tensor, expected: Tensor) -> Said | None:
 
 def _bounds(got: Tensor, expected: Tensor) -> Said | None:
     low, high = got.min(), got.max()
-    if low == high or not _equal(got, expected.clamp(low, high)):
+    if high - low <= NEAR * max(abs(low), abs(high)) or not _equal(got, expected.clamp(low, high)):
         return None
     cut = [f"above {high:.4g}"] * bool((expected > high + ATOL).any())
     cut += [f"below {low:.4g}"] * bool((expected < low - ATOL).any())
