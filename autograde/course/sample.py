@@ -44,9 +44,9 @@ def with_mistakes(lesson: str, number: int) -> NotebookNode:
 
 
 def _predicting(notebook: NotebookNode, lesson: str, number: int) -> NotebookNode:
-    """The same with predictions: most name another choice than the one before, some make none."""
+    """The same with predictions, of which neighbours choose differently, and some make none."""
     letters = {
-        name: list(asked.choices)[(number * (place + 1)) % len(asked.choices)]
+        name: list(asked.choices)[(number * (place % 2 + 1) + place) % len(asked.choices)]
         for place, (name, asked) in enumerate(ASKED.get(lesson, {}).items())
         if (place + number) % 4
     }

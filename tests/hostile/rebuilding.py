@@ -167,6 +167,10 @@ def crowding() -> Iterator[Hostile]:
          lambda n: n.cells.append(_marked({"tags": ["demo"] * 10**6}))),
         ("attached-code", "attaches 40 MB to a cell of code", lambda n: cell_of(n, "k1").update(
             attachments={"x": {"image/png": "A" * 40_000_000}})),
+        ("predictions", "predicts in 4,500 cells, deep in brackets, with what would have to be run",
+         lambda n: (_add(n, ['predict("drift", ' + "(" * 1500 + '"A"' + ")" * 150] * 500),
+                    _add(n, ['predict("drift", open("/etc/passwd").read())', 'predict("k1", k1)',
+                             'predict("drift", "\ud800\x1b")', "predict(" * 4] * 1000))),
         ("prompts", "repeats a lesson's text in 5,000 cells", lambda n: n.cells.extend(
             {"cell_type": "markdown", "metadata": {}, "source": c.source + " x"}
             for c in n.cells * 100 if c.cell_type == "markdown")),
