@@ -68,7 +68,7 @@ def relation(pairs: Sequence[Pair]) -> Said | None:
 
 def _of_shapes(pairs: Sequence[Pair]) -> Said | None:
     turned = [(expected, got) for got, expected in pairs]
-    if all(_has_one_axis_more(got, expected) for got, expected in pairs):
+    if all(_has_an_axis_more(got, expected) for got, expected in pairs):
         return "axis left", "The numbers are right, but an axis of length 1 is too many."
     for table, these in ((SHAPES, pairs), (UNFINISHED, turned)):
         for name, (change, says) in table.items():
@@ -77,11 +77,11 @@ def _of_shapes(pairs: Sequence[Pair]) -> Said | None:
     return None
 
 
-def _has_one_axis_more(got: Tensor, expected: Tensor) -> bool:
-    if got.ndim != expected.ndim + 1 or got.numel() != expected.numel():
+def _has_an_axis_more(got: Tensor, expected: Tensor) -> bool:
+    lengths = [[length for length in one.shape if length != 1] for one in (got, expected)]
+    if got.ndim <= expected.ndim or lengths[0] != lengths[1]:
         return False
-    ones = [axis for axis, length in enumerate(got.shape) if length == 1]
-    return any(_equal(got.squeeze(axis), expected) for axis in ones)
+    return _equal(got.reshape(expected.shape), expected)
 
 
 def _of_numbers(pairs: Sequence[Pair]) -> Said | None:

@@ -118,7 +118,7 @@ def of_each_token(logp, old_logp, advantage, mask):
     return torch.where(mask, gain, 0)
 
 
-@told("inputs_multiplied_by_mask")
+@told("inputs_multiplied_by_mask", "multiplied_by_mask")
 def mask_times_inputs(logp, old_logp, advantage, mask):
     gain = importance_ratio(logp * mask, old_logp * mask) * advantage.detach() * mask
     return gain.sum() / mask.sum().clamp(min=1)
