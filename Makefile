@@ -14,7 +14,7 @@ help:
 	@echo "make demo      grade a sample class from start to end; about 1 minute"
 	@echo "make test      the tests, some of many alike; about 9 minutes"
 	@echo "make test-all  all of them, as before a merge; about 35 minutes"
-	@echo "make coverage  what grading refuses and accepts, by exercise; about 5 minutes"
+	@echo "make coverage  what grading refuses and accepts, and what is told of it; about 5 minutes"
 	@echo "make steadiness  ask every answer again as another machine would compute it; about 10 minutes"
 	@echo "make experiments  record again the runs that lesson 05 plots; about 1 minute"
 	@echo "make pretrain  make lesson 06's language model and scorers again; about 20 minutes"
@@ -124,6 +124,7 @@ hostile: setup-dev sandbox
 
 coverage: setup
 	@$(BIN)/python -m autograde.course.coverage
+	@$(BIN)/python -P -m tests.first_tries
 
 steadiness: setup
 	@OMP_NUM_THREADS=1 $(BIN)/python -m autograde.course.steadiness

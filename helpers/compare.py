@@ -358,14 +358,17 @@ def _explanation(
 ) -> WrongAnswer | None:
     """Of the mistakes that answer alike in `differing`, the one closest in everything else.
 
-    None that would have spoilt a value which is right, or a network: whoever makes it gets that one
-    wrong too. sure: of several, none where all that came back is NaN, which tells too little.
+    None that would have spoilt a value which is right, a gradient beside one that is wrong, or a
+    network: whoever makes it gets that one wrong too. sure: of several, none where all that came
+    back is NaN, which tells too little.
     """
+    missed = {i for i, _, _ in differing}
     right = [
         (i, what)
         for i, answer in enumerate(expected)
         for what in answer
-        if (_is_whole(what) or " after: " in what) and agree(cases[i], got[i], answer, what)
+        if (_is_whole(what) or " after: " in what or (i in missed and what.startswith("gradient")))
+        and agree(cases[i], got[i], answer, what)
     ]
     refused = [(i, "error") for i, answer in enumerate(got) if "error" in answer]
 
@@ -383,19 +386,27 @@ def _explanation(
 
     def closeness(mistake: WrongAnswer) -> int:
         sure = [row for row in elsewhere if not mistake.rough.get(row[0])]
-        return sum(_answers_alike(cases, got, mistake, *row) for row in sure)
+        return sum(_answers_alike(cases, got, mistake, *row, spread=False) for row in sure)
 
     return max(alike, key=closeness)
 
 
 def _answers_alike(
-    cases: Sequence[Case], got: Sequence[Answer], mistake: WrongAnswer, number: int, what: str
+    cases: Sequence[Case],
+    got: Sequence[Answer],
+    mistake: WrongAnswer,
+    number: int,
+    what: str,
+    spread: bool = True,
 ) -> bool:
-    """Whether an observation is the mistake's, as far as rounding lets it be told."""
+    """Whether an observation is the mistake's, as far as rounding lets it be told.
+
+    spread: whether it matters not how far NaN has spread; see `_is_spread`.
+    """
     case, rough = cases[number], mistake.rough.get(number, 0.0)
     if mistake.is_noise(number):
         return _is_noise(got[number])
-    return agree(case, got[number], mistake.answers[number], what, rough)
+    return agree(case, got[number], mistake.answers[number], what, rough, spread=spread)
 
 
 def _is_noise(answer: Answer) -> bool:
@@ -421,11 +432,18 @@ def _is_whole(what: str) -> bool:
 
 
 def agree(
-    case: Case, got: Answer, mistake: Answer, what: str, rough: float = 0.0, share: float = 1.0
+    case: Case,
+    got: Answer,
+    mistake: Answer,
+    what: str,
+    rough: float = 0.0,
+    share: float = 1.0,
+    spread: bool = False,
 ) -> bool:
     """Whether both answers observed the same; NaN agrees with NaN here, as it is no merit.
 
-    rough: what rounding may do to the mistake's numbers. share: of the tolerance.
+    rough: what rounding may do to the mistake's numbers. share: of the tolerance. spread: whether
+    it matters not how far NaN has spread; see `_is_spread`.
     """
     if "error" in got or "error" in mistake:
         said = [_said(answer.get("error")) for answer in (got, mistake)]
@@ -439,7 +457,8 @@ def agree(
         if one.dtype != other.dtype:  # else the coarser one's tolerance would join them
             return False
         broken = one.isnan() | other.isnan()
-        if not torch.equal(one.isnan(), other.isnan()) and not _is_spread(what, got, mistake):
+        apart = not torch.equal(one.isnan(), other.isnan())
+        if apart and not (spread and _is_spread(what, got, mistake)):
             return False
         return close(one.masked_fill(broken, 0), other.masked_fill(broken, 0), case)
     if isinstance(one, dict) and isinstance(other, dict):
