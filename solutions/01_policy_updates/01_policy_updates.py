@@ -352,7 +352,7 @@ check("surrogate_objective", surrogate_objective)
 # %% demo
 _weighted_advantage = expectation_weight(_old, _every) * exact_advantage(_old, _every)
 
-if ready("token_log_probs", "surrogate_objective"):
+if ready("token_log_probs", "surrogate_objective", gradient=True):
     _old_logp = token_log_probs(_old[_every.tokens], _every.tokens)
 
     def _surrogate(table):
@@ -376,7 +376,7 @@ if ready("token_log_probs", "surrogate_objective"):
 # length is counted in logits). If the equation holds, the last column stays bounded.
 
 # %% demo
-if ready("token_log_probs", "surrogate_objective"):
+if ready("token_log_probs", "surrogate_objective", gradient=True):
     _up = _slope / _slope.norm()
     print("step     return gained         J    gap / step²")
     for _step in (1.0, 0.1, 0.01, 0.001):
@@ -390,7 +390,7 @@ if ready("token_log_probs", "surrogate_objective"):
 # Your functions run unchanged where the large models are:
 
 # %% demo
-if ready("token_log_probs", "surrogate_objective"):
+if ready("token_log_probs", "surrogate_objective", gradient=True):
     _device, _generator = pick_device(), torch.Generator().manual_seed(0)
     _logits = torch.randn(2, 5, 7, generator=_generator)
     _tokens = torch.randint(7, (2, 5), generator=_generator)
@@ -419,7 +419,7 @@ predict("collapse", ...)
 # %% demo
 _steps = torch.logspace(-1, 2, 31, dtype=torch.float64)
 
-if ready("token_log_probs", "surrogate_objective"):
+if ready("token_log_probs", "surrogate_objective", gradient=True):
     _policies = _old + _steps[:, None, None] * _up
     _promises = torch.stack([_surrogate(table) for table in _policies])
     assert (_promises.diff() > 0).all()
@@ -437,7 +437,7 @@ if ready("token_log_probs", "surrogate_objective"):
 # a step of 2 and goes down to −12. What does the policy write?
 
 # %% demo
-if ready("token_log_probs", "surrogate_objective"):
+if ready("token_log_probs", "surrogate_objective", gradient=True):
     _best = _steps[_returns.argmax()].item()
     _chosen = {"Old": _old, f"Step {_best:.1f}": _old + _best * _up, "Step 100": _old + 100 * _up}
     plot_policies(_chosen, WORDS)
@@ -487,7 +487,7 @@ def _one_update(seed):
 
 
 # %% demo
-if ready("token_log_probs", "surrogate_objective"):
+if ready("token_log_probs", "surrogate_objective", gradient=True):
     _curves = [_one_update(seed) for seed in range(20)]
     _surrogates, _seed_returns = (torch.stack(kind) for kind in zip(*_curves, strict=True))
     plot_seeds(_steps, _surrogates, _seed_returns, _before)
@@ -520,7 +520,9 @@ if ready("token_log_probs", "surrogate_objective"):
 # J has $r_t$ in place of the product. **Predict**: so when is J nearly right?
 
 # %% demo
-if ready("token_log_probs", "importance_ratio", "masked_mean", "surrogate_objective"):
+if ready(
+    "token_log_probs", "importance_ratio", "masked_mean", "surrogate_objective", gradient=True
+):
     print("step  gained by the return  with the product           J  largest r  largest product")
     for _step in (0.1, 1.0, _best, 10.0):
         _table = _old + _step * _up
@@ -539,7 +541,7 @@ if ready("token_log_probs", "importance_ratio", "masked_mean", "surrogate_object
 # hardly contain:
 
 # %% demo
-if ready("token_log_probs", "surrogate_objective"):
+if ready("token_log_probs", "surrogate_objective", gradient=True):
     _written = {name.lower(): praise_distribution(table) for name, table in _chosen.items()}
     plot_praise(_written, LIKED)
 
@@ -581,7 +583,7 @@ outcome("own_logits", A=_gain < -0.1, B=abs(_gain) <= 0.1, C=_gain > 0.1)
 # what that step is worth.
 
 # %% demo
-if ready("token_log_probs", "surrogate_objective"):
+if ready("token_log_probs", "surrogate_objective", gradient=True):
     _divergence = divergence_from_old(_old, _policies)
     _objectives = {beta: _promises - beta * _divergence for beta in (0.0, 0.1, 0.5, 2.0)}
     plot_penalties(_steps, _objectives, _returns, _before)

@@ -214,7 +214,7 @@ check("penalized_gradient", penalized_gradient)
 # finite differences better?
 
 # %% demo
-if ready("penalized_objective", "penalized_gradient"):
+if ready("penalized_objective", "penalized_gradient", gradient=True):
     _generator = torch.Generator().manual_seed(0)
     _choices = torch.randn(3, 1000, 5, generator=_generator, dtype=torch.float64)
     _by_hand = penalized_gradient(*_choices, 0.7)
@@ -224,7 +224,7 @@ if ready("penalized_objective", "penalized_gradient"):
     assert torch.allclose(_by_hand, _leaf.grad, rtol=0, atol=1e-12)
 
 # %% demo
-if ready("penalized_objective", "penalized_gradient"):
+if ready("penalized_objective", "penalized_gradient", gradient=True):
     _z, _ref_logits, _rewards = (x[:, None].expand(-1, 5, -1) for x in _choices)
     for _h in (1e-1, 1e-3, 1e-5, 1e-7, 1e-9):
         _up, _down = (

@@ -356,7 +356,7 @@ check("on_policy_kl_loss", on_policy_kl_loss)
 # of your loss is the KL.
 
 # %% demo
-if ready("expected_gradient", "on_policy_kl_loss"):
+if ready("expected_gradient", "on_policy_kl_loss", gradient=True):
     _found = expected_gradient(_policy, _ref, _policy.clone(), on_policy_kl_loss)
     _mean = (
         _policy.softmax(-1) * on_policy_kl_loss(_policy.log_softmax(-1), _ref.log_softmax(-1))
@@ -431,7 +431,7 @@ check("off_policy_kl_loss", off_policy_kl_loss)
 # ‖ ref), and the mean gradient from ∇KL(policy ‖ ref). **Predict** which rows have two zeros.
 
 # %% demo
-if ready("expected_gradient", "off_policy_kl_loss"):
+if ready("expected_gradient", "off_policy_kl_loss", gradient=True):
     _rows = {"yours": lambda p, q: off_policy_kl_loss(p, _old.log_softmax(-1), q)}
     for _name, _estimator in _estimators.items():
         _rows[f"ρ · {_name}"] = with_ratio(_estimator, _old)
@@ -446,7 +446,7 @@ if ready("expected_gradient", "off_policy_kl_loss"):
         print(f"{_name:18}{_off[_name][0]:14.0e}{_off[_name][1]:18.0e}")
 
 # %% demo
-if ready("expected_gradient", "off_policy_kl_loss"):
+if ready("expected_gradient", "off_policy_kl_loss", gradient=True):
     for _name in ("yours", "ρ · k1", "ρ · k3"):
         assert max(_off[_name]) < 1e-10
     assert min(_off["ρ · k2"]) > 1e-3
@@ -481,7 +481,7 @@ def _errors_by_age(seed):
 
 
 # %% demo
-if ready("expected_gradient", "off_policy_kl_loss"):
+if ready("expected_gradient", "off_policy_kl_loss", gradient=True):
     _pairs = [pair for seed in range(20) for pair in _errors_by_age(seed)]
     _steps = [step for step, _ in _pairs]
     plot_reuse(_steps, {n: [off[n] for _, off in _pairs] for n in _pairs[0][1]}, problems=20)
@@ -505,7 +505,7 @@ if ready("expected_gradient", "off_policy_kl_loss"):
 # of the four have the gradient of the KL of whole responses.
 
 # %% demo
-if ready("on_policy_kl_loss"):
+if ready("on_policy_kl_loss", gradient=True):
     _responses = all_responses(seed=1, time=3)
     _logp, _ref_logp = _responses.logp(), _responses.ref_logp()
     _chance, _gap = _logp.sum(1).exp(), _logp - _ref_logp
@@ -521,7 +521,7 @@ if ready("on_policy_kl_loss"):
         print(f"{_name:32} relative error {(_error.norm() / _wanted.norm()).item():.2g}")
 
 # %% demo
-if ready("on_policy_kl_loss"):
+if ready("on_policy_kl_loss", gradient=True):
     _found = {n: _responses.gradient((_chance.detach() * x).sum()) for n, x in _losses.items()}
     _names = list(_losses)
     for _name in _names[:2]:
@@ -558,7 +558,7 @@ def _errors_at_length(time, seed):
 
 
 # %% demo
-if ready("on_policy_kl_loss"):
+if ready("on_policy_kl_loss", gradient=True):
     _lengths = list(range(1, 6))
     _seeds = [[_errors_at_length(time, seed) for time in _lengths] for seed in range(20)]
     _by_token, _whole_response = torch.stack([torch.stack(row) for row in _seeds]).unbind(-1)

@@ -111,7 +111,7 @@ check("penalized_loss", penalized_loss)
 predict("slopes_at_old", ...)
 
 # %% demo
-if ready("penalized_loss"):
+if ready("penalized_loss", gradient=True):
     _generator = torch.Generator().manual_seed(0)
     _old = Categorical(logits=torch.tensor([0.5, 0.0, -0.5, 0.0], dtype=torch.float64))
     _actions = torch.multinomial(_old.probs, 256, replacement=True, generator=_generator)
@@ -126,7 +126,7 @@ if ready("penalized_loss"):
 
 
 # %% demo
-if ready("penalized_loss"):
+if ready("penalized_loss", gradient=True):
     _slopes = {}
     for _beta in (0.0, 0.5, 1.0, 3.0):
         _start = _old.logits.clone().requires_grad_()
@@ -137,7 +137,7 @@ if ready("penalized_loss"):
     outcome("slopes_at_old", B=max(_steep) - min(_steep) < 1e-9, A=_steep[-1] < _steep[0], C=True)
 
 # %% demo
-if ready("penalized_loss"):
+if ready("penalized_loss", gradient=True):
     _downhill = -_slopes[0.0] / _slopes[0.0].norm()
     _distance = torch.linspace(0, 4, 81, dtype=torch.float64)
     _curves = {}
@@ -647,7 +647,7 @@ for _beta in (1.0, 0.9 * _limit, 1.1 * _limit):
 predict("outside_the_clip", ...)
 
 # %% demo
-if ready("penalized_loss", "clipped_surrogate"):
+if ready("penalized_loss", "clipped_surrogate", gradient=True):
 
     def _ratios_after(beta, epsilon, seed):
         policy, generator = network(seed, device), torch.Generator(device).manual_seed(seed)
@@ -668,7 +668,7 @@ if ready("penalized_loss", "clipped_surrogate"):
 
 
 # %% demo
-if ready("penalized_loss", "clipped_surrogate"):
+if ready("penalized_loss", "clipped_surrogate", gradient=True):
     _ways = {"none": (0.0, None), "penalty": (0.5, None), "clip": (0.0, 0.2), "both": (0.5, 0.2)}
     _after = {
         n: torch.cat([_ratios_after(*way, seed) for seed in range(3)]) for n, way in _ways.items()

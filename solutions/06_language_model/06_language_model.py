@@ -571,7 +571,7 @@ if ready("group_advantage", "grpo_loss", "train_step"):
 # Settle on one before you run the next two cells; below them you answer with its letter.
 
 # %% demo
-if ready("kl_shaped_rewards", "grpo_loss"):
+if ready("kl_shaped_rewards", "grpo_loss", gradient=True):
     _responses = all_responses(seed=1, time=3)
     _logp, _ref_logp = _responses.logp(), _responses.ref_logp()
     _chance = _logp.sum(dim=1).exp()
@@ -587,7 +587,7 @@ if ready("kl_shaped_rewards", "grpo_loss"):
     _push = {n: _responses.gradient((_chance.detach() * x).sum()) for n, x in _drift.items()}
 
 # %% demo
-if ready("kl_shaped_rewards", "grpo_loss"):
+if ready("kl_shaped_rewards", "grpo_loss", gradient=True):
     _forward = exact_kl(_responses.ref_logits, _responses.logits)[_responses.beginnings].sum(dim=1)
     _candidates = {
         "∇KL(policy ‖ ref), whole responses": (_chance * (_logp - _ref_logp).sum(dim=1)).sum(),
