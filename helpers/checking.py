@@ -12,6 +12,7 @@ from types import CodeType
 from typing import Any
 
 from .cases import GRADIENT, VALUES, Case
+from .closeness import is_number
 from .codec import unpack
 from .compare import judge
 from .probe import ask
@@ -59,6 +60,9 @@ def _exercise(name: str) -> dict[str, Any]:
         for exercise in exercises:
             if exercise["name"] == name:
                 return exercise
+    if not isinstance(name, str):
+        called = getattr(name, "__name__", "k1")
+        raise UnknownExerciseError(f'put the name in quotes: "{called}"')
     known = [exercise["name"] for lesson in _lesson_data().values() for exercise in lesson]
     near = get_close_matches(name, known, 3)
     meant = f"did you mean {' or '.join(near)}?" if near else "its name is above its check"
@@ -93,6 +97,8 @@ def _of_question(verdict: Verdict, answer: Any, boxes: Mapping[str, str] | None)
         return verdict
     for part in verdict.parts:
         key, one = (part, answer[part]) if isinstance(answer, dict) else ("", answer)
+        if is_number(one) or (hasattr(one, "dtype") and not isinstance(one, str)):
+            one = float(one)  # a tensor's or numpy's number is a number
         comment = unseal(verdict.exercise, boxes, key, one)
         verdict.passed[part] = bool(comment and comment.right)
         if comment and not comment.right:

@@ -24,7 +24,7 @@ from .formulas import formula
 from .library_errors import PREFIX, first_line, meaning
 from .observed import KIND, NO_LEAF, WEIGHTS
 from .probe import Answer
-from .relations import relation
+from .relations import NEARLY, relation
 from .verdict import Failure, Verdict, WrongAnswer
 
 DTYPE = "dtype"  # the observation that `_split` makes of a value's dtype
@@ -71,7 +71,8 @@ def judge(
     diagnoses = {}
     if differing and not waits and wrong is not None:
         diagnoses = _diagnose(cases, got, expected, wrong, differing)
-        diagnoses = diagnoses or _related(cases, got, expected, differing)
+        if not diagnoses and cases[0].probe != "quiz":
+            diagnoses = _related(cases, got, expected, differing)
     passed = {part: part not in broken for part in parts}
     return Verdict(exercise, status, parts, passed, failures, diagnoses)
 
@@ -84,7 +85,7 @@ def _in_order(differing: Sequence[Row], broken: set[str], got: Sequence[Answer])
 
     values = [row for row in differing if row[2] == VALUES and counts(row)]
     if VALUES in broken and values:
-        return values
+        return values + [row for row in differing if row[1] == "changed inputs"]
     return sorted(differing, key=lambda row: not counts(row))
 
 
@@ -222,9 +223,9 @@ def _of_part(
 def _is_apart(got: Sequence[Answer], expected: Sequence[Answer], row: Row) -> bool:
     """Whether a gradient is missing, or arrives where the right one is none."""
     i, what, _ = row
-    if not what.startswith("gradient"):
+    if not what.startswith("gradient") or _kind(got[i].get(what)):
         return False
-    return got[i].get(what) is None or same_value(expected[i][what], None, Case("", {}))
+    return got[i].get(what) is None or _is_none(expected[i][what])
 
 
 def _related(
@@ -244,7 +245,7 @@ def _related(
     found = _of_values(cases, got, expected, values) if values else {}
     if not values:
         found = dict(_gradients(got, expected, differing, "The values are right, but "))
-    return found or _first(cases, differing)
+    return found or _first(cases, expected, differing)
 
 
 def _of_kind(
@@ -300,19 +301,36 @@ def _relation(
     if not pairs or not all(_is_plain(value) for pair in pairs for value in pair):
         return {}
     numbers = [(as_tensor(one), as_tensor(other)) for one, other in pairs]
-    found = formula([cases[i].inputs for i in told], [one for one, _ in numbers])
-    found = found or relation(numbers)
+    found = relation(numbers)
+    if found is None or found[0] == NEARLY:  # the inputs themselves may say more
+        found = formula([cases[i].inputs for i in told], [one for one, _ in numbers]) or found
+    if found is None and all(one.ndim != other.ndim for one, other in numbers):
+        came, wanted = (value.ndim for value in numbers[0])
+        says = f"What comes back has {_axes(came)} and should have {wanted or 'none'}."
+        found = f"{PREFIX}axes", says
     return dict([found]) if found else {}
 
 
-def _first(cases: Sequence[Case], differing: Sequence[Row]) -> dict[str, str]:
+def _axes(number: int) -> str:
+    return "no axis" if number == 0 else f"{number} ax{'e' if number > 1 else 'i'}s"
+
+
+def _first(
+    cases: Sequence[Case], expected: Sequence[Answer], differing: Sequence[Row]
+) -> dict[str, str]:
     """In which cases it is right, and in which it is first not; where all differ that is plain."""
     wrong = dict.fromkeys(i for i, _, _ in differing)
-    right = [case.title for i, case in enumerate(cases) if i not in wrong]
+    right = [case.title for i, case in enumerate(cases) if i not in wrong and _says(expected[i])]
     if not right:
         return {}
     first = cases[min(wrong)].title
     return {FIRST: f"Right in {_listed(right)}. It differs first in “{first}”."}
+
+
+def _says(answer: Answer) -> bool:
+    """Whether it says something to be right there: of no number, or of 0, much is right."""
+    value = answer.get("value")
+    return bool(value.any()) if isinstance(value, Tensor) else value != 0
 
 
 def _listed(titles: Sequence[str], most: int = 3) -> str:
@@ -332,20 +350,34 @@ def _is_plain(value: Any) -> bool:
 def _gradients(
     got: Sequence[Answer], expected: Sequence[Answer], rows: Sequence[Row], before: str
 ) -> Iterator[tuple[str, str]]:
-    """What is said of gradients that do not arrive, and of those that must not.
+    """What is said of gradients that do not arrive, of those that must not, and of a broken graph.
 
     before: begins the sentence of those that do not arrive.
     """
     for what in dict.fromkeys(what for _, what, _ in rows if what.startswith("gradient")):
         name = what.removeprefix("gradient of ")
-        pairs = [(got[i].get(what), expected[i].get(what)) for i, w, _ in rows if w == what]
-        if all(one is None for one, _ in pairs):
+        came = [got[i].get(what) for i, other, _ in rows if other == what]
+        broken = next(filter(None, map(_raised, came)), None)
+        constant = all(_is_none(answer[what]) for answer in expected if what in answer)
+        if broken:
+            yield broken
+        elif all(one is None for one in came) and not constant:
             says = before + f"no gradient reaches {name}: .detach(), .item(), numpy, a new tensor "
             says += "or no_grad() cut the graph."
-            if any(other is not None for _, other in pairs):
-                yield f"no {what}", says[0].upper() + says[1:]
-        elif all(same_value(other, None, Case("", {})) for _, other in pairs):
+            yield f"no {what}", says[0].upper() + says[1:]
+        elif constant and not all(map(_is_none, came)):
             yield f"a {what}", f"A gradient reaches {name}, which is a constant here: detach it."
+
+
+def _raised(gradient: Any) -> tuple[str, str] | None:
+    """What it means that finding a gradient raised an exception."""
+    kind, colon, message = (_kind(gradient) or "").partition(": ")
+    return meaning({"kinds": [kind], "message": message}) if colon else None
+
+
+def _is_none(gradient: Any) -> bool:
+    """Whether no gradient arrives, or one of zeros, which says the same."""
+    return same_value(gradient, None, Case("", {}))
 
 
 def _explanation(
@@ -530,7 +562,7 @@ def _found(got: Answer, what: str) -> Any:
         return got.get(what, MISSING)
     if what != "value" and "value" in got:
         return got["value"]
-    if what == "value" and "value 0" in got:
+    if what == "value" and any(name.startswith("value 0") for name in got):
         return {KIND: "a list or a tuple"}
     return {KIND: "a dict"} if what == "value" and any(map(_is_value, got)) else MISSING
 

@@ -6,7 +6,8 @@ from typing import Any
 
 SIZES = (
     "Two tensors of different sizes met: print their shapes just above this line. Axes are paired "
-    "from the last one, so a row for each response needs [:, None] beside [batch, time]."
+    "from the last one: a row for each response needs [:, None] beside [batch, time], and what was "
+    "reduced with keepdim=True has an axis of length 1 too many."
 )
 # (what the kind and the text of an exception match, a name, what to say); the first that does.
 MEANINGS: tuple[tuple[str, str, str], ...] = (
@@ -121,6 +122,22 @@ MEANINGS: tuple[tuple[str, str, str], ...] = (
         "nothing in place of something",
         "Something came back as None and was used: a function without `return`, or a `.grad` that "
         "was never filled (it is filled on leaves alone, by backward()).",
+    ),
+    (
+        r"TypeError: .*(builtin_function_or_method|'method'|'function' and|and 'function')",
+        "not called",
+        "A function or a method stands there itself, not what it gives: are () missing?",
+    ),
+    (
+        r"(ShapeError|TypeCheckError): (?P<what>[^\n]*)",
+        "shape handed on",
+        "Something is handed on that the signature does not allow. {what}",
+    ),
+    (
+        r"RuntimeError: where expected condition to be a boolean",
+        "condition first",
+        "torch.where(condition, a, b) takes the truth values first, then what stands where they "
+        "are True, then the rest.",
     ),
     (
         r"TypeError: unsupported operand type\(s\) for .*NoneType",

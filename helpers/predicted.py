@@ -73,7 +73,7 @@ ASKED: dict[str, dict[str, Prediction]] = {
             A="about as many", B="about ten times as many", C="more than a hundred times as many",
         ),
         "drift": _asked(
-            "20 small steps in one direction: how large is the drift beside one step?", "C",
+            "20 small steps in one direction: how large is the drift's KL beside a step's?", "C",
             A="about as large", B="about 20 times as large", C="hundreds of times as large",
         ),
     },

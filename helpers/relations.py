@@ -9,6 +9,7 @@ from torch import Tensor
 LEAST = 3  # numbers, below which a relation may be chance
 NEAR = 0.02  # of a number: this close is an approximation, not another formula
 RTOL, ATOL = 1e-4, 1e-6
+NEARLY = "nearly"
 BITS = 1 / math.log(2)
 
 Pair = tuple[Tensor, Tensor]  # (got, expected), in float64
@@ -111,7 +112,7 @@ def _nearly(pairs: Sequence[Pair]) -> Said | None:
     off = max(map(_off, pairs))
     if off > NEAR:
         return None
-    return "nearly", (
+    return NEARLY, (
         f"The numbers come close, but are off by up to {off:.1g} of their size: was something "
         "approximated, a small constant added, or were digits cut off?"
     )

@@ -10,10 +10,12 @@ import sys
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-
-from nbformat import NotebookNode
+from typing import TYPE_CHECKING
 
 from .lessons import mark_of
+
+if TYPE_CHECKING:  # it takes a second to import
+    from nbformat import NotebookNode
 
 MARKS = Path(__file__).with_name("earlier_cells.txt")  # one a line
 
@@ -23,7 +25,7 @@ def is_earlier(source: str) -> bool:
     return _mark(source) in _marks()
 
 
-def marks_of(notebook: NotebookNode) -> set[str]:
+def marks_of(notebook: "NotebookNode") -> set[str]:
     """Of its cells of code that answer nothing."""
     cells = (cell for cell in notebook.cells if cell.cell_type == "code")
     return {_mark(cell.source) for cell in cells if not mark_of(cell).get("solution")}

@@ -2,10 +2,12 @@
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
-
-from nbformat import NotebookNode
+from typing import TYPE_CHECKING
 
 from helpers.predicted import ASKED, letter_of
+
+if TYPE_CHECKING:  # it takes a second to import
+    from nbformat import NotebookNode
 
 LONGEST = 2_000  # characters of a cell in which a prediction is looked for; ours have 50
 
@@ -15,7 +17,7 @@ def cell_of(name: str, letter: str = "") -> str:
     return f'predict("{name}", "{letter}")' if letter else f'predict("{name}", ...)'
 
 
-def predicted_in(cells: Iterable[NotebookNode]) -> dict[str, str]:
+def predicted_in(cells: Iterable["NotebookNode"]) -> dict[str, str]:
     """The letter predicted in these cells, by the prediction's name.
 
     The first that is one of its choices counts, in the notebook's order. Whatever else stands
@@ -36,7 +38,7 @@ def is_prediction(source: str) -> bool:
     return bool(body) and all(isinstance(_named(node), str) for node in body)
 
 
-def written_in(lesson: str, rebuilt: NotebookNode) -> dict[str, str]:
+def written_in(lesson: str, rebuilt: "NotebookNode") -> dict[str, str]:
     """What `write_predictions` has put into the lesson's own cells."""
     forms = {
         cell_of(name, letter): (name, letter)
@@ -46,7 +48,7 @@ def written_in(lesson: str, rebuilt: NotebookNode) -> dict[str, str]:
     return dict(forms[cell.source] for cell in rebuilt.cells if cell.source in forms)
 
 
-def write_predictions(notebook: NotebookNode, letters: Mapping[str, str]) -> None:
+def write_predictions(notebook: "NotebookNode", letters: Mapping[str, str]) -> None:
     """Put these letters into the notebook's own cells, those that it has for them."""
     own = {cell_of(name): cell_of(name, letter) for name, letter in letters.items()}
     for cell in notebook.cells:

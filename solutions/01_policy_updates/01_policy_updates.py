@@ -45,10 +45,10 @@ from helpers.problems.policy_updates import (
 # %% [markdown]
 # ## 1.1 A language model of four words *(3 min)*
 #
-# Here everything can be computed exactly. The words are "the", "film", "great" and the sign ".",
-# which starts a response and ends it; after 8 words a response is cut off. The **policy** looks
-# at the word before alone, so its parameters are a table of 4 × 4 logits: a row for the word
-# before, a column for the next word.
+# Here everything can be computed exactly. The words are, in this order, the sign ".", "the",
+# "film" and "great"; the sign starts a response and ends it, and after 8 words one is cut off.
+# The **policy** looks at the word before alone, so its parameters are a table of 4 × 4 logits: a
+# row for the word before, a column for the next word.
 #
 # A reader gives 1 point for each of the first three "great" and takes 3 for every further one.
 # The **return** of a policy is the mean score of what it writes. **Old** is where we start.

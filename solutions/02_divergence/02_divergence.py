@@ -561,8 +561,8 @@ if ready("k3"):
 # began, and the distance to it is the *drift*. Xiao & Zhu write $\theta_{\mathrm{ref}}$ for
 # both, and at the first update they are one.
 #
-# **Predict**: 20 small steps of the logits, all in one direction. How large is the drift,
-# beside one step?
+# **Predict**: 20 small steps of the logits, all in one direction. How large is the drift, as a
+# KL in nats, beside the KL of one step?
 #
 # - **A**: about as large
 # - **B**: about 20 times as large

@@ -81,8 +81,6 @@ def test_what_is_still_to_be_done_is_told(got, name):
         lambda x, y: x.to(torch.complex64),
         lambda x, y: right(x, y).to_sparse() * 2,
         lambda x, y: -right(x, y) if len(x) == 2 else x.sin() * y.cos(),
-        lambda x, y: torch.zeros(0),
-        lambda x, y: torch.zeros(3, 2, 5),
     ],
 )
 def test_nothing_is_made_up(answer):
@@ -111,3 +109,10 @@ def test_gradients_that_miss_are_told():
     assert list(moving) == ["a gradient of y"]
     assert "detach it" in moving["a gradient of y"]
     assert not told(lambda x, y: right(x, y) - x.sin() + x.detach().sin())
+
+
+def test_an_axis_too_many_or_too_few_is_told():
+    says = told(lambda x, y: torch.zeros(3, 2, 5))["library: axes"]
+    assert says == "What comes back has 3 axes and should have 2."
+    assert "1 axis and" in told(lambda x, y: torch.zeros(7))["library: axes"]
+    assert list(told(lambda x, y: right(x, y)[None, None])) == ["axis left"]

@@ -153,7 +153,8 @@ categorical_kl.changed(
 
 @categorical_kl.wrong(
     "A gradient reaches ref_logits, which is a constant: detach it. And where logits are −inf, 0 "
-    "times an infinite number is NaN, in F.kl_div too: replace −inf before you multiply."
+    "times an infinite number is NaN, in F.kl_div too: replace −inf in both logarithms before you "
+    "multiply."
 )
 def kl_div_as_it_is(logits: Tensor, ref_logits: Tensor) -> Tensor:
     return F.kl_div(ref_logits.log_softmax(-1), logits.softmax(-1), reduction="none").sum(-1)
@@ -161,7 +162,7 @@ def kl_div_as_it_is(logits: Tensor, ref_logits: Tensor) -> Tensor:
 
 @categorical_kl.wrong(
     "Where both logits are −inf, 0 times an infinite number is NaN, in F.kl_div too. What the "
-    "policy never draws costs 0: replace −inf there before you multiply."
+    "policy never draws costs 0: replace −inf in both logarithms there before you multiply."
 )
 def never_drawn_by_either(logits: Tensor, ref_logits: Tensor) -> Tensor:
     log_ref = ref_logits.detach().log_softmax(-1)
@@ -350,7 +351,7 @@ def nan_to_num_too_late(logits: Tensor, ref_logits: Tensor) -> Tensor:
 
 @categorical_kl.wrong(
     "NaN was replaced after the sum, as by nan_to_num: one had spoiled the whole row by then, and "
-    "the row came back as 0. Replace the −inf before you multiply."
+    "the row came back as 0. Replace the −inf in both logarithms before you multiply."
 )
 def nan_to_num_after_the_sum(logits: Tensor, ref_logits: Tensor) -> Tensor:
     log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
@@ -606,7 +607,7 @@ for _size in (6, 8, 10, 12):
 
 @categorical_kl.wrong(
     "NaN was made 0 after the sum: one had spoiled the whole row by then, and its gradient is NaN "
-    "still. Replace the −inf before you multiply."
+    "still. Replace the −inf in both logarithms before you multiply."
 )
 def nan_made_zero_after_the_sum(logits: Tensor, ref_logits: Tensor) -> Tensor:
     costs = unguarded(logits, ref_logits)

@@ -915,7 +915,7 @@ for _name, _eps in (("by_samples", 1e-8), ("by_samples_and_eps", 1e-4)):
             f"advantages_normalised_{_name}",
             "The advantages were normalised inside the step, by their sample standard deviation, "
             "which is nan for one response. They come from their groups as they are meant: use "
-            "them as they are.",
+            f"them as they are. (About {_eps:.0e} was added to it.)",
             partial(_normalised_by_samples, _eps),
         )
     )

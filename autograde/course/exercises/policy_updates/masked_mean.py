@@ -127,8 +127,8 @@ masked_mean.changed(
     "divided_by_all_places",
     "mask.sum().clamp(min=1)",
     "mask.numel()",
-    "The sum is right but the count is not: this divides by all places, padding included. Divide "
-    "by the number of True.",
+    "These are the numbers of a sum divided by all places, padding included, as a mean of columns' "
+    "means may be too. Divide by the number of True.",
 )
 masked_mean.changed(
     "divided_by_rows",
@@ -147,8 +147,8 @@ def mean_of_row_means(x: Tensor, mask: Tensor) -> Tensor:
 
 
 @masked_mean.wrong(
-    "This is the mean of the rows' means, and a row with no real token made it nan. Sum over the "
-    "whole batch, then divide once."
+    "Where nothing is real it is nan, as a mean of nothing is: of a row, as in a mean of the rows' "
+    "means, or of the batch. Sum over the whole batch, then divide once."
 )
 def mean_of_row_means_nan(x: Tensor, mask: Tensor) -> Tensor:
     return (_kept(x, mask).sum(-1) / mask.sum(-1)).mean()
