@@ -30,6 +30,7 @@ from .verdict import Failure, Verdict, WrongAnswer
 DTYPE = "dtype"  # the observation that `_split` makes of a value's dtype
 MISSING = {KIND: "nothing"}
 FIRST = "first difference"
+WORDS = (DTYPE, "loss dtype", "shape")  # observations that are said in words
 KIND_MEANS = {
     "NoneType": "Nothing came back: a function gives what stands after `return`, on its last line.",
     NO_LEAF: "What came back is .grad of a tensor that is no leaf, and that stays None: "
@@ -550,10 +551,16 @@ def _failure(case: Case, part: str, what: str, got: Answer, expected: Answer) ->
     got, expected = _split(got), _split(expected)
     one, other = _found(got, what), expected.get(what, MISSING)
     rtol, _ = tolerance(case, other) if isinstance(other, Tensor) else (0.0, 0.0)
+    if what in WORDS:  # ours, and no text of the answer's
+        return Failure(part, case.title, what, *(_word(text) for text in (one, other)))
     pair = describe(one, other, rtol=rtol), describe(other, one, rtol=rtol)
     if pair[0] == pair[1]:  # the difference is further back
         pair = describe(one, other, MOST_DIGITS, rtol), describe(other, one, MOST_DIGITS, rtol)
     return Failure(part, case.title, what + _of_what(what, expected), *pair)
+
+
+def _word(text: Any) -> str:
+    return text if isinstance(text, str) else describe(text)
 
 
 def _found(got: Answer, what: str) -> Any:

@@ -17,10 +17,12 @@ from autograde.course.exercise import Mistake
 from autograde.course.exercises import exercises
 from autograde.course.lessons import NOTEBOOKS, grade_id, lesson_path
 from autograde.course.nbgrader_api import run_api
+from autograde.course.predictions import write_predictions
 from autograde.course.sample import mistaken, solutions
 from autograde.returning.reporting import report
 from autograde.term.rosters import ROSTER_COLUMNS
 from autograde.term.term import Term, init
+from helpers.predicted import ASKED
 from tests.browser.axe import open_browser
 from tests.browser.jupyterlab import opened, serve
 from tests.browser.test_jupyterlab import SETUP, SWAPPED
@@ -62,7 +64,7 @@ def sample_class(folder: Path) -> tuple[Term, dict[str, dict[str, Mistake]]]:
     wrong = {student: mistakes(draw) for student in students}
     for student, made in wrong.items():
         names = {name: mistake.name for name, mistake in made.items()}
-        record(term, student, LESSON, names, partial(type_in, made))
+        record(term, student, LESSON, names, partial(type_in, made, predictions(student)))
     return term, wrong
 
 
@@ -77,8 +79,17 @@ def mistakes(draw: random.Random) -> dict[str, Mistake]:
     return made
 
 
-def type_in(made: dict[str, Mistake], notebook: NotebookNode) -> None:
-    """The cells of someone who makes these mistakes and no others."""
+def predictions(student: str) -> dict[str, str]:
+    """What one student predicted; one in six predicts nothing."""
+    draw = random.Random(student)
+    if not draw.randrange(6):
+        return {}
+    return {name: draw.choice(list(asked.choices)) for name, asked in ASKED[LESSON].items()}
+
+
+def type_in(made: dict[str, Mistake], letters: dict[str, str], notebook: NotebookNode) -> None:
+    """The cells of someone who makes these mistakes and no others, and predicts this."""
+    write_predictions(notebook, letters)
     own = {name: mistaken(exercises(LESSON)[name], mistake) for name, mistake in made.items()}
     answers = solutions(LESSON) | own
     for cell in notebook.cells:
