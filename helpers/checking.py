@@ -1,5 +1,6 @@
 """What a student calls: check, hint, progress, ready."""
 
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -20,6 +21,7 @@ from .report import Report, is_essay, is_quiz, status_of
 from .sealed import TOLD, unseal
 from .verdict import Verdict, WrongAnswer
 
+INDEX = "index.json"  # made by `autograde build`, as the data beside it
 VALIDATING = "NBGRADER_VALIDATING"  # nbgrader sets it where somebody asked to validate
 DONE = ("right", "answered")
 ESSAY = (
@@ -45,28 +47,32 @@ class NotRightError(AssertionError):
 
 
 @cache
-def _lesson_data() -> dict[str, dict[str, Any]]:
-    """lesson: {exercise: what may be known of it}, in order, for every lesson here."""
-    folder = resources.files(__package__) / "data"
-    files = sorted(
-        (path for path in folder.iterdir() if path.name.endswith(".safetensors")),
-        key=lambda path: path.name,
-    )
-    return {path.name.removesuffix(".safetensors"): unpack(path.read_bytes()) for path in files}
+def _index() -> dict[str, list[str]]:
+    """lesson: the names of its exercises, in order, for every lesson here."""
+    return json.loads((resources.files(__package__) / "data" / INDEX).read_text(encoding="utf-8"))
+
+
+@cache
+def _lesson_data(lesson: str) -> dict[str, dict[str, Any]]:
+    """exercise: what may be known of it. Of one lesson, as they are large."""
+    path = resources.files(__package__) / "data" / f"{lesson}.safetensors"
+    return {exercise["name"]: exercise for exercise in unpack(path.read_bytes())}
 
 
 def _exercise(name: str) -> dict[str, Any]:
-    for exercises in _lesson_data().values():
-        for exercise in exercises:
-            if exercise["name"] == name:
-                return exercise
+    for lesson, names in _index().items():
+        if name in names:
+            return _lesson_data(lesson)[name]
     if not isinstance(name, str):
         called = getattr(name, "__name__", "k1")
         raise UnknownExerciseError(f'put the name in quotes: "{called}"')
-    known = [exercise["name"] for lesson in _lesson_data().values() for exercise in lesson]
-    near = get_close_matches(name, known, 3)
+    near = get_close_matches(name, _known(), 3)
     meant = f"did you mean {' or '.join(near)}?" if near else "its name is above its check"
     raise UnknownExerciseError(f"there is no exercise called {name!r}; {meant}")
+
+
+def _known() -> list[str]:
+    return [name for names in _index().values() for name in names]
 
 
 def require_exercise(name: str) -> None:
@@ -133,7 +139,7 @@ def _beneath(name: str, answer: Any, scope: Mapping[str, Any]) -> list[str]:
 
     One that is not written is told by the exception that it raises.
     """
-    known = {one for lesson in _lesson_data() for one in lesson_exercises(lesson)} - {name}
+    known = {*_known()} - {name}
     called = dict.fromkeys(_names(getattr(answer, "__code__", None)))
     asked = [one for one in called if one in known and one in scope]
     return [one for one in asked if _silent(one, scope[one]).status in ("wrong", "raised")]
@@ -171,8 +177,7 @@ def progress(lesson: str | None = None) -> None:
         return
     if lesson is not None:
         lesson_exercises(lesson)  # raises where there is no such lesson
-    for title in _lesson_data():
-        names = lesson_exercises(title)
+    for title, names in _index().items():
         if title == lesson or (lesson is None and set(names) & set(_verdicts)):
             print(_count(title, names))
             for name in names:
@@ -228,10 +233,10 @@ def _will_do(verdict: Verdict, gradient: bool) -> bool:
 
 def lesson_exercises(lesson: str) -> list[str]:
     """The names of a lesson's exercises, in order. Raises UnknownExerciseError without a lesson."""
-    lessons = _lesson_data()
+    lessons = _index()
     if lesson not in lessons:
         raise UnknownExerciseError(f"there is no lesson {lesson!r}; there are {', '.join(lessons)}")
-    return [exercise["name"] for exercise in lessons[lesson]]
+    return lessons[lesson]
 
 
 def state(name: str, scope: Mapping[str, Any]) -> str:

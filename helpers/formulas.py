@@ -174,8 +174,13 @@ def _number(inputs: Inputs, name: str) -> Tensor:
 
 
 def _of_one(name: str) -> Iterator[Formula]:
-    for form, change in ALONE.items():
+    for form, change in ((form, ALONE[form]) for form in _forms(name)):
         yield form.format(name), lambda inputs, change=change: change(_number(inputs, name))
+
+
+def _forms(name: str) -> list[str]:
+    """The ways in which an input may come in; only logits are normalised."""
+    return [form for form in ALONE if "softmax" not in form or "logits" in name]
 
 
 def _of_two(names: Sequence[str]) -> Iterator[Formula]:
@@ -184,7 +189,7 @@ def _of_two(names: Sequence[str]) -> Iterator[Formula]:
         for one, other in permutations(names, 2):
             if form in SYMMETRIC and names.index(one) > names.index(other):
                 continue
-            for left, right in product(ALONE, repeat=2):
+            for left, right in product(_forms(one), _forms(other)):
                 if _go_together(left, right):
                     text = form.format(left.format(one), right.format(other))
                     yield text, _joined(join, (ALONE[left], one), (ALONE[right], other))

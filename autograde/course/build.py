@@ -21,6 +21,7 @@ from .lessons import (
     END,
     ESSAY,
     EVIDENCE,
+    INDEX,
     NOTEBOOKS,
     ROOT,
     SHOWN,
@@ -47,14 +48,16 @@ def build(root: Path) -> list[Path]:
     """Write every built file under `root`, laid out as in the checkout; return their paths."""
     written = [path for lesson in LESSONS for path in _build_lesson(root, lesson)]
     written += generate(root, list(LESSONS))
-    return [*written, _write_solutions(root)]
+    index = {lesson: list(exercises(lesson)) for lesson in LESSONS}
+    # The course's own answers are for readers who have one; see `release`.
+    return [*written, _write(root, SHOWN, shown_solutions()), _write(root, INDEX, index)]
 
 
-def _write_solutions(root: Path) -> Path:
-    """The course's own answers with their reasons, for readers who have one; see `release`."""
-    path = root / SHOWN.relative_to(ROOT)
+def _write(root: Path, path: Path, value: Any) -> Path:
+    """As JSON, where it stands in the checkout, under `root`."""
+    path = root / path.relative_to(ROOT)
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(shown_solutions(), ensure_ascii=False, indent=1)
+    text = json.dumps(value, ensure_ascii=False, indent=1)
     path.write_text(text + "\n", encoding="utf-8", newline="\n")
     return path
 
@@ -173,6 +176,7 @@ def stale() -> list[Path]:
         different = [ROOT / name for name, data in wanted.items() if not same(ROOT / name, data)]
     built = [
         SHOWN,
+        INDEX,
         *SOLUTIONS.glob("*/*.ipynb"),
         *NOTEBOOKS.glob("*/*"),
         *DATA.glob("*.safetensors"),

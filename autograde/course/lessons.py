@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 SOLUTIONS = ROOT / "solutions"
 NOTEBOOKS = ROOT / "notebooks"
 DATA = ROOT / "helpers" / "data"
+INDEX = DATA / "index.json"
 SHOWN = ROOT / "helpers" / "reference" / "solutions.json"
 KINDS = ("setup", "exercise", "check", "quiz", "predict", "demo")
 ESSAY, EVIDENCE = "essay", "evidence"

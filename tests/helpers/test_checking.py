@@ -56,12 +56,15 @@ def test_not_written_is_no_mistake(capsys):
 @pytest.fixture
 def kept(monkeypatch):
     """As in a bundle whose questions only grading judges."""
-    data = check.__globals__["_lesson_data"]()
-    without = {
-        lesson: [{k: v for k, v in one.items() if k != TOLD} for one in exercises]
-        for lesson, exercises in data.items()
-    }
-    monkeypatch.setitem(check.__globals__, "_lesson_data", lambda: without)
+    whole = check.__globals__["_lesson_data"]
+
+    def without(lesson):
+        return {
+            name: {key: value for key, value in one.items() if key != TOLD}
+            for name, one in whole(lesson).items()
+        }
+
+    monkeypatch.setitem(check.__globals__, "_lesson_data", without)
 
 
 def test_a_quiz_that_is_told_says_right_or_what_is_wrong_with_the_choice_made(capsys):
