@@ -99,7 +99,7 @@ def press(page, handle):
         2,
         [
             ("05_stable_updates", (SETUP,), "explore_grid(recorded", press),
-            ("03_penalized_objective", SHOW_PATH_NEEDS, "show_path(replies", drag),
+            ("03_penalized_objective", SHOW_PATH_NEEDS, "show_path(_replies", drag),
         ],
     ),
 )
