@@ -126,8 +126,14 @@ def escaping() -> Iterator[Hostile]:
         "proc-1",
         "reads the first process's memory, files and environment",
         """
-        names = ("environ", "mem", "maps", "cmdline", "root", "fd", "cwd")
-        return [name for name in names if os.path.exists(f"/proc/1/{name}")]
+        found = []
+        for name in ("environ", "mem", "maps", "root", "fd", "cwd"):
+            try:
+                path = f"/proc/1/{name}"
+                found.append(os.listdir(path) if os.path.isdir(path) else open(path, "rb"))
+            except OSError:
+                continue
+        return found
         """,
     )
     yield attempt(
@@ -137,8 +143,19 @@ def escaping() -> Iterator[Hostile]:
     )
     yield attempt(
         "processes",
-        "lists other processes",
-        "return [p for p in os.listdir('/proc') if p.isdigit()]",
+        "reads the environment and the files of other processes, or sees those of the host",
+        """
+        others = [p for p in os.listdir("/proc") if p.isdigit() and int(p) != os.getpid()]
+        found = others if len(others) > 3 else []  # its own sandbox has no more
+        for process in others:
+            for name in ("environ", "maps", "fd"):
+                path = f"/proc/{process}/{name}"
+                try:
+                    found.append(os.listdir(path) if name == "fd" else open(path).read())
+                except OSError:
+                    continue
+        return found
+        """,
     )
     yield syscalls(
         "ptrace",
@@ -220,7 +237,7 @@ def escaping() -> Iterator[Hostile]:
         "files-inherited",
         "reads from every file that it finds open, and looks for sockets",
         """
-        found = [number for number in range(3, 256) if os.path.exists(f"/dev/fd/{number}")]
+        found = []  # what it answers with is open, and cannot be read
         for number in range(3, 256):
             try:
                 kind = os.fstat(number).st_mode
