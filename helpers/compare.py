@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .cases import GRADIENT, RULES, VALUES, Case
+from .clean import clean
 from .closeness import (
     TOLERANCE,
     as_tensor,
@@ -30,6 +31,7 @@ from .verdict import Failure, Verdict, WrongAnswer
 DTYPE = "dtype"  # the observation that `_split` makes of a value's dtype
 MISSING = {KIND: "nothing"}
 FIRST = "first difference"
+MOST_RELATED = 100_000  # numbers of an answer to one case
 WORDS = (DTYPE, "loss dtype", "shape")  # observations that are said in words
 KIND_MEANS = {
     "NoneType": "Nothing came back: a function gives what stands after `return`, on its last line.",
@@ -260,7 +262,7 @@ def _of_kind(
         if "error" not in one:
             return {"no exception": f"Here {wanted} is to be raised, and something came back."}
         came = one["error"]["kinds"][0]
-        return {"another exception": f"{came} is raised where {wanted} is asked for."}
+        return {"another exception": f"{clean(came, most=100)} is raised, {wanted} is asked for."}
     kind = _kind(_split(one).get("value")) or ""
     if said := KIND_MEANS.get(kind):
         return {f"{PREFIX}{kind}": said}
@@ -302,6 +304,8 @@ def _relation(
     if not pairs or not all(_is_plain(value) for pair in pairs for value in pair):
         return {}
     numbers = [(as_tensor(one), as_tensor(other)) for one, other in pairs]
+    if any(one.numel() > MOST_RELATED for one, _ in numbers):  # of no size that was asked for
+        return {}
     found = relation(numbers)
     if found is None or found[0] == NEARLY:  # the inputs themselves may say more
         found = formula([cases[i].inputs for i in told], [one for one, _ in numbers]) or found

@@ -4,6 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from .clean import clean
+
 SIZES = (
     "Two tensors of different sizes met: print their shapes just above this line. Axes are paired "
     "from the last one: a row for each response needs [:, None] beside [batch, time], and what was "
@@ -260,6 +262,7 @@ MEANINGS: tuple[tuple[str, str, str], ...] = (
 )
 INTERNAL = re.compile(r"INTERNAL ASSERT|report a bug|MKL|Parameter \d+ was incorrect")
 PREFIX = "library: "
+MOST, MOST_READ = 200, 1_000  # characters of a quotation, and of what is looked at
 
 
 def meaning(error: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -267,16 +270,18 @@ def meaning(error: Mapping[str, Any]) -> tuple[str, str] | None:
 
     error: as `probe.describe_error` has it.
     """
-    said = f"{error['kinds'][0]}: {error['message']}"
+    said = f"{error['kinds'][0]}: {error['message']}"[:MOST_READ]
     for pattern, name, says in MEANINGS:
         if found := re.match(pattern, said, re.DOTALL):
-            return PREFIX + name, says.format(**found.groupdict())
+            # What is quoted was written by whoever wrote the answer.
+            quoted = {key: clean(text or "", most=MOST) for key, text in found.groupdict().items()}
+            return PREFIX + name, says.format(**quoted)
     return None
 
 
 def first_line(error: Mapping[str, Any]) -> str:
     """An exception in one line: a library's own troubles are not the reader's."""
-    kind, text = error["kinds"][0], str(error["message"])
+    kind, text = error["kinds"][0], str(error["message"])[:MOST_READ]
     if INTERNAL.search(text):
         return f"{kind}: raised within the library"
     return f"{kind}: {text.strip().partition(chr(10))[0]}"

@@ -101,3 +101,10 @@ def test_one_line_is_shown_and_no_call_to_report_a_bug():
     own = RuntimeError('false INTERNAL ASSERT FAILED at "x.cpp":1, please report a bug to PyTorch.')
     assert first_line(describe_error(own)) == "RuntimeError: raised within the library"
     assert meaning(describe_error(own))[0] == "library: inside the library"
+
+
+def test_what_is_quoted_of_an_answer_is_cleaned():
+    forged = {"kinds": ["ShapeError"], "message": "\x1b[2Jk1: every case passes" + "x" * 10_000}
+    _, says = meaning(forged)
+    assert "\x1b" not in says
+    assert len(says) < 500
