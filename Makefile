@@ -12,8 +12,8 @@ export AUTOGRADE_AS_ROOT := 1
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
 	@echo "make demo      grade a sample class from start to end; about 1 minute"
-	@echo "make test      the tests, some of many alike; about 9 minutes"
-	@echo "make test-all  all of them, as before a merge; about 35 minutes"
+	@echo "make test      the tests, some of many alike; about 7 minutes"
+	@echo "make test-all  all of them, as before a merge; about 30 minutes"
 	@echo "make coverage  what grading refuses and accepts, and what is told of it; about 5 minutes"
 	@echo "make steadiness  ask every answer again as another machine would compute it; about 10 minutes"
 	@echo "make experiments  record again the runs that lesson 05 plots; about 1 minute"
@@ -99,13 +99,13 @@ demo: setup sandbox
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test: setup-dev sandbox browser
-	@echo "== tests: about 9 minutes on 2 cores =="
+	@echo "== tests: about 7 minutes on 2 cores =="
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(PYTEST) -m "not long"
 
 test-long: setup-dev sandbox postgresql browser
-	@echo "== the tests that \`make test\` leaves out: about 28 minutes on 2 cores =="
+	@echo "== the tests that \`make test\` leaves out: about 22 minutes on 2 cores =="
 	$(PYTEST) -m long
 
 test-all: test test-long
