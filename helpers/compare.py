@@ -21,8 +21,8 @@ from .closeness import (
     tolerance,
 )
 from .describing import MOST_DIGITS, describe, short
+from .exceptions import PREFIX, first_line, meaning
 from .formulas import formula
-from .library_errors import PREFIX, first_line, meaning
 from .observed import KIND, NO_LEAF, WEIGHTS
 from .probe import Answer
 from .relations import NEARLY, relation

@@ -19,7 +19,7 @@ JUDGES = (
     "closeness",
     "describing",
     "formulas",
-    "library_errors",
+    "exceptions",
     "relations",
     "verdict",
 )

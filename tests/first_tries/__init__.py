@@ -12,7 +12,7 @@ from typing import Any
 
 from autograde.course.exercise import Exercise
 from autograde.course.exercises import LESSONS, exercises
-from helpers import formulas, library_errors
+from helpers import exceptions, formulas
 from helpers.compare import FIRST
 from helpers.verdict import Verdict
 
@@ -66,7 +66,7 @@ def outcome(tried: Try, verdict: Verdict) -> Outcome:
 
 def _is_computed(name: str) -> bool:
     """Whether it only says what was observed: which formula the values have, what was raised."""
-    computed = formulas.PREFIX, library_errors.PREFIX, "no exception", "another exception"
+    computed = formulas.PREFIX, exceptions.PREFIX, "no exception", "another exception"
     computed += "a gradient of ", "no gradient of "
     return name.startswith(computed)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.library_errors import first_line, meaning
+from helpers.exceptions import first_line, meaning
 from helpers.probe import describe_error
 
 X, T = torch.randn(2, 3, 5), torch.zeros(2, 3, dtype=torch.int64)
