@@ -21,6 +21,7 @@ JUDGES = (
     "formulas",
     "exceptions",
     "relations",
+    "unnamed",
     "verdict",
 )
 ASKERS = ("probe", "networks", "observed", "cases", "codec")

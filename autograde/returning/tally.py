@@ -8,9 +8,9 @@ from nbgrader.api import GradeCell
 from sqlalchemy import Connection, create_engine, select
 
 from helpers.closeness import NUMBER
-from helpers.compare import FIRST
 from helpers.predicted import ASKED
 from helpers.report import BENEATH
+from helpers.unnamed import FIRST
 
 from ..course.exercises import LESSONS, exercises
 from ..term.gradebook import (

@@ -13,7 +13,7 @@ from typing import Any
 from autograde.course.exercise import Exercise
 from autograde.course.exercises import LESSONS, exercises
 from helpers import exceptions, formulas
-from helpers.compare import FIRST
+from helpers.unnamed import FIRST
 from helpers.verdict import Verdict
 
 RIGHT = "right"

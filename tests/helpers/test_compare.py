@@ -5,9 +5,10 @@ import torch
 
 from helpers.cases import GRADIENT, RULES, VALUES, Case
 from helpers.closeness import FORM, NUMBER
-from helpers.compare import FIRST, agree, judge
+from helpers.compare import agree, judge
 from helpers.describing import describe
 from helpers.probe import ask
+from helpers.unnamed import FIRST
 from helpers.verdict import Verdict, WrongAnswer
 
 PARTS = {VALUES: 2, GRADIENT: 1, RULES: 1}
