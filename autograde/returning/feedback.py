@@ -2,6 +2,7 @@
 
 import re
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,9 @@ def feedback(
     for (student, lesson), reason in ungraded.items():
         _write_ungraded(term, student, lesson, reason)
     failed = []
-    fresh()  # from here on with nbgrader imported, once
+    _api(term)  # imports nbgrader, and what makes a page is imported beside it: once, not for each
+    import_module(f"{__package__}.feedback_page")
+    fresh()  # from here on with these
     for student, lesson in progress(graded, len(graded)):
         if problem := _page_problem(term, student, lesson):
             failed.append(f"{student}/{lesson}: no feedback ({problem})")

@@ -2,6 +2,8 @@
 
 import html
 import re
+import subprocess
+import sys
 
 import pytest
 
@@ -208,3 +210,23 @@ def test_nobody_is_kept_out(term):
     for whole in (page(term, "mistaken"), page(term, "writer", ESSAYS), page(term, "endless")):
         offline = re.sub(r"<script src=.*?</script>", "", whole, flags=re.DOTALL)
         assert serious_violations(offline) == []
+
+
+HEAVY = """
+import sys
+from autograde.returning import feedback
+from autograde.term.term import Term
+
+names = ("nbgrader.apps", "nbconvert", "autograde.returning.feedback_page")
+feedback.fresh = lambda: print(*(name for name in names if name not in sys.modules), sep=",")
+feedback.feedback(Term.open(sys.argv[1]), lambda items, total: [])
+"""
+
+
+def test_what_makes_a_page_is_imported_once_and_not_for_each(term):
+    """A page is made in a process of its own, which has what was imported before it."""
+    done = subprocess.run(
+        [sys.executable, "-c", HEAVY, str(term.root)], capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "", done.stdout + done.stderr
+    assert done.returncode == 0, done.stderr
