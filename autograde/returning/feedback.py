@@ -40,8 +40,8 @@ def feedback(
     for (student, lesson), reason in ungraded.items():
         _write_ungraded(term, student, lesson, reason)
     failed = []
-    _api(term)  # imports nbgrader, and what makes a page is imported beside it: once, not for each
-    import_module(f"{__package__}.feedback_page")
+    for heavy in ("nbgrader.apps", f"{__package__}.feedback_page"):
+        import_module(heavy)  # what makes a page: once, not in every page's process
     fresh()  # from here on with these
     for student, lesson in progress(graded, len(graded)):
         if problem := _page_problem(term, student, lesson):

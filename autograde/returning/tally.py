@@ -145,7 +145,7 @@ def _count_verdicts(found: Tally, term: Term) -> None:
     for lesson in found.lessons.values():
         lesson.unjudged = set(lesson.totals)
     with term.store() as store:
-        for name, graded in store.verdicts():
+        for name, graded in sorted(store.verdicts()):  # graded in any order
             student, _, lesson_name = name.partition("/")
             lesson = found.lessons.get(lesson_name)
             if lesson is None or student not in lesson.totals:
@@ -164,7 +164,7 @@ def _count_verdicts(found: Tally, term: Term) -> None:
 def _count_predictions(found: Tally, term: Term) -> None:
     """Those that the lessons of this edition ask for; what is stored may be older."""
     with term.store() as store:
-        for place, letters in store.predicted():
+        for place, letters in sorted(store.predicted()):
             student, _, lesson_name = place.partition("/")
             lesson = found.lessons.get(lesson_name)
             if lesson is None or student not in lesson.totals:
