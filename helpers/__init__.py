@@ -8,13 +8,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .checking import check, hint, progress, ready
+    from .checking import check, hint, progress, ready, written
     from .device import pick_device
     from .shapes import shaped
     from .solutions import solution
     from .submitting import submit
 
-__all__ = ["check", "hint", "pick_device", "progress", "ready", "shaped", "solution", "submit"]
+__all__ = [
+    "check", "hint", "pick_device", "progress", "ready", "shaped", "solution", "submit", "written",
+]  # fmt: skip
 _HOMES = {
     "pick_device": "device",
     "shaped": "shapes",

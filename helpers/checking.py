@@ -231,6 +231,17 @@ def _will_do(verdict: Verdict, gradient: bool) -> bool:
     return all(passed for part, passed in verdict.passed.items() if part in needed)
 
 
+def written(*made: Any) -> bool:
+    """Whether what a cell asked to write, ungraded, is there: nothing of `made` is `...` or None.
+
+    made: what the names of that cell hold, or what its functions return. Says what it waits for.
+    """
+    there = all(one is not ... and one is not None for one in made)
+    if not there:
+        print("This cell waits for what you put in place of the dots above.")
+    return there
+
+
 def lesson_exercises(lesson: str) -> list[str]:
     """The names of a lesson's exercises, in order. Raises UnknownExerciseError without a lesson."""
     lessons = _index()

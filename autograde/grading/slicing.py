@@ -20,7 +20,7 @@ SHORT = 10_000  # characters of one that is kept in memory
 DEEPEST = 150  # levels of a statement; Python's own functions take several calls for each
 # Calls that only show; they change nothing that an answer could need.
 SHOWS = re.compile(
-    r"(p?print|display|check|hint|progress|ready|submit|show|plot|with_sliders|predict|outcome)"
+    r"(p?print|display|check|hint|progress|ready|submit|show|plot|with_sliders|predict|outcome|written)"
 )
 # Calls by which a student sets something for all that follows.
 SETS = re.compile(r"(set|seed|manual_seed|use|enable|disable|filterwarnings|simplefilter|register)")

@@ -3,7 +3,7 @@
 import pytest
 
 from autograde.course.exercises import LESSONS, exercises
-from helpers import check, hint, progress, ready
+from helpers import check, hint, progress, ready, written
 from helpers.checking import UnknownExerciseError, state, visible_verdict
 from helpers.reference import k1, log_ratio
 from helpers.sealed import TOLD
@@ -258,3 +258,11 @@ def test_html_escapes_what_students_wrote():
     html = Report(visible_verdict("log_ratio", broken))._repr_html_()
     assert "<script>" not in html
     assert "&lt;script&gt;" in html
+
+
+def test_what_is_to_be_written_ungraded_is_waited_for(capsys):
+    assert not written(...)
+    assert not written(1.0, None)  # a function without a return
+    assert "in place of the dots" in capsys.readouterr().out
+    assert written("", 0.0, False)
+    assert capsys.readouterr().out == ""
