@@ -10,9 +10,19 @@ import zipfile
 
 import nbformat
 
-from tests.as_user import MOUNTED, SEEN_BY_ALL
+from tests.as_user import MOUNTED, ROOT, SEEN_BY_ALL
 
 LESSON = "02_divergence"
+THERE = "/srv"  # where /autograder lies in the stand-in for its container
+# The host's own processes, files for a time, and checkout are not in a container.
+CONTAINED = f"""
+mount --bind "$1" {THERE}
+mount -t tmpfs -o mode=1777 none /tmp
+mount -t tmpfs -o mode=700 none {ROOT}
+cd {THERE}
+shift
+exec "$@"
+"""
 
 
 class Host:
@@ -38,21 +48,27 @@ class Host:
 
         scratch: a folder for what that takes.
         """
-        programs, keep = scratch / "bin", scratch / "keep"
+        programs, keep = self.root / "bin", scratch / "keep"
+        keep.mkdir(exist_ok=True)
         if not programs.exists():
             programs.mkdir()
-            keep.mkdir()
             for name in ("bash", "setpriv", "env", "test"):  # all but bubblewrap
                 (programs / name).symlink_to(shutil.which(name))
-        before = ["unshare", "-m", "sh", "-c", SEEN_BY_ALL, str(keep), "env", f"PATH={programs}"]
-        return self.run(*before, AUTOGRADER_PYTHON=f"{MOUNTED}/bin/python")
+        before = ["unshare", "-m", "-p", "--fork", "--mount-proc"]
+        before += ["sh", "-c", SEEN_BY_ALL, str(keep), "sh", "-c", CONTAINED, "-", str(self.root)]
+        return self.run(
+            *before, "env", f"PATH={THERE}/bin",
+            AUTOGRADER_ROOT=THERE, AUTOGRADER_PYTHON=f"{MOUNTED}/bin/python",
+        )  # fmt: skip
 
     def run(self, *before, **variables):
         """(exit code, what was printed, what is shown)"""
         environment = {"AUTOGRADER_ROOT": str(self.root), "AUTOGRADER_PYTHON": sys.executable}
+        environment |= variables
+        start = f"{environment['AUTOGRADER_ROOT']}/source/run_autograder"
         done = subprocess.run(
-            [*before, "bash", str(self.root / "source" / "run_autograder")], cwd=self.root,
-            env=os.environ | environment | variables, capture_output=True, text=True, check=False,
+            [*before, "bash", start], cwd=self.root,
+            env=os.environ | environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         return done.returncode, done.stdout + done.stderr, self.shown()
 

@@ -40,7 +40,7 @@ def _show(attacks: Sequence[Hostile], mode: str) -> int:
     rows, wrong = [HEAD], []
     with tempfile.TemporaryDirectory(prefix="hostile-") as folder:
         for one, seen, ran in _measured(attacks, Path(folder), mode):
-            problem = disagreement(one, seen)
+            problem = disagreement(one, seen, mode)
             if ran.code in (CRASHED, *range(-64, 0)):
                 problem = f"the command ended with {ran.code}: {ran.said[-2000:]}"
             wrong += [f"{one.path}: {problem}"] if problem else []

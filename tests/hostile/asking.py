@@ -136,6 +136,7 @@ def wasting() -> Iterator[Hostile]:
         def k1(logp, ref_logp):
             return logp * 0
         """,
+        spoils_in={"strict": OTHERS},  # so many files stop the whole submission there
     )
     yield answer(
         "left-behind",

@@ -55,7 +55,7 @@ class Hostile:
     """One submission. make: writes it to a path.
 
     earns: points by exercise; what is not named earns all. spoils: exercises that may earn
-    anything. says: words that the verdicts hold. stage: what it is to break; modes: where it can be
+    anything; spoils_in: more of them, in a mode. says: words that the verdicts hold. stage: what it is to break; modes: where it can be
     tried. refusable: it may meet a limit, and is then not graded. unreadable: words of the line
     that says why the file was not graded at all; "" for one that is.
     """
@@ -65,6 +65,7 @@ class Hostile:
     make: Callable[[Path], None]
     earns: Mapping[str, int] = field(default_factory=lambda: {"k1": 0})
     spoils: Sequence[str] = ()
+    spoils_in: Mapping[str, Sequence[str]] = field(default_factory=dict)
     says: str = ""
     unreadable: str = ""
     stage: str = ""
@@ -130,8 +131,9 @@ class Seen:
         return ", ".join(f"{name} {won}" for name, won in lost.items()) or "full marks"
 
 
-def disagreement(hostile: Hostile, seen: Seen) -> str:
+def disagreement(hostile: Hostile, seen: Seen, mode: str = "fork") -> str:
     """What is not as expected, in words; "" where all is."""
+    spoils = {*hostile.spoils, *hostile.spoils_in.get(mode, ())}
     if hostile.unreadable:
         refused = seen.points is None and hostile.unreadable in seen.failed
         return "" if refused else f"not refused with {hostile.unreadable!r}: {seen.told}"
@@ -140,9 +142,7 @@ def disagreement(hostile: Hostile, seen: Seen) -> str:
             return ""
         return f"not graded: {seen.told}"
     for name, won in seen.points.items():
-        wanted = hostile.earns.get(
-            name, None if name in hostile.spoils else full(hostile.lesson)[name]
-        )
+        wanted = hostile.earns.get(name, None if name in spoils else full(hostile.lesson)[name])
         if wanted is not None and won != wanted:
             return f"{name} earned {won}, not {wanted}: {seen.said[name]}"
     told = "\n".join(seen.said[name] for name in hostile.earns)

@@ -146,7 +146,7 @@ def escaping() -> Iterator[Hostile]:
         "reads the environment and the files of other processes, or sees those of the host",
         """
         others = [p for p in os.listdir("/proc") if p.isdigit() and int(p) != os.getpid()]
-        found = others if len(others) > 3 else []  # its own sandbox has no more
+        found = others if len(others) > 12 else []  # a sandbox, or a container, has no more
         for process in others:
             for name in ("environ", "maps", "fd"):
                 path = f"/proc/{process}/{name}"

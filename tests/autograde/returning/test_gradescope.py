@@ -17,7 +17,7 @@ from autograde.grading import isolation
 from autograde.grading.sandbox import Sandbox
 from autograde.returning.gradescope import gradescope, main
 from tests.as_user import can_mount
-from tests.gradescope_host import Host, open_up
+from tests.gradescope_host import THERE, Host, open_up
 
 LESSON = "02_divergence"
 MOST = sum(exercise.points for exercise in exercises(LESSON).values())
@@ -251,9 +251,9 @@ def test_without_bubblewrap_it_is_a_user_who_can_reach_nothing(host, tmp_path):
     """As in Docker: the answers and the results are out of reach, and so is the network."""
     (host.root / "results" / "results.json").write_text("{}")
     open_up(host.root)  # only what the autograder does protects
-    course = host.root / "source" / "course" / "helpers"
     closed = ("results/results.json", "submission_metadata.json", f"submission/{LESSON}.ipynb")
-    paths = [str(course / "reference" / "divergence.py"), *(str(host.root / p) for p in closed)]
+    answers = "source/course/helpers/reference/divergence.py"
+    paths = [f"{THERE}/{path}" for path in (answers, *closed)]
     answers = solutions(LESSON) | {"categorical_kl": ATTACK.format(paths=paths)}
     host.hand_in(handed_in(checkout_base(LESSON), answers))
     code, printed, shown = host.run_as_in_docker(tmp_path)
