@@ -55,9 +55,10 @@ class Hostile:
     """One submission. make: writes it to a path.
 
     earns: points by exercise; what is not named earns all. spoils: exercises that may earn
-    anything; spoils_in: more of them, in a mode. says: words that the verdicts hold. stage: what it is to break; modes: where it can be
-    tried. refusable: it may meet a limit, and is then not graded. unreadable: words of the line
-    that says why the file was not graded at all; "" for one that is.
+    anything; spoils_in: more of them, in a mode. says: words that the verdicts hold. stage: what it
+    is to break; modes: where it can be tried. refusable: it may meet a limit, and is then not
+    graded. unreadable: words of the line that says why the file was not graded at all; "" for one
+    that is.
     """
 
     name: str
