@@ -31,7 +31,7 @@ from .networks import (
     trained_once,
     training_parts,
 )
-from .observed import KIND, NO_LEAF, WEIGHTS, plain_tensor, same_bytes
+from .observed import KIND, NO_LEAF, NO_NUMBER, WEIGHTS, plain_tensor, same_bytes
 
 Answer = dict[str, Any]
 BY_HAND = "autograd was called: write the gradient out by hand"
@@ -264,7 +264,9 @@ def _of_responses(
     if empty.any():
         value = loss.detach()[empty] if asked else loss.detach()
         answer["value of responses without a token"] = value.cpu()
-    gradients = _gradients(total, {name: inputs[name] for name in case.grad})
+    gradients: Answer = dict.fromkeys(case.grad, {KIND: NO_NUMBER})
+    if total.isfinite():  # else they are NaN wherever it happens to spread
+        gradients = _gradients(total, {name: inputs[name] for name in case.grad})
     return answer | {f"gradient of {name}": found for name, found in gradients.items()}
 
 

@@ -210,44 +210,501 @@ def _(draw: Draw) -> Iterator[Case]:
     yield _asked("float64", shuffled(world(3, 3, dtype=torch.float64)), RULES)
 
 
-response_kl_loss.changed(
-    "token_by_token",
-    "gap.flip(1).cumsum(1).flip(1)",
-    "gap",
-    "Each token answers for its own log-ratio alone, as in a sum of k2 over tokens. What it leads "
-    "to is missing: after another token the later ones would cost otherwise.",
+_GAP = "logp - ref_logp"
+_MASKED_GAP = "torch.where(mask, logp - ref_logp, 0.0)"
+_AHEAD = "gap.flip(1).cumsum(1).flip(1)"
+_TERMS = "torch.where(mask, logp * ahead, 0.0)"
+_LOSS = f"{_TERMS}.sum(1)"
+_OWN = "torch.where(mask, logp, 0.0)"  # log policy, 0 in the padding
+_MOVING = "torch.where(mask, logp - ref_logp.detach(), 0.0)"  # the log-ratio with its graph
+
+for _name, _line, _instead, _says in (
+    (
+        "token_by_token",
+        _AHEAD,
+        "gap",
+        "Each token answers for its own log-ratio alone, as in a sum of k2 over tokens. What it "
+        "leads to is missing: after another token the later ones would cost otherwise.",
+    ),
+    (
+        "whole_response",
+        _AHEAD,
+        "gap.sum(1, keepdim=True)",
+        "Each token answers for the log-ratio of the whole response, as in half its square. On "
+        "average that is right. But what came before a token did not hang on it, and only adds "
+        "noise to its gradient: sum from the token on.",
+    ),
+    (
+        "what_came_before",
+        _AHEAD,
+        "gap.cumsum(1)",
+        "Each token answers for the log-ratios up to itself. Those before it were fixed when it "
+        "was drawn; those after it hang on it: sum from the token on.",
+    ),
+    (
+        "own_token_left_out",
+        _AHEAD,
+        f"{_AHEAD} - gap",
+        "Each token answers for what comes after it, and not for itself: its own log-ratio "
+        "belongs to the sum.",
+    ),
+    (
+        "only_what_came_before",
+        _AHEAD,
+        "gap.cumsum(1) - gap",
+        "Each token answers for what came before it, on which it had no influence: on average "
+        "that is no gradient at all. Sum from the token on.",
+    ),
+    (
+        "not_turned_back",
+        _AHEAD,
+        "gap.flip(1).cumsum(1)",
+        "The sums from the end were not turned back: the first token got the last one's, and the "
+        "last token the first one's. flip(1) again after the running sum.",
+    ),
+    (
+        "last_token_alone",
+        _AHEAD,
+        "gap.gather(1, (torch.arange(mask.shape[1]) * mask).argmax(1, keepdim=True))",
+        "Each token answers for the log-ratio of the last real token alone. All from the token on "
+        "belong to its sum.",
+    ),
+    (
+        "next_token_alone",
+        _AHEAD,
+        "gap + torch.cat([gap[:, 1:], gap[:, :1] * 0], 1)",
+        "Each token answers for its own log-ratio and for that of the place after it. All later "
+        "ones hang on it too: sum to the end.",
+    ),
+    (
+        "mean_of_what_is_ahead",
+        _AHEAD,
+        f"{_AHEAD} / mask.flip(1).cumsum(1).flip(1).clamp(min=1)",
+        "The log-ratios from a token on were averaged. The log-ratio of a response is a sum: a "
+        "token answers for all of it that is ahead.",
+    ),
+    (
+        "less_the_mean_of_the_response",
+        _AHEAD,
+        f"{_AHEAD} - ({_AHEAD}.sum(1) / mask.sum(1).clamp(min=1))[:, None]",
+        "The mean over the response's own tokens was subtracted. It hangs on what was drawn, so "
+        "that it is no baseline: it takes away a part of what is to be learnt.",
+    ),
+    (
+        "less_the_mean_of_the_batch",
+        _AHEAD,
+        f"{_AHEAD} - {_AHEAD}.mean(0)",
+        "The mean over the other responses was subtracted at each place, so that a response's "
+        "gradient hangs on those that came with it, and a response alone gets none. A response's "
+        "loss is to be of that response.",
+    ),
+    (
+        "less_one_mean_of_the_batch",
+        _AHEAD,
+        f"{_AHEAD} - {_AHEAD}[mask].mean()",
+        "The mean over all real tokens of the batch was subtracted, so that a response's gradient "
+        "hangs on those that came with it. A response's loss is to be of that response.",
+    ),
+    (
+        "summed_over_the_batch",
+        _AHEAD,
+        "gap.flip(0).cumsum(0).flip(0)",
+        "The running sum goes over the batch. Time is the second axis: dim=1.",
+    ),
+    (
+        "one_for_each_token",
+        ", 0.0).detach()",
+        ", -1.0).detach() + 1",
+        "1 was added to each token's log-ratio, as the product rule gives it, and summed from each "
+        "token on. That counts the tokens still to come, and how many they are hangs on the token: "
+        "add it once to each sum, or leave it out.",
+    ),
+    (
+        "k3_in_the_reward",
+        "logp - ref_logp",
+        "torch.expm1(ref_logp - logp) - (ref_logp - logp)",
+        "Each token answers for the k3 from it on. For later tokens that does, as k3's mean is the "
+        "KL. For its own it does not: ref/policy in front of ∇logp has a mean of its own, and the "
+        "direction is another.",
+    ),
+    (
+        "k2_in_the_reward",
+        "logp - ref_logp",
+        "0.5 * (logp - ref_logp) ** 2",
+        "Each token answers for the half squares of the log-ratios from it on. Their mean is not "
+        "the KL: put the log-ratios themselves in front of ∇logp.",
+    ),
+    (
+        "squares_in_the_reward",
+        "logp - ref_logp",
+        "(logp - ref_logp) ** 2",
+        "The squares of the log-ratios stand in front of ∇logp: put the log-ratios themselves "
+        "there.",
+    ),
+    (
+        "ratios_in_the_reward",
+        "logp - ref_logp",
+        "(logp - ref_logp).exp()",
+        "The ratios policy/ref from each token on were added up. What a token answers for are "
+        "their logarithms.",
+    ),
+    (
+        "absolute_log_ratios",
+        "logp - ref_logp",
+        "(logp - ref_logp).abs()",
+        "The log-ratios have lost their sign. A token that became rarer is to be pulled up, not "
+        "down.",
+    ),
+    (
+        "negative_log_ratios_left_out",
+        "logp - ref_logp",
+        "(logp - ref_logp).clamp(min=0.0)",
+        "Log-ratios below 0 were raised to 0 before the sum. The signs must stay: a token that "
+        "became rarer pays back for one that became likelier.",
+    ),
+    (
+        "negated",
+        "logp - ref_logp",
+        "ref_logp - logp",
+        "The sign is turned: this loss pushes the policy away from ref. As a reward it would do; a "
+        "loss is minimised.",
+    ),
+    (
+        "reference_forgotten",
+        "logp - ref_logp",
+        "logp",
+        "log policy alone stands in front of ∇logp: this only raises the policy's entropy. "
+        "Subtract the reference's.",
+    ),
+    (
+        "entropy_forgotten",
+        "logp - ref_logp",
+        "-ref_logp",
+        "Only log ref weighs the score: the policy's own log-probability belongs to the log-ratio "
+        "too.",
+    ),
+    (
+        "logarithms_added",
+        "logp - ref_logp",
+        "logp + ref_logp",
+        "The log-probabilities were added: the logarithm of a ratio is their difference.",
+    ),
+    (
+        "difference_of_probabilities",
+        "logp - ref_logp",
+        "logp.exp() - ref_logp.exp()",
+        "Probabilities were subtracted. What a token answers for are log-ratios.",
+    ),
+    (
+        "through_probabilities",
+        "logp - ref_logp",
+        "(logp.exp() / ref_logp.exp()).log()",
+        "Probabilities were formed on the way, and one of a rare token rounds to 0. Subtract the "
+        "logarithms that came in.",
+    ),
+    (
+        "halved",
+        _LOSS,
+        f"0.5 * {_LOSS}",
+        "The gradient is half of what it should be: a ½ too many. It belongs to a square.",
+    ),
+    (
+        "twice",
+        _LOSS,
+        f"2 * {_LOSS}",
+        "The gradient is twice what it should be: a factor 2 too many.",
+    ),
+    (
+        "twice_the_whole",
+        _LOSS,
+        f"{_MOVING}.sum(1) ** 2",
+        "This is the square of the response's log-ratio, or has its gradient: a ½ is missing. And "
+        "each token answers for those before it too.",
+    ),
+    (
+        "squares_of_each_token",
+        _LOSS,
+        f"({_MOVING} ** 2).sum(1)",
+        "The squared log-ratios were added up, token by token: a ½ is missing, and so is what a "
+        "token leads to.",
+    ),
+    (
+        "k1_summed",
+        _LOSS,
+        f"{_MOVING}.sum(1)",
+        "This is the response's log-ratio, k1, or has its gradient: ∇logp of each token, whose "
+        "mean is 0. So nothing pulls. What is ahead must stand in front of ∇logp as a number.",
+    ),
+    (
+        "k3_summed",
+        _LOSS,
+        f"(torch.expm1(-{_MOVING}) + {_MOVING}).sum(1)",
+        "This is the sum of the tokens' k3, or has its gradient: that of the other direction, "
+        "KL(ref ‖ policy), at each token, without what it leads to.",
+    ),
+    (
+        "k3_of_the_response",
+        _LOSS,
+        f"torch.expm1(-{_MOVING}.sum(1)) + {_MOVING}.sum(1)",
+        "This is k3 of the response's log-ratio, or has its gradient: that of the other direction, "
+        "KL(ref ‖ policy).",
+    ),
+    (
+        "ratio_of_the_response",
+        _LOSS,
+        f"{_MOVING}.sum(1).exp()",
+        "This is the ratio policy/ref of the response, or has its gradient. A loss that pulls has "
+        "the logarithm of it in front of ∇logp.",
+    ),
+    (
+        "squares_from_each_token_on",
+        _LOSS,
+        f"(0.5 * {_MOVING}.flip(1).cumsum(1) ** 2 * mask.flip(1)).sum(1)",
+        "Half the square of what is ahead was added up over the tokens, and differentiated. So a "
+        "token answers again for each sum that it is in. Hold the sums constant, and multiply by "
+        "logp.",
+    ),
+    (
+        "weight_differentiated",
+        "gap = torch.where(mask, logp - ref_logp, 0.0).detach()",
+        f"gap = {_MOVING}",
+        "Both factors carry a gradient: logp times what is ahead differentiates the log-ratios "
+        "too. Detach what is to be a number.",
+    ),
+    (
+        "weight_and_reference_differentiated",
+        ".detach()",
+        "",
+        "Nothing was detached: both factors carry a gradient, and one reaches ref_logp, which is a "
+        "constant. What is ahead is to be a number.",
+    ),
+    (
+        "reference_moves",
+        f"{_MASKED_GAP}.detach()",
+        "torch.where(mask, logp.detach() - ref_logp, 0.0)",
+        "A gradient reaches ref_logp, which is a constant: detach it.",
+    ),
+    (
+        "wrong_factor_detached",
+        _LOSS,
+        f"torch.where(mask, logp.detach() * {_MOVING}.flip(1).cumsum(1).flip(1), 0.0).sum(1)",
+        "The wrong factor was detached: log policy is held constant here, and what is ahead "
+        "carries the gradient. The other way round.",
+    ),
+    (
+        "everything_detached",
+        ".sum(1)",
+        ".sum(1).detach()",
+        "No gradient reaches logp at all: what came back was detached as a whole, or computed "
+        "without a graph.",
+    ),
+    (
+        "averaged_over_responses",
+        ".sum(1)",
+        ".sum(1).mean()",
+        "One number came back, the mean over the responses. Return one loss for each: averages "
+        "come later.",
+    ),
+    (
+        "added_over_responses",
+        ".sum(1)",
+        ".sum()",
+        "One number came back, the sum over all responses. Sum over time alone: one loss for each "
+        "response.",
+    ),
+    (
+        "mean_over_all_tokens",
+        ".sum(1)",
+        ".sum() / mask.sum().clamp(min=1)",
+        "One number came back, the mean over all real tokens. Sum over time alone: one loss for "
+        "each response.",
+    ),
+    (
+        "summed_over_rows",
+        ".sum(1)",
+        ".sum(0)",
+        "The sum runs over the batch. Time is the second axis: dim=1.",
+    ),
+    (
+        "left_per_token",
+        ".sum(1)",
+        "",
+        "A loss of each token came back. Sum over time: one loss for each response.",
+    ),
+    (
+        "axis_kept",
+        ".sum(1)",
+        ".sum(1, keepdim=True)",
+        "The time axis is still there, with length 1, as keepdim leaves it: one number a response.",
+    ),
+    (
+        "mean_over_tokens",
+        ".sum(1)",
+        ".sum(1) / mask.sum(1).clamp(min=1)",
+        "The loss was divided by the response's number of tokens. The KL of responses is that of "
+        "their whole log-ratio: a long one counts with all of it.",
+    ),
+    (
+        "divided_by_all_places",
+        ".sum(1)",
+        ".mean(1)",
+        "The loss was divided by the number of places, padding included. Sum over time, and divide "
+        "by nothing.",
+    ),
+    (
+        "divided_by_the_batch",
+        ".sum(1)",
+        ".sum(1) / len(mask)",
+        "Each loss was divided by the number of responses in the batch. Whoever averages the "
+        "losses divides by it: a response's own loss is of that response.",
+    ),
+    (
+        "divided_by_the_tokens_of_the_batch",
+        ".sum(1)",
+        ".sum(1) / mask.sum().clamp(min=1)",
+        "Each loss was divided by the number of real tokens in the batch. A response's loss is of "
+        "that response alone, and a sum over its tokens.",
+    ),
+    (
+        "mask_ignored",
+        _LOSS,
+        "(logp * (logp - ref_logp).detach().flip(1).cumsum(1).flip(1)).sum(1)",
+        "The mask is not used: padding is in the sums, and gets a gradient. Let only tokens "
+        "through where it is True.",
+    ),
+    (
+        "mask_inverted",
+        _LOSS,
+        "torch.where(mask, 0.0, logp * torch.where(mask, 0.0, logp - ref_logp).detach()"
+        ".flip(1).cumsum(1).flip(1)).sum(1)",
+        "The mask is turned round: padding was summed and real tokens were left out.",
+    ),
+    (
+        "padding_in_the_log_ratios",
+        _MASKED_GAP,
+        "(logp - ref_logp)",
+        "Padding is in what is ahead: its log-ratios were summed too. Set them to 0 outside the "
+        "mask before the running sum.",
+    ),
+    (
+        "mask_left_out_of_logp",
+        _LOSS,
+        "(logp * ahead).sum(1)",
+        "What is ahead knows the mask, but logp of the padding is multiplied with it: padding in "
+        "front of a token gets a gradient, and 0 · inf and 0 · NaN are NaN. Choose the products "
+        "with torch.where.",
+    ),
+    (
+        "multiplied_by_the_mask",
+        _LOSS,
+        "(logp * ((logp - ref_logp) * mask).detach().flip(1).cumsum(1).flip(1) * mask).sum(1)",
+        "The mask was multiplied in, and 0 · inf and 0 · NaN are NaN: padding reached the loss. "
+        "Choose with torch.where in place of multiplying.",
+    ),
+    (
+        "first_place_dropped",
+        _TERMS,
+        f"{_TERMS}[:, 1:]",
+        "The first place was dropped, as in a shift by one. What comes in is aligned already: each "
+        "place holds a token and its own log-probability.",
+    ),
+    (
+        "last_place_dropped",
+        _TERMS,
+        f"{_TERMS}[:, :-1]",
+        "The last place was dropped. All real tokens count, and what comes in is aligned already.",
+    ),
+    (
+        "weighted_by_the_policy",
+        "logp * ahead",
+        "logp.exp() * ahead",
+        "Each token was weighted by its probability, as in a sum over the vocabulary. These tokens "
+        "are drawn from the policy, so that the weight is in how often they turn up already.",
+    ),
+    (
+        "weighted_by_the_response",
+        _LOSS,
+        f"{_OWN}.sum(1).exp() * {_MOVING}.sum(1)",
+        "Each response was weighted by its probability, as in a sum over all responses. These were "
+        "drawn from the policy: likely ones come often already.",
+    ),
+    (
+        "logp_changed_in_place",
+        _MASKED_GAP,
+        "(logp.masked_fill_(~mask, 0.0) - ref_logp.masked_fill(~mask, 0.0))",
+        "logp was changed in place, as by masked_fill_ or logp[~mask] = 0: compute a new tensor.",
+    ),
+    (
+        "ref_logp_changed_in_place",
+        _MASKED_GAP,
+        "(logp.masked_fill(~mask, 0.0) - ref_logp.detach().masked_fill_(~mask, 0.0))",
+        "ref_logp was changed in place, which a tensor from .detach() shares with it: compute a "
+        "new one.",
+    ),
+    (
+        "both_changed_in_place",
+        _MASKED_GAP,
+        "(logp.masked_fill_(~mask, 0.0) - ref_logp.detach().masked_fill_(~mask, 0.0))",
+        "Both logp and ref_logp were changed in place, as by x[~mask] = 0 or masked_fill_: compute "
+        "new tensors.",
+    ),
+    (
+        "cast_to_float32",
+        _LOSS,
+        f"{_LOSS}.float()",
+        "The answer is float32 whatever came in: keep the dtype of the inputs.",
+    ),
+    (
+        "cast_to_float64",
+        _LOSS,
+        f"{_LOSS}.double()",
+        "float32 came in and float64 went out: keep the dtype you are given.",
+    ),
+    (
+        "in_bits",
+        _GAP,
+        "(logp - ref_logp) / 0.6931471805599453",
+        "Logarithms were turned to base 2. They are in nats: use them as they are.",
+    ),
+):
+    response_kl_loss.changed(_name, _line, _instead, _says)
+
+for _rate in (0.9, 0.95, 0.99):
+    response_kl_loss.changed(
+        f"discounted_{_rate}".replace(".", "_"),
+        _AHEAD,
+        f"(gap[:, None] * {_rate} ** (torch.arange(mask.shape[1]) - torch.arange(mask.shape[1])"
+        "[:, None]).clamp(min=0)).triu().sum(2)",
+        f"Later log-ratios were discounted, by {_rate} for each place. The KL of responses has no "
+        "discount: a token answers for all that follows in full.",
+    )
+
+for _bound in (1, 5, 10, 20):
+    for _name, _line, _says in (
+        ("log_ratio", _GAP, "Each token's log-ratio"),
+        ("ahead", _AHEAD, "The sum of the log-ratios from a token on"),
+    ):
+        response_kl_loss.changed(
+            f"{_name}_bounded_{_bound}",
+            _line,
+            f"({_line}).clamp(-{_bound}, {_bound})",
+            f"{_says} was clamped to ±{_bound}. What is that far away is to be pulled back "
+            "hardest: the contract has no bound.",
+        )
+
+
+@response_kl_loss.wrong(
+    "Padding was taken to stand last: the first n places were used, n being the response's number "
+    "of real tokens. Use the mask itself, which may be True anywhere."
 )
-response_kl_loss.changed(
-    "what_came_before",
-    "gap.flip(1).cumsum(1).flip(1)",
-    "gap.cumsum(1)",
-    "Each token answers for the log-ratios up to itself. Those before it were fixed when it was "
-    "drawn; those after it hang on it: sum from the token on.",
-)
-response_kl_loss.changed(
-    "own_token_left_out",
-    "gap.flip(1).cumsum(1).flip(1)",
-    "gap.flip(1).cumsum(1).flip(1) - gap",
-    "Each token answers for what comes after it, and not for itself: its own log-ratio belongs "
-    "to the sum.",
-)
-response_kl_loss.changed(
-    "everything_detached",
-    ".sum(1)",
-    ".sum(1).detach()",
-    "No gradient reaches logp at all: what came back was detached as a whole, or computed without "
-    "a graph.",
-)
-response_kl_loss.changed(
-    "averaged_over_responses",
-    ".sum(1)",
-    ".sum(1).mean()",
-    "One number came back, the mean over the responses. Return one loss for each.",
-)
+def padding_taken_to_be_last(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    first = torch.arange(mask.shape[1]) < mask.sum(1, keepdim=True)
+    gap = torch.where(first, logp - ref_logp, 0.0).detach()
+    return torch.where(first, logp * gap.flip(1).cumsum(1).flip(1), 0.0).sum(1)
 
 
 @response_kl_loss.right
-def half_own_and_all_pairs(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+def all_pairs(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
     """By a matrix: the log-ratio at s counts for each token at t ≤ s."""
     gap = (logp - ref_logp).detach().masked_fill(~mask, 0.0)
     until = torch.ones(len(gap[0]), len(gap[0]), dtype=gap.dtype).triu()  # t s
@@ -268,7 +725,44 @@ def loop_from_the_end(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
 
 
 @response_kl_loss.right
+def real_tokens_alone(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    """Each response without its padding; the total less what came before."""
+    losses = []
+    for p, q in ((p[real], q[real]) for p, q, real in zip(logp, ref_logp, mask, strict=True)):
+        with torch.no_grad():
+            gap = p - q
+            ahead = gap.sum() - gap.cumsum(0) + gap
+        losses.append(p @ ahead)
+    return torch.stack(losses)
+
+
+@response_kl_loss.right
 def ratio_so_far_times_log_ratio(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
     """Each log-ratio times a ratio of value 1 that holds all tokens up to it."""
     moved = torch.where(mask, logp - logp.detach(), 0.0).cumsum(1).exp()
     return (moved * torch.where(mask, logp - ref_logp.detach(), 0.0)).sum(1)
+
+
+@response_kl_loss.right
+def one_added_to_each_sum(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    """The 1 of the product rule, once for each token: it is a baseline."""
+    cost = torch.where(mask, logp - ref_logp, 0.0)
+    ahead = cost.flip(-1).cumsum(-1).flip(-1).detach() + 1
+    return torch.where(mask, (logp - logp.detach()) * ahead, torch.zeros_like(logp)).sum(-1)
+
+
+@response_kl_loss.right
+def k2_of_its_own_and_k3_of_the_later(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    """Later tokens may be counted by k3, which has their KL as its mean; its own may not."""
+    gap = torch.where(mask, logp - ref_logp.detach(), 0.0)
+    held = gap.detach()
+    cost = torch.expm1(-held) + held
+    later = cost.flip(1).cumsum(1).flip(1) - cost
+    return torch.where(mask, 0.5 * gap**2 + logp * later, 0.0).sum(1)
+
+
+@response_kl_loss.right
+def in_double_and_back(logp: Tensor, ref_logp: Tensor, mask: Tensor) -> Tensor:
+    gap = (logp.double() - ref_logp.double()).detach().masked_fill(~mask, 0.0)
+    terms = gap.flip(1).cumsum(1).flip(1) * logp.double().masked_fill(~mask, 0.0)
+    return terms.sum(1).to(logp.dtype)
