@@ -164,7 +164,7 @@ def _rare() -> Iterator[Case]:
     """Probabilities round to 0 here: of ref alone, and of both. No log-ratio is beyond 80."""
     for logit, ref_logit in ((0.0, -70.0), (-40.0, -115.0), (-120.0, -110.0)):
         policy, ref = (tensor([0.0, rare]).repeat(3, 1) for rare in (logit, ref_logit))
-        ref[1:] = policy[1:]
+        policy[1:], ref[1:] = tensor(0.0, 0.0), tensor(0.0, 1.0)
         title = f"first token: policy logits (0, {logit:.0f}), ref logits (0, {ref_logit:.0f})"
         yield _asked(title.replace("-", "−"), _world(policy, ref, 2, False), RARE)
 
