@@ -206,7 +206,7 @@ def _responses(function: Callable[..., Any], case: Case) -> Answer:
     `padding`, which is logp elsewhere, and `ref_logp`. The function gets logp, ref_logp and mask.
     at_once: how many responses it gets in a call; all unless said.
     since: the place from which on logp is differentiable; 0 unless said.
-    Observed are the gradients; a value only of responses without a token, as others are free.
+    Observed are the gradients; the loss of responses without a token alone, as others are free.
     """
     inputs = build_inputs(case.inputs, (*case.grad, "logits"), case.given)
     logp, mask = _scored(inputs), inputs["mask"]
@@ -263,7 +263,7 @@ def _of_responses(
     empty = ~inputs["mask"].any(dim=1)
     if empty.any():
         value = loss.detach()[empty] if asked else loss.detach()
-        answer["value of responses without a token"] = value.cpu()
+        answer["loss of responses without a token"] = value.cpu()
     gradients: Answer = dict.fromkeys(case.grad, {KIND: NO_NUMBER})
     if total.isfinite():  # else they are NaN wherever it happens to spread
         gradients = _gradients(total, {name: inputs[name] for name in case.grad})

@@ -280,7 +280,7 @@ def test_what_padding_and_empty_responses_get_is_seen():
     assert not responses(half_the_squared_log_ratio, both)["gradient of padding"].any()
     answer = responses(lambda p, q, m: p.sum(1) + 1, both, mask=nothing)
     assert torch.equal(answer["gradient of padding"], torch.ones(3, 2).double())
-    assert answer["value of responses without a token"].tolist() == [-9.0] * 3
+    assert answer["loss of responses without a token"].tolist() == [-9.0] * 3
 
 
 def test_of_a_loss_that_is_no_number_there_is_no_gradient():

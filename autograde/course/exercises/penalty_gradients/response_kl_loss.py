@@ -294,9 +294,9 @@ for _name, _line, _instead, _says in (
         "less_the_mean_of_the_batch",
         _AHEAD,
         f"{_AHEAD} - {_AHEAD}.mean(0)",
-        "The mean over the other responses was subtracted at each place, so that a response's "
-        "gradient hangs on those that came with it, and a response alone gets none. A response's "
-        "loss is to be of that response.",
+        "The batch's mean was subtracted at each place, so that a response's gradient hangs on "
+        "those that came with it, and a response alone gets none. A response's loss is to be of "
+        "that response.",
     ),
     (
         "less_one_mean_of_the_batch",
