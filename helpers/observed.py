@@ -7,6 +7,7 @@ import torch.autograd.forward_ad
 from torch import Tensor
 
 WEIGHTS = (0.5, 1.5)  # of the first and the last of several outputs, where they are differentiated
+NO_NUMBER = "the gradient of a loss that is no number"  # as a kind: some loss is inf or nan
 NO_LEAF = "no leaf's grad"  # as a kind: what came back is None for that reason
 DTYPE = "dtype"  # the observation that `split` makes of a value's dtype
 KIND = "$kind"  # stands for a value that is neither a tensor, a number nor a string

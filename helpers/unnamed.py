@@ -13,7 +13,7 @@ from .clean import clean
 from .closeness import as_tensor, is_number, same_value
 from .exceptions import PREFIX, meaning
 from .formulas import formula
-from .observed import NO_LEAF, is_value, kind_of, split
+from .observed import NO_LEAF, NO_NUMBER, is_value, kind_of, split
 from .probe import Answer
 from .relations import NEARLY, relation
 
@@ -26,6 +26,9 @@ KIND_MEANS = {
     "function": "A function came back, not its value: call it.",
     "builtin_function_or_method": "A function came back, not its value: are () missing?",
     "method": "A method came back, not its value: are () missing?",
+}
+REACHED = {
+    "padding": "A gradient reaches the padding: choose with torch.where what the mask counts."
 }
 Row = tuple[int, str, str]  # the case's number, what was observed, the part it belongs to
 
@@ -41,7 +44,7 @@ def related(
     errors = [got[i]["error"] for i, _, _ in differing if "error" in got[i]]
     if errors and (said := meaning(errors[0])):
         return dict([said])
-    if said := _of_kind(got, expected, differing):
+    if said := _of_kind(cases, got, expected, differing):
         return said
     values = [row for row in differing if is_value(row[1])]
     found = _of_values(cases, got, expected, values) if values else {}
@@ -51,7 +54,10 @@ def related(
 
 
 def _of_kind(
-    got: Sequence[Answer], expected: Sequence[Answer], differing: Sequence[Row]
+    cases: Sequence[Case],
+    got: Sequence[Answer],
+    expected: Sequence[Answer],
+    differing: Sequence[Row],
 ) -> dict[str, str]:
     """What is said of something that came back, or was raised, in another form than was asked."""
     number = differing[0][0]
@@ -66,7 +72,9 @@ def _of_kind(
     if said := KIND_MEANS.get(kind):
         return {f"{PREFIX}{kind}": said}
     if differing[0][1] == "shape" and one.get("shape") == "()":
-        return {f"{PREFIX}one number": "One number came back, and one for each token is asked for."}
+        each = "response" if cases[number].probe == "responses" else "token"
+        text = f"One number came back, and one for each {each} is asked for."
+        return {f"{PREFIX}one number": text}
     came, wanted = ([what for what in answer if is_value(what)] for answer in (one, other))
     if "value" in other and came and "value" not in one:
         return {f"{PREFIX}several": "Several things came back, and one is asked for."}
@@ -169,8 +177,11 @@ def gradients(
             says = before + f"no gradient reaches {name}: .detach(), .item(), numpy, a new tensor "
             says += "or no_grad() cut the graph."
             yield f"no {what}", says[0].upper() + says[1:]
+        elif any(kind_of(one) == NO_NUMBER for one in came):
+            yield f"{PREFIX}no number", "The loss of some response is inf or NaN here."
         elif constant and not all(map(is_none, came)):
-            yield f"a {what}", f"A gradient reaches {name}, which is a constant here: detach it."
+            says = f"A gradient reaches {name}, which is a constant here: detach it."
+            yield f"a {what}", REACHED.get(name, says)
 
 
 def _raised(gradient: Any) -> tuple[str, str] | None:

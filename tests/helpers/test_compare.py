@@ -7,6 +7,7 @@ from helpers.cases import GRADIENT, RULES, VALUES, Case
 from helpers.closeness import FORM, NUMBER
 from helpers.compare import agree, judge
 from helpers.describing import describe
+from helpers.observed import NO_NUMBER
 from helpers.probe import ask
 from helpers.unnamed import FIRST
 from helpers.verdict import Verdict, WrongAnswer
@@ -365,6 +366,22 @@ def test_a_gradient_that_is_cut_or_reaches_a_constant_is_said_besides(function, 
 
     parts = {VALUES: 2, GRADIENT: 1}
     assert list(told(function, right, subtracted, cases=TWO, parts=parts)) == names
+
+
+def told_of_responses(got, **expected):
+    """What is said of an answer where `expected` is, of a case that asks for responses."""
+    case = Case("one", {}, probe="responses")
+    verdict = judge("loss", {VALUES: 1}, [case], [expected | got], [expected], [])
+    return " ".join(verdict.diagnoses.values())
+
+
+def test_of_responses_it_is_said_in_their_words():
+    right = {"shape": "(2,)", "gradient of padding": torch.zeros(2)}
+    assert "one for each response" in told_of_responses({"shape": "()"}, **right)
+    reached = told_of_responses({"gradient of padding": torch.ones(2)}, **right)
+    assert "reaches the padding" in reached
+    broken = told_of_responses({"gradient of padding": {"$kind": NO_NUMBER}}, **right)
+    assert "inf or NaN" in broken
 
 
 def test_torch_too_has_errors_that_say_not_implemented():

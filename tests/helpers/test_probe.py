@@ -11,6 +11,7 @@ from torch.autograd import grad as derive
 from torch.autograd.forward_ad import make_dual, unpack_dual
 
 from helpers.cases import Case, build_inputs, make
+from helpers.observed import NO_NUMBER
 from helpers.probe import BY_HAND, ask
 from helpers.shapes import shaped
 
@@ -219,6 +220,95 @@ def test_a_token_loss_is_graded_by_its_expectation():
     divergence = (log_policy.exp() * (log_policy - ref.log_softmax(-1))).sum()
     wanted = torch.autograd.grad(divergence, policy)[0]
     assert torch.allclose(other["gradient of logits"], wanted, atol=1e-12)
+
+
+# A response ends after the token 0, or after two: (0), (1, 0) and (1, 1); row 1 follows on a 1.
+ENDING = {
+    "logits": torch.tensor([[0.3, -0.2], [1.0, 0.5]], dtype=torch.float64),
+    "ref_logp": torch.tensor([[-0.3, -9.0], [-1.4, -0.7], [-1.4, -0.7]], dtype=torch.float64),
+    "padding": torch.full((3, 2), -5.0, dtype=torch.float64),
+    "mask": torch.tensor([[True, False], [True, True], [True, True]]),
+    "beginnings": torch.tensor([[0, 0], [0, 1], [0, 1]]),
+    "tokens": torch.tensor([[0, 0], [1, 0], [1, 1]]),
+}
+
+
+def half_the_squared_log_ratio(logp, ref_logp, mask):
+    return torch.where(mask, logp - ref_logp.detach(), 0.0).sum(1) ** 2 / 2
+
+
+def responses(function, grad=("logits",), **others):
+    return one(function, grad, "responses", **(ENDING | others))
+
+
+def test_a_loss_of_responses_is_graded_by_its_expectation():
+    """Against the divergence written as a sum over the three responses."""
+    policy = ENDING["logits"].clone().requires_grad_()
+    p, q = policy.softmax(-1), ENDING["ref_logp"]
+    chances = torch.stack([p[0, 0], p[0, 1] * p[1, 0], p[0, 1] * p[1, 1]])
+    price = chances.log() - torch.stack([q[0, 0], q[1].sum(), q[2].sum()])
+    wanted = torch.autograd.grad((chances * price).sum(), policy)[0]
+    for size in (1, 2, 3):
+        answer = responses(half_the_squared_log_ratio, at_once=size)
+        assert torch.allclose(answer["gradient of logits"], wanted, rtol=0, atol=1e-12)
+        assert (answer["shape"], answer["loss dtype"]) == ("(3,)", "torch.float64")
+        assert answer["changed inputs"] == []
+
+
+def test_responses_are_asked_so_many_at_a_time():
+    asked = []
+
+    def counting(logp, ref_logp, mask):
+        asked.append(len(mask))
+        return half_the_squared_log_ratio(logp, ref_logp, mask)
+
+    responses(counting)
+    responses(counting, at_once=2)
+    assert asked == [3, 2, 1]
+
+
+def test_of_a_response_the_early_places_may_be_held_constant():
+    late = responses(half_the_squared_log_ratio, since=1)["gradient of logits"]
+    both = responses(half_the_squared_log_ratio)["gradient of logits"]
+    assert not late[0].any()
+    assert torch.equal(late[1], both[1])
+
+
+def test_what_padding_and_empty_responses_get_is_seen():
+    nothing = torch.zeros(3, 2, dtype=torch.bool)
+    both = ("logits", "padding")
+    assert not responses(half_the_squared_log_ratio, both)["gradient of padding"].any()
+    answer = responses(lambda p, q, m: p.sum(1) + 1, both, mask=nothing)
+    assert torch.equal(answer["gradient of padding"], torch.ones(3, 2).double())
+    assert answer["loss of responses without a token"].tolist() == [-9.0] * 3
+
+
+def test_of_a_loss_that_is_no_number_there_is_no_gradient():
+    poison = torch.full((3, 2), torch.nan, dtype=torch.float64)
+    answer = responses(lambda p, q, m: ((p - q) * m).sum(1), padding=poison)
+    assert answer["gradient of logits"] == {"$kind": NO_NUMBER}
+    good = responses(half_the_squared_log_ratio, padding=poison)["gradient of logits"]
+    assert torch.equal(good, responses(half_the_squared_log_ratio)["gradient of logits"])
+
+
+def test_what_is_changed_among_responses_is_listed():
+    def zeroed(logp, ref_logp, mask):
+        logp[~mask] = 0.0
+        ref_logp[~mask] = 0.0
+        return (logp - ref_logp).sum(1)
+
+    def cut(logp, ref_logp, mask):
+        return logp.detach_().sum(1)
+
+    assert responses(zeroed)["changed inputs"] == ["logp", "ref_logp"]
+    assert responses(zeroed, at_once=1)["changed inputs"] == ["logp", "ref_logp"]
+    assert responses(cut)["changed inputs"] == ["logp"]
+
+
+def test_another_shape_of_loss_is_looked_at():
+    assert responses(lambda p, q, m: p.sum())["shape"] == "()"
+    assert responses(lambda p, q, m: p * p.detach(), at_once=2)["shape"] == "(2, 2)"
+    assert responses(lambda p, q, m: [p])["value 0"].shape == (3, 2)
 
 
 def language_model(**options):

@@ -18,6 +18,7 @@ MASK = torch.ones(2, 3, dtype=torch.bool)
     [
         ("categorical_kl", (torch.ones(2, 3), torch.ones(2, 4)), "ref_logits"),
         ("sequence_log_ratio", (ONES, ONES, torch.ones(2, 3)), "mask"),
+        ("response_kl_loss", (ONES, ONES, MASK[:, :2]), "mask"),
         ("masked_mean", (ONES, MASK[:1]), "mask"),
         ("token_log_probs", (torch.ones(2, 3, 4), torch.zeros(2, 4, dtype=torch.long)), "tokens"),
         ("surrogate_objective", (ONES, ONES, ONES[:, :2], MASK), "advantage"),
@@ -53,7 +54,8 @@ def test_nothing_real_is_nothing_and_has_no_gradient():
         reference.penalized_loss(empty, empty, empty, empty, none, 0.5),
     ):
         assert loss.item() == 0.0
-    assert reference.sequence_log_ratio(empty, empty, none).shape == (0,)
+    for of_responses in (reference.sequence_log_ratio, reference.response_kl_loss):
+        assert of_responses(empty, empty, none).shape == (0,)
 
 
 def test_an_update_on_nothing_is_refused_and_changes_nothing():
@@ -87,6 +89,7 @@ OF_TOKENS = {
     "k3": lambda f, new, old, ref: f(new, ref),
     "on_policy_kl_loss": lambda f, new, old, ref: f(new, ref),
     "off_policy_kl_loss": lambda f, new, old, ref: f(new, old, ref),
+    "response_kl_loss": lambda f, new, old, ref: f(new, ref, ref < 0),
     "penalized_loss": lambda f, new, old, ref: f(
         new, old, SIGNS.to(new) + 0 * old, reference.k3(new, ref), ref < 0, 0.5
     ),

@@ -1,9 +1,11 @@
-"""The table that lesson 04 is about, by enumeration, to 1e-10."""
+"""The table that lesson 04 is about, by enumeration, to 1e-10; and of whole responses."""
+
+import itertools
 
 import pytest
 import torch
 
-from helpers.reference import categorical_kl, expected_gradient, k1, k2, k3
+from helpers.reference import categorical_kl, expected_gradient, k1, k2, k3, response_kl_loss
 
 DOUBLE = torch.float64
 
@@ -62,3 +64,84 @@ def test_the_biased_one_is_biased(seed):
     )
     exact = gradient(lambda p: categorical_kl(p, ref), policy)
     assert (ratio_k2 - exact).abs().max() > 1e-3
+
+
+VOCAB, MOST = 3, 3
+
+
+def beginnings(so_far=()):
+    """What may stand before a token: up to two tokens, none of them the 0 that ends a response."""
+    yield so_far
+    if len(so_far) < MOST - 1:
+        for token in range(1, VOCAB):
+            yield from beginnings((*so_far, token))
+
+
+ROWS = {start: row for row, start in enumerate(beginnings())}
+
+
+def worlds(seed: int):
+    """Logits of policy and ref, a row for each beginning."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(2, len(ROWS), VOCAB, generator=generator, dtype=DOUBLE)
+
+
+def divergence(policy, ref, start=()):
+    """KL(policy ‖ ref) of what follows, by the chain rule, from each position's own."""
+    row = ROWS[start]
+    total, chance = categorical_kl(policy[row], ref[row]), policy[row].softmax(-1)
+    for token in range(1, VOCAB):
+        if (*start, token) in ROWS:
+            total = total + chance[token] * divergence(policy, ref, (*start, token))
+    return total
+
+
+def written():
+    """All responses."""
+    for response in itertools.product(range(VOCAB), repeat=MOST):
+        length = response.index(0) + 1 if 0 in response else MOST
+        if not any(response[length:]):
+            yield response[:length]
+
+
+def scored(logits, places):
+    """Log-probabilities and mask "response time", a response's tokens at these places."""
+    table, rows = logits.log_softmax(-1), list(written())
+    mask = torch.zeros(len(rows), max(places) + 1, dtype=torch.bool)
+    filled = []
+    for number, response in enumerate(rows):
+        line = [torch.tensor(torch.nan, dtype=DOUBLE)] * mask.shape[1]
+        for k, (place, token) in enumerate(zip(places, response, strict=False)):
+            line[place], mask[number, place] = table[ROWS[response[:k]], token], True
+        filled.append(torch.stack(line))
+    return torch.stack(filled), mask
+
+
+@pytest.mark.parametrize("places", [(0, 1, 2), (1, 3, 4)])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_loss_of_responses_has_the_gradient_of_their_divergence(seed, places):
+    """Responses that end early, by the chain rule and by enumeration, to 1e-10."""
+    policy, ref = worlds(seed)
+    wanted = gradient(lambda p: divergence(p, ref), policy)
+
+    def mean_loss(logits):
+        logp, mask = scored(logits, places)
+        chance = logp.detach().where(mask, 0.0).sum(1).exp()
+        assert abs(chance.sum() - 1) < 1e-12
+        return (chance * response_kl_loss(logp, scored(ref, places)[0], mask)).sum()
+
+    found = gradient(mean_loss, policy)
+    print(f"seed {seed}, places {places}: greatest gap {(found - wanted).abs().max():.1e}")
+    assert (found - wanted).abs().max() < 1e-10
+
+
+@pytest.mark.parametrize("place", range(1, 4))
+def test_what_came_before_a_token_is_not_in_its_gradient(place):
+    logp, ref, other = problem(0)[:, None, :4]
+    mask = torch.ones(1, 4, dtype=torch.bool)
+    changed = torch.cat([other[:, :place], ref[:, place:]], dim=1)
+    one, two = (
+        gradient(lambda p, q=q: response_kl_loss(p, q, mask).sum(), logp) for q in (ref, changed)
+    )
+    assert torch.equal(one[:, place:], two[:, place:])
+    assert not torch.allclose(one[:, :place], two[:, :place])
