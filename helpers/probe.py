@@ -198,6 +198,76 @@ def _per_token(function: Callable[..., Any], case: Case, alone: bool = False) ->
     return answer | {f"gradient of {name}": found for name, found in gradients.items()}
 
 
+def _responses(function: Callable[..., Any], case: Case) -> Answer:
+    """A loss of each response, weighted by the policy's probability of it: no sampling, no noise.
+
+    The case holds a policy's `logits`, a row for each beginning of a response, and all responses
+    "response time": the row (`beginnings`) and the token (`tokens`) of each place of `mask`,
+    `padding`, which is logp elsewhere, and `ref_logp`. The function gets logp, ref_logp and mask.
+    at_once: how many responses it gets in a call; all unless said.
+    since: the place from which on logp is differentiable; 0 unless said.
+    Observed are the gradients; a value only of responses without a token, as others are free.
+    """
+    inputs = build_inputs(case.inputs, (*case.grad, "logits"), case.given)
+    logp, mask = _scored(inputs), inputs["mask"]
+    chance = logp.detach().where(mask, 0.0).sum(dim=1).exp()
+    whole = {"logp": logp, "ref_logp": inputs["ref_logp"], "mask": mask}
+    size = inputs.get("at_once", len(mask))
+    losses, changed = [], []
+    for first in range(0, len(mask), size):
+        piece = {name: _rows(value, first, size) for name, value in whole.items()}
+        loss, new = _watched(function, piece)
+        if not isinstance(loss, Tensor):
+            return dict(_observe("value", loss))
+        losses.append(loss)
+        changed += new
+    return _of_responses(case, inputs, losses, chance) | {"changed inputs": sorted({*changed})}
+
+
+def _scored(inputs: dict[str, Any]) -> Tensor:
+    """Log-probability of each token of all responses, "response time"; see `_responses`."""
+    mask, padding = inputs["mask"], inputs["padding"]
+    drawn = inputs["logits"].log_softmax(dim=-1)[inputs["beginnings"], inputs["tokens"]]
+    logp = torch.where(mask, drawn, padding)
+    early = torch.arange(mask.shape[1], device=mask.device) < inputs.get("since", 0)
+    return torch.where(early, logp.detach(), logp)
+
+
+def _rows(value: Tensor, first: int, size: int) -> Tensor:
+    """Some rows: of a graph, a tensor in its middle; else the very memory, which may be watched."""
+    if size < len(value):
+        value = value[first : first + size]
+    return value.clone() if value.requires_grad else value
+
+
+def _watched(function: Callable[..., Any], inputs: dict[str, Tensor]) -> tuple[Any, list[str]]:
+    """What a function answers, and which inputs it changed or cut from their graph."""
+    before = {name: (one.detach().clone(), one.requires_grad) for name, one in inputs.items()}
+    found = function(**inputs) if _takes(function, inputs) else function(*inputs.values())
+    pairs = ((name, *before[name], now) for name, now in inputs.items())
+    return found, [
+        name
+        for name, was, led, now in pairs
+        if not same_bytes(was, now) or now.requires_grad != led
+    ]
+
+
+def _of_responses(
+    case: Case, inputs: dict[str, Any], losses: Sequence[Tensor], chance: Tensor
+) -> Answer:
+    """What came back of each call, put together; in another shape than asked, just added up."""
+    loss = torch.cat(list(losses)) if all(one.ndim == 1 for one in losses) else losses[0]
+    answer: Answer = {"shape": str(tuple(loss.shape)), "loss dtype": str(loss.dtype)}
+    asked = loss.shape == chance.shape
+    total = (chance * loss).sum() if asked else torch.stack([one.sum() for one in losses]).sum()
+    empty = ~inputs["mask"].any(dim=1)
+    if empty.any():
+        value = loss.detach()[empty] if asked else loss.detach()
+        answer["value of responses without a token"] = value.cpu()
+    gradients = _gradients(total, {name: inputs[name] for name in case.grad})
+    return answer | {f"gradient of {name}": found for name, found in gradients.items()}
+
+
 def _frozen_copy(function: Callable[..., Any], case: Case) -> Answer:
     """Call with `policy`: is what comes back a frozen, independent copy, and policy as it was?
 
@@ -291,6 +361,7 @@ PROBES: dict[str, Callable[[Any, Case], Answer]] = {
     "without_autograd": _without_autograd,
     "per_token": _per_token,
     "token_alone": partial(_per_token, alone=True),
+    "responses": _responses,
 }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from ..shapes import shaped
@@ -13,6 +13,7 @@ __all__ = [
     "off_policy_kl_loss",
     "on_policy_kl_loss",
     "q04_bug_museum",
+    "response_kl_loss",
 ]
 
 q04_bug_museum = {
@@ -87,3 +88,25 @@ def off_policy_kl_loss(
     """
     ratio = (logp - old_logp.detach()).exp()
     return ratio * (logp - ref_logp.detach())
+
+
+@shaped
+def response_kl_loss(
+    logp: Float[Tensor, "batch time"],
+    ref_logp: Float[Tensor, "batch time"],
+    mask: Bool[Tensor, "batch time"],
+) -> Float[Tensor, " batch"]:
+    """A loss of each response whose mean gradient, on the policy's own, is ∇KL(policy ‖ ref).
+
+    logp, ref_logp: log-probability of each token that the policy drew; `ref_logp` is a constant.
+    mask: True on the response's tokens, wherever they stand; what stands elsewhere is never read.
+    Returns a number for each response: 0 where it has no token, else free. Each hangs on its own
+    response alone, and its gradient with respect to logp[:, t] on no log-ratio before t.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
+    Source: arXiv 2506.09477; arXiv 2512.21852.
+    Example: two tokens, all at (1/2, 1/2), under ref too, but there (1/4, 3/4) after a first a: the
+    mean gradient of the first token's logits is (⅛ log 4/3, −⅛ log 4/3).
+    """
+    gap = torch.where(mask, logp - ref_logp, 0.0).detach()
+    ahead = gap.flip(1).cumsum(1).flip(1)  # from each token on
+    return torch.where(mask, logp * ahead, 0.0).sum(1)

@@ -14,7 +14,7 @@
 from collections.abc import Callable
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from helpers import check, hint, pick_device, progress, ready, shaped
@@ -494,12 +494,45 @@ if ready("expected_gradient", "off_policy_kl_loss", gradient=True):
 # why lesson 05 bounds the step.)
 
 # %% [markdown]
-# ## 4.8 Whole responses, and what tokens owe to the future *(no points, 4 min)*
+# ## 4.8 Whole responses, and what tokens owe to the future *(8 points, 25 min, hard)*
 #
 # A response is many draws, and an early token decides which contexts come later. KL(policy ‖
 # ref) of whole responses counts that. A loss of each token by itself does not: when it is
 # differentiated, the later contexts are given.
 #
+# Write a loss of a whole response. A token answers for its own log-ratio and for those of the
+# tokens that follow it, and for none before it.
+
+
+# %% exercise="response_kl_loss"
+@shaped
+def response_kl_loss(
+    logp: Float[Tensor, "batch time"],
+    ref_logp: Float[Tensor, "batch time"],
+    mask: Bool[Tensor, "batch time"],
+) -> Float[Tensor, " batch"]:
+    """A loss of each response whose mean gradient, on the policy's own, is ∇KL(policy ‖ ref).
+
+    logp, ref_logp: log-probability of each token that the policy drew; `ref_logp` is a constant.
+    mask: True on the response's tokens, wherever they stand; what stands elsewhere is never read.
+    Returns a number for each response: 0 where it has no token, else free. Each hangs on its own
+    response alone, and its gradient with respect to logp[:, t] on no log-ratio before t.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
+    Source: arXiv 2506.09477; arXiv 2512.21852.
+    Example: two tokens, all at (1/2, 1/2), under ref too, but there (1/4, 3/4) after a first a: the
+    mean gradient of the first token's logits is (⅛ log 4/3, −⅛ log 4/3).
+    """
+    ### BEGIN SOLUTION
+    gap = torch.where(mask, logp - ref_logp, 0.0).detach()
+    ahead = gap.flip(1).cumsum(1).flip(1)  # from each token on
+    return torch.where(mask, logp * ahead, 0.0).sum(1)
+    ### END SOLUTION
+
+
+# %% check="response_kl_loss" points=8
+check("response_kl_loss", response_kl_loss)
+
+# %% [markdown]
 # Four losses on all 27 responses of three tokens, by enumeration. *Return-to-go*: the
 # log-ratios from this token on, as a constant, in the reward of each token. **Predict** which
 # of the four have the gradient of the KL of whole responses.

@@ -5,5 +5,6 @@ ORDER = (
     "expected_gradient",
     "on_policy_kl_loss",
     "off_policy_kl_loss",
+    "response_kl_loss",
     "q04_bug_museum",
 )
