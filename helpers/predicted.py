@@ -114,7 +114,7 @@ ASKED: dict[str, dict[str, Prediction]] = {
             C="away from ref, farther than those with k2",
         ),
         "exact_by_token": _asked(
-            "The exact KL at each position, summed: where is its mean gradient that of the KL?", "B",
+            "Exact KLs at each position, summed: where is the mean gradient that of the KL?", "B",
             A="at every length", B="for responses of one token alone", C="at no length",
         ),
         "k1_as_loss": _asked(

@@ -51,9 +51,7 @@ def known_gradients(
     }
 
 
-def central_differences(
-    function: Gradient, at: Float[Tensor, " vocab"]
-) -> Float[Tensor, " vocab"]:
+def central_differences(function: Gradient, at: Float[Tensor, " vocab"]) -> Float[Tensor, " vocab"]:
     """A gradient from values alone, of eighth order: right to about 1e-12 in float64.
 
     function: takes logits of any leading shape, and returns a number for each row of them.
@@ -93,9 +91,9 @@ def spread_of(
 def _each_gradient(losses: Float[Tensor, " draw"], leaf: Tensor) -> Float[Tensor, "draw ..."]:
     """The gradient of each draw's loss by itself."""
     one_by_one = torch.eye(len(losses), dtype=losses.dtype)
-    return torch.autograd.grad(
-        losses, leaf, one_by_one, is_grads_batched=True, retain_graph=True
-    )[0]
+    return torch.autograd.grad(losses, leaf, one_by_one, is_grads_batched=True, retain_graph=True)[
+        0
+    ]
 
 
 def _mean_and_spread(
