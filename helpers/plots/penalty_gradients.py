@@ -195,7 +195,7 @@ def plot_length(
         ylabel="error of the mean gradient,\nrelative to ∇KL of whole responses",
     )
     right.set(
-        title="Noise: it grows with all of them",
+        title="Noise of a single response",
         ylabel="deviation of one response's gradient\n(nats)",
     )
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)

@@ -8,8 +8,8 @@
 # - write a loss that pulls: for own tokens, for an older policy's tokens, for whole responses;
 # - find a library's penalty in the table, and recognise real defects by their symptoms.
 #
-# About 125 minutes; 4.6 is a good place for a break. It needs lesson 02 ($k_1$, $k_2$, $k_3$)
-# and the ratio of lesson 01.
+# About 135 minutes, in two sittings: 4.6 ends the first. It needs lesson 02 ($k_1$, $k_2$,
+# $k_3$) and the ratio of lesson 01.
 
 # %% setup
 from collections.abc import Callable
@@ -125,7 +125,7 @@ def expected_gradient(
 check("expected_gradient", expected_gradient)
 
 # %% [markdown]
-# ## 4.3 A loss that pulls, on your own tokens *(7 points, 25 min, medium)*
+# ## 4.3 A loss that pulls, on your own tokens *(7 points, 20 min, medium)*
 #
 # First $k_1$, the penalty as it is written. Its mean, on tokens of the policy, is exactly
 # KL(policy ‖ ref). **Predict** its expected gradient, on the same tokens:
@@ -419,7 +419,7 @@ if ready("expected_gradient"):
 # | $k_3$ | GRPO's paper; TRL up to 1.9; verl's default (`low_var_kl`); open-instruct's (2); OpenRLHF (`k3`) |
 # | $k_2$, under the value of $k_3$ | an option: verl (`k3+`) |
 # | policy/old · $k_1$ | an option: open-instruct (3) |
-# | policy/old · $k_3$ | DeepSeek-V3.2; TRL since 1.10 (`use_bias_correction_kl=True`) |
+# | policy/old · $k_3$ | DeepSeek-V3.2; TRL since 1.10 ([PR #6503](https://github.com/huggingface/trl/pull/6503)), as `use_bias_correction_kl=True` |
 # | $k_3$ turned round | rlhf-book's code (`kl3`) |
 # | nothing: $k_1$ goes into the reward | OpenRLHF's default; TRL's `RLOOTrainer`; verl with `use_kl_in_reward` |
 #
@@ -504,7 +504,7 @@ for _size in (-4.0, -1.0, 0.0, 1.0, 4.0, 8.0):
 # grows as policy/ref: one token that the policy has made $e^8$ times likelier outweighs a whole
 # batch. That fits a spike; whether it was all of the cause there, a toy cannot say. $k_3$ has
 # its cliff on the other side, at tokens that the policy has made rare, and these it seldom
-# draws. $k_2$ has none.
+# draws; verl and OpenRLHF cut its value at 10, and the gradient with it. $k_2$ has no cliff.
 #
 # <details><summary>Why: k3 turned round follows ½χ²(policy ‖ ref)</summary>
 #
@@ -772,7 +772,7 @@ for _time in (1, 2, 3):  # all 3, 9 and 27 responses of a vocabulary of three
     _found, _ = _responses.mean_and_spread(_loss, _chance)
     _errors.append(((_found - _wanted).norm() / _wanted.norm()).item())
     _value = (_chance * _loss).sum() - (_chance * (_logp - _ref_logp).sum(1)).sum()
-    print(f"{_time} tokens: value off by {_value:.0e}, gradient by {_errors[-1]:.0e} of its size")
+    print(f"length {_time}: value off by {_value:.0e}, gradient by {_errors[-1]:.0e} of its size")
 _one, *_more = (error < 1e-10 for error in _errors)
 outcome("exact_by_token", A=_one and all(_more), B=_one and not any(_more), C=not _one)
 
@@ -852,9 +852,9 @@ check("response_kl_loss", response_kl_loss)
 
 # %% [markdown]
 # **Look at yours** beside two others on the 27 responses: $k_2$ of the whole response,
-# $\tfrac12(\sum_t d_t)^2$, and your loss of 4.3, token by token. Two columns: how far the mean
-# gradient is from ∇KL of responses, and the deviation of one response's gradient. **Predict**
-# which is exact, and which of those is the steadier.
+# $\tfrac12(\sum_t d_t)^2$, and $k_2$ token by token, $\sum_t \tfrac12 d_t^2$. Two columns: how far
+# the mean gradient is from ∇KL of responses, relative to it, and the deviation of one response's
+# gradient. **Predict** which are exact, and which of those is the steadier.
 
 
 # %% demo
@@ -866,28 +866,28 @@ def _three_ways(responses):
     losses = {
         "k2 of the whole response": (logp - ref_logp).sum(1) ** 2 / 2,
         "yours, what follows": response_kl_loss(logp, ref_logp, real),
-        "token by token": on_policy_kl_loss(logp, ref_logp).sum(1),
+        "k2 token by token": _estimators["k2"](logp, ref_logp).sum(1),
     }
     found = {name: responses.mean_and_spread(loss, chance) for name, loss in losses.items()}
     return {n: ((m - wanted).norm() / wanted.norm(), spread) for n, (m, spread) in found.items()}
 
 
 # %% demo
-if ready("on_policy_kl_loss", "response_kl_loss", gradient=True):
+if ready("response_kl_loss", gradient=True):
     for _name, (_error, _spread) in _three_ways(all_responses(seed=1, time=3)).items():
         print(f"{_name:26} error {_error:8.1e}   deviation {_spread:.3f}")
 
 # %% [markdown]
 # $k_2$ of the whole response and yours have one mean; $k_2$'s gradient carries what came before
-# as noise. The token-level loss is the steadiest, and wrong. (With $k_1$ in the *reward* and
-# return-to-go, policy gradient has your gradient: the last row of 4.5. TRL's `RLOOTrainer`
-# gives every token the log-ratio of the whole response: $k_2$'s gradient.)
+# as noise. Token by token it is steadier still, and wrong. (Policy gradient with $k_1$ in the
+# *reward* of each token, and return-to-go, has your gradient: the last row of 4.5. TRL's
+# `RLOOTrainer` charges a response's log-ratio to all of its tokens, as $k_2$ of the response.)
 #
-# Is that one lucky problem? **Predict** both columns as responses grow. Twenty problems at each
-# length.
+# Is that one lucky problem? **Predict** both columns as responses grow, on twenty problems at
+# each length.
 
 # %% demo
-if ready("on_policy_kl_loss", "response_kl_loss", gradient=True):
+if ready("response_kl_loss", gradient=True):
     _lengths = list(range(1, 6))
     _runs = [[_three_ways(all_responses(seed, t)) for t in _lengths] for seed in range(20)]
     _shown = [
@@ -897,7 +897,7 @@ if ready("on_policy_kl_loss", "response_kl_loss", gradient=True):
     plot_length(_lengths, *_shown)
     _all, _yours, _ = _shown[1].values()
     for _time, _fewer in zip(_lengths, (_yours < _all - 1e-12).sum(0).tolist(), strict=True):
-        print(f"{_time} tokens: yours is steadier than k2 of the response in {_fewer} of 20")
+        print(f"length {_time}: yours is steadier than k2 of the response in {_fewer} of 20")
 
 # %% [markdown]
 # The bias differs widely from problem to problem, and its median grows with the length. It is
@@ -907,7 +907,8 @@ if ready("on_policy_kl_loss", "response_kl_loss", gradient=True):
 # ### And on old's responses?
 #
 # The ratio of a *response* is a product: $\rho = \prod_t \text{policy}_t/\text{old}_t$. Weighted
-# by it, old's responses give the exact mean. **Predict** what happens to the deviation.
+# by it, old's responses give the exact mean. **Predict** what happens to the deviation, beside
+# that of TRL's ρ·$k_3$, each token with its own ratio alone.
 
 
 # %% demo
@@ -919,23 +920,24 @@ def _on_old(time, seed):
     ratio, real = own / drawn, torch.ones_like(logp, dtype=torch.bool)
     wanted = responses.gradient((logp.sum(1).exp() * (logp - ref_logp).sum(1)).sum())
     loss = response_kl_loss(logp, ref_logp, real)
+    by_token = ((logp - old_logp).exp() * _estimators["k3"](logp, ref_logp)).sum(1)
     uses = {
         "own responses": (loss, own),
-        "old's, times product of ratios": (ratio * loss, drawn),
-        "old's, token by token (4.7)": (off_policy_kl_loss(logp, old_logp, ref_logp).sum(1), drawn),
+        "old's, product of ratios": (ratio * loss, drawn),
+        "old's, ρ · k3 token by token": (by_token, drawn),
     }
     found = {name: responses.mean_and_spread(*use) for name, use in uses.items()}
     return {n: ((m - wanted).norm() / wanted.norm(), s) for n, (m, s) in found.items()}
 
 
 # %% demo
-if ready("off_policy_kl_loss", "response_kl_loss", gradient=True):
+if ready("response_kl_loss", gradient=True):
     for _time in (1, 3, 5):
         _runs = [_on_old(_time, seed) for seed in range(20)]
-        print(f"{_time} tokens, medians of 20 problems")
+        print(f"length {_time}, medians of 20 problems")
         for _name in _runs[0]:
             _error, _spread = torch.tensor([one[_name] for one in _runs]).median(0).values
-            print(f"  {_name:32} error {_error:8.1e}   deviation {_spread:.2f}")
+            print(f"  {_name:30} error {_error:8.1e}   deviation {_spread:.2f}")
 
 # %% [markdown]
 # Exact, and noisier with each token. Why: where positions are alike, the second moment of the
@@ -959,16 +961,16 @@ for _size in (0.5, 0.05):  # how far the logits of policy and old are apart
         _ratios = torch.outer(_ratios, _ratio).flatten()
         assert torch.allclose((_chances * _ratios**2).sum(), _once**_time, rtol=1e-10)
     _step = exact_kl(_now, _then.log())
-    _said = [f"{time} tokens {(_once**time).item():.3g}" for time in (1, 6, 100, 1000)]
-    print(f"policy {_step:.1e} nats a token from old: E[ρ²] =", ", ".join(_said))
+    _said = [f"{(_once**time).item():.4g} at {time}" for time in (1, 6, 100, 1000)]
+    print(f"policy {_step:.1e} nats a token from old, E[ρ²] by length:", ", ".join(_said))
 
 # %% [markdown]
-# E[ρ²] is 1 for fresh responses; where it is 1000, it takes about a thousand old responses to
-# know a mean as well as one fresh one. A small step and short responses are harmless, long ones
-# are not. So the libraries of 4.5 keep the ratio of the single token, and accept its bias:
-# [2512.21852](https://arxiv.org/abs/2512.21852) finds no unbiased gradient of the KL of
-# responses in use for old data, and leaves it to later work. The other way is yours: draw
-# often, step little (lesson 05).
+# E[ρ²] is 1 for fresh responses; where it is 1000, about a thousand old responses tell as much
+# about a mean as a fresh one. A small step and a short response are harmless, long responses
+# are not. So the libraries of 4.5 stop at the ratio of the single token, and accept its bias:
+# for old data [2512.21852](https://arxiv.org/abs/2512.21852) finds no unbiased gradient of the
+# KL of responses in use, and leaves one to later work. Until then: draw often and step little,
+# as in lesson 05.
 
 # %% [markdown]
 # ## 4.9 The bug museum *(8 points, 15 min, medium)*
@@ -1143,9 +1145,10 @@ check("q04_bug_museum", q04_bug_museum)
 #
 # - Autograd does not see where a token was drawn. A right value may have a wrong gradient.
 # - Own tokens: $k_1$ gives 0, $k_2$ gives ∇KL(policy ‖ ref), $k_3$ gives ∇KL(ref ‖ policy).
-# - Old tokens: $k_1$ gives −∇KL(old ‖ policy), and repels. The ratio, differentiated, makes
-#   $k_1$ and $k_3$ exact, not $k_2$.
-# - Token-level losses leave out the credit for later tokens; $k_1$ in the reward does not.
+# - Old tokens: $k_1$ gives −∇KL(old ‖ policy), and repels; $k_2$ and $k_3$ pull, by no KL. The
+#   ratio, differentiated, makes $k_1$ and $k_3$ exact, not $k_2$, and ρ·$k_3$ is the steadier.
+# - A token answers for its own log-ratio and for all that follow. Token-level losses leave that
+#   out, steadily; on old's responses the cure is a product of ratios, exact and too noisy.
 # - Before you trust a penalty, enumerate its gradient once on a toy.
 
 # %% demo
