@@ -459,8 +459,8 @@ if written(_k3_plus(_policy, _ref)) and ready("expected_gradient"):
 
 # %% [markdown]
 # rlhf-book's `kl3` computes $e^{d} - 1 - d$: $k_3$ with policy and ref exchanged, an easy slip,
-# since the formula is written for ref/policy. The [report
-# #489](https://github.com/natolambert/rlhf-book/issues/489) saw early spikes of loss and
+# since the formula is written for ref/policy. A report,
+# [#489](https://github.com/natolambert/rlhf-book/issues/489), saw early spikes of loss and
 # gradient with it. **Predict** what descent does with it, on the policy's own tokens:
 #
 # - **A**: nothing, as with k1
@@ -549,7 +549,7 @@ if ready("expected_gradient"):
 # $k_1$ on own tokens stayed where it was. But "does nothing" holds for the mean. Real runs draw
 # tokens, and each brings $k_1$'s gradient, a score of full size. **Predict**: 20 runs begin *at
 # ref*, where there is nothing left to do: 200 steps on 16 fresh own tokens each, no reward.
-# Where do the runs with $k_1$ end, and where those with $k_2$? Of $k_1$'s, choose:
+# Where do the runs with $k_2$ end, and where do those with $k_1$?
 #
 # - **A**: all of them at ref
 # - **B**: next to ref, as those with k2 do
@@ -947,7 +947,8 @@ if ready("response_kl_loss", gradient=True):
 # \Bigl(\mathbb{E}_{\text{old}}\bigl[\rho_1^2\bigr]\Bigr)^{\text{time}} =
 # \bigl(1 + \chi^2(\text{policy}\,\|\,\text{old})\bigr)^{\text{time}}$$
 #
-# The cell lists all responses of up to six tokens to check it, and then goes on by the power.
+# The cell lists all responses of up to six tokens to check it, and then goes on by the power, to
+# a length of 1000. A step is KL(policy ‖ old) of one token.
 
 # %% demo
 for _size in (0.5, 0.05):  # how far the logits of policy and old are apart
@@ -962,7 +963,7 @@ for _size in (0.5, 0.05):  # how far the logits of policy and old are apart
         assert torch.allclose((_chances * _ratios**2).sum(), _once**_time, rtol=1e-10)
     _step = exact_kl(_now, _then.log())
     _said = [f"{(_once**time).item():.4g} at {time}" for time in (1, 6, 100, 1000)]
-    print(f"policy {_step:.1e} nats a token from old, E[ρ²] by length:", ", ".join(_said))
+    print(f"{_step:.1e} nats a token: E[ρ²] is", ", ".join(_said))
 
 # %% [markdown]
 # E[ρ²] is 1 for fresh responses; where it is 1000, about a thousand old responses tell as much
