@@ -96,14 +96,26 @@ ASKED: dict[str, dict[str, Prediction]] = {
             "What is the expected gradient of k1 on the policy's own tokens?", "A",
             A="0", B="∇KL(policy ‖ ref)", C="∇KL(ref ‖ policy)", D="none of these",
         ),
+        "row_k2": _asked(
+            "What is the expected gradient of k2 on the policy's own tokens?", "B",
+            A="0", B="∇KL(policy ‖ ref)", C="∇KL(ref ‖ policy)", D="none of these",
+        ),
         "row_k3": _asked(
             "What is the expected gradient of k3 on the policy's own tokens?", "C",
             A="0", B="∇KL(policy ‖ ref)", C="∇KL(ref ‖ policy)", D="none of these",
+        ),
+        "turned_k3": _asked(
+            "k3 turned round is the loss, on the policy's own tokens: what does descent do?", "B",
+            A="nothing, as with k1", B="it pulls to ref", C="it pushes away from ref",
         ),
         "runs_from_ref": _asked(
             "20 runs with k1 as their loss begin at ref: where do they end?", "C",
             A="all of them at ref", B="next to ref, as those with k2 do",
             C="away from ref, farther than those with k2",
+        ),
+        "exact_by_token": _asked(
+            "Exact KLs at each position, summed: where is the mean gradient that of the KL?", "B",
+            A="at every length", B="for responses of one token alone", C="at no length",
         ),
         "k1_as_loss": _asked(
             "k1 is the penalty in the loss: what does the KL do as β grows?", "C",

@@ -180,33 +180,50 @@ def _middle_of(values: Float[Tensor, " problem"]) -> str:
 
 
 def plot_length(
-    lengths: Sequence[int], errors: Mapping[str, Float[Tensor, "problem length"]]
+    lengths: Sequence[int],
+    errors: Mapping[str, Float[Tensor, "problem length"]],
+    spreads: Mapping[str, Float[Tensor, "problem length"]],
 ) -> None:
-    """Error of each expected gradient of a response's loss; a mark per problem, and medians."""
-    figure, (axis,) = new_figure(height=3.8)
-    for shift, look, error in zip((-0.1, 0.1), _looks(errors), errors.values(), strict=False):
-        shown = error.cpu()
+    """Bias and spread of each loss of a response; a mark per problem, and medians."""
+    figure, (left, right) = new_figure(2, height=4.2)
+    for axis, found in ((left, errors), (right, spreads)):
+        _draw_lengths(axis, lengths, found)
+        axis.set(xlabel="tokens in a response", xticks=list(lengths))
+    worst = max(error[:, -1].median() for error in errors.values())
+    left.set(
+        title=f"Bias: one is off by {worst:.0%}",
+        ylabel="error of the mean gradient,\nrelative to ∇KL of whole responses",
+    )
+    right.set(
+        title="Noise of a single response",
+        ylabel="deviation of one response's gradient\n(nats)",
+    )
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    said = "; ".join(f"{name} {_ends_of(error)}" for name, error in errors.items())
+    noise = "; ".join(f"{name} {_ends_of(spread)}" for name, spread in spreads.items())
+    problems = len(next(iter(errors.values())))
+    show(
+        figure,
+        f"Medians of {problems} problems, from {lengths[0]} to {lengths[-1]} tokens. Relative "
+        f"error: {said}. Deviation: {noise}.",
+    )
+
+
+def _draw_lengths(
+    axis: Axes, lengths: Sequence[int], found: Mapping[str, Float[Tensor, "problem length"]]
+) -> None:
+    for shift, look, values in zip((-0.15, 0.0, 0.15), _looks(found), found.values(), strict=True):
+        shown = values.cpu()
         places = torch.tensor(lengths) + shift
         spots = places.expand_as(shown).flatten()
         marks = {"color": look["color"], "marker": look["marker"], "linestyle": ""}
-        axis.plot(spots, shown.flatten(), markersize=3.5, alpha=0.4, **marks)
-        axis.plot(places, shown.median(dim=0).values, markersize=7, **look)
-    longest = next(iter(errors.values()))[:, -1].median()
-    axis.set(
-        title=f"At {lengths[-1]} tokens the median token-level gradient is off by {longest:.0%}",
-        xlabel="tokens in a response",
-        ylabel="error of the expected gradient,\nrelative to ∇KL of whole responses",
-        xticks=list(lengths),
-    )
-    axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
-    said = "; ".join(
-        f"{name} " + ", ".join(f"{value:.2f}" for value in error.median(dim=0).values)
-        for name, error in errors.items()
-    )
-    problems = len(next(iter(errors.values())))
-    show(
-        figure, f"Medians of {problems} problems for lengths {lengths[0]} to {lengths[-1]}: {said}."
-    )
+        axis.plot(spots, shown.flatten(), markersize=3, alpha=0.35, **marks)
+        axis.plot(places, shown.median(dim=0).values, markersize=6, **look)
+
+
+def _ends_of(values: Float[Tensor, "problem length"]) -> str:
+    first, *_, last = values.median(dim=0).values.tolist()
+    return f"{round(first, 2) + 0.0:.2f} to {round(last, 2) + 0.0:.2f}"
 
 
 def plot_beta(betas: Sequence[float], drift: Mapping[str, Float[Tensor, "seed beta"]]) -> None:

@@ -1,6 +1,7 @@
 """Problems of lesson 04, small enough to average over every draw exactly."""
 
 import itertools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -46,18 +47,61 @@ def known_gradients(
         "−∇KL(old ‖ policy)": lambda moved: -exact_kl(old.expand_as(moved), moved),
     }
     return {"0": torch.zeros_like(policy)} | {
-        name: _central_differences(function, policy) for name, function in towards.items()
+        name: central_differences(function, policy) for name, function in towards.items()
     }
 
 
-def _central_differences(
-    function: Gradient, at: Float[Tensor, " vocab"]
-) -> Float[Tensor, " vocab"]:
-    """A gradient from values alone, of eighth order: right to about 1e-12 in float64."""
+def central_differences(function: Gradient, at: Float[Tensor, " vocab"]) -> Float[Tensor, " vocab"]:
+    """A gradient from values alone, of eighth order: right to about 1e-12 in float64.
+
+    function: takes logits of any leading shape, and returns a number for each row of them.
+    """
     steps = torch.arange(1, 5, dtype=at.dtype) * 0.02
     weights = torch.tensor([4 / 5, -1 / 5, 4 / 105, -1 / 280], dtype=at.dtype)
     moves = steps[:, None, None] * torch.eye(len(at), dtype=at.dtype)  # step vocab vocab
     return torch.einsum("s,sv->v", weights, function(at + moves) - function(at - moves)) / 0.02
+
+
+def half_chi_square(
+    logits: Float[Tensor, "*leading vocab"], ref_logits: Float[Tensor, " vocab"]
+) -> Float[Tensor, "*leading"]:
+    """½ χ²(policy ‖ ref) = ½ (Σ policy²/ref − 1)."""
+    return (logits.softmax(-1).square() / ref_logits.softmax(-1)).sum(-1).sub(1) / 2
+
+
+def gap_between(found: object, wanted: Tensor) -> float:
+    """The greatest difference of two tensors; infinite where `found` has another form."""
+    alike = isinstance(found, Tensor) and found.shape == wanted.shape
+    return (found.detach() - wanted).abs().max().item() if alike else math.inf
+
+
+def spread_of(
+    loss: Estimator,
+    logits: Float[Tensor, " vocab"],
+    ref_logits: Float[Tensor, " vocab"],
+    sample_logits: Float[Tensor, " vocab"],
+) -> float:
+    """Exact standard deviation of one drawn token's gradient, over all logits together."""
+    leaf = logits.detach().clone().requires_grad_(True)
+    losses = loss(leaf.log_softmax(-1), ref_logits.log_softmax(-1))
+    each = _each_gradient(losses, leaf)  # token vocab
+    return _mean_and_spread(each, sample_logits.softmax(-1))[1].item()
+
+
+def _each_gradient(losses: Float[Tensor, " draw"], leaf: Tensor) -> Float[Tensor, "draw ..."]:
+    """The gradient of each draw's loss by itself."""
+    one_by_one = torch.eye(len(losses), dtype=losses.dtype)
+    return torch.autograd.grad(losses, leaf, one_by_one, is_grads_batched=True, retain_graph=True)[
+        0
+    ]
+
+
+def _mean_and_spread(
+    each: Float[Tensor, "draw ..."], chance: Float[Tensor, " draw"]
+) -> tuple[Tensor, Float[Tensor, ""]]:
+    mean = torch.tensordot(chance, each, dims=1)
+    square = (each - mean).square().flatten(1).sum(1)
+    return mean, (chance * square).sum().sqrt()
 
 
 def with_ratio(
@@ -175,6 +219,22 @@ class Responses:
         """Policy gradient as a loss: a token answers for the costs from it on, held constant."""
         ahead = costs.detach().flip(1).cumsum(1).flip(1)
         return torch.einsum("rt,rt->r", ahead, self.logp())
+
+    def old_logp(self, seed: int, apart: float) -> Float[Tensor, "response time"]:
+        """The same under an older policy, whose logits are off by normal numbers, a constant."""
+        generator = torch.Generator().manual_seed(seed)
+        noise = torch.randn(self.logits.shape, generator=generator, dtype=self.logits.dtype)
+        old_logits = self.logits.detach() + apart * noise
+        return old_logits.log_softmax(-1)[self.beginnings, self.tokens]
+
+    def mean_and_spread(
+        self, losses: Float[Tensor, " response"], chance: Float[Tensor, " response"]
+    ) -> tuple[Float[Tensor, "beginning vocab"], Float[Tensor, ""]]:
+        """Exact mean of the gradients of responses drawn by `chance`, and their deviation.
+
+        The deviation is that of one response's gradient, over all logits together.
+        """
+        return _mean_and_spread(_each_gradient(losses, self.logits), chance.detach())
 
     def gradient(self, total: Float[Tensor, ""]) -> Float[Tensor, "beginning vocab"]:
         """∇ total with respect to the policy's logits."""

@@ -5,10 +5,11 @@
 #
 # - compute exactly, without sampling, what autograd makes of a penalty on average;
 # - say which penalty pulls towards the reference, which does nothing, and which pushes away;
-# - write a loss that pulls, for tokens of your own and for tokens that an older policy drew;
-# - recognise eight real defects by their symptoms.
+# - write a loss that pulls: for own tokens, for an older policy's tokens, for whole responses;
+# - find a library's penalty in the table, and recognise real defects by their symptoms.
 #
-# About 75 minutes. It needs lesson 02 ($k_1$, $k_2$, $k_3$) and the ratio of lesson 01.
+# About 135 minutes, in two sittings: 4.6 ends the first. It needs lesson 02 ($k_1$, $k_2$,
+# $k_3$) and the ratio of lesson 01.
 
 # %% setup
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from helpers import check, hint, pick_device, progress, ready, shaped
+from helpers import check, hint, pick_device, progress, ready, shaped, written
 from helpers.plots.penalty_gradients import (
     plot_beta,
     plot_descents,
@@ -29,18 +30,22 @@ from helpers.plots.penalty_gradients import (
 from helpers.predicting import outcome, predict, predictions
 from helpers.problems.penalty_gradients import (
     all_responses,
+    central_differences,
     descend,
     descend_on_samples,
     drift_after_training,
     exact_kl,
+    gap_between,
+    half_chi_square,
     known_gradients,
+    spread_of,
     start_and_ref,
     three_policies,
     with_ratio,
 )
 
 # %% [markdown]
-# ## 4.1 Two uses of one number *(no points, 2 min)*
+# ## 4.1 Two uses of one number *(no points, 4 min)*
 #
 # Three estimators of KL(policy ‖ ref) from one drawn token, as in lesson 02: each is a number
 # that you can *log*. Training asks for something else: call `.backward()` on it and follow the
@@ -67,8 +72,8 @@ for _reference in (_ref, _another):
 assert torch.allclose(_by_scores, torch.eye(5)[_token] - _policy.softmax(-1), rtol=0, atol=1e-12)
 
 # %% [markdown]
-# Two references, two values of $k_1$, one gradient. ref is a constant that is added, so its
-# derivative is 0: what is left is the *score* $\nabla \log \text{policy}(y)$, which knows
+# Two references, two values of $k_1$, one gradient. ref is a constant that is subtracted, so
+# its derivative is 0: what is left is the *score* $\nabla \log \text{policy}(y)$, which knows
 # nothing of ref. A loss that is to keep the policy near ref cannot be that.
 #
 # One token is an anecdote. What training follows is the mean over the tokens that are drawn.
@@ -120,21 +125,10 @@ def expected_gradient(
 check("expected_gradient", expected_gradient)
 
 # %% [markdown]
-# ## 4.3 The table *(no points, 4 min)*
+# ## 4.3 A loss that pulls, on your own tokens *(7 points, 20 min, medium)*
 #
-# Three estimators, two samplers, six expected gradients. The next cell compares each of yours
-# with four candidates that are computed without autograd, from values of exact KLs and central
-# differences:
-#
-# $$0 \qquad \nabla\mathrm{KL}(\text{policy}\,\|\,\text{ref}) \qquad
-# \nabla\mathrm{KL}(\text{ref}\,\|\,\text{policy}) \qquad
-# -\nabla\mathrm{KL}(\text{old}\,\|\,\text{policy})$$
-#
-# **Predict**: give each of the six rows one of these, or "none". Write it down first. Remember
-# from lesson 02 that the means of $k_1$ and $k_3$ are right and that of $k_2$ is not.
-
-# %% [markdown]
-# Two of the six to type in. First $k_1$, on the policy's own tokens:
+# First $k_1$, the penalty as it is written. Its mean, on tokens of the policy, is exactly
+# KL(policy ‖ ref). **Predict** its expected gradient, on the same tokens:
 #
 # - **A**: 0
 # - **B**: ∇KL(policy ‖ ref)
@@ -144,181 +138,67 @@ check("expected_gradient", expected_gradient)
 # %% predict="row_k1"
 predict("row_k1", ...)
 
-# %% [markdown]
-# And $k_3$, on the policy's own tokens:
-#
-# - **A**: 0
-# - **B**: ∇KL(policy ‖ ref)
-# - **C**: ∇KL(ref ‖ policy)
-# - **D**: none of these
-
-# %% predict="row_k3"
-predict("row_k3", ...)
-
 # %% demo
 if ready("expected_gradient"):
-    _known = known_gradients(_policy, _old, _ref)
-    print("greatest gap to     " + "".join(f"{name:>20}" for name in _known))
-    _gaps = {}
-    for _drawn_by, _sampler in (("policy", _policy.clone()), ("old", _old)):
-        for _name, _estimator in _estimators.items():
-            _found = expected_gradient(_policy, _ref, _sampler, _estimator)
-            _row = {what: (_found - one).abs().max().item() for what, one in _known.items()}
-            _said = [f"{gap:.0e} {'<--' if gap < 1e-10 else '   '}" for gap in _row.values()]
-            print(f"{_name} drawn by {_drawn_by:8}" + "".join(f"{one:>20}" for one in _said))
-            _gaps[_name, _drawn_by] = _row
-
-# %% demo
-if ready("expected_gradient"):
-    _claimed = {
-        ("k1", "policy"): "0",
-        ("k2", "policy"): "∇KL(policy ‖ ref)",
-        ("k3", "policy"): "∇KL(ref ‖ policy)",
-        ("k1", "old"): "−∇KL(old ‖ policy)",
-    }
-    for _row, _name in _claimed.items():
-        assert _gaps[_row][_name] < 1e-10
-    for _row in (("k2", "old"), ("k3", "old")):
-        assert min(_gaps[_row].values()) > 1e-3
-    print("Four rows agree with their candidate to 1e-10, two with none of the four.")
-    for _name in ("k1", "k3"):
-        _zero, _to_ref, _from_ref, _ = (gap < 1e-10 for gap in _gaps[_name, "policy"].values())
-        outcome(f"row_{_name}", A=_zero, B=_to_ref, C=_from_ref, D=True)
+    _known = known_gradients(_policy, _old, _ref)  # of exact KLs, by central differences
+    _mean = (_policy.softmax(-1) * (_policy.log_softmax(-1) - _ref.log_softmax(-1))).sum()
+    _found = expected_gradient(_policy, _ref, _policy.clone(), _estimators["k1"])
+    print(f"mean of k1 {_mean:.6f}, KL(policy ‖ ref) {exact_kl(_policy, _ref):.6f}")
+    print(f"largest entry of k1's mean gradient: {_found.abs().max():.0e}")
+    _gap = {what: gap_between(_found, one) for what, one in _known.items()}
+    for _what, _size in _gap.items():
+        print(f"  off from {_what:20}{_size:8.0e}")
+    _zero, _to_ref, _from_ref, _ = (size < 1e-10 for size in _gap.values())
+    outcome("row_k1", A=_zero, B=_to_ref, C=_from_ref, D=True)
 
 # %% [markdown]
-# How many did you have right? The unbiased $k_1$ and $k_3$ have the wrong gradient, and the
-# biased $k_2$ has the right one. Good for logging and good for training are two different
-# properties.
+# The right number to log, and nothing to follow. The score of 4.1 is left of it, and scores
+# average to 0.
 #
-# - **$k_1$, own tokens**: 0. It does nothing, except for noise.
-# - **$k_1$, old tokens**: the *opposite* of a gradient that pulls. ref is not even in it.
-# - **$k_2$, own tokens**: exactly what was wanted.
-# - **$k_3$, own tokens**: a pull to ref, by the gradient of the other direction, KL(ref ‖
-#   policy).
+# <details><summary>Why: scores average to 0</summary>
+#
+# By the chain rule $\nabla \text{policy} = \text{policy}\cdot\nabla\log\text{policy}$, and the
+# probabilities sum to 1 wherever the policy goes:
+#
+# $$\sum_y \text{policy}(y)\,\nabla\log\text{policy}(y) = \sum_y \nabla\,\text{policy}(y)
+# = \nabla \sum_y \text{policy}(y) = \nabla 1 = 0$$
+#
+# Only the policy's own draws do that: with old's probabilities in front, nothing cancels.
+#
+# </details>
 
 # %% [markdown]
-# The rows are worked out in [2506.09477](https://arxiv.org/abs/2506.09477),
-# [2510.01555](https://arxiv.org/abs/2510.01555), [2512.21852](https://arxiv.org/abs/2512.21852)
-# and [2505.17508](https://arxiv.org/abs/2505.17508).
-#
-# **Look at yours** with two tokens, where a gradient is one number: the push of one descent
-# step on the first token's logit. Here ref itself drew the old tokens. **Predict** the sign of
-# each curve right of ref.
-
-# %% demo
-if ready("expected_gradient"):
-    _chance = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
-    _pair = torch.tensor([0.3, 0.7], dtype=torch.float64).log()
-    _push = {}
-    for _name, _drawn_by in (("k1", "ref"), ("k1", "policy"), ("k2", "policy"), ("k3", "policy")):
-        _steps = []
-        for _p in _chance:
-            _logits = torch.stack([_p, 1 - _p]).log()
-            _sampler = _pair.clone() if _drawn_by == "ref" else _logits.clone()
-            _steps.append(-expected_gradient(_logits, _pair, _sampler, _estimators[_name])[0])
-        _push[f"{_name}, drawn by {_drawn_by}"] = torch.stack(_steps)
-    assert torch.allclose(
-        _push["k1, drawn by ref"], -_push["k3, drawn by policy"], rtol=0, atol=1e-10
-    )
-    plot_push(_chance, _push, ref=0.3)
-
-# %% [markdown]
-# The line of $k_1$ on ref's tokens is $k_3$'s turned upside down: the one repels exactly as
-# hard as the other attracts. And look at the left and right edges, where the policy draws one
-# token only: $k_2$ lets go there, $k_3$ pulls hardest. That is the difference between the two
-# directions of KL, as in lesson 02.
-
-# %% [markdown]
-# ## 4.4 Train with each *(no points, 4 min)*
-#
-# Now follow them, with no reward at all, 60 steps of expected gradient: whatever calls itself a
-# penalty towards ref should bring the policy there. **Predict** where each of the four runs
-# ends. As in the figure above, $k_1$ once gets tokens that ref drew, again and again.
-
-# %% demo
-if ready("expected_gradient"):
-    _start, _goal = start_and_ref()
-    _paths = {}
-    for _name, _drawn_by in (("k1", "ref"), ("k1", "policy"), ("k2", "policy"), ("k3", "policy")):
-
-        def _gradient(logits, name=_name, drawn_by=_drawn_by):
-            sampler = _goal if drawn_by == "ref" else logits
-            return expected_gradient(logits, _goal, sampler.clone(), _estimators[name])
-
-        _paths[f"{_name}, drawn by {_drawn_by}"] = descend(_gradient, _start)
-    plot_descents(_paths, _goal)
-
-# %% [markdown]
-# The literal penalty, differentiated as it stands on fixed tokens, took the policy *away* until
-# it always does one thing. $k_1$ on own tokens stayed where it was; $k_2$ and $k_3$ arrived.
-#
-# "Does nothing" holds for the mean. Real runs draw tokens, and each brings $k_1$'s gradient, a
-# score of full size. **Predict**: 20 runs begin *at ref*, where there is nothing left to do.
-# 200 steps on 16 fresh own tokens each, no reward. Where do the runs with $k_1$ end, and where
-# those with $k_2$? Of $k_1$'s, choose:
-#
-# - **A**: all of them at ref
-# - **B**: next to ref, as those with k2 do
-# - **C**: away from ref, farther than those with k2
-
-# %% predict="runs_from_ref"
-predict("runs_from_ref", ...)
-
-# %% demo
-_device = pick_device()
-_, _home = (logits.float().to(_device) for logits in start_and_ref())
-_drift = {
-    f"{name} on own tokens": descend_on_samples(_estimators[name], _home, _home, seeds=20)
-    for name in ("k1", "k2")
-}
-plot_runs(_drift)
-_with_k1, _with_k2 = (runs[:, -1].median() for runs in _drift.values())
-outcome("runs_from_ref", A=_with_k1 < 1e-6, C=_with_k1 > 2 * _with_k2, B=True)
-
-# %% [markdown]
-# A step without direction is still a step. With $k_1$ the policies wander off, each its own
-# way; with $k_2$ they stay, since its gradient is the score *times the log-ratio*, and at ref
-# that is 0 for every token.
-
-# %% [markdown]
-# ## 4.5 A word on the textbook *(no points, 1 min)*
-#
-# Xiao & Zhu ([section 4.3.3](https://arxiv.org/abs/2501.09223)) build the penalty as you did: a
-# difference of log-probabilities, subtracted from the objective. As a value that is right. One
-# step is easily overlooked on the way to code: the penalty is an *average over draws*, and when
-# θ moves, the draws move too. With tokens from $\theta_{\mathrm{ref}}$, differentiating the
-# difference alone gives −∇KL(ref ‖ policy), so that subtracting the penalty repels: the first
-# run above.
-#
-# The step is not hard to put right, and this is what you do next.
-
-# %% [markdown]
-# ## 4.6 A loss that pulls, on your own tokens *(7 points, 15 min, medium)*
-#
-# Differentiate the divergence by the product rule, with $d = \log \text{policy} - \log
-# \text{ref}$:
+# Where is the pull, then? Differentiate the divergence itself, with $d = \log \text{policy} -
+# \log \text{ref}$, by the product rule. The draws move, and the log-ratio moves:
 #
 # $$\nabla \sum_y \text{policy}(y)\,d(y) =
 # \sum_y d(y)\,\nabla\text{policy}(y) + \sum_y \text{policy}(y)\,\nabla d(y)$$
 #
-# The second sum is what autograd sees when you differentiate $k_1$. In the first, $\nabla
-# \text{policy} = \text{policy} \cdot \nabla\log \text{policy}$. **Predict** the size of each
-# sum, then check.
+# **Derive it**: autograd on $k_1$ sees the second sum alone. Bring the first to the same form,
+# a mean over the policy's draws, and put its number in place of the dots: five entries, one for
+# each logit.
 
 # %% demo
-_probability = _policy.softmax(-1)
-_log_ratio = _policy.log_softmax(-1) - _ref.log_softmax(-1)
+_probability = _policy.softmax(-1)  # token
+_log_ratio = _policy.log_softmax(-1) - _ref.log_softmax(-1)  # token
 _score = torch.eye(5) - _probability  # token logit: ∇ of each log-probability
-_first, _second = (_probability * _log_ratio) @ _score, _probability @ _score
-_whole = known_gradients(_policy, _old, _ref)["∇KL(policy ‖ ref)"]
-print("draws move     ", [f"{g:+.6f}" for g in _first.tolist()])
-print("log-ratio moves", [f"{g:+.6f}" for g in _second.tolist()])
-print("both together  ", [f"{g:+.6f}" for g in _whole.tolist()])
-assert torch.allclose(_first + _second, _whole, rtol=0, atol=1e-10)
-assert _second.abs().max() < 1e-15
+_log_ratio_moves = _probability @ _score  # the second sum
+_draws_move = ...
+
+# %% demo
+if written(_draws_move):
+    _whole = known_gradients(_policy, _old, _ref)["∇KL(policy ‖ ref)"]
+    print("log-ratio moves ", [f"{g:+.6f}" for g in _log_ratio_moves.tolist()])
+    print("draws move      ", _draws_move)
+    print("∇KL, from values", [f"{g:+.6f}" for g in _whole.tolist()])
+    _off = gap_between(_draws_move, _whole - _log_ratio_moves)
+    if _off < 1e-10:
+        print("Right: both sums together are ∇KL(policy ‖ ref), to 1e-10.")
+    else:
+        print(f"Not yet: with yours, the two sums are off from ∇KL by {_off:.2g}.")
 
 # %% [markdown]
-# All of the gradient comes from the draws, and none of it from the log-ratio: scores average to
+# All of the gradient comes from the draws, and none of it from the log-ratio: the second sum is
 # 0. So the mean over own tokens must be that of $d \cdot \nabla\log \text{policy}$:
 #
 # $$\nabla\mathrm{KL}(\text{policy}\,\|\,\text{ref}) =
@@ -362,7 +242,7 @@ if ready("expected_gradient", "on_policy_kl_loss", gradient=True):
         _policy.softmax(-1) * on_policy_kl_loss(_policy.log_softmax(-1), _ref.log_softmax(-1))
     ).sum()
     print(f"mean of your loss {_mean:+.4f}, KL(policy ‖ ref) {exact_kl(_policy, _ref):.4f}")
-    _gap = (_found - known_gradients(_policy, _old, _ref)["∇KL(policy ‖ ref)"]).abs().max()
+    _gap = gap_between(_found, known_gradients(_policy, _old, _ref)["∇KL(policy ‖ ref)"])
     print(f"its mean gradient is ∇KL(policy ‖ ref) to {_gap:.0e}")
     assert _gap < 1e-10
     _start, _goal = start_and_ref()
@@ -370,12 +250,332 @@ if ready("expected_gradient", "on_policy_kl_loss", gradient=True):
     print(f"a run with it: {exact_kl(_start, _goal):.4f} → {exact_kl(_path[-1], _goal):.1e} nats")
 
 # %% [markdown]
-# If the two numbers in the first line differ, do not worry: log one number, $k_1$ or $k_3$
-# under `no_grad`, and differentiate the other. If they agree, you found a loss that can do
-# both.
+# If the two numbers in the first line differ, do not worry: log one number and differentiate
+# another. The next sections say which of the known ones may be differentiated.
 
 # %% [markdown]
-# ## 4.7 Tokens that an older policy drew *(8 points, 15 min, hard)*
+# ## 4.4 The table *(no points, 12 min)*
+#
+# Three estimators and your loss, two samplers, eight expected gradients. The next cell compares
+# each with four candidates that are computed without autograd, from values of exact KLs and
+# central differences:
+#
+# $$0 \qquad \nabla\mathrm{KL}(\text{policy}\,\|\,\text{ref}) \qquad
+# \nabla\mathrm{KL}(\text{ref}\,\|\,\text{policy}) \qquad
+# -\nabla\mathrm{KL}(\text{old}\,\|\,\text{policy})$$
+#
+# **Predict**: give each row one of these, or "none". Write it down first. Remember from lesson
+# 02 that the means of $k_1$ and $k_3$ are right and that of $k_2$ is not.
+
+# %% [markdown]
+# Two of the rows to type in. First $k_2 = \tfrac12 d^2$, on the policy's own tokens:
+#
+# - **A**: 0
+# - **B**: ∇KL(policy ‖ ref)
+# - **C**: ∇KL(ref ‖ policy)
+# - **D**: none of these
+
+# %% predict="row_k2"
+predict("row_k2", ...)
+
+# %% [markdown]
+# And $k_3$, on the policy's own tokens:
+#
+# - **A**: 0
+# - **B**: ∇KL(policy ‖ ref)
+# - **C**: ∇KL(ref ‖ policy)
+# - **D**: none of these
+
+# %% predict="row_k3"
+predict("row_k3", ...)
+
+# %% demo
+if ready("expected_gradient", "on_policy_kl_loss", gradient=True):
+    _losses = {**_estimators, "yours": on_policy_kl_loss}
+    print("greatest gap to        " + "".join(f"{name:>20}" for name in _known))
+    _gaps = {}
+    for _drawn_by, _sampler in (("policy", _policy.clone()), ("old", _old)):
+        for _name, _loss in _losses.items():
+            _found = expected_gradient(_policy, _ref, _sampler, _loss)
+            _row = {what: gap_between(_found, one) for what, one in _known.items()}
+            _said = [f"{gap:.0e} {'<--' if gap < 1e-10 else '   '}" for gap in _row.values()]
+            print(f"{_name:5} drawn by {_drawn_by:8}" + "".join(f"{one:>20}" for one in _said))
+            _gaps[_name, _drawn_by] = _row
+
+# %% demo
+if ready("expected_gradient", "on_policy_kl_loss", gradient=True):
+    for _name in ("k2", "k3"):
+        _zero, _to_ref, _from_ref, _ = (gap < 1e-10 for gap in _gaps[_name, "policy"].values())
+        outcome(f"row_{_name}", A=_zero, B=_to_ref, C=_from_ref, D=True)
+    _claimed = {
+        ("k1", "policy"): "0",
+        ("k2", "policy"): "∇KL(policy ‖ ref)",
+        ("k3", "policy"): "∇KL(ref ‖ policy)",
+        ("k1", "old"): "−∇KL(old ‖ policy)",
+    }
+    for _row, _name in _claimed.items():
+        assert _gaps[_row][_name] < 1e-10
+    for _row in (("k2", "old"), ("k3", "old")):
+        assert min(_gaps[_row].values()) > 1e-3
+
+# %% [markdown]
+# How many did you have right? The unbiased $k_1$ and $k_3$ have the wrong gradient, and the
+# biased $k_2$ has the right one. Good for logging and good for training are two properties.
+#
+# - **$k_1$, own tokens**: 0. It does nothing, except for noise.
+# - **$k_2$, own tokens**: what was wanted, token by token: $\nabla \tfrac12 d^2 = d\,\nabla\log
+#   \text{policy}$, the mean that you derived. Many people's loss of 4.3 is $k_2$.
+# - **$k_3$, own tokens**: a pull to ref, by the gradient of the other direction.
+# - **$k_1$, old tokens**: the *opposite* of a pull towards old. ref is not even in it.
+
+# %% [markdown]
+# <details><summary>Why: k3's gradient is that of KL(ref ‖ policy)</summary>
+#
+# With $k_3 = e^{-d} - 1 + d$, its gradient is $(1 - e^{-d})\,\nabla\log\text{policy}$ and
+# $e^{-d} = \text{ref}/\text{policy}$. Scores average to 0, which leaves
+#
+# $$-\sum_y \text{policy}(y)\,\tfrac{\text{ref}(y)}{\text{policy}(y)}\,
+# \nabla\log\text{policy}(y) = -\sum_y \text{ref}(y)\,\nabla\log\text{policy}(y)
+# = \nabla\,\mathrm{KL}(\text{ref}\,\|\,\text{policy})$$
+#
+# With old's probabilities in front of $k_1$'s score, the sum is $\sum_y \text{old}(y)\,
+# \nabla\log\text{policy}(y)$, in the same way $-\nabla\mathrm{KL}(\text{old}\,\|\,\text{policy})$.
+#
+# </details>
+#
+# The rows are worked out in [2506.09477](https://arxiv.org/abs/2506.09477),
+# [2510.01555](https://arxiv.org/abs/2510.01555), [2512.21852](https://arxiv.org/abs/2512.21852)
+# and [2505.17508](https://arxiv.org/abs/2505.17508).
+
+# %% [markdown]
+# And **$k_2$ and $k_3$, old tokens**: no KL's gradient, but not nothing. Old's draws stay where
+# they are, so here autograd misses nothing: it gives the gradient of the mean as it stands,
+#
+# $$\nabla \sum_y \text{old}(y)\,k\bigl(\log \text{policy}(y),\, \log \text{ref}(y)\bigr)$$
+#
+# For $k_1$ that mean is a constant minus KL(old ‖ policy). For $k_2$ and $k_3$ it is a distance
+# from ref that counts each token with old's weight and is 0 at ref alone: a pull, but not the
+# one you meant. [GRPO](https://arxiv.org/abs/2402.03300) with $k_3$ is in this row from the
+# second update on a batch on; at the first, it is in the row of own tokens.
+
+# %% demo
+if ready("expected_gradient"):
+    _weights, _ref_logp = _old.softmax(-1), _ref.log_softmax(-1)
+    for _name, _estimator in _estimators.items():
+
+        def _mean_at(logits, estimator=_estimator):
+            return (_weights * estimator(logits.log_softmax(-1), _ref_logp)).sum(-1)
+
+        _found = expected_gradient(_policy, _ref, _old, _estimator)
+        _gap = gap_between(_found, central_differences(_mean_at, _policy))
+        _there = expected_gradient(_ref.clone(), _ref, _old, _estimator).abs().max()
+        print(f"{_name} drawn by old: off from ∇Σ old·{_name} by {_gap:.0e}; at ref {_there:.0e}")
+        assert _gap < 1e-10
+        assert (_there < 1e-10) == (_name != "k1")
+
+# %% [markdown]
+# **Look at yours** with two tokens, where a gradient is one number: the push of one descent
+# step on the first token's logit. Here ref itself drew the old tokens. **Predict** the sign of
+# each curve right of ref.
+
+# %% demo
+if ready("expected_gradient"):
+    _chance = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
+    _pair = torch.tensor([0.3, 0.7], dtype=torch.float64).log()
+    _push = {}
+    for _name, _drawn_by in (("k1", "ref"), ("k1", "policy"), ("k2", "policy"), ("k3", "policy")):
+        _steps = []
+        for _p in _chance:
+            _logits = torch.stack([_p, 1 - _p]).log()
+            _sampler = _pair.clone() if _drawn_by == "ref" else _logits.clone()
+            _steps.append(-expected_gradient(_logits, _pair, _sampler, _estimators[_name])[0])
+        _push[f"{_name}, drawn by {_drawn_by}"] = torch.stack(_steps)
+    _repels, _attracts = _push["k1, drawn by ref"], _push["k3, drawn by policy"]
+    assert torch.allclose(_repels, -_attracts, rtol=0, atol=1e-10)
+    plot_push(_chance, _push, ref=0.3)
+
+# %% [markdown]
+# The line of $k_1$ on ref's tokens is $k_3$'s turned upside down: the one repels exactly as
+# hard as the other attracts. And look at the left and right edges, where the policy draws one
+# token only: $k_2$ lets go there, $k_3$ pulls hardest. That is the difference between the two
+# directions of KL, as in lesson 02.
+
+# %% [markdown]
+# ## 4.5 A row's owner *(no points, 12 min)*
+#
+# Which library is in which row? This is what their sources say, in TRL
+# [1.9.0](https://github.com/huggingface/trl/blob/v1.9.0/trl/trainer/grpo_trainer.py) (July
+# 2026), 1.10.0 and 1.16.0, and in [verl](https://github.com/verl-project/verl/tree/1dda039),
+# [OpenRLHF](https://github.com/OpenRLHF/OpenRLHF/tree/3c3be62) 0.11.0,
+# [open-instruct](https://github.com/allenai/open-instruct/tree/e6c3044) and
+# [rlhf-book](https://github.com/natolambert/rlhf-book/tree/a66b0bf)'s code, each as committed
+# between 13 and 22 August 2026. Find the one that you use, or the one you would choose.
+
+# %% [markdown]
+# | what is differentiated, token by token | who has it |
+# |---|---|
+# | $k_1$ | an option: verl (`kl`), OpenRLHF (`k1`, and it advises against), open-instruct (0) |
+# | $k_2$ | an option: verl (`mse`), OpenRLHF (`k2`), open-instruct (1) |
+# | $k_3$ | GRPO's paper; TRL up to 1.9; verl's default (`low_var_kl`); open-instruct's (2); OpenRLHF (`k3`) |
+# | $k_2$, under the value of $k_3$ | an option: verl (`k3+`) |
+# | policy/old · $k_1$ | an option: open-instruct (3) |
+# | policy/old · $k_3$ | DeepSeek-V3.2; TRL since 1.10 ([PR #6503](https://github.com/huggingface/trl/pull/6503)), as `use_bias_correction_kl=True` |
+# | $k_3$ turned round | rlhf-book's code (`kl3`) |
+# | nothing: $k_1$ goes into the reward | OpenRLHF's default; TRL's `RLOOTrainer`; verl with `use_kl_in_reward` |
+#
+# Where the loss is meant, the penalty may still be off by default (TRL: β = 0; verl:
+# `use_kl_loss: false`). The ratio is the subject of 4.7, the reward that of 4.8.
+
+# %% [markdown]
+# verl's `k3+` logs one number and follows another in *one* tensor: its value is $k_3$, which is
+# unbiased and seldom far off, and its gradient that of $k_2$. **Write it**: no points, but a
+# trick to know. Then run the cell below it.
+
+
+# %% demo
+_k2, _k3 = _estimators["k2"], _estimators["k3"]
+
+
+def _k3_plus(logp, ref_logp):
+    """The value of k3 for each token, and the gradient of k2."""
+    return ...
+
+
+# %% demo
+if written(_k3_plus(_policy, _ref)) and ready("expected_gradient"):
+    _values = _k3_plus(_policy.log_softmax(-1), _ref.log_softmax(-1))
+    _mean = (_policy.softmax(-1) * _values).sum()
+    _found = expected_gradient(_policy, _ref, _policy.clone(), _k3_plus)
+    _value_off = gap_between(_mean, exact_kl(_policy, _ref))
+    _off = gap_between(_found, known_gradients(_policy, _old, _ref)["∇KL(policy ‖ ref)"])
+    print(f"mean value off by {_value_off:.0e}, mean gradient off by {_off:.0e}")
+    _negative = bool((_values < 0).any())
+    if max(_value_off, _off) < 1e-10 and not _negative:
+        print("Right: a number to log and a gradient to follow.")
+    elif _off >= 1e-10:
+        print("Not yet: the gradient is not ∇KL(policy ‖ ref). What does .detach() take out?")
+    else:
+        print("Not yet: the gradient is right, the value is not that of k3.")
+
+# %% [markdown]
+# rlhf-book's `kl3` computes $e^{d} - 1 - d$: $k_3$ with policy and ref exchanged, an easy slip,
+# since the formula is written for ref/policy. A report,
+# [#489](https://github.com/natolambert/rlhf-book/issues/489), saw early spikes of loss and
+# gradient with it. **Predict** what descent does with it, on the policy's own tokens:
+#
+# - **A**: nothing, as with k1
+# - **B**: it pulls to ref
+# - **C**: it pushes away from ref
+
+# %% predict="turned_k3"
+predict("turned_k3", ...)
+
+
+# %% demo
+def _turned(logp, ref_logp):
+    return torch.expm1(logp - ref_logp) - (logp - ref_logp)
+
+
+# %% demo
+if ready("expected_gradient"):
+    _found = expected_gradient(_policy, _ref, _policy.clone(), _turned)
+    _wanted = central_differences(lambda x: half_chi_square(x, _ref), _policy)
+    print(f"its mean gradient is ½ ∇χ²(policy ‖ ref) to {gap_between(_found, _wanted):.0e}")
+    assert gap_between(_found, _wanted) < 1e-10
+    _start, _goal = start_and_ref()
+    _path = descend(lambda x: expected_gradient(x, _goal, x.clone(), _turned), _start)
+    _before, _after = (exact_kl(_path[i], _goal).item() for i in (0, -1))
+    print(f"a run with it: {_before:.4f} → {_after:.1e} nats")
+    outcome("turned_k3", B=_after < 0.1 * _before, C=_after > 1.1 * _before, A=True)
+
+# %% demo
+print("what the score is multiplied by, for a token with")
+print("log policy − log ref      k2      k3    turned round")
+for _size in (-4.0, -1.0, 0.0, 1.0, 4.0, 8.0):
+    _d = torch.tensor(_size, dtype=torch.float64, requires_grad=True)
+    _factors = []
+    for _loss in (_estimators["k2"], _estimators["k3"], _turned):
+        (_factor,) = torch.autograd.grad(_loss(_d, torch.zeros(())), _d)
+        _factors.append(_factor.item())
+    print(f"{_size:20.0f}{_factors[0]:8.1f}{_factors[1]:8.1f}{_factors[2]:16.1f}")
+
+# %% [markdown]
+# It pulls to ref, by the gradient of yet another divergence, ½χ²(policy ‖ ref). Its factor
+# grows as policy/ref: one token that the policy has made $e^8$ times likelier outweighs a whole
+# batch. That fits a spike; whether it was all of the cause there, a toy cannot say. $k_3$ has
+# its cliff on the other side, at tokens that the policy has made rare, and these it seldom
+# draws; verl and OpenRLHF cut its value at 10, and the gradient with it. $k_2$ has no cliff.
+#
+# <details><summary>Why: k3 turned round follows ½χ²(policy ‖ ref)</summary>
+#
+# The gradient of $e^d - 1 - d$ is $(e^d - 1)\,\nabla\log\text{policy}$. Scores average to 0:
+#
+# $$\sum_y \text{policy}\,\tfrac{\text{policy}}{\text{ref}}\,\nabla\log\text{policy}
+# = \sum_y \tfrac{\text{policy}}{\text{ref}}\,\nabla\text{policy}
+# = \tfrac12 \nabla \sum_y \tfrac{\text{policy}^2}{\text{ref}}
+# = \tfrac12 \nabla \chi^2(\text{policy}\,\|\,\text{ref})$$
+#
+# </details>
+
+# %% [markdown]
+# ## 4.6 Train with each *(no points, 7 min)*
+#
+# Now follow them, with no reward at all, 60 steps of expected gradient: whatever calls itself a
+# penalty towards ref should bring the policy there. **Predict** where each of the four runs
+# ends. As in the figure of 4.4, $k_1$ once gets tokens that ref drew, again and again.
+
+# %% demo
+if ready("expected_gradient"):
+    _start, _goal = start_and_ref()
+    _paths = {}
+    for _name, _drawn_by in (("k1", "ref"), ("k1", "policy"), ("k2", "policy"), ("k3", "policy")):
+
+        def _gradient(logits, name=_name, drawn_by=_drawn_by):
+            sampler = _goal if drawn_by == "ref" else logits
+            return expected_gradient(logits, _goal, sampler.clone(), _estimators[name])
+
+        _paths[f"{_name}, drawn by {_drawn_by}"] = descend(_gradient, _start)
+    plot_descents(_paths, _goal)
+
+# %% [markdown]
+# The literal penalty, differentiated as it stands on fixed tokens, took the policy *away* until
+# it always does one thing. So it would with the textbook's: Xiao & Zhu ([section
+# 4.3.3](https://arxiv.org/abs/2501.09223)) build the penalty as you did, and as a value that is
+# right. One step is easily overlooked on the way to code: it is an *average over draws*, and
+# when θ moves, the draws move too. With tokens from $\theta_{\mathrm{ref}}$, differentiating
+# the difference alone gives −∇KL(ref ‖ θ), and subtracting the penalty repels.
+
+# %% [markdown]
+# $k_1$ on own tokens stayed where it was. But "does nothing" holds for the mean. Real runs draw
+# tokens, and each brings $k_1$'s gradient, a score of full size. **Predict**: 20 runs begin *at
+# ref*, where there is nothing left to do: 200 steps on 16 fresh own tokens each, no reward.
+# Where do the runs with $k_2$ end, and where do those with $k_1$?
+#
+# - **A**: all of them at ref
+# - **B**: next to ref, as those with k2 do
+# - **C**: away from ref, farther than those with k2
+
+# %% predict="runs_from_ref"
+predict("runs_from_ref", ...)
+
+# %% demo
+_device = pick_device()
+_, _home = (logits.float().to(_device) for logits in start_and_ref())
+_drift = {
+    f"{name} on own tokens": descend_on_samples(_estimators[name], _home, _home, seeds=20)
+    for name in ("k1", "k2")
+}
+plot_runs(_drift)
+_with_k1, _with_k2 = (runs[:, -1].median() for runs in _drift.values())
+outcome("runs_from_ref", A=_with_k1 < 1e-6, C=_with_k1 > 2 * _with_k2, B=True)
+
+# %% [markdown]
+# A step without direction is still a step. With $k_1$ the policies wander off, each its own
+# way; with $k_2$ they stay, since its gradient is the score *times the log-ratio*, and at ref
+# that is 0 for every token.
+
+# %% [markdown]
+# ## 4.7 Tokens that an older policy drew *(8 points, 20 min, hard)*
 #
 # Drawing is expensive, so one batch serves several updates. After the first of them the tokens
 # are old's, not the policy's. Importance weights of lesson 01 put each token's share right, for
@@ -427,8 +627,9 @@ check("off_policy_kl_loss", off_policy_kl_loss)
 
 # %% [markdown]
 # **Look at yours** beside its relatives: each estimator times the ratio ρ = policy/old ($r_t$ in
-# lesson 01), with gradients through ρ and with ρ held constant. Two columns: how far the mean is from KL(policy
-# ‖ ref), and the mean gradient from ∇KL(policy ‖ ref). **Predict** which rows have two zeros.
+# lesson 01), with gradients through ρ and with ρ held constant. Two columns: how far the mean is
+# from KL(policy ‖ ref), and the mean gradient from ∇KL(policy ‖ ref). **Predict** which rows
+# have two zeros.
 
 # %% demo
 if ready("expected_gradient", "off_policy_kl_loss", gradient=True):
@@ -436,13 +637,14 @@ if ready("expected_gradient", "off_policy_kl_loss", gradient=True):
     for _name, _estimator in _estimators.items():
         _rows[f"ρ · {_name}"] = with_ratio(_estimator, _old)
         _rows[f"constant ρ · {_name}"] = with_ratio(_estimator, _old, constant=True)
+    _whole = known_gradients(_policy, _old, _ref)["∇KL(policy ‖ ref)"]
     print("tokens of old       value off by   gradient off by")
     _off = {}
     for _name, _loss in _rows.items():
         _values = _loss(_policy.log_softmax(-1), _ref.log_softmax(-1))
         _value = ((_old.softmax(-1) * _values).sum() - exact_kl(_policy, _ref)).abs().item()
         _gradient = expected_gradient(_policy, _ref, _old, _loss)
-        _off[_name] = _value, (_gradient - _whole).abs().max().item()
+        _off[_name] = _value, gap_between(_gradient, _whole)
         print(f"{_name:18}{_off[_name][0]:14.0e}{_off[_name][1]:18.0e}")
 
 # %% demo
@@ -459,10 +661,61 @@ if ready("expected_gradient", "off_policy_kl_loss", gradient=True):
 # %% [markdown]
 # Once the policy stands in the open, the rule turns round: an unbiased value has the right
 # gradient too, so ρ·$k_1$ and ρ·$k_3$ are exact, and ρ·$k_2$ inherits $k_2$'s bias. Hold ρ
-# constant and you are back in the table of 4.3.
+# constant and you are back in the table of 4.4.
 #
-# How much does it matter? That depends on how old the tokens are. **Predict** the shape of each
-# error as the policy leaves old. Twenty random problems; the last line is yours.
+# <details><summary>Why: ρ times an unbiased value has the right gradient</summary>
+#
+# Write $k$ for an estimator whose mean under the policy is the KL, for every policy. Old and
+# ref are constants, so the gradient goes in front of the sum:
+#
+# $$\sum_y \text{old}(y)\,\nabla\Bigl[\tfrac{\text{policy}(y)}{\text{old}(y)}\,k(y)\Bigr]
+# = \nabla \sum_y \text{policy}(y)\,k(y) = \nabla\mathrm{KL}(\text{policy}\,\|\,\text{ref})$$
+#
+# On own tokens ρ = 1, and its *gradient* is still there: a loss may be 1 times $k_3$ and pull
+# another way than $k_3$. Where old gives a token no chance, nothing can be put right.
+#
+# </details>
+
+# %% [markdown]
+# Two exact losses: does it matter which? By the product rule, token by token,
+#
+# $$\nabla(\rho\,k_1) = \rho\,(d + 1)\,\nabla\log\text{policy} \qquad
+# \nabla(\rho\,k_3) = \rho\,d\,\nabla\log\text{policy}$$
+#
+# The "1" averages to 0: it is the noise of 4.6 again. **Predict** which of the two is steadier,
+# and where the difference is largest. Twenty problems, policy and old at some distance from
+# ref; the deviation of one token's gradient is exact.
+
+# %% demo
+_kinds = {"ρ · k1": (_estimators["k1"], 1), "ρ · k3": (_estimators["k3"], 0)}
+_leaf, _log_ref = _policy.log_softmax(-1).requires_grad_(True), _ref.log_softmax(-1)
+_ratio, _d = _policy.softmax(-1) / _old.softmax(-1), _leaf.detach() - _log_ref
+for _name, (_estimator, _extra) in _kinds.items():
+    _all = with_ratio(_estimator, _old)(_leaf, _log_ref).sum()
+    (_factors,) = torch.autograd.grad(_all, _leaf)  # what each token's score is multiplied by
+    _gap = gap_between(_factors, _ratio * (_d + _extra))
+    print(f"{_name}: off from ρ · (d + {_extra}) by {_gap:.0e}")
+    assert _gap < 1e-12
+
+# %% demo
+for _size in (1.0, 0.3, 0.1):
+    _deviation = {name: [] for name in _kinds}
+    for _moved, _drawer, _anchor in map(three_policies, range(20)):
+        _now, _then = _anchor + _size * _moved, _anchor + _size * _drawer
+        for _name, (_one, _) in _kinds.items():
+            _loss = with_ratio(_one, _then)
+            _deviation[_name].append(spread_of(_loss, _now, _anchor, _then))
+    _said = [f"{n} {torch.tensor(x).median():.3f}" for n, x in _deviation.items()]
+    print(f"at {_size:3.1f} from ref, median deviation:", ", ".join(_said))
+
+# %% [markdown]
+# Near ref, where training begins, ρ·$k_1$ is mostly noise, and ρ·$k_3$ falls silent with $d$:
+# on own tokens, where ρ = 1, its gradient is that of $k_2$. This is what DeepSeek-V3.2
+# ([2512.02556](https://arxiv.org/abs/2512.02556)) and TRL since 1.10 differentiate. If yours is
+# ρ·$k_1$, it is right, and worth this one change.
+#
+# How much does the ratio matter? That depends on how old the tokens are. **Predict** the shape
+# of each error as the policy leaves old. Twenty random problems; the last line is yours.
 
 
 # %% demo
@@ -494,14 +747,79 @@ if ready("expected_gradient", "off_policy_kl_loss", gradient=True):
 # why lesson 05 bounds the step.)
 
 # %% [markdown]
-# ## 4.8 Whole responses, and what tokens owe to the future *(8 points, 25 min, hard)*
+# ## 4.8 Whole responses, and what tokens owe to the future *(8 points, 30 min, hard)*
 #
 # A response is many draws, and an early token decides which contexts come later. KL(policy ‖
-# ref) of whole responses counts that. A loss of each token by itself does not: when it is
-# differentiated, the later contexts are given.
+# ref) of whole responses counts that. Take the best token-level penalty there is: at each
+# position the exact KL over the whole vocabulary, summed along the response. **Predict**: for
+# responses drawn from the policy, where is its mean gradient that of the KL of responses?
 #
-# Write a loss of a whole response. A token answers for its own log-ratio and for those of the
-# tokens that follow it, and for none before it.
+# - **A**: at every length
+# - **B**: for responses of one token alone
+# - **C**: at no length
+
+# %% predict="exact_by_token"
+predict("exact_by_token", ...)
+
+# %% demo
+_errors = []
+for _time in (1, 2, 3):  # all 3, 9 and 27 responses of a vocabulary of three
+    _responses = all_responses(seed=1, time=_time)
+    _logp, _ref_logp = _responses.logp(), _responses.ref_logp()
+    _chance = _logp.sum(1).exp()
+    _wanted = _responses.gradient((_chance * (_logp - _ref_logp).sum(1)).sum())
+    _loss = _responses.next_token_kl().sum(1)
+    _found, _ = _responses.mean_and_spread(_loss, _chance)
+    _errors.append(((_found - _wanted).norm() / _wanted.norm()).item())
+    _value = (_chance * _loss).sum() - (_chance * (_logp - _ref_logp).sum(1)).sum()
+    print(f"length {_time}: value off by {_value:.0e}, gradient by {_errors[-1]:.0e} of its size")
+_one, *_more = (error < 1e-10 for error in _errors)
+outcome("exact_by_token", A=_one and all(_more), B=_one and not any(_more), C=not _one)
+
+# %% [markdown]
+# The value is exact and the gradient is not, as in 4.3: later contexts are draws, they move
+# with the policy, and autograd takes them as given. Left out is a token's part in what comes
+# after it. With $d_s$ the log-ratio of token $s$, the whole of the gradient is
+#
+# $$\nabla\mathrm{KL} = \mathbb{E}_{\text{responses}\,\sim\,\text{policy}}\Bigl[\,\sum_t
+# \nabla\log\text{policy}_t \,\sum_{s \ge t} d_s\Bigr]$$
+#
+# Each token's score, times all that is paid *from there on*, its *return-to-go*. What came
+# before a token is not its doing.
+
+# %% [markdown]
+# <details><summary>Why: a token answers for what follows, and for nothing before</summary>
+#
+# A response is one draw, so 4.3 holds for it, with $d = \sum_s d_s$ and $\nabla\log\text{policy}
+# = \sum_t \nabla\log\text{policy}_t$. Multiply out. For $s < t$, the log-ratio $d_s$ is settled
+# before token $t$ is drawn, and given all before $t$ its score averages to 0:
+#
+# $$\mathbb{E}\bigl[d_s\,\nabla\log\text{policy}_t\bigr] = \mathbb{E}\bigl[d_s\;
+# \mathbb{E}[\nabla\log\text{policy}_t \mid \text{tokens before } t]\bigr] = 0 \qquad (s < t)$$
+#
+# What is left is the sum over $s \ge t$.
+#
+# </details>
+
+# %% demo
+_d, _before = (_logp - _ref_logp).detach(), torch.zeros_like(_logp)  # response time
+_before[:, 1:] = _d.cumsum(1)[:, :-1]
+_ahead = _d.sum(1, keepdim=True) - _before
+_parts = {"what came before": _before, "what follows, itself included": _ahead}
+_sums = {}
+for _name, _cost in _parts.items():
+    _sums[_name] = _responses.gradient((_chance.detach() * (_logp * _cost).sum(1)).sum())
+    print(f"Σ ∇log policy · ({_name}): largest entry {_sums[_name].abs().max():.1e}")
+assert _sums["what came before"].abs().max() < 1e-12
+assert gap_between(_sums["what follows, itself included"], _wanted) < 1e-10
+
+# %% [markdown]
+# ### The loss of a response
+#
+# Write a loss of each response for which autograd gives that mean. As in 4.3 its value is free.
+# Two things are new: `mask` says which tokens are real (they may stand anywhere; what is
+# elsewhere may be nan), and the gradient of a token must not contain what came before it: on
+# average that is 0, in a single batch it is noise.
 
 
 # %% exercise="response_kl_loss"
@@ -533,74 +851,127 @@ def response_kl_loss(
 check("response_kl_loss", response_kl_loss)
 
 # %% [markdown]
-# Four losses on all 27 responses of three tokens, by enumeration. *Return-to-go*: the
-# log-ratios from this token on, as a constant, in the reward of each token. **Predict** which
-# of the four have the gradient of the KL of whole responses.
+# **Look at yours** beside two others on the 27 responses: $k_2$ of the whole response,
+# $\tfrac12(\sum_t d_t)^2$, and $k_2$ token by token, $\sum_t \tfrac12 d_t^2$. Two columns: how far
+# the mean gradient is from ∇KL of responses, relative to it, and the deviation of one response's
+# gradient. **Predict** which are exact, and which of those is the steadier.
+
 
 # %% demo
-if ready("on_policy_kl_loss", gradient=True):
-    _responses = all_responses(seed=1, time=3)
-    _logp, _ref_logp = _responses.logp(), _responses.ref_logp()
-    _chance, _gap = _logp.sum(1).exp(), _logp - _ref_logp
-    _wanted = _responses.gradient((_chance * _gap.sum(1)).sum())
-    _losses = {
-        "k2 of the whole response": _estimators["k2"](_logp.sum(1), _ref_logp.sum(1)),
-        "k1 in the reward, return-to-go": _responses.return_to_go_loss(_gap),
-        "your loss, token by token": on_policy_kl_loss(_logp, _ref_logp).sum(1),
-        "exact KL at each position": _responses.next_token_kl().sum(1),
+def _three_ways(responses):
+    """For each loss: relative error of its mean gradient, and the deviation of a response's."""
+    logp, ref_logp = responses.logp(), responses.ref_logp()
+    chance, real = logp.sum(1).exp(), torch.ones_like(logp, dtype=torch.bool)
+    wanted = responses.gradient((chance * (logp - ref_logp).sum(1)).sum())
+    losses = {
+        "k2 of the whole response": (logp - ref_logp).sum(1) ** 2 / 2,
+        "yours, what follows": response_kl_loss(logp, ref_logp, real),
+        "k2 token by token": _estimators["k2"](logp, ref_logp).sum(1),
     }
-    for _name, _loss in _losses.items():
-        _error = _responses.gradient((_chance.detach() * _loss).sum()) - _wanted
-        print(f"{_name:32} relative error {(_error.norm() / _wanted.norm()).item():.2g}")
+    found = {name: responses.mean_and_spread(loss, chance) for name, loss in losses.items()}
+    return {n: ((m - wanted).norm() / wanted.norm(), spread) for n, (m, spread) in found.items()}
+
 
 # %% demo
-if ready("on_policy_kl_loss", gradient=True):
-    _found = {n: _responses.gradient((_chance.detach() * x).sum()) for n, x in _losses.items()}
-    _names = list(_losses)
-    for _name in _names[:2]:
-        assert torch.allclose(_found[_name], _wanted, rtol=0, atol=1e-10)
-    assert torch.allclose(_found[_names[2]], _found[_names[3]], rtol=0, atol=1e-10)
-    print("error by the token's position, of a token-level loss:")
-    for _t in range(3):
-        _rows = _responses.beginnings[:, _t].unique()
-        _miss, _size = (_found[_names[3]] - _wanted)[_rows].norm(), _wanted[_rows].norm()
-        print(f"  token {_t + 1}: {(_miss / _size).item():.2g}")
+if ready("response_kl_loss", gradient=True):
+    for _name, (_error, _spread) in _three_ways(all_responses(seed=1, time=3)).items():
+        print(f"{_name:26} error {_error:8.1e}   deviation {_spread:.3f}")
 
 # %% [markdown]
-# $k_1$ in the reward has the same mean gradient as $k_2$ of the whole response in the loss:
-# that of the KL. The two token-level losses, full-vocabulary KL included, agree with each other
-# and miss the same part: the credit of a token for what comes after it. The last token has no
-# future, and nothing is missed there. Token 1 has the most future and yet misses less than
-# token 2: what counts is how *differently* later tokens cost after each choice, not how many.
+# $k_2$ of the whole response and yours have one mean; $k_2$'s gradient carries what came before
+# as noise. Token by token it is steadier still, and wrong. (Policy gradient with $k_1$ in the
+# *reward* of each token, and return-to-go, has your gradient: the last row of 4.5. TRL's
+# `RLOOTrainer` charges a response's log-ratio to all of its tokens, as $k_2$ of the response.)
 #
-# **Predict**: does the error grow with the length of the responses? Twenty random problems at
+# Is that one lucky problem? **Predict** both columns as responses grow, on twenty problems at
 # each length.
 
-
 # %% demo
-def _errors_at_length(time, seed):
-    """Relative errors of two gradients: token by token, and of the whole response."""
-    responses = all_responses(seed, time)
-    logp, ref_logp = responses.logp(), responses.ref_logp()
-    chance = logp.sum(1).exp()
-    wanted = responses.gradient((chance * (logp - ref_logp).sum(1)).sum())
-    by_token = on_policy_kl_loss(logp, ref_logp).sum(1)
-    whole = on_policy_kl_loss(logp.sum(1), ref_logp.sum(1))
-    found = [responses.gradient((chance.detach() * x).sum()) for x in (by_token, whole)]
-    return torch.stack([(one - wanted).norm() / wanted.norm() for one in found])
-
-
-# %% demo
-if ready("on_policy_kl_loss", gradient=True):
+if ready("response_kl_loss", gradient=True):
     _lengths = list(range(1, 6))
-    _seeds = [[_errors_at_length(time, seed) for time in _lengths] for seed in range(20)]
-    _by_token, _whole_response = torch.stack([torch.stack(row) for row in _seeds]).unbind(-1)
-    plot_length(_lengths, {"token by token": _by_token, "whole response": _whole_response})
+    _runs = [[_three_ways(all_responses(seed, t)) for t in _lengths] for seed in range(20)]
+    _shown = [
+        {n: torch.tensor([[one[n][i] for one in row] for row in _runs]) for n in _runs[0][0]}
+        for i in (0, 1)
+    ]
+    plot_length(_lengths, *_shown)
+    _all, _yours, _ = _shown[1].values()
+    for _time, _fewer in zip(_lengths, (_yours < _all - 1e-12).sum(0).tolist(), strict=True):
+        print(f"length {_time}: yours is steadier than k2 of the response in {_fewer} of 20")
 
 # %% [markdown]
-# The error differs widely from problem to problem, and its median grows with the length. It is
-# nothing that more data would average away: it is what these losses leave out. Lesson 06
-# returns to the choice between reward and loss.
+# The bias differs widely from problem to problem, and its median grows with the length. It is
+# nothing that more data would average away. The noise of the exact ones can be averaged away,
+# and grows too: a choice between bias and noise, which lesson 06 meets again as loss or reward.
+#
+# ### And on old's responses?
+#
+# The ratio of a *response* is a product: $\rho = \prod_t \text{policy}_t/\text{old}_t$. Weighted
+# by it, old's responses give the exact mean. **Predict** what happens to the deviation, beside
+# that of TRL's ρ·$k_3$, each token with its own ratio alone.
+
+
+# %% demo
+def _on_old(time, seed):
+    """For three uses of responses: relative error of the mean gradient, and deviation of one."""
+    responses = all_responses(seed, time)
+    logp, ref_logp, old_logp = responses.logp(), responses.ref_logp(), responses.old_logp(seed, 0.5)
+    own, drawn = logp.detach().sum(1).exp(), old_logp.sum(1).exp()
+    ratio, real = own / drawn, torch.ones_like(logp, dtype=torch.bool)
+    wanted = responses.gradient((logp.sum(1).exp() * (logp - ref_logp).sum(1)).sum())
+    loss = response_kl_loss(logp, ref_logp, real)
+    by_token = ((logp - old_logp).exp() * _estimators["k3"](logp, ref_logp)).sum(1)
+    uses = {
+        "own responses": (loss, own),
+        "old's, product of ratios": (ratio * loss, drawn),
+        "old's, ρ · k3 token by token": (by_token, drawn),
+    }
+    found = {name: responses.mean_and_spread(*use) for name, use in uses.items()}
+    return {n: ((m - wanted).norm() / wanted.norm(), s) for n, (m, s) in found.items()}
+
+
+# %% demo
+if ready("response_kl_loss", gradient=True):
+    for _time in (1, 3, 5):
+        _runs = [_on_old(_time, seed) for seed in range(20)]
+        print(f"length {_time}, medians of 20 problems")
+        for _name in _runs[0]:
+            _error, _spread = torch.tensor([one[_name] for one in _runs]).median(0).values
+            print(f"  {_name:30} error {_error:8.1e}   deviation {_spread:.2f}")
+
+# %% [markdown]
+# Exact, and noisier with each token. Why: where positions are alike, the second moment of the
+# product is a power, and so is the number of responses that do the work of one:
+#
+# $$\mathbb{E}_{\text{old}}\bigl[\rho^2\bigr] =
+# \Bigl(\mathbb{E}_{\text{old}}\bigl[\rho_1^2\bigr]\Bigr)^{\text{time}} =
+# \bigl(1 + \chi^2(\text{policy}\,\|\,\text{old})\bigr)^{\text{time}}$$
+#
+# The cell lists all responses of up to six tokens to check it, and then goes on by the power, to
+# a length of 1000. A step is KL(policy ‖ old) of one token.
+
+# %% demo
+for _size in (0.5, 0.05):  # how far the logits of policy and old are apart
+    _now, _then, _ = three_policies(seed=0, vocab=3)
+    _then = (_now + _size * _then).softmax(-1)
+    _ratio = _now.softmax(-1) / _then
+    _once = (_then * _ratio**2).sum()
+    _chances, _ratios = torch.ones(1).double(), torch.ones(1).double()
+    for _time in range(1, 7):  # every response, one token longer each time
+        _chances = torch.outer(_chances, _then).flatten()
+        _ratios = torch.outer(_ratios, _ratio).flatten()
+        assert torch.allclose((_chances * _ratios**2).sum(), _once**_time, rtol=1e-10)
+    _step = exact_kl(_now, _then.log())
+    _said = [f"{(_once**time).item():.4g} at {time}" for time in (1, 6, 100, 1000)]
+    print(f"{_step:.1e} nats a token: E[ρ²] is", ", ".join(_said))
+
+# %% [markdown]
+# E[ρ²] is 1 for fresh responses; where it is 1000, about a thousand old responses tell as much
+# about a mean as a fresh one. A small step and a short response are harmless, long responses
+# are not. So the libraries of 4.5 stop at the ratio of the single token, and accept its bias:
+# for old data [2512.21852](https://arxiv.org/abs/2512.21852) finds no unbiased gradient of the
+# KL of responses in use, and leaves one to later work. Until then: draw often and step little,
+# as in lesson 05.
 
 # %% [markdown]
 # ## 4.9 The bug museum *(8 points, 15 min, medium)*
@@ -775,9 +1146,10 @@ check("q04_bug_museum", q04_bug_museum)
 #
 # - Autograd does not see where a token was drawn. A right value may have a wrong gradient.
 # - Own tokens: $k_1$ gives 0, $k_2$ gives ∇KL(policy ‖ ref), $k_3$ gives ∇KL(ref ‖ policy).
-# - Old tokens: $k_1$ gives −∇KL(old ‖ policy), and repels. The ratio, differentiated, makes
-#   $k_1$ and $k_3$ exact, not $k_2$.
-# - Token-level losses leave out the credit for later tokens; $k_1$ in the reward does not.
+# - Old tokens: $k_1$ gives −∇KL(old ‖ policy), and repels; $k_2$ and $k_3$ pull, by no KL. The
+#   ratio, differentiated, makes $k_1$ and $k_3$ exact, not $k_2$, and ρ·$k_3$ is the steadier.
+# - A token answers for its own log-ratio and for all that follow. Token-level losses leave that
+#   out, steadily; on old's responses the cure is a product of ratios, exact and too noisy.
 # - Before you trust a penalty, enumerate its gradient once on a toy.
 
 # %% demo

@@ -21,7 +21,42 @@ class Hole:
 
 
 # By the lesson, and by the line with dots without its indent.
-HOLES: dict[str, dict[str, Hole]] = {}
+HOLES: dict[str, dict[str, Hole]] = {
+    "04_penalty_gradients": {
+        "_draws_move = ...": Hole(
+            right=(
+                "_draws_move = (_probability * _log_ratio) @ _score",
+                "_draws_move = ((_probability * _log_ratio)[:, None] * _score).sum(0)",
+                "_draws_move = _probability * (_log_ratio - _probability @ _log_ratio)",
+            ),
+            wrong=(
+                "_draws_move = _log_ratio @ _score",
+                "_draws_move = _probability * _log_ratio",
+                "_draws_move = -(_probability * _log_ratio) @ _score",
+                "_draws_move = (_probability * _log_ratio)[:, None] * _score",
+                "_draws_move = 0.0",
+            ),
+            said="Right: both sums",
+        ),
+        "return ...": Hole(
+            right=(
+                "k2, k3 = _k2(logp, ref_logp), _k3(logp, ref_logp)\n"
+                "return k3.detach() + k2 - k2.detach()",
+                "gap = (logp - ref_logp).detach()\n"
+                "return (logp - logp.detach()) * gap + _k3(logp, ref_logp).detach()",
+            ),
+            wrong=(
+                "return _k2(logp, ref_logp)",
+                "return _k3(logp, ref_logp)",
+                "return _k3(logp, ref_logp).detach()",
+                "return _k3(logp, ref_logp) + _k2(logp, ref_logp) - _k2(logp, ref_logp).detach()",
+                "k2, k3 = _k2(logp, ref_logp), _k3(logp, ref_logp)\nreturn k3 + k2 - k3.detach()",
+                "gap = (logp - ref_logp).detach()\nreturn (logp - logp.detach()) * gap + gap",
+            ),
+            said="Right: a number",
+        ),
+    },
+}
 
 
 def _dotted(cell: Cell) -> list[str]:
