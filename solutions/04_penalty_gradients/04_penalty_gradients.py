@@ -17,7 +17,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from helpers import check, hint, pick_device, progress, ready, shaped
+from helpers import check, hint, pick_device, progress, ready, shaped, written
+from helpers.plots.bug_museum import plot_reset
 from helpers.plots.penalty_gradients import (
     plot_beta,
     plot_descents,
@@ -27,6 +28,15 @@ from helpers.plots.penalty_gradients import (
     plot_runs,
 )
 from helpers.predicting import outcome, predict, predictions
+from helpers.problems.bug_museum import (
+    kept_by_top_p,
+    many_problems,
+    mean_reward,
+    penalised_loss_gradient,
+    responses_of_old,
+    top_p_symptoms,
+    train_on_groups,
+)
 from helpers.problems.penalty_gradients import (
     all_responses,
     descend,
@@ -733,9 +743,322 @@ check("q04_bug_museum", q04_bug_museum)
 # #2506](https://github.com/NVIDIA-NeMo/RL/pull/2506), OpenRLHF PRs
 # [#1101](https://github.com/OpenRLHF/OpenRLHF/pull/1101) and
 # [#1309](https://github.com/OpenRLHF/OpenRLHF/pull/1309), and [verl PR
-# #2953](https://github.com/verl-project/verl/pull/2953). The cure that fits all of them is this
-# lesson's: a vocabulary of five, every draw listed, and the mean gradient compared with the one
-# you meant.
+# #2953](https://github.com/verl-project/verl/pull/2953). One habit shows them all: a vocabulary
+# of five, every draw listed, and the mean gradient compared with the one you meant.
+
+# %% [markdown]
+# <details><summary>The eight cures (open when your quiz is done)</summary>
+#
+# | exhibit | cure |
+# |---|---|
+# | `k1_loss` | $k_2$ on own tokens, ρ·$k_1$ or ρ·$k_3$ with ρ differentiated on old's |
+# | `second_softmax` | KL from the logits of the whole vocabulary; gathered log-probabilities go into $k_1$, $k_2$ or $k_3$ |
+# | `kl_div` | `log_target=True`; the first argument is the *second* policy of the KL |
+# | `exponent` | $k_3$ = expm1(δ) − δ with δ = log ref − log policy; test that no token is below 0 |
+# | `padding` | `torch.where(mask, x, 0)` before the sum, in place of a product |
+# | `train_mode` | `.eval()` while log-probabilities are scored; test that the first ratio is 1 |
+# | `temperature` | score with the temperature that drew |
+# | `detached` | no `no_grad` around the penalty; test that β changes the gradient |
+#
+# </details>
+
+# %% [markdown]
+# ## 4.10 The second room *(no points, 20 min)*
+#
+# Five more defects. None is a wrong formula: in each, two parts of a system that are right by
+# themselves do not fit. Their logs look healthy, so ask of each what *should* have been logged.
+# For the first two you write the cure.
+
+# %% [markdown]
+# **Exhibit `top_p`** (trl [#6789](https://github.com/huggingface/trl/issues/6789), [PR
+# #7269](https://github.com/huggingface/trl/pull/7269)). The sampler keeps the likeliest tokens
+# up to a mass of 0.8, draws among these, and reports log-probabilities among these. The trainer
+# has the same weights, and scores over the whole vocabulary. Before any update, **predict** the
+# ratios trainer/sampler:
+#
+# - **A**: 1 on every token
+# - **B**: below 1, and equal on all kept tokens of a position
+# - **C**: above 1 on likely tokens, below 1 on rarer ones
+
+# %% predict="top_p_ratio"
+predict("top_p_ratio", ...)
+
+# %% demo
+_generator = torch.Generator().manual_seed(3)
+_logits = torch.randn(4, 8, generator=_generator, dtype=torch.float64)  # position vocab
+_kept = kept_by_top_p(_logits, 0.8)
+_mass = (_logits.softmax(-1) * _kept).sum(-1, keepdim=True)
+_sampler_logp = (_logits.log_softmax(-1) - _mass.log()).masked_fill(~_kept, -torch.inf)
+_ratios = (_logits.log_softmax(-1) - _sampler_logp).exp()
+for _t in range(4):
+    _shown = ", ".join(f"{ratio:.4f}" for ratio in _ratios[_t, _kept[_t]].tolist())
+    print(f"position {_t + 1} keeps {_mass[_t].item():.4f} of the mass; ratios {_shown}")
+_one = (_ratios - 1)[_kept].abs().max() < 1e-6
+_equal = (_ratios / _mass - 1)[_kept].abs().max() < 1e-6
+outcome("top_p_ratio", A=_one, B=_equal, C=True)
+
+# %% [markdown]
+# The ratio is S, the mass kept, since log p − log(p/S) = log S. On a model of 1.5 billion
+# parameters the PR measured a mean ratio of 0.896 where 0.895 of the mass was kept. No update
+# has happened, and yet every gradient is scaled by its position's S.
+#
+# <details><summary>Why: full-vocabulary scores of kept tokens push S up</summary>
+#
+# Over K, the kept tokens, drawn with chance p/S, the mean score is no longer 0:
+#
+# $$\sum_{y\in K}\frac{p(y)}{S}\,\nabla\log p(y) = \frac{1}{S}\sum_{y\in K}\nabla p(y) =
+# \frac{\nabla S}{S} = \nabla\log S$$
+#
+# </details>
+
+# %% demo
+_leaf = _logits.clone().requires_grad_(True)
+_logp = _leaf.log_softmax(-1)
+_mean_score = torch.autograd.grad((_sampler_logp.exp()[_kept] * _logp[_kept]).sum(), _leaf)[0]
+_log_mass = _leaf.log_softmax(-1).masked_fill(~_kept, -torch.inf).logsumexp(-1)
+_of_log_mass = torch.autograd.grad(_log_mass.sum(), _leaf)[0]
+assert torch.allclose(_mean_score, _of_log_mass, rtol=0, atol=1e-12)
+print("mean push on logits at position 1, when every token has advantage 1:")
+print("  kept:   ", [f"{push:+.4f}" for push in _mean_score[0, _kept[0]].tolist()])
+print("  the rest:", [f"{push:+.4f}" for push in _mean_score[0, ~_kept[0]].tolist()])
+
+# %% [markdown]
+# With one advantage for all there is nothing to learn, and still the kept tokens gain on the
+# rest. **Write the cure**: the trainer scores what the sampler could draw. `kept` is the
+# sampler's set, sent along with its tokens: it stays the same when the policy moves.
+
+
+# %% demo
+def _kept_logp(logits, kept):
+    """Log-probability of each token where only those in `kept` can be drawn; position vocab.
+
+    logits: over the whole vocabulary. What is returned where `kept` is False is not read.
+    """
+    return ...  # position vocab
+
+
+# %% demo
+if written(_kept_logp(_logits, _kept)):
+    _ill = top_p_symptoms(lambda logits, kept: logits.log_softmax(-1), _logits, _kept)
+    _yours = top_p_symptoms(_kept_logp, _logits, _kept)
+    print(f"{'':42}{'before':>9}{'yours':>9}")
+    for _symptom in _ill:
+        print(f"{_symptom:42}{_ill[_symptom]:9.1e}{_yours[_symptom]:9.1e}")
+    _left = [symptom for symptom, size in _yours.items() if not size < 1e-10]
+    print("Healed: all three are gone." if not _left else f"Not healed: {'; '.join(_left)}.")
+    if any(size != size for size in _yours.values()):
+        print("nan: a logarithm of 0 has no gradient, even where its value is not read.")
+    elif _left and _yours["ratio off 1, weights unchanged"] < 1e-10:
+        print("The values are right for these weights. Does S move when the policy does?")
+
+# %% [markdown]
+# **Exhibit `broadcast`** (trl [#6586](https://github.com/huggingface/trl/issues/6586), PRs
+# [#6594](https://github.com/huggingface/trl/pull/6594) and
+# [#7188](https://github.com/huggingface/trl/pull/7188)). Each token's $k_3$ is to be weighted by
+# ρ, differentiated, as in 4.7. But the surrogate was set to one ratio for a whole response, the
+# exponential of its tokens' *mean* log-ratio, and the code multiplied the KL by the same
+# variable. **Predict** whether value and gradient suffer before the first update, when every
+# weight is 1.
+
+
+# %% demo
+def _off_by(weigh, responses, wanted):
+    """Relative errors, of value and gradient, of k3 so weighted over all that old may draw."""
+    logp, ref_logp = responses.logp(), responses.ref_logp()
+    k3 = torch.expm1(ref_logp - logp) - (ref_logp - logp)
+    weighted = weigh(logp, responses.old_logp()) * k3  # response time
+    found = (responses.chance()[:, None] * weighted).sum()
+    slope, wanted_slope = responses.gradient(found), responses.gradient(wanted)
+    off = (slope - wanted_slope).norm() / wanted_slope.norm()
+    return abs(found / wanted - 1).item(), off.item()
+
+
+def _mean_ratio(logp, old_logp):
+    return (logp - old_logp).mean(1, keepdim=True).exp()
+
+
+# %% demo
+_fresh, _reused = ([responses_of_old(seed, apart) for seed in range(20)] for apart in (0.0, 0.5))
+for _name, _problems in (("before the first update", _fresh), ("after some updates", _reused)):
+    _errors = [_off_by(_mean_ratio, one, one.kl_by_token()) for one in _problems]
+    _value, _slope = torch.tensor(_errors).median(dim=0).values
+    print(f"{_name:24} value off by {_value:.0%}, gradient off by {_slope:.0%}")
+print("(medians of 20 problems)")
+
+# %% [markdown]
+# A weight of 1 leaves the value as it is; its *gradient* is not 0. The response's weight hands
+# each token a share of every other token's score, so that the sum is the gradient of no KL.
+# **Write the cure**: the weight with which the mean gradient is that of KL(policy ‖ ref) again,
+# at every position that old reaches.
+
+
+# %% demo
+def _weight(logp, old_logp):
+    """What multiplies each token's k3; from log-probabilities of drawn tokens, response time."""
+    return ...  # response time
+
+
+# %% demo
+if written(_weight(_reused[0].logp(), _reused[0].old_logp())):
+    _by_token = [_off_by(_weight, one, one.kl_by_token()) for one in _fresh + _reused]
+    _whole = [_off_by(_weight, one, one.kl_of_responses()) for one in _fresh + _reused]
+    _value, _slope = torch.tensor(_by_token).max(dim=0).values
+    print(f"yours, at worst: value off by {_value:.0e}, gradient off by {_slope:.0e}")
+    if max(_value, _slope) < 1e-10:
+        print("Healed: the KL of each position, in the contexts that old drew.")
+    elif torch.tensor(_whole).max() < 1e-10:
+        print("Healed, with another aim: the KL of whole responses, in the policy's own contexts.")
+        print("A product of ratios is what that takes; its spread grows with the length.")
+    elif _value < 1e-10:
+        print("Not healed: the value is right, the gradient is not. Is the weight held constant?")
+    else:
+        print("Not healed: a token's share in old's draws is corrected by its own ratio.")
+
+# %% [markdown]
+# **Exhibit `equal_seeds`** (verl [PR #5179](https://github.com/verl-project/verl/pull/5179),
+# [PR #6857](https://github.com/verl-project/verl/pull/6857)). To be repeatable, a server draws
+# with a given seed. Eight workers draw one response each, and each has the seed of the step.
+# Ten runs are trained for 60 steps with seeds apart, and then for 200 with seeds alike.
+# Advantages are normalised in the group, β = 0.3. From step 60 on, **predict** mean reward and
+# KL(policy ‖ ref):
+#
+# - **A**: both go on rising, more slowly
+# - **B**: both stay where they are
+# - **C**: both fall
+
+# %% predict="equal_seeds"
+predict("equal_seeds", ...)
+
+# %% demo
+_refs, _rewards = many_problems(10)  # problem action
+_begun = []
+for _ref, _pay in zip(_refs, _rewards, strict=True):
+    _begun += [train_on_groups(lambda step, worker: 8 * step + worker, _ref, _ref, _pay, steps=60)]
+_ends = {"step 60": torch.stack([path[-1] for path in _begun])}
+for _name, _seed_of in {
+    "then alike": lambda step, worker: 60 + step,
+    "then apart": lambda step, worker: 8 * (60 + step) + worker,
+}.items():
+    _runs = zip(_ends["step 60"], _refs, _rewards, strict=True)
+    _ends[_name] = torch.stack([train_on_groups(_seed_of, *run, steps=200)[-1] for run in _runs])
+for _name, _end in _ends.items():
+    _paid, _nats = mean_reward(_end, _rewards).median(), exact_kl(_end, _refs).median()
+    print(f"{_name:10}  median reward {_paid:6.3f}, median KL {_nats:.3f} nats")
+
+# %% demo
+_before, _alike = _ends["step 60"], _ends["then alike"]
+_gained = mean_reward(_alike, _rewards) - mean_reward(_before, _rewards)
+_moved = exact_kl(_alike, _refs) - exact_kl(_before, _refs)
+print(f"seeds alike: reward falls in {(_gained < 0).sum()} of 10 runs, KL in {(_moved < 0).sum()}")
+_no_reward = penalised_loss_gradient(0 * _rewards, _refs, 0.3)
+_only_kl = descend(_no_reward, _before, rate=0.3, steps=200)
+assert torch.allclose(_alike, _only_kl[-1], rtol=0, atol=1e-9)
+print("and each ends where the penalty alone, with no reward, takes it.")
+_falls = _gained.median() < -0.01 and _moved.median() < -0.01
+_rises = _gained.median() > 0.01 and _moved.median() > 0.01
+outcome("equal_seeds", A=_rises, C=_falls, B=True)
+
+# %% [markdown]
+# Equal seeds draw equal responses, equal responses earn equal rewards, and an advantage is a
+# reward minus its group's mean: 0. The penalty is all that is left, and takes the policy home.
+# The cure is a seed of step *and* draw, as in "then apart" (PR #6857 makes it from step, prompt
+# and number in the group). What to log: the share of groups with a single reward.
+
+# %% [markdown]
+# **Exhibit `reset`** (NeMo-RL [#2955](https://github.com/NVIDIA-NeMo/RL/issues/2955), [PR
+# #3048](https://github.com/NVIDIA-NeMo/RL/pull/3048)). A run is resumed from its checkpoint, and
+# the reference is copied from the policy *after* the checkpoint was loaded. Ten problems, exact
+# gradients, β = 1, resumed at step 300, where reward and KL have levelled off. **Predict** what
+# the log shows from there on:
+#
+# - **A**: KL and reward go on level
+# - **B**: the KL falls to 0 and rises again, the reward stays level
+# - **C**: the KL falls to 0 and rises again, and the reward rises too
+
+# %% predict="reset_reference"
+predict("reset_reference", ...)
+
+# %% demo
+_first = descend(penalised_loss_gradient(_rewards, _refs, 1.0), _refs, rate=2.0, steps=300)
+_resumed = {
+    name: descend(penalised_loss_gradient(_rewards, ref, 1.0), _first[-1], rate=2.0, steps=300)
+    for name, ref in (("reference kept", _refs), ("reference reset", _first[-1]))
+}
+_gains = {n: mean_reward(x, _rewards) - mean_reward(_refs, _rewards) for n, x in _resumed.items()}
+_logged = exact_kl(_resumed["reference reset"], _first[-1].expand_as(_resumed["reference reset"]))
+_from_first = {name: exact_kl(x, _refs.expand_as(x)) for name, x in _resumed.items()}
+_so_far = exact_kl(_first, _refs.expand_as(_first))
+plot_reset(_so_far, _logged, _from_first)
+
+# %% demo
+_half = _refs.log_softmax(-1) + 2 * _rewards  # the optimum at β = 1/2, up to a constant
+_gap = exact_kl(_resumed["reference reset"][-1], _half).median()
+for _name, _gain in _gains.items():
+    print(f"{_name}: reward above ref's, median {_gain[0].median():.3f} → {_gain[-1].median():.3f}")
+print(f"from the optimum of β = ½ around the first reference, median: {_gap:.0e} nats")
+_rises = _gains["reference reset"][-1].median() > _gains["reference reset"][0].median() + 0.01
+_rearms = _logged[0].max() < 1e-9 and _logged[-1].median() > 0.01
+outcome("reset_reference", B=_rearms and not _rises, C=_rearms and _rises, A=True)
+
+# %% [markdown]
+# The logged KL begins at 0 again while the distance from the first reference grows. The second
+# optimum is ref·exp(r/β)·exp(r/β): after two legs the run has β/2, after n legs β/n. So a reset
+# is a smaller β, in disguise. On purpose it is a method: ProRL
+# ([2505.24864](https://arxiv.org/abs/2505.24864)) combines a KL penalty with resets of the
+# reference to train for longer. By accident, it is a leash that gives way at every restart. The
+# cure is to copy the reference before the checkpoint is loaded. Log KL to the *first* one too.
+
+# %% [markdown]
+# **Exhibit `twice`**. Is the KL charged in the reward, in the loss, in both, or in neither? It
+# was asked in verl [#211](https://github.com/verl-project/verl/issues/211) (there: in one) and
+# [#265](https://github.com/verl-project/verl/issues/265), found in the review of NeMo-RL [PR
+# #2530](https://github.com/NVIDIA-NeMo/RL/pull/2530) (both), and in slime
+# [#397](https://github.com/THUDM/slime/issues/397) (a weight that GRPO does not use: neither).
+# At an optimum the log-ratios are r/β minus a constant, as in lesson 03, so the spread of r over
+# that of the log-ratios *is* the β in force. **Predict** it for each row; β = 1.
+
+
+# %% demo
+def _charged(in_reward, in_loss, log_ref, rewards):
+    """The loss's gradient by the logits, all draws listed, with a weight for each KL."""
+
+    def gradient(logits):
+        leaf = logits.clone().requires_grad_(True)
+        logp = leaf.log_softmax(-1)
+        kl = (logp.exp() * (logp - log_ref)).sum()
+        paid = rewards - in_reward * (logp - log_ref)  # k1 in the reward
+        policy_gradient = ((logp.exp() * paid).detach() * logp).sum()
+        return torch.autograd.grad(in_loss * kl - policy_gradient, leaf)[0]
+
+    return gradient
+
+
+# %% demo
+_log_ref, _pay = _refs[4].log_softmax(-1), _rewards[4]
+_rows = {"the reward": (1, 0), "the loss": (0, 1), "both": (1, 1), "neither": (0, 0)}
+print("KL charged in   β in force at step 1,000 and at 3,000   KL at the end")
+for _name, _betas in _rows.items():
+    _path = descend(_charged(*_betas, _log_ref, _pay), _log_ref, rate=1.0, steps=3000)
+    _log_ratios = _path[[1000, 3000]].log_softmax(-1) - _log_ref
+    _early, _late = _pay.std() / _log_ratios.std(dim=-1)
+    _nats = exact_kl(_path[-1], _log_ref)
+    print(f"{_name:16}{_early:20.4f}{_late:16.4f}{_nats:16.4f}")
+for _beta in (1, 2):
+    print(f"optimum of β = {_beta}: {exact_kl(_log_ref + _pay / _beta, _log_ref):.4f} nats")
+
+# %% [markdown]
+# Both charges add: the run is an orderly one, of 2β. With neither, nothing levels off: β falls
+# as long as you train. The KL in the log is right in all four, which is why the curve tells
+# nobody. The cure is to refuse such settings at the start: exactly one of the two weights, and
+# none that the chosen estimator does not read.
+#
+# | second room | cure | what would have shown it |
+# |---|---|---|
+# | `top_p` | score over the sampler's kept set | the ratio before the first update |
+# | `broadcast` | each token's own ratio, differentiated | no value does: enumerate a gradient |
+# | `equal_seeds` | a seed of step and draw | the share of groups with a single reward |
+# | `reset` | copy the reference before the weights are loaded | KL to the first reference |
+# | `twice` | one charge, or no start | β in force: spread of r over that of the log-ratios |
 
 # %% [markdown]
 # ## What to take along
