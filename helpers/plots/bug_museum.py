@@ -1,31 +1,31 @@
 """The picture of the bug museum's second room, in lesson 04."""
 
-from collections.abc import Mapping
-
 from jaxtyping import Float
 from torch import Tensor
 
+from ..problems.penalty_gradients import exact_kl
 from . import COLOURS, DASHES, new_figure, show
 
 NAVY, RED, TEAL, _, GREY = COLOURS
 
 
 def plot_reset(
-    before: Float[Tensor, "step problem"],
-    logged: Float[Tensor, "later problem"],
-    from_first: Mapping[str, Float[Tensor, "later problem"]],
+    begun: Float[Tensor, "step problem action"],
+    unreset: Float[Tensor, "later problem action"],
+    reset: Float[Tensor, "later problem action"],
 ) -> None:
     """Divergence along runs that are resumed, to the reference in use and to the first one.
 
-    before: up to the resume, where both are one. logged: from there, to the reference that was
-    reset. from_first: from there, to the first reference, for each way to resume.
+    Logits on the way: to the resume, begun at the first reference; from there with that
+    reference; and from there with the resumed policy as the reference.
     """
     figure, (axis,) = new_figure(height=3.8)
-    resume = len(before) - 1
+    resume, first = len(begun) - 1, begun[0]
+    before = _drift(begun, first)
     lines = {
-        "reference reset: to the first": (from_first["reference reset"], NAVY, 0, "o"),
-        "reference kept": (from_first["reference kept"], TEAL, 2, "^"),
-        "reference reset: as logged": (logged, RED, 1, "s"),
+        "reference reset: to the first": (_drift(reset, first), NAVY, 0, "o"),
+        "reference kept": (_drift(unreset, first), TEAL, 2, "^"),
+        "reference reset: as logged": (logged := _drift(reset, reset[0]), RED, 1, "s"),
     }
     axis.plot(before, color=GREY, linewidth=0.6, alpha=0.5)
     axis.plot(before.median(dim=1).values, color=GREY, linewidth=2.5, label="before the resume")
@@ -38,7 +38,7 @@ def plot_reset(
     ends = {name: runs[-1].median().item() for name, (runs, *_) in lines.items()}
     true, said = (ends[f"reference reset: {which}"] for which in ("to the first", "as logged"))
     axis.set(
-        title=f"At the end the log says {said:.2f} nats, and the policy is {true:.2f} away",
+        title=f"The log ends at {said:.2f} nats; the first reference is {true:.2f} nats away",
         xlabel=f"step (resumed at {resume})",
         ylabel="KL(policy ‖ reference) (nats)",
         ylim=(0, None),
@@ -51,3 +51,9 @@ def plot_reset(
         f"resume, where the logged one begins anew at {logged[0].median():.3f}. "
         f"At the end: {last}.",
     )
+
+
+def _drift(
+    path: Float[Tensor, "step problem action"], ref: Float[Tensor, "problem action"]
+) -> Float[Tensor, "step problem"]:
+    return exact_kl(path, ref.expand_as(path))

@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from .penalty_gradients import Responses, all_responses, exact_kl
+from .penalty_gradients import Responses, all_responses
 
 Gradient = Callable[[Float[Tensor, "*problem action"]], Float[Tensor, "*problem action"]]
-SeedOf = Callable[[int, int], int]
+SeedOf = Callable[[int, int, int], int]
 
 
 def kept_by_top_p(
@@ -76,45 +76,57 @@ def penalised_loss_gradient(
     rewards: Float[Tensor, "*problem action"], ref: Float[Tensor, "*problem action"], beta: float
 ) -> Gradient:
     """∇ of −(mean reward − β·KL(policy ‖ ref)) by the logits, for each problem by itself."""
+    log_ref = ref.log_softmax(-1)
 
     def gradient(logits: Float[Tensor, "*problem action"]) -> Float[Tensor, "*problem action"]:
-        leaf = logits.clone().requires_grad_(True)
-        loss = (beta * exact_kl(leaf, ref) - mean_reward(leaf, rewards)).sum()
-        return torch.autograd.grad(loss, leaf)[0]
+        logp = logits.log_softmax(-1)
+        chance, paid = logp.exp(), rewards - beta * (logp - log_ref)
+        return -chance * (paid - (chance * paid).sum(-1, keepdim=True))
 
     return gradient
 
 
 def train_on_groups(
     seed_of: SeedOf,
-    start: Float[Tensor, " action"],
-    ref: Float[Tensor, " action"],
-    rewards: Float[Tensor, " action"],
+    start: Float[Tensor, "run action"],
+    ref: Float[Tensor, "run action"],
+    rewards: Float[Tensor, "run action"],
+    steps: range,
     beta: float = 0.3,
     group: int = 8,
     rate: float = 0.3,
-    steps: int = 100,
-) -> Float[Tensor, "step action"]:
-    """The logits along a run on group-normalised advantages and the exact KL(policy ‖ ref).
+) -> Float[Tensor, "run action"]:
+    """Logits after training on group-normalised advantages and the exact KL(policy ‖ ref).
 
-    seed_of: takes the step and the worker, and gives the seed of the one draw that it makes.
+    seed_of: takes run, step and worker, and gives the seed of the one draw that is made there.
     """
-    path, log_ref = [start], ref.log_softmax(-1)
-    for step in range(steps):
-        logp = path[-1].log_softmax(-1)
+    logits, log_ref = start, ref.log_softmax(-1)
+    for step in steps:
+        logp = logits.log_softmax(-1)
         chance, log_ratio = logp.exp(), logp - log_ref
-        drawn = torch.stack([_draw(chance, seed_of(step, worker)) for worker in range(group)])
-        paid = rewards[drawn]
-        advantage = (paid - paid.mean()) / (paid.std() + 1e-4)
-        scores = torch.eye(len(chance), dtype=chance.dtype)[drawn] - chance  # group action
-        kl_gradient = chance * (log_ratio - (chance * log_ratio).sum())
-        push = (advantage[:, None] * scores).mean(0) - beta * kl_gradient
-        path.append(path[-1] + rate * push)
-    return torch.stack(path)
+        drawn = _draws(chance, lambda run, worker, at=step: seed_of(run, at, worker), group)
+        paid = rewards.gather(1, drawn)  # run group
+        advantage = (paid - paid.mean(1, keepdim=True)) / (paid.std(1, keepdim=True) + 1e-4)
+        kl_gradient = chance * (log_ratio - (chance * log_ratio).sum(1, keepdim=True))
+        taken = torch.zeros_like(chance).scatter_add(1, drawn, advantage)
+        push = (taken - chance * advantage.sum(1, keepdim=True)) / group
+        logits = logits + rate * (push - beta * kl_gradient)
+    return logits
 
 
-def _draw(chance: Float[Tensor, " action"], seed: int) -> Tensor:
-    return torch.multinomial(chance, 1, generator=torch.Generator().manual_seed(seed))[0]
+def _draws(
+    chance: Float[Tensor, "run action"], seed_of: Callable[[int, int], int], group: int
+) -> Int[Tensor, "run group"]:
+    """One draw a worker, each with a generator of its own."""
+    generator = torch.Generator()
+    drawn = [
+        [
+            torch.multinomial(one, 1, generator=generator.manual_seed(seed_of(run, worker)))
+            for worker in range(group)
+        ]
+        for run, one in enumerate(chance)
+    ]
+    return torch.stack([torch.cat(row) for row in drawn])
 
 
 def top_p_symptoms(

@@ -739,24 +739,24 @@ q04_bug_museum = {
 check("q04_bug_museum", q04_bug_museum)
 
 # %% [markdown]
-# Gradients of KL losses are also the subject of [NeMo-RL PR
-# #2506](https://github.com/NVIDIA-NeMo/RL/pull/2506), OpenRLHF PRs
+# Gradients of KL losses are also the subject of NeMo-RL PR
+# [#2506](https://github.com/NVIDIA-NeMo/RL/pull/2506), OpenRLHF PRs
 # [#1101](https://github.com/OpenRLHF/OpenRLHF/pull/1101) and
-# [#1309](https://github.com/OpenRLHF/OpenRLHF/pull/1309), and [verl PR
-# #2953](https://github.com/verl-project/verl/pull/2953). One habit shows them all: a vocabulary
-# of five, every draw listed, and the mean gradient compared with the one you meant.
+# [#1309](https://github.com/OpenRLHF/OpenRLHF/pull/1309), and verl PR
+# [#2953](https://github.com/verl-project/verl/pull/2953). One habit shows all of these: a
+# vocabulary of five, every draw listed, and the mean gradient compared with the one you meant.
 
 # %% [markdown]
-# <details><summary>The eight cures (open when your quiz is done)</summary>
+# <details><summary>The eight cures: open it when your quiz is done</summary>
 #
 # | exhibit | cure |
 # |---|---|
 # | `k1_loss` | $k_2$ on own tokens, ρ·$k_1$ or ρ·$k_3$ with ρ differentiated on old's |
-# | `second_softmax` | KL from the logits of the whole vocabulary; gathered log-probabilities go into $k_1$, $k_2$ or $k_3$ |
+# | `second_softmax` | the whole vocabulary's logits; gathered numbers go into $k_1$ to $k_3$ |
 # | `kl_div` | `log_target=True`; the first argument is the *second* policy of the KL |
-# | `exponent` | $k_3$ = expm1(δ) − δ with δ = log ref − log policy; test that no token is below 0 |
+# | `exponent` | expm1(δ) − δ with δ = log ref − log policy; test that none is below 0 |
 # | `padding` | `torch.where(mask, x, 0)` before the sum, in place of a product |
-# | `train_mode` | `.eval()` while log-probabilities are scored; test that the first ratio is 1 |
+# | `train_mode` | `.eval()` while tokens are scored; test that the first ratio is 1 |
 # | `temperature` | score with the temperature that drew |
 # | `detached` | no `no_grad` around the penalty; test that β changes the gradient |
 #
@@ -765,13 +765,13 @@ check("q04_bug_museum", q04_bug_museum)
 # %% [markdown]
 # ## 4.10 The second room *(no points, 20 min)*
 #
-# Five more defects. None is a wrong formula: in each, two parts of a system that are right by
-# themselves do not fit. Their logs look healthy, so ask of each what *should* have been logged.
-# For the first two you write the cure.
+# Five more defects. None is a wrong formula: in each, two parts that are right by themselves do
+# not fit together. The usual logs do not name them, so ask of each what *should* have been
+# logged. For the first two, you write the cure.
 
 # %% [markdown]
-# **Exhibit `top_p`** (trl [#6789](https://github.com/huggingface/trl/issues/6789), [PR
-# #7269](https://github.com/huggingface/trl/pull/7269)). The sampler keeps the likeliest tokens
+# **Exhibit `top_p`** (trl [#6789](https://github.com/huggingface/trl/issues/6789), PR
+# [#7269](https://github.com/huggingface/trl/pull/7269)). The sampler keeps the likeliest tokens
 # up to a mass of 0.8, draws among these, and reports log-probabilities among these. The trainer
 # has the same weights, and scores over the whole vocabulary. Before any update, **predict** the
 # ratios trainer/sampler:
@@ -799,8 +799,8 @@ outcome("top_p_ratio", A=_one, B=_equal, C=True)
 
 # %% [markdown]
 # The ratio is S, the mass kept, since log p − log(p/S) = log S. On a model of 1.5 billion
-# parameters the PR measured a mean ratio of 0.896 where 0.895 of the mass was kept. No update
-# has happened, and yet every gradient is scaled by its position's S.
+# parameters the PR measured a mean ratio of 0.896 where 0.895 of the mass was kept. Nothing has
+# been updated, and every token's gradient is scaled by its position's S already.
 #
 # <details><summary>Why: full-vocabulary scores of kept tokens push S up</summary>
 #
@@ -854,9 +854,9 @@ if written(_kept_logp(_logits, _kept)):
 # %% [markdown]
 # **Exhibit `broadcast`** (trl [#6586](https://github.com/huggingface/trl/issues/6586), PRs
 # [#6594](https://github.com/huggingface/trl/pull/6594) and
-# [#7188](https://github.com/huggingface/trl/pull/7188)). Each token's $k_3$ is to be weighted by
-# ρ, differentiated, as in 4.7. But the surrogate was set to one ratio for a whole response, the
-# exponential of its tokens' *mean* log-ratio, and the code multiplied the KL by the same
+# [#7188](https://github.com/huggingface/trl/pull/7188)). Each token's $k_3$ is weighted by its
+# ratio, differentiated, as in 4.7. Now the surrogate is set to one ratio for a whole response,
+# the exponential of its tokens' *mean* log-ratio, and the code weights the KL by the same
 # variable. **Predict** whether value and gradient suffer before the first update, when every
 # weight is 1.
 
@@ -878,23 +878,26 @@ def _mean_ratio(logp, old_logp):
 
 
 # %% demo
-_fresh, _reused = ([responses_of_old(seed, apart) for seed in range(20)] for apart in (0.0, 0.5))
+_fresh = [responses_of_old(seed, apart=0.0) for seed in range(20)]
+_reused = [responses_of_old(seed, apart=0.5) for seed in range(20)]
+print("medians of 20 problems; off by    value   gradient (by token)   gradient (of responses)")
 for _name, _problems in (("before the first update", _fresh), ("after some updates", _reused)):
-    _errors = [_off_by(_mean_ratio, one, one.kl_by_token()) for one in _problems]
-    _value, _slope = torch.tensor(_errors).median(dim=0).values
-    print(f"{_name:24} value off by {_value:.0%}, gradient off by {_slope:.0%}")
-print("(medians of 20 problems)")
+    _tokens = [_off_by(_mean_ratio, one, one.kl_by_token()) for one in _problems]
+    _whole = [_off_by(_mean_ratio, one, one.kl_of_responses()) for one in _problems]
+    _value, _slope = torch.tensor(_tokens).median(dim=0).values
+    _other = torch.tensor(_whole).median(dim=0).values[1]
+    print(f"{_name:32}{_value:7.0%}{_slope:22.0%}{_other:26.0%}")
 
 # %% [markdown]
 # A weight of 1 leaves the value as it is; its *gradient* is not 0. The response's weight hands
-# each token a share of every other token's score, so that the sum is the gradient of no KL.
-# **Write the cure**: the weight with which the mean gradient is that of KL(policy ‖ ref) again,
-# at every position that old reaches.
+# each token a share of every other token's score, and the sum is neither the gradient of the KL
+# token by token nor that of the KL of responses. **Write the cure**: the weight under which the
+# mean gradient is that of KL(policy ‖ ref) again, at every position that old reaches.
 
 
 # %% demo
 def _weight(logp, old_logp):
-    """What multiplies each token's k3; from log-probabilities of drawn tokens, response time."""
+    """What multiplies each token's k3, from log-probabilities of drawn tokens."""
     return ...  # response time
 
 
@@ -907,20 +910,19 @@ if written(_weight(_reused[0].logp(), _reused[0].old_logp())):
     if max(_value, _slope) < 1e-10:
         print("Healed: the KL of each position, in the contexts that old drew.")
     elif torch.tensor(_whole).max() < 1e-10:
-        print("Healed, with another aim: the KL of whole responses, in the policy's own contexts.")
+        print("Healed, with another aim: KL of whole responses, in the policy's own contexts.")
         print("A product of ratios is what that takes; its spread grows with the length.")
     elif _value < 1e-10:
-        print("Not healed: the value is right, the gradient is not. Is the weight held constant?")
+        print("Not healed: the value is right, the gradient is not. Is the weight constant?")
     else:
         print("Not healed: a token's share in old's draws is corrected by its own ratio.")
 
 # %% [markdown]
-# **Exhibit `equal_seeds`** (verl [PR #5179](https://github.com/verl-project/verl/pull/5179),
-# [PR #6857](https://github.com/verl-project/verl/pull/6857)). To be repeatable, a server draws
-# with a given seed. Eight workers draw one response each, and each has the seed of the step.
-# Ten runs are trained for 60 steps with seeds apart, and then for 200 with seeds alike.
-# Advantages are normalised in the group, β = 0.3. From step 60 on, **predict** mean reward and
-# KL(policy ‖ ref):
+# **Exhibit `equal_seeds`** (verl PRs [#5179](https://github.com/verl-project/verl/pull/5179) and
+# [#6857](https://github.com/verl-project/verl/pull/6857)). A server draws with given seeds,
+# to be repeatable. Ten runs, each on groups of eight draws with normalised advantages, β = 0.3.
+# From step 60 on, all eight draws have the seed of the step. **Predict** what happens to mean
+# reward and KL(policy ‖ ref) then:
 #
 # - **A**: both go on rising, more slowly
 # - **B**: both stay where they are
@@ -929,45 +931,47 @@ if written(_weight(_reused[0].logp(), _reused[0].old_logp())):
 # %% predict="equal_seeds"
 predict("equal_seeds", ...)
 
+
 # %% demo
-_refs, _rewards = many_problems(10)  # problem action
-_begun = []
-for _ref, _pay in zip(_refs, _rewards, strict=True):
-    _begun += [train_on_groups(lambda step, worker: 8 * step + worker, _ref, _ref, _pay, steps=60)]
-_ends = {"step 60": torch.stack([path[-1] for path in _begun])}
-for _name, _seed_of in {
-    "then alike": lambda step, worker: 60 + step,
-    "then apart": lambda step, worker: 8 * (60 + step) + worker,
-}.items():
-    _runs = zip(_ends["step 60"], _refs, _rewards, strict=True)
-    _ends[_name] = torch.stack([train_on_groups(_seed_of, *run, steps=200)[-1] for run in _runs])
-for _name, _end in _ends.items():
+def _apart(run, step, worker):
+    return 10_000 * run + 8 * step + worker
+
+
+def _alike(run, step, worker):
+    return 10_000 * run + step
+
+
+_refs, _rewards = many_problems(10)  # run action
+_sixty = train_on_groups(_apart, _refs, _refs, _rewards, steps=range(60))
+_later = {
+    name: train_on_groups(seed_of, _sixty, _refs, _rewards, steps=range(60, 200))
+    for name, seed_of in (("apart", _apart), ("alike", _alike))
+}
+for _name, _end in {"at step 60": _sixty, **_later}.items():
     _paid, _nats = mean_reward(_end, _rewards).median(), exact_kl(_end, _refs).median()
     print(f"{_name:10}  median reward {_paid:6.3f}, median KL {_nats:.3f} nats")
 
 # %% demo
-_before, _alike = _ends["step 60"], _ends["then alike"]
-_gained = mean_reward(_alike, _rewards) - mean_reward(_before, _rewards)
-_moved = exact_kl(_alike, _refs) - exact_kl(_before, _refs)
-print(f"seeds alike: reward falls in {(_gained < 0).sum()} of 10 runs, KL in {(_moved < 0).sum()}")
-_no_reward = penalised_loss_gradient(0 * _rewards, _refs, 0.3)
-_only_kl = descend(_no_reward, _before, rate=0.3, steps=200)
-assert torch.allclose(_alike, _only_kl[-1], rtol=0, atol=1e-9)
-print("and each ends where the penalty alone, with no reward, takes it.")
-_falls = _gained.median() < -0.01 and _moved.median() < -0.01
-_rises = _gained.median() > 0.01 and _moved.median() > 0.01
+_gained = mean_reward(_later["alike"], _rewards) - mean_reward(_sixty, _rewards)
+_moved = exact_kl(_later["alike"], _refs) - exact_kl(_sixty, _refs)
+print(f"alike: reward falls in {(_gained < 0).sum()} of 10 runs, KL in {(_moved < 0).sum()}")
+_penalty_alone = penalised_loss_gradient(0 * _rewards, _refs, 0.3)
+_home = descend(_penalty_alone, _sixty, rate=0.3, steps=140)[-1]
+assert torch.allclose(_later["alike"], _home, rtol=0, atol=1e-9)
+print("Each run ends where the penalty alone takes it, with no reward at all.")
+_falls = (_gained < 0).all() and (_moved < 0).all()
+_rises = (_gained > 0).all() and (_moved > 0).all()
 outcome("equal_seeds", A=_rises, C=_falls, B=True)
 
 # %% [markdown]
-# Equal seeds draw equal responses, equal responses earn equal rewards, and an advantage is a
-# reward minus its group's mean: 0. The penalty is all that is left, and takes the policy home.
-# The cure is a seed of step *and* draw, as in "then apart" (PR #6857 makes it from step, prompt
-# and number in the group). What to log: the share of groups with a single reward.
+# Equal seeds draw equal responses, which earn equal rewards, and an advantage is a reward minus
+# its group's mean: 0. Only the penalty is left, and takes the policy home. PR #6857 makes the
+# seed from the step, the prompt and the response's number in its group.
 
 # %% [markdown]
-# **Exhibit `reset`** (NeMo-RL [#2955](https://github.com/NVIDIA-NeMo/RL/issues/2955), [PR
-# #3048](https://github.com/NVIDIA-NeMo/RL/pull/3048)). A run is resumed from its checkpoint, and
-# the reference is copied from the policy *after* the checkpoint was loaded. Ten problems, exact
+# **Exhibit `reset`** (NeMo-RL [#2955](https://github.com/NVIDIA-NeMo/RL/issues/2955), PR
+# [#3048](https://github.com/NVIDIA-NeMo/RL/pull/3048)). A run is resumed from its checkpoint,
+# and the reference is copied from the policy *after* that was loaded. Ten problems, exact
 # gradients, β = 1, resumed at step 300, where reward and KL have levelled off. **Predict** what
 # the log shows from there on:
 #
@@ -979,43 +983,39 @@ outcome("equal_seeds", A=_rises, C=_falls, B=True)
 predict("reset_reference", ...)
 
 # %% demo
-_first = descend(penalised_loss_gradient(_rewards, _refs, 1.0), _refs, rate=2.0, steps=300)
-_resumed = {
-    name: descend(penalised_loss_gradient(_rewards, ref, 1.0), _first[-1], rate=2.0, steps=300)
-    for name, ref in (("reference kept", _refs), ("reference reset", _first[-1]))
-}
-_gains = {n: mean_reward(x, _rewards) - mean_reward(_refs, _rewards) for n, x in _resumed.items()}
-_logged = exact_kl(_resumed["reference reset"], _first[-1].expand_as(_resumed["reference reset"]))
-_from_first = {name: exact_kl(x, _refs.expand_as(x)) for name, x in _resumed.items()}
-_so_far = exact_kl(_first, _refs.expand_as(_first))
-plot_reset(_so_far, _logged, _from_first)
+_towards_first = penalised_loss_gradient(_rewards, _refs, 1.0)
+_begun = descend(_towards_first, _refs, rate=2.0, steps=300)
+_towards_resumed = penalised_loss_gradient(_rewards, _begun[-1], 1.0)
+_unreset = descend(_towards_first, _begun[-1], rate=2.0, steps=300)
+_reset = descend(_towards_resumed, _begun[-1], rate=2.0, steps=300)
+plot_reset(_begun, _unreset, _reset)
 
 # %% demo
-_half = _refs.log_softmax(-1) + 2 * _rewards  # the optimum at β = 1/2, up to a constant
-_gap = exact_kl(_resumed["reference reset"][-1], _half).median()
-for _name, _gain in _gains.items():
-    print(f"{_name}: reward above ref's, median {_gain[0].median():.3f} → {_gain[-1].median():.3f}")
-print(f"from the optimum of β = ½ around the first reference, median: {_gap:.0e} nats")
-_rises = _gains["reference reset"][-1].median() > _gains["reference reset"][0].median() + 0.01
-_rearms = _logged[0].max() < 1e-9 and _logged[-1].median() > 0.01
-outcome("reset_reference", B=_rearms and not _rises, C=_rearms and _rises, A=True)
+_half = _refs.log_softmax(-1) + _rewards / 0.5  # the optimum of β = 1/2, up to a constant
+_to_half = exact_kl(_reset[-1], _half).median()
+_stops = _refs, _begun[-1], _reset[-1]
+_at_ref, _at_resume, _at_end = (mean_reward(logits, _rewards) for logits in _stops)
+print(f"reward above ref's, median: {(_at_resume - _at_ref).median():.3f} at the resume,")
+print(f"                            {(_at_end - _at_ref).median():.3f} at the end")
+print(f"KL to the optimum of β = 1/2 around the first reference, median: {_to_half:.0e} nats")
+_anew, _earns = exact_kl(_reset[0], _begun[-1]).max() < 1e-9, (_at_end > _at_resume).all()
+outcome("reset_reference", B=_anew and not _earns, C=_anew and _earns, A=True)
 
 # %% [markdown]
-# The logged KL begins at 0 again while the distance from the first reference grows. The second
-# optimum is ref·exp(r/β)·exp(r/β): after two legs the run has β/2, after n legs β/n. So a reset
-# is a smaller β, in disguise. On purpose it is a method: ProRL
-# ([2505.24864](https://arxiv.org/abs/2505.24864)) combines a KL penalty with resets of the
-# reference to train for longer. By accident, it is a leash that gives way at every restart. The
-# cure is to copy the reference before the checkpoint is loaded. Log KL to the *first* one too.
+# The logged KL begins anew at 0 while the distance from the first reference grows. The second
+# optimum is (ref·exp(r/β))·exp(r/β), that of β/2 around the first. On
+# purpose, this is a method: ProRL ([2505.24864](https://arxiv.org/abs/2505.24864)) joins a KL
+# penalty with resets of the reference, to train for longer. By accident, it is a leash that gets
+# longer with every restart.
 
 # %% [markdown]
-# **Exhibit `twice`**. Is the KL charged in the reward, in the loss, in both, or in neither? It
-# was asked in verl [#211](https://github.com/verl-project/verl/issues/211) (there: in one) and
-# [#265](https://github.com/verl-project/verl/issues/265), found in the review of NeMo-RL [PR
-# #2530](https://github.com/NVIDIA-NeMo/RL/pull/2530) (both), and in slime
-# [#397](https://github.com/THUDM/slime/issues/397) (a weight that GRPO does not use: neither).
-# At an optimum the log-ratios are r/β minus a constant, as in lesson 03, so the spread of r over
-# that of the log-ratios *is* the β in force. **Predict** it for each row; β = 1.
+# **Exhibit `twice`**. Is the KL charged in the reward, in the loss, in both, or in neither?
+# Asked in verl [#211](https://github.com/verl-project/verl/issues/211) (in one, was the answer)
+# and [#265](https://github.com/verl-project/verl/issues/265); suspected, in both, in the review
+# of NeMo-RL PR [#2530](https://github.com/NVIDIA-NeMo/RL/pull/2530); in neither in slime
+# [#397](https://github.com/THUDM/slime/issues/397), where GRPO does not use the weight for the
+# reward. At an optimum the log-ratios are r/β minus a constant (lesson 03), so the spread of r
+# over that of the log-ratios is the *β in force*. **Predict** it in each case, for β = 1.
 
 
 # %% demo
@@ -1036,10 +1036,10 @@ def _charged(in_reward, in_loss, log_ref, rewards):
 # %% demo
 _log_ref, _pay = _refs[4].log_softmax(-1), _rewards[4]
 _rows = {"the reward": (1, 0), "the loss": (0, 1), "both": (1, 1), "neither": (0, 0)}
-print("KL charged in   β in force at step 1,000 and at 3,000   KL at the end")
+print("KL charged in   β in force at step 500 and at 1,000   KL at the end")
 for _name, _betas in _rows.items():
-    _path = descend(_charged(*_betas, _log_ref, _pay), _log_ref, rate=1.0, steps=3000)
-    _log_ratios = _path[[1000, 3000]].log_softmax(-1) - _log_ref
+    _path = descend(_charged(*_betas, _log_ref, _pay), _log_ref, rate=1.0, steps=1000)
+    _log_ratios = _path[[500, 1000]].log_softmax(-1) - _log_ref
     _early, _late = _pay.std() / _log_ratios.std(dim=-1)
     _nats = exact_kl(_path[-1], _log_ref)
     print(f"{_name:16}{_early:20.4f}{_late:16.4f}{_nats:16.4f}")
@@ -1047,17 +1047,18 @@ for _beta in (1, 2):
     print(f"optimum of β = {_beta}: {exact_kl(_log_ref + _pay / _beta, _log_ref):.4f} nats")
 
 # %% [markdown]
-# Both charges add: the run is an orderly one, of 2β. With neither, nothing levels off: β falls
-# as long as you train. The KL in the log is right in all four, which is why the curve tells
-# nobody. The cure is to refuse such settings at the start: exactly one of the two weights, and
-# none that the chosen estimator does not read.
-#
+# Both charges add up: an orderly run, at twice the β that you chose. With neither, β in force
+# falls as long as you train. The KL in the log is right in all four rows, and so tells nobody.
+# The cure is to refuse such settings at the start: exactly one of the two weights, and none
+# that the chosen estimator does not read.
+
+# %% [markdown]
 # | second room | cure | what would have shown it |
 # |---|---|---|
 # | `top_p` | score over the sampler's kept set | the ratio before the first update |
-# | `broadcast` | each token's own ratio, differentiated | no value does: enumerate a gradient |
-# | `equal_seeds` | a seed of step and draw | the share of groups with a single reward |
-# | `reset` | copy the reference before the weights are loaded | KL to the first reference |
+# | `broadcast` | each token's own ratio, differentiated | an enumerated gradient; no value does |
+# | `equal_seeds` | a seed of step *and* draw | the share of groups with a single reward |
+# | `reset` | copy the reference before the weights load | the KL to the *first* reference |
 # | `twice` | one charge, or no start | β in force: spread of r over that of the log-ratios |
 
 # %% [markdown]
