@@ -791,8 +791,8 @@ _mass = (_logits.softmax(-1) * _kept).sum(-1, keepdim=True)
 _sampler_logp = (_logits.log_softmax(-1) - _mass.log()).masked_fill(~_kept, -torch.inf)
 _ratios = (_logits.log_softmax(-1) - _sampler_logp).exp()
 for _t in range(4):
-    _shown = ", ".join(f"{ratio:.4f}" for ratio in _ratios[_t, _kept[_t]].tolist())
-    print(f"position {_t + 1} keeps {_mass[_t].item():.4f} of the mass; ratios {_shown}")
+    _shown = ", ".join(f"{ratio:.3f}" for ratio in _ratios[_t, _kept[_t]].tolist())
+    print(f"position {_t + 1} keeps {_mass[_t].item():.3f} of the mass; ratios {_shown}")
 _one = (_ratios - 1)[_kept].abs().max() < 1e-6
 _equal = (_ratios / _mass - 1)[_kept].abs().max() < 1e-6
 outcome("top_p_ratio", A=_one, B=_equal, C=True)
