@@ -121,6 +121,21 @@ ASKED: dict[str, dict[str, Prediction]] = {
             "k1 is the penalty in the loss: what does the KL do as β grows?", "C",
             A="it falls", B="it stays as it is", C="it grows",
         ),
+        "top_p_ratio": _asked(
+            "Sampled under top-p, before any update: the ratios trainer/sampler?", "B",
+            A="1 on every token", B="below 1, and equal on all kept tokens of a position",
+            C="above 1 on likely tokens, below 1 on rarer ones",
+        ),
+        "equal_seeds": _asked(
+            "All draws of a group get one seed: what do mean reward and KL to ref do?", "C",
+            A="both go on rising, more slowly", B="both stay where they are", C="both fall",
+        ),
+        "reset_reference": _asked(
+            "A resume resets the reference: what does the log show from there on?", "C",
+            A="KL and reward go on level",
+            B="the KL falls to 0 and rises again, the reward stays level",
+            C="the KL falls to 0 and rises again, and the reward rises too",
+        ),
     },
     "05_stable_updates": {
         "slopes_at_old": _asked(

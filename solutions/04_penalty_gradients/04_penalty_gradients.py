@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from helpers import check, hint, pick_device, progress, ready, shaped, written
+from helpers.plots.bug_museum import plot_reset
 from helpers.plots.penalty_gradients import (
     plot_beta,
     plot_descents,
@@ -28,6 +29,15 @@ from helpers.plots.penalty_gradients import (
     plot_runs,
 )
 from helpers.predicting import outcome, predict, predictions
+from helpers.problems.bug_museum import (
+    kept_by_top_p,
+    many_problems,
+    mean_reward,
+    penalised_loss_gradient,
+    responses_of_old,
+    top_p_symptoms,
+    train_on_groups,
+)
 from helpers.problems.penalty_gradients import (
     all_responses,
     central_differences,
@@ -1133,13 +1143,327 @@ q04_bug_museum = {
 check("q04_bug_museum", q04_bug_museum)
 
 # %% [markdown]
-# Gradients of KL losses are also the subject of [NeMo-RL PR
-# #2506](https://github.com/NVIDIA-NeMo/RL/pull/2506), OpenRLHF PRs
+# Gradients of KL losses are also the subject of NeMo-RL PR
+# [#2506](https://github.com/NVIDIA-NeMo/RL/pull/2506), OpenRLHF PRs
 # [#1101](https://github.com/OpenRLHF/OpenRLHF/pull/1101) and
-# [#1309](https://github.com/OpenRLHF/OpenRLHF/pull/1309), and [verl PR
-# #2953](https://github.com/verl-project/verl/pull/2953). The cure that fits all of them is this
-# lesson's: a vocabulary of five, every draw listed, and the mean gradient compared with the one
-# you meant.
+# [#1309](https://github.com/OpenRLHF/OpenRLHF/pull/1309), and verl PR
+# [#2953](https://github.com/verl-project/verl/pull/2953). One habit shows all of these: a
+# vocabulary of five, every draw listed, and the mean gradient compared with the one you meant.
+
+# %% [markdown]
+# <details><summary>The eight cures: open it when your quiz is done</summary>
+#
+# | exhibit | cure |
+# |---|---|
+# | `k1_loss` | $k_2$ on own tokens, ρ·$k_1$ or ρ·$k_3$ with ρ differentiated on old's |
+# | `second_softmax` | the whole vocabulary's logits; gathered numbers go into $k_1$ to $k_3$ |
+# | `kl_div` | `log_target=True`; the first argument is the *second* policy of the KL |
+# | `exponent` | expm1(δ) − δ with δ = log ref − log policy; test that none is below 0 |
+# | `padding` | `torch.where(mask, x, 0)` before the sum, in place of a product |
+# | `train_mode` | `.eval()` while tokens are scored; test that the first ratio is 1 |
+# | `temperature` | score with the temperature that drew |
+# | `detached` | no `no_grad` around the penalty; test that β changes the gradient |
+#
+# </details>
+
+# %% [markdown]
+# ## 4.10 The second room *(no points, 20 min)*
+#
+# Five more defects. None is a wrong formula: in each, two parts that are right by themselves do
+# not fit together. The usual logs do not name them, so ask of each what *should* have been
+# logged. For the first two, you write the cure.
+
+# %% [markdown]
+# **Exhibit `top_p`** (trl [#6789](https://github.com/huggingface/trl/issues/6789), PR
+# [#7269](https://github.com/huggingface/trl/pull/7269)). The sampler keeps the likeliest tokens
+# up to a mass of 0.8, draws among these, and reports log-probabilities among these. The trainer
+# has the same weights, and scores over the whole vocabulary. Before any update, **predict** the
+# ratios trainer/sampler:
+#
+# - **A**: 1 on every token
+# - **B**: below 1, and equal on all kept tokens of a position
+# - **C**: above 1 on likely tokens, below 1 on rarer ones
+
+# %% predict="top_p_ratio"
+predict("top_p_ratio", ...)
+
+# %% demo
+_generator = torch.Generator().manual_seed(3)
+_logits = torch.randn(4, 8, generator=_generator, dtype=torch.float64)  # position vocab
+_kept = kept_by_top_p(_logits, 0.8)
+_mass = (_logits.softmax(-1) * _kept).sum(-1, keepdim=True)
+_sampler_logp = (_logits.log_softmax(-1) - _mass.log()).masked_fill(~_kept, -torch.inf)
+_ratios = (_logits.log_softmax(-1) - _sampler_logp).exp()
+for _t in range(4):
+    _shown = ", ".join(f"{ratio:.3f}" for ratio in _ratios[_t, _kept[_t]].tolist())
+    print(f"position {_t + 1} keeps {_mass[_t].item():.3f} of the mass; ratios {_shown}")
+_one = (_ratios - 1)[_kept].abs().max() < 1e-6
+_equal = (_ratios / _mass - 1)[_kept].abs().max() < 1e-6
+outcome("top_p_ratio", A=_one, B=_equal, C=True)
+
+# %% [markdown]
+# The ratio is S, the mass kept, since log p − log(p/S) = log S. On a model of 1.5 billion
+# parameters the PR measured a mean ratio of 0.896 where 0.895 of the mass was kept. Nothing has
+# been updated, and every token's gradient is scaled by its position's S already.
+#
+# <details><summary>Why: full-vocabulary scores of kept tokens push S up</summary>
+#
+# Over K, the kept tokens, drawn with chance p/S, the mean score is no longer 0:
+#
+# $$\sum_{y\in K}\frac{p(y)}{S}\,\nabla\log p(y) = \frac{1}{S}\sum_{y\in K}\nabla p(y) =
+# \frac{\nabla S}{S} = \nabla\log S$$
+#
+# </details>
+
+# %% demo
+_leaf = _logits.clone().requires_grad_(True)
+_logp = _leaf.log_softmax(-1)
+_mean_score = torch.autograd.grad((_sampler_logp.exp()[_kept] * _logp[_kept]).sum(), _leaf)[0]
+_log_mass = _leaf.log_softmax(-1).masked_fill(~_kept, -torch.inf).logsumexp(-1)
+_of_log_mass = torch.autograd.grad(_log_mass.sum(), _leaf)[0]
+assert torch.allclose(_mean_score, _of_log_mass, rtol=0, atol=1e-12)
+print("mean push on logits at position 1, when every token has advantage 1:")
+print("  kept:   ", [f"{push:+.4f}" for push in _mean_score[0, _kept[0]].tolist()])
+print("  the rest:", [f"{push:+.4f}" for push in _mean_score[0, ~_kept[0]].tolist()])
+
+# %% [markdown]
+# With one advantage for all there is nothing to learn, and still the kept tokens gain on the
+# rest. **Write the cure**: the trainer scores what the sampler could draw. `kept` is the
+# sampler's set, sent along with its tokens: it stays the same when the policy moves.
+
+
+# %% demo
+def _kept_logp(logits, kept):
+    """Log-probability of each token where only those in `kept` can be drawn; position vocab.
+
+    logits: over the whole vocabulary. What is returned where `kept` is False is not read.
+    """
+    return ...  # position vocab
+
+
+# %% demo
+if written(_kept_logp(_logits, _kept)):
+    _ill = top_p_symptoms(lambda logits, kept: logits.log_softmax(-1), _logits, _kept)
+    _yours = top_p_symptoms(_kept_logp, _logits, _kept)
+    print(f"{'':42}{'before':>9}{'yours':>9}")
+    for _symptom in _ill:
+        print(f"{_symptom:42}{_ill[_symptom]:9.1e}{_yours[_symptom]:9.1e}")
+    _left = [symptom for symptom, size in _yours.items() if not size < 1e-10]
+    print("Healed: all three are gone." if not _left else f"Not healed: {'; '.join(_left)}.")
+    if any(size != size for size in _yours.values()):
+        print("nan: a logarithm of 0 has no gradient, even where its value is not read.")
+    elif _left and _yours["ratio off 1, weights unchanged"] < 1e-10:
+        print("The values are right for these weights. Does S move when the policy does?")
+
+# %% [markdown]
+# **Exhibit `broadcast`** (trl [#6586](https://github.com/huggingface/trl/issues/6586), PRs
+# [#6594](https://github.com/huggingface/trl/pull/6594) and
+# [#7188](https://github.com/huggingface/trl/pull/7188)). Each token's $k_3$ is weighted by its
+# ratio, differentiated, as in 4.7. Now the surrogate is set to one ratio for a whole response,
+# the exponential of its tokens' *mean* log-ratio, and the code weights the KL by the same
+# variable. **Predict** whether value and gradient suffer before the first update, when every
+# weight is 1.
+
+
+# %% demo
+def _off_by(weigh, responses, wanted):
+    """Relative errors, of value and gradient, of k3 so weighted over all that old may draw."""
+    logp, ref_logp = responses.logp(), responses.ref_logp()
+    k3 = torch.expm1(ref_logp - logp) - (ref_logp - logp)
+    weighted = weigh(logp, responses.old_logp()) * k3  # response time
+    found = (responses.chance()[:, None] * weighted).sum()
+    slope, wanted_slope = responses.gradient(found), responses.gradient(wanted)
+    off = (slope - wanted_slope).norm() / wanted_slope.norm()
+    return abs(found / wanted - 1).item(), off.item()
+
+
+def _mean_ratio(logp, old_logp):
+    return (logp - old_logp).mean(1, keepdim=True).exp()
+
+
+# %% demo
+_fresh = [responses_of_old(seed, apart=0.0) for seed in range(20)]
+_reused = [responses_of_old(seed, apart=0.5) for seed in range(20)]
+print("medians of 20 problems; off by    value   gradient (by token)   gradient (of responses)")
+for _name, _problems in (("before the first update", _fresh), ("after some updates", _reused)):
+    _tokens = [_off_by(_mean_ratio, one, one.kl_by_token()) for one in _problems]
+    _whole = [_off_by(_mean_ratio, one, one.kl_of_responses()) for one in _problems]
+    _value, _slope = torch.tensor(_tokens).median(dim=0).values
+    _other = torch.tensor(_whole).median(dim=0).values[1]
+    print(f"{_name:32}{_value:7.0%}{_slope:22.0%}{_other:26.0%}")
+
+# %% [markdown]
+# A weight of 1 leaves the value as it is; its *gradient* is not 0. The response's weight hands
+# each token a share of every other token's score, and the sum is neither the gradient of the KL
+# token by token nor that of the KL of responses. **Write the cure**: the weight under which the
+# mean gradient is that of KL(policy ‖ ref) again, at every position that old reaches.
+
+
+# %% demo
+def _weight(logp, old_logp):
+    """What multiplies each token's k3, from log-probabilities of drawn tokens."""
+    return ...  # response time
+
+
+# %% demo
+if written(_weight(_reused[0].logp(), _reused[0].old_logp())):
+    _by_token = [_off_by(_weight, one, one.kl_by_token()) for one in _fresh + _reused]
+    _whole = [_off_by(_weight, one, one.kl_of_responses()) for one in _fresh + _reused]
+    _value, _slope = torch.tensor(_by_token).max(dim=0).values
+    print(f"yours, at worst: value off by {_value:.0e}, gradient off by {_slope:.0e}")
+    if max(_value, _slope) < 1e-10:
+        print("Healed: the KL of each position, in the contexts that old drew.")
+    elif torch.tensor(_whole).max() < 1e-10:
+        print("Healed, with another aim: KL of whole responses, in the policy's own contexts.")
+        print("A product of ratios is what that takes; its spread grows with the length.")
+    elif _value < 1e-10:
+        print("Not healed: the value is right, the gradient is not. Is the weight constant?")
+    else:
+        print("Not healed: a token's share in old's draws is corrected by its own ratio.")
+
+# %% [markdown]
+# **Exhibit `equal_seeds`** (verl PRs [#5179](https://github.com/verl-project/verl/pull/5179) and
+# [#6857](https://github.com/verl-project/verl/pull/6857)). A server draws with given seeds,
+# to be repeatable. Ten runs, each on groups of eight draws with normalised advantages, β = 0.3.
+# From step 60 on, all eight draws have the seed of the step. **Predict** what happens to mean
+# reward and KL(policy ‖ ref) then:
+#
+# - **A**: both go on rising, more slowly
+# - **B**: both stay where they are
+# - **C**: both fall
+
+# %% predict="equal_seeds"
+predict("equal_seeds", ...)
+
+
+# %% demo
+def _apart(run, step, worker):
+    return 10_000 * run + 8 * step + worker
+
+
+def _alike(run, step, worker):
+    return 10_000 * run + step
+
+
+_refs, _rewards = many_problems(10)  # run action
+_sixty = train_on_groups(_apart, _refs, _refs, _rewards, steps=range(60))
+_later = {
+    name: train_on_groups(seed_of, _sixty, _refs, _rewards, steps=range(60, 200))
+    for name, seed_of in (("apart", _apart), ("alike", _alike))
+}
+for _name, _end in {"at step 60": _sixty, **_later}.items():
+    _paid, _nats = mean_reward(_end, _rewards).median(), exact_kl(_end, _refs).median()
+    print(f"{_name:10}  median reward {_paid:6.3f}, median KL {_nats:.3f} nats")
+
+# %% demo
+_gained = mean_reward(_later["alike"], _rewards) - mean_reward(_sixty, _rewards)
+_moved = exact_kl(_later["alike"], _refs) - exact_kl(_sixty, _refs)
+print(f"alike: reward falls in {(_gained < 0).sum()} of 10 runs, KL in {(_moved < 0).sum()}")
+_penalty_alone = penalised_loss_gradient(0 * _rewards, _refs, 0.3)
+_home = descend(_penalty_alone, _sixty, rate=0.3, steps=140)[-1]
+assert torch.allclose(_later["alike"], _home, rtol=0, atol=1e-9)
+print("Each run ends where the penalty alone takes it, with no reward at all.")
+_falls = (_gained < 0).all() and (_moved < 0).all()
+_rises = (_gained > 0).all() and (_moved > 0).all()
+outcome("equal_seeds", A=_rises, C=_falls, B=True)
+
+# %% [markdown]
+# Equal seeds draw equal responses, which earn equal rewards, and an advantage is a reward minus
+# its group's mean: 0. Only the penalty is left, and takes the policy home. PR #6857 makes the
+# seed from the step, the prompt and the response's number in its group.
+
+# %% [markdown]
+# **Exhibit `reset`** (NeMo-RL [#2955](https://github.com/NVIDIA-NeMo/RL/issues/2955), PR
+# [#3048](https://github.com/NVIDIA-NeMo/RL/pull/3048)). A run is resumed from its checkpoint,
+# and the reference is copied from the policy *after* that was loaded. Ten problems, exact
+# gradients, β = 1, resumed at step 300, where reward and KL have levelled off. **Predict** what
+# the log shows from there on:
+#
+# - **A**: KL and reward go on level
+# - **B**: the KL falls to 0 and rises again, the reward stays level
+# - **C**: the KL falls to 0 and rises again, and the reward rises too
+
+# %% predict="reset_reference"
+predict("reset_reference", ...)
+
+# %% demo
+_towards_first = penalised_loss_gradient(_rewards, _refs, 1.0)
+_begun = descend(_towards_first, _refs, rate=2.0, steps=300)
+_towards_resumed = penalised_loss_gradient(_rewards, _begun[-1], 1.0)
+_unreset = descend(_towards_first, _begun[-1], rate=2.0, steps=300)
+_reset = descend(_towards_resumed, _begun[-1], rate=2.0, steps=300)
+plot_reset(_begun, _unreset, _reset)
+
+# %% demo
+_half = _refs.log_softmax(-1) + _rewards / 0.5  # the optimum of β = 1/2, up to a constant
+_to_half = exact_kl(_reset[-1], _half).median()
+_stops = _refs, _begun[-1], _reset[-1]
+_at_ref, _at_resume, _at_end = (mean_reward(logits, _rewards) for logits in _stops)
+print(f"reward above ref's, median: {(_at_resume - _at_ref).median():.3f} at the resume,")
+print(f"                            {(_at_end - _at_ref).median():.3f} at the end")
+print(f"KL to the optimum of β = 1/2 around the first reference, median: {_to_half:.0e} nats")
+_anew, _earns = exact_kl(_reset[0], _begun[-1]).max() < 1e-9, (_at_end > _at_resume).all()
+outcome("reset_reference", B=_anew and not _earns, C=_anew and _earns, A=True)
+
+# %% [markdown]
+# The logged KL begins anew at 0 while the distance from the first reference grows. The second
+# optimum is (ref·exp(r/β))·exp(r/β), that of β/2 around the first. On
+# purpose, this is a method: ProRL ([2505.24864](https://arxiv.org/abs/2505.24864)) joins a KL
+# penalty with resets of the reference, to train for longer. By accident, it is a leash that gets
+# longer with every restart.
+
+# %% [markdown]
+# **Exhibit `twice`**. Is the KL charged in the reward, in the loss, in both, or in neither?
+# Asked in verl [#211](https://github.com/verl-project/verl/issues/211) (in one, was the answer)
+# and [#265](https://github.com/verl-project/verl/issues/265); suspected, in both, in the review
+# of NeMo-RL PR [#2530](https://github.com/NVIDIA-NeMo/RL/pull/2530); in neither in slime
+# [#397](https://github.com/THUDM/slime/issues/397), where GRPO does not use the weight for the
+# reward. At an optimum the log-ratios are r/β minus a constant (lesson 03), so the spread of r
+# over that of the log-ratios is the *β in force*. **Predict** it in each case, for β = 1.
+
+
+# %% demo
+def _charged(in_reward, in_loss, log_ref, rewards):
+    """The loss's gradient by the logits, all draws listed, with a weight for each KL."""
+
+    def gradient(logits):
+        leaf = logits.clone().requires_grad_(True)
+        logp = leaf.log_softmax(-1)
+        kl = (logp.exp() * (logp - log_ref)).sum()
+        paid = rewards - in_reward * (logp - log_ref)  # k1 in the reward
+        policy_gradient = ((logp.exp() * paid).detach() * logp).sum()
+        return torch.autograd.grad(in_loss * kl - policy_gradient, leaf)[0]
+
+    return gradient
+
+
+# %% demo
+_log_ref, _pay = _refs[4].log_softmax(-1), _rewards[4]
+_rows = {"the reward": (1, 0), "the loss": (0, 1), "both": (1, 1), "neither": (0, 0)}
+print("KL charged in   β in force at step 500 and at 1,000   KL at the end")
+for _name, _betas in _rows.items():
+    _path = descend(_charged(*_betas, _log_ref, _pay), _log_ref, rate=1.0, steps=1000)
+    _log_ratios = _path[[500, 1000]].log_softmax(-1) - _log_ref
+    _early, _late = _pay.std() / _log_ratios.std(dim=-1)
+    _nats = exact_kl(_path[-1], _log_ref)
+    print(f"{_name:16}{_early:20.4f}{_late:16.4f}{_nats:16.4f}")
+for _beta in (1, 2):
+    print(f"optimum of β = {_beta}: {exact_kl(_log_ref + _pay / _beta, _log_ref):.4f} nats")
+
+# %% [markdown]
+# Both charges add up: an orderly run, at twice the β that you chose. With neither, β in force
+# falls as long as you train. The KL in the log is right in all four rows, and so tells nobody.
+# The cure is to refuse such settings at the start: exactly one of the two weights, and none
+# that the chosen estimator does not read.
+
+# %% [markdown]
+# | second room | cure | what would have shown it |
+# |---|---|---|
+# | `top_p` | score over the sampler's kept set | the ratio before the first update |
+# | `broadcast` | each token's own ratio, differentiated | an enumerated gradient; no value does |
+# | `equal_seeds` | a seed of step *and* draw | the share of groups with a single reward |
+# | `reset` | copy the reference before the weights load | the KL to the *first* reference |
+# | `twice` | one charge, or no start | β in force: spread of r over that of the log-ratios |
 
 # %% [markdown]
 # ## What to take along

@@ -55,6 +55,48 @@ HOLES: dict[str, dict[str, Hole]] = {
             ),
             said="Right: a number",
         ),
+        "return ...  # position vocab": Hole(
+            right=(
+                "return logits.masked_fill(~kept, -torch.inf).log_softmax(-1)",
+                "return torch.where(kept, logits, torch.tensor(-1e9)).log_softmax(-1)",
+                "p = logits.softmax(-1)\nreturn (p / (p * kept).sum(-1, keepdim=True)).log()",
+                "logp = logits.log_softmax(-1)\n"
+                "return logp - (logp.exp() * kept).sum(-1, keepdim=True).log()",
+            ),
+            wrong=(
+                "return logits.log_softmax(-1)",
+                "return logits.log_softmax(-1).masked_fill(~kept, -torch.inf)",
+                "return (logits * kept).log_softmax(-1)",
+                "return logits.log_softmax(-1) - kept.sum(-1, keepdim=True).log()",
+                "return logits.log_softmax(-1) + _mass.log()",
+                "return logits.log_softmax(-1) - _mass.log()",  # of the weights that drew
+                "return logits.masked_fill(~kept, -torch.inf).log_softmax(-1).detach()",
+                "logp = logits.log_softmax(-1)\n"
+                "return logp - (logp.exp() * kept).sum(-1, keepdim=True).log().detach()",
+                "p = logits.softmax(-1) * kept\n"  # log 0 has no gradient
+                "return (p / p.sum(-1, keepdim=True)).log()",
+            ),
+            said="Healed: all three are gone.",
+        ),
+        "return ...  # response time": Hole(
+            right=(
+                "return (logp - old_logp).exp()",
+                "return logp.exp() / old_logp.exp()",
+                "return (logp - old_logp).cumsum(1).exp()",  # of whole responses
+                "return (logp - old_logp).sum(1, keepdim=True).exp()",
+            ),
+            wrong=(
+                "return (logp - old_logp).mean(1, keepdim=True).exp()",
+                "return (logp - old_logp).exp().detach()",
+                "return (old_logp - logp).exp()",
+                "return logp - old_logp",
+                "return torch.ones_like(logp)",
+                "return (logp - logp.detach()).exp()",
+                "return (logp - old_logp).exp().mean(1, keepdim=True)",
+                "return (logp - old_logp).exp().clamp(0.8, 1.2)",
+            ),
+            said="Healed",
+        ),
     },
 }
 
