@@ -8,8 +8,8 @@
 # - write a loss that pulls: for own tokens, for an older policy's tokens, for whole responses;
 # - find a library's penalty in the table, and recognise real defects by their symptoms.
 #
-# About 135 minutes, in two sittings: 4.6 ends the first. It needs lesson 02 ($k_1$, $k_2$,
-# $k_3$) and the ratio of lesson 01.
+# About 155 minutes, in three sittings: 4.6 ends the first, 4.8 the second. It needs lesson 02
+# ($k_1$, $k_2$, $k_3$) and the ratio of lesson 01.
 
 # %% setup
 from collections.abc import Callable
