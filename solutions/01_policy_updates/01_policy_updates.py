@@ -220,8 +220,8 @@ if ready("masked_mean"):
 # **Takeaway**: both are means, and they weigh differently: in the second, the one token of the
 # short row counts as much as the three of the long one together. Trainers offer both. In TRL's
 # [`GRPOConfig`](https://github.com/huggingface/trl/blob/006d32c9bf5da698815726ebd0de78b404e8163d/trl/trainer/grpo_config.py)
-# (2026) `loss_type="grpo"` divides each row by its length first, and the default, `"dapo"`,
-# divides by all tokens, as you do.
+# (2026) `loss_type="grpo"` takes the mean of each row first, and the default, `"dapo"`, divides
+# by the number of all tokens, as you do.
 
 # %% [markdown]
 # ## 1.4 How much likelier than before *(4 points, 10 min, easy)*
@@ -499,12 +499,12 @@ if ready("token_log_probs", "surrogate_objective", gradient=True):
         print(f"{_word:>20}: " + "".join(f"{value:+8.3f}" for value in _row))
 
 # %% [markdown]
-# Every row raises "great", whatever stood before.
-#
-# In practice the responses are drawn, and your J stays what it is, a mean over *words*. For
-# many responses, their number of words is the number of responses times old's mean length, so
-# this J is the one above divided by the mean length. **Predict**: what is the gradient of J of
-# 20,000 drawn responses, beside the return's?
+# Every row raises "great", whatever stood before: a row knows the last word, and not how often
+# "great" has been written. Where that leads is the matter of 1.6.
+
+# %% [markdown]
+# In practice the responses are drawn, none has a weight, and your J stays what it is: a mean over
+# *words*. **Predict**: what is the gradient of J of 20,000 drawn responses, beside the return's?
 #
 # - **A**: the same, up to noise
 # - **B**: the same direction, and shorter by the mean length
@@ -530,6 +530,13 @@ if ready("token_log_probs", "surrogate_objective", gradient=True):
     outcome(
         "per_word", C=_cosine < 0.99, A=abs(_longer - 1) < 0.1, B=abs(_longer / _length - 1) < 0.1
     )
+
+# %% [markdown]
+# Many responses of old have, together, their number times the mean length in words. A mean over
+# these is the sum of a response, on average, divided by that length:
+#
+# $$J \text{ per word} \;\to\; \mathbb{E}_{\text{old}} \Big[ \sum_t r_t A_t \Big] \Big/
+# \mathbb{E}_{\text{old}} [\text{length}]$$
 
 # %% [markdown]
 # **Takeaway**: at the old policy, the gradient of J is the policy gradient: of J per response,
@@ -845,9 +852,9 @@ if ready("token_log_probs", "surrogate_objective", gradient=True):
 
 # %% [markdown]
 # Write the new objective along this line, all 31 steps at once: `_promises` is J and
-# `_divergence` is D. Put a number in for β, **predicting** from the table that the peak lands
-# where the *return* of 1.6 was near its best; the next cell says where it lands. Change β as
-# often as you like.
+# `_divergence` is D. Put a number in for β, such that the peak lands where the *return* of 1.6
+# was near its best. **Predict** it from the table: at the peak, a little more step adds as much
+# to J as to β·D. The next cell says where it lands; change β as often as you like.
 
 # %% demo
 _objective = ...
@@ -942,7 +949,8 @@ if written(_still):
         print("Right: nothing moved." if _change < 0.005 else "Not yet: a probability changed.")
 
 # %% [markdown]
-# **Predict**: from which start does such a step change the probability of the first word most?
+# Other steps of that length do change something. **Predict**: the first logit goes up by 1; from
+# which start does that change the probability of the first word most?
 
 # %% demo
 _start = torch.linspace(-8, 8, 161)  # logit of the first word; the second word's is 0
