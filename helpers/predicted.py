@@ -45,6 +45,11 @@ ASKED: dict[str, dict[str, Prediction]] = {
         ),
     },
     "01_policy_updates": {
+        "per_word": _asked(
+            "Beside the return's, what is the gradient of J of 20,000 drawn responses?", "B",
+            A="the same, up to noise", B="the same direction, and shorter by the mean length",
+            C="another direction",
+        ),
         "collapse": _asked(
             "The step along the gradient grows from 0.1 to 100: what does the return do?", "C",
             A="it rises all the way, as J does", B="it rises, then stays where it is",

@@ -16,7 +16,7 @@ def plot_policies(policies: Mapping[str, Float[Tensor, "word word"]], words: Seq
     figure, panels = new_figure(len(policies), height=2.9)
     for axes, (name, table) in zip(panels, policies.items(), strict=True):
         chance = table.softmax(-1)
-        axes.imshow(chance, cmap="Blues", vmin=0.0, vmax=1.0)
+        axes.imshow(chance.numpy(), cmap="Blues", vmin=0.0, vmax=1.0)
         for row, values in enumerate(chance.tolist()):
             for column, value in enumerate(values):
                 shade = "white" if value > 0.5 else "black"
@@ -148,7 +148,7 @@ def plot_praise(distributions: Mapping[str, Float[Tensor, " praise"]], liked: in
     for number, (name, chances) in enumerate(distributions.items()):
         places = [place + (number - (len(distributions) - 1) / 2) * width for place in range(count)]
         look = {"color": COLOURS[number], "hatch": HATCHES[number], "edgecolor": "white"}
-        axes.bar(places, chances, width, label=name, **look)
+        axes.bar(places, chances.tolist(), width, label=name, **look)
     top = 1.2 * max(float(chances.max()) for chances in distributions.values())
     axes.text(count - 0.6, 0.97 * top, "more than the reader likes", ha="right", va="top")
     axes.set_ylim(0.0, top)

@@ -6,7 +6,7 @@ a response. There are 9,841 responses, so that every expectation can be taken ex
 
 import itertools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -139,7 +139,8 @@ def _after_each_word(later: Float[Tensor, "word praise"]) -> Float[Tensor, "word
 def return_of_best_words(old: Float[Tensor, "word word"]) -> Float[Tensor, ""]:
     """The return of always writing the word with old's greatest advantage, in every prefix.
 
-    A policy with logits of its own for every prefix arrives there by an endless step along J.
+    J is linear in the probabilities after each prefix, so a policy with logits of its own for
+    every prefix writes these words where J is greatest.
     """
     expected = _expected_scores(old)
     score = expected[LENGTH]
@@ -149,6 +150,27 @@ def return_of_best_words(old: Float[Tensor, "word word"]) -> Float[Tensor, ""]:
     return score[STOP, 0]
 
 
+def best_response(old: Float[Tensor, "word word"]) -> str:
+    """What is written by taking the word with old's greatest advantage, from the first on."""
+    expected = _expected_scores(old)
+    words, praise = [], 0
+    for place in range(LENGTH):
+        word = int(_after_each_word(expected[place + 1])[:, praise].argmax())
+        words.append(WORDS[word])
+        praise += word == GREAT
+        if word == STOP:
+            break
+    return " ".join(words)
+
+
+def response_chances(
+    table: Float[Tensor, "word word"], responses: Responses
+) -> Float[Tensor, " response"]:
+    """The probability of each response, when the policy with these logits writes it."""
+    before, word = responses.tokens[:, :-1], responses.tokens[:, 1:]
+    return table.softmax(-1)[before, word].masked_fill(~responses.mask, 1.0).prod(-1)
+
+
 def expectation_weight(
     table: Float[Tensor, "word word"], responses: Responses
 ) -> Float[Tensor, "response 1"]:
@@ -156,9 +178,7 @@ def expectation_weight(
 
     With them, the mean is the expected sum over a response's words, when `table` writes it.
     """
-    before, word = responses.tokens[:, :-1], responses.tokens[:, 1:]
-    chance = table.softmax(-1)[before, word].masked_fill(~responses.mask, 1.0)
-    return chance.prod(-1, keepdim=True) * responses.mask.sum()
+    return response_chances(table, responses)[:, None] * responses.mask.sum()
 
 
 def gradient_at(
@@ -189,3 +209,21 @@ def _visits(old: Float[Tensor, "word word"]) -> Float[Tensor, " word"]:
         now = (now @ following).index_fill(0, torch.tensor([STOP]), 0.0)
         visits = visits + now
     return visits
+
+
+def agrees(made: Any, expected: Tensor) -> bool:
+    """Whether what a reader wrote is this tensor: of its shape, and nearly its numbers."""
+    if not isinstance(made, Tensor) or made.shape != expected.shape:
+        return False
+    return torch.allclose(made.to(expected), expected, rtol=1e-6, atol=1e-9)
+
+
+def weight_of_penalty(
+    objective: Any, promised: Float[Tensor, " step"], divergence: Float[Tensor, " step"]
+) -> float | None:
+    """The β of objective = promised − β·divergence; None where there is none for all steps."""
+    made = torch.as_tensor(objective)
+    if made.shape != promised.shape:
+        return None
+    beta = (promised - made) @ divergence / divergence.square().sum()
+    return beta.item() if agrees(made, promised - beta * divergence) else None

@@ -9,7 +9,7 @@
 #   of;
 # - hand in your notebook.
 #
-# It takes about 15 minutes and needs a little Python and PyTorch.
+# It takes about 25 minutes and needs a little Python and PyTorch.
 
 # %% setup
 import torch
@@ -30,9 +30,9 @@ from helpers.predicting import outcome, predict, predictions
 #
 # θ are the model's parameters, and π, the **policy**, is the model as a distribution over what
 # it may write. J says how much reward an update promises, D how far the policy has moved, and
-# β is the price of moving. You will derive each part, write it, and see it at work. The idea is
-# in Xiao & Zhu, *Foundations of Large Language Models*,
-# [section 4.3.3](https://arxiv.org/abs/2501.09223).
+# β is the price of moving. You will derive each part, write it, and see it at work: J in lesson
+# 01, D in 02, what β does in 03 and 05. The idea is in Xiao & Zhu, *Foundations of Large
+# Language Models*, [section 4.3.3](https://arxiv.org/abs/2501.09223).
 
 # %% [markdown]
 # ## 0.2 How a step works
@@ -43,10 +43,12 @@ from helpers.predicting import outcome, predict, predictions
 # with a hole, `# YOUR CODE HERE`. The text in quotes above the hole says exactly what the
 # function takes and returns; the shapes are in its first line, and `@shaped` checks them at
 # every call. A **check** comes right after it.
-#
-# Cells without a hole only show something and are not graded. Should one of them stop with an
-# error, no points are lost: go on with the next. Their names begin with `_`, so that every other
-# name is free for you.
+
+# %% [markdown]
+# Cells without a hole are not graded. Most only show something; where a line ends in dots,
+# as `_beta = ...` does, write something of your own in their place, and the next cell says how
+# near it is. Should such a cell stop with an error, no points are lost: go on with the next.
+# Their names begin with `_`, so that every other name is free for you.
 
 # %% [markdown]
 # ## 0.3 A check says what is wrong
@@ -92,8 +94,13 @@ hint("log_ratio")
 #
 # $$\log \frac{p}{q} = \log p - \log q$$
 #
-# The unit is the **nat**, from the natural logarithm. **Predict** the sign and the rough size
-# for p = 0.5, q = 0.25, and again with both exchanged. Then write it, for tensors of any shape.
+# The unit is the **nat**, from the natural logarithm.
+
+# %% [markdown]
+# In this course p is the policy's and q
+# that of the policy it is compared with: above 0 means that the policy made the word likelier.
+# **Predict** the sign and the rough size for p = 0.5, q = 0.25, and again with both exchanged.
+# Then write it, for tensors of any shape.
 
 
 # %% exercise="log_ratio"
@@ -126,14 +133,16 @@ check("log_ratio", log_ratio)
 # %% demo
 _words = ("great", "fine", "long", "dull")
 _p = torch.tensor([0.60, 0.20, 0.15, 0.05])
-_q = torch.tensor([0.30, 0.20, 0.30, 0.20])
+_q = torch.tensor([0.30, 0.16, 0.30, 0.24])
 
 if ready("log_ratio"):
     plot_log_ratios(_words, _p, _q, log_ratio(_p, _q))
 
 # %% [markdown]
-# "great" went from 0.30 to 0.60 and "long" from 0.30 to 0.15: doubled and halved. Their
-# log-ratios differ in sign alone, although one changed by 0.30 and the other by 0.15.
+# From q to p, "great" went from 0.30 to 0.60 and "long" from 0.30 to 0.15: doubled and halved.
+# Their log-ratios differ in sign alone, although one changed by 0.30 and the other by 0.15.
+# "dull" lost 0.19, less than "great" gained, and is the furthest from 0: it was divided by
+# nearly 5.
 
 # %% [markdown]
 # **Predict**: a response is several words, and their probabilities are multiplied. Let the four
@@ -153,7 +162,9 @@ predict("whole_response", ...)
 # %% demo
 if ready("log_ratio"):
     _of_the_product, _of_each = log_ratio(_p.prod(), _q.prod()), log_ratio(_p, _q)
-    print(f"of the products {_of_the_product:.4f}, sum of all four {_of_each.sum():.4f}")
+    print(f"log-ratio of the two products {_of_the_product:7.4f}")
+    print(f"of the four log-ratios: product {_of_each.prod():7.4f}, ", end="")
+    print(f"sum {_of_each.sum():7.4f}, mean {_of_each.mean():7.4f}")
     assert torch.isclose(_of_the_product, _of_each.sum())
     outcome(
         "whole_response",
@@ -163,8 +174,8 @@ if ready("log_ratio"):
     )
 
 # %% [markdown]
-# **Takeaway**: probabilities multiply, log-ratios add. So the log-ratio of a whole response is
-# the sum over its words, however long it is.
+# **Takeaway**: probabilities multiply, so their logarithms add, and log-ratios with them. The
+# log-ratio of a whole response is the sum over its words, however long it is.
 #
 # ## 0.6 Which device?
 #
@@ -191,8 +202,9 @@ if ready("log_ratio"):
 # - **C**: p is twice q.
 # - **D**: p is about 1.69 times q.
 #
-# Put the letter in place of the dots, as in `"A"`. The check says whether you are right, unless
-# your instructor keeps that for the grading; then it says whether the form is right.
+# Put the letter in place of the dots, as in `"A"`. The check says whether you are right, and of
+# a wrong answer why it is wrong; if your instructor keeps that for the grading, it says only
+# whether the form is right.
 
 # %% quiz="q00_units"
 q00_units = "C"

@@ -4,19 +4,20 @@
 # After this lesson you can
 #
 # - score the tokens of a response with a language model's logits;
-# - write the surrogate objective J that a policy update climbs, and show that at the old policy
-#   its slope is the slope of the true return;
+# - write the surrogate objective J that a policy update climbs, and derive that at the old
+#   policy its slope is the slope of the true return, and in which unit;
 # - show why climbing J too far makes the return fall, and say what J leaves out;
-# - say what a penalty −β·D does about it, and what D should compare.
+# - write J − β·D, choose a β for it, and say what D should compare.
 #
-# About 65 minutes. It needs lesson 00, softmax, and gradients in PyTorch.
+# About 100 minutes; after 1.5 is a good place for a break. It needs lesson 00, softmax, and
+# gradients in PyTorch. A line "Why: …" opens a derivation of a few lines.
 
 # %% setup
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from helpers import check, hint, pick_device, progress, ready, shaped
+from helpers import check, hint, pick_device, progress, ready, shaped, written
 from helpers.plots.policy_updates import (
     plot_penalties,
     plot_policies,
@@ -28,8 +29,11 @@ from helpers.plots.policy_updates import (
 )
 from helpers.predicting import outcome, predict, predictions
 from helpers.problems.policy_updates import (
+    GREAT,
     LIKED,
     WORDS,
+    agrees,
+    best_response,
     divergence_from_old,
     draw_responses,
     every_response,
@@ -38,12 +42,14 @@ from helpers.problems.policy_updates import (
     gradient_at,
     old_table,
     praise_distribution,
+    response_chances,
     return_of_best_words,
     true_return,
+    weight_of_penalty,
 )
 
 # %% [markdown]
-# ## 1.1 A language model of four words *(3 min)*
+# ## 1.1 A language model of four words *(4 min)*
 #
 # Here everything can be computed exactly. The words are, in this order, the sign ".", "the",
 # "film" and "great"; the sign starts a response and ends it, and after 8 words one is cut off.
@@ -64,10 +70,10 @@ print(f"{len(_every.tokens):,} responses are possible; old's return is {true_ret
 
 # %% [markdown]
 # **Predict**: which column of this table will training raise, and is that right in every row?
-# You will see in 1.6.
+# Write it down: 1.5 shows the gradient, and 1.6 where it leads.
 
 # %% [markdown]
-# ## 1.2 The log-probability of each token *(7 points, 12 min, medium)*
+# ## 1.2 The log-probability of each token *(7 points, 15 min, medium)*
 #
 # A language model reads from left to right. Having read the tokens up to t, its logits at t
 # score the *next* token; τ is the temperature at which tokens are drawn:
@@ -164,7 +170,7 @@ if ready("token_log_probs"):
 # **Takeaway**: logits at t score token t + 1, divided by the temperature first, and logarithms
 # are taken without leaving log space.
 #
-# ## 1.3 A mean over real tokens *(6 points, 8 min, easy)*
+# ## 1.3 A mean over real tokens *(6 points, 10 min, easy)*
 #
 # Responses have unequal lengths, a tensor is a rectangle: the rest of a row is padding, and
 # `mask` is True on real tokens. Every real token of the batch counts the same here, so one sum
@@ -212,17 +218,22 @@ if ready("masked_mean"):
 
 # %% [markdown]
 # **Takeaway**: both are means, and they weigh differently: in the second, the one token of the
-# short row counts as much as the three of the long one together.
-#
-# ## 1.4 How much likelier than before *(4 points, 6 min, easy)*
+# short row counts as much as the three of the long one together. Trainers offer both. In TRL's
+# [`GRPOConfig`](https://github.com/huggingface/trl/blob/006d32c9bf5da698815726ebd0de78b404e8163d/trl/trainer/grpo_config.py)
+# (2026) `loss_type="grpo"` takes the mean of each row first, and the default, `"dapo"`, divides
+# by the number of all tokens, as you do.
+
+# %% [markdown]
+# ## 1.4 How much likelier than before *(4 points, 10 min, easy)*
 #
 # The data were drawn by old. What would another policy make of them? Weigh each draw by how
 # much likelier that policy makes it:
 #
-# $$\mathbb{E}_{y \sim \text{old}} \Big[ \frac{\text{policy}(y)}{\text{old}(y)} \, f(y) \Big]
-# = \mathbb{E}_{y \sim \text{policy}} \, [f(y)]$$
+# $$\sum_y \text{old}(y) \, \frac{\text{policy}(y)}{\text{old}(y)} \, f(y)
+# = \sum_y \text{policy}(y) \, f(y)$$
 #
-# The weight is the **importance ratio**. You have both sides as log-probabilities.
+# old(y) cancels wherever it is above 0; what old never draws, no weight can bring back. The
+# weight is the **importance ratio**. You have both policies as log-probabilities.
 
 # %% [markdown]
 # **Predict**: can the ratio be above 1 for all four words that may come next? What is its mean
@@ -277,24 +288,113 @@ if ready("importance_ratio"):
 # another becomes less likely. And before any update each ratio is 1. Where it is not, something
 # is wrong: in [trl #454](https://github.com/huggingface/trl/issues/454) and
 # [trl #3234](https://github.com/huggingface/trl/pull/3234) dropout was on.
-#
-# **Takeaway**: data of one policy can speak for another. How well is the question of this
-# lesson.
 
 # %% [markdown]
-# ## 1.5 The surrogate objective *(7 points, 12 min, medium)*
+# Updates go along gradients, so what is the ratio's?
 #
-# The **advantage** $A$ of a token says how much better the score became with it than old could
-# expect just before. A good policy makes tokens of positive advantage likelier:
+# <details><summary>Why: the gradient of the ratio is the ratio times that of log π</summary>
+#
+# old is a constant, and the derivative of log π is that of π, divided by π:
+#
+# $$\nabla \frac{\pi}{\text{old}} = \frac{\nabla \pi}{\text{old}}
+# = \frac{\pi}{\text{old}} \cdot \frac{\nabla \pi}{\pi}
+# = \frac{\pi}{\text{old}} \, \nabla \log \pi$$
+#
+# At π = old the ratio is 1, and its gradient is ∇ log π.
+#
+# </details>
+
+# %% demo
+if ready("importance_ratio", gradient=True):
+    for _name, _table in (("old", _old), ("the other", _other)):
+        _of_log = gradient_at(_table, lambda table: table.log_softmax(-1)[1, 3])
+        _of_ratio = gradient_at(
+            _table, lambda t: importance_ratio(t.log_softmax(-1), _old.log_softmax(-1))[1, 3]
+        )
+        _here = importance_ratio(_table.log_softmax(-1), _old.log_softmax(-1))[1, 3]
+        print(f'at {_name}, "great" after "the": ratio {_here:.4f}')
+        print("  gradient of the ratio, its row:", _of_ratio[1].numpy().round(4))
+        print("  ratio × gradient of log π:     ", (_here * _of_log)[1].numpy().round(4))
+        assert torch.allclose(_of_ratio, _here * _of_log)
+
+# %% [markdown]
+# **Takeaway**: data of one policy can speak for another, and at old the ratio's gradient is
+# that of the log-probability. How far the data can speak is the question of this lesson.
+
+# %% [markdown]
+# ## 1.5 The surrogate objective *(7 points, 25 min, medium)*
+#
+# Old has written some words and will write the rest; the score to expect changes with each
+# word. The **advantage** of a word is by how much, the expectations being old's:
+#
+# $$A_t = \mathbb{E}[\text{score} \mid y_{\le t}] - \mathbb{E}[\text{score} \mid y_{<t}]$$
+#
+# To find them by enumeration, take the mean of the score over all responses that begin alike,
+# each weighted by old's probability of it.
+
+# %% demo
+_chance = response_chances(_old, _every)  # old's probability of each of the 9,841 responses
+
+
+def _expected_score(read):
+    """Old's mean score over the responses that begin as each one does, in `read` tokens."""
+    _, alike = _every.tokens[:, :read].unique(dim=0, return_inverse=True)
+    total = torch.zeros(2, len(_chance), dtype=torch.float64)
+    total.index_add_(1, alike, torch.stack([_chance * _every.score, _chance]))
+    return (total[0] / total[1])[alike]
+
+
+_expected = torch.stack([_expected_score(read) for read in range(1, 10)], dim=1)
+for _words, _value in enumerate(_expected[1000, :8].tolist()):
+    _begin = " ".join(_every.text(1000).split()[:_words]) or "(nothing yet)"
+    print(f"{_value:7.3f} points are to be expected after: {_begin}")
+
+# %% [markdown]
+# **Predict**: which word of this response has the largest advantage? And what do all its
+# advantages add up to?
+#
+# Now write the advantages of every word of every response, in one line with no loop.
+# `_expected[:, t]` is what to expect after t words, and t goes from 0 to 8.
+
+# %% demo
+_advantage = ...
+
+# %% demo
+if written(_advantage):
+    if agrees(_advantage, exact_advantage(_old, _every)):
+        for _word, _value in zip(_every.text(1000).split(), _advantage[1000], strict=False):
+            print(f"{_value:+7.3f}  {_word}")
+        print("Right: they agree with exact_advantage, which is found without enumeration.")
+    elif agrees(_advantage, -exact_advantage(_old, _every)):
+        print("Not yet: the sign is turned. A word that raised the expectation has A above 0.")
+    else:
+        print(f"Not yet: from {list(_expected.shape)} comes {[*_every.mask.shape]}: each entry")
+        print("is the expectation after a word, less that after the word before.")
+
+# %% [markdown]
+# Two things follow from the definition. Before a word is drawn, its advantage is 0 on average:
+# the expectation before is the mean of the expectations after. And along a response all
+# expectations in between cancel, so the advantages add up to its score less old's return.
+
+# %% demo
+_exact = exact_advantage(_old, _every)
+_after_the = (_every.tokens[:, 1] == 1) & _every.mask[:, 1]
+_mean = (_chance * _exact[:, 1])[_after_the].sum() / _chance[_after_the].sum()
+print(f'mean advantage of the word after a first "the": {_mean:.1e}')
+_left = _exact.sum(-1) - (_every.score - true_return(_old))
+print(f"sum of advantages less (score less return), largest of all: {_left.abs().max():.1e}")
+assert torch.stack([_mean, _left.abs().max()]).abs().max() < 1e-12
+
+# %% [markdown]
+# A good policy makes words of positive advantage likelier. So take, as what an update climbs,
 #
 # $$J(\theta) = \text{mean over real tokens of} \quad
 # \frac{\pi_\theta(y_t \mid y_{<t})}{\pi_{\text{old}}(y_t \mid y_{<t})} \; A_t$$
 #
 # J is a stand-in for the return, computed from old's data: hence *surrogate*. It is maximised.
+# The advantage belongs to old, so it is a constant, as old is.
 
 # %% [markdown]
-# The advantage was measured on the data, so it is a constant, as old is.
-#
 # `masked_mean` keeps padding out of the value. **Predict**: does it keep padding out of the
 # gradient of what was computed before it?
 
@@ -342,32 +442,110 @@ def surrogate_objective(
 check("surrogate_objective", surrogate_objective)
 
 # %% [markdown]
-# Now J for infinitely many data: take all 9,841 responses once, and put old's probability of
-# each into its advantages, scaled so that J comes out in points per response. The advantages
-# are exact too.
+# Now J for infinitely many data: take all 9,841 responses once, each with old's probability as
+# its weight. `expectation_weight` is that probability times the number of words in the list; as
+# your function divides by that number, the mean over words becomes the expected *sum* over the
+# words of a response, in points per **response**:
 #
-# **Predict**: J is made of old's data only, the return of what a policy writes itself. How near
-# are their gradients, at old?
+# $$\mathbb{E}_{\text{old}} \Big[ \sum_t r_t A_t \Big], \qquad
+# r_t = \pi_\theta(y_t \mid y_{<t}) \,/\, \pi_{\text{old}}(y_t \mid y_{<t})$$
+
+# %% [markdown]
+# **Predict**: this J is made of old's data only, the return of what a policy writes itself. How
+# near are their gradients, at old?
+#
+# <details><summary>Why: at old, the gradient of J is the gradient of the return</summary>
+#
+# Write $S$ for the score. As $\nabla \pi = \pi \, \nabla \log \pi$, and $\log \pi(y)$ is a sum
+# over words,
+#
+# $$\nabla \sum_y \pi(y) \, S(y) = \mathbb{E}_\pi \Big[ \sum_t \nabla \log \pi(y_t \mid y_{<t})
+# \; S(y) \Big] = \mathbb{E}_\pi \Big[ \sum_t \nabla \log \pi(y_t \mid y_{<t}) \; A_t \Big]$$
+#
+# The second step, for one t: the mean over what comes after word t turns $S$ into
+# $\mathbb{E}[S \mid y_{\le t}]$. What is known before word t may be subtracted, as its factor
+# is 0 on average: $\sum_w \pi(w) \nabla \log \pi(w) = \nabla \sum_w \pi(w) = \nabla 1 = 0$.
+# Subtract $\mathbb{E}[S \mid y_{<t}]$. At old, the right side is $\mathbb{E}_{\text{old}}
+# \sum_t \nabla r_t \, A_t$, by 1.4.
+#
+# </details>
 
 # %% demo
-_weighted_advantage = expectation_weight(_old, _every) * exact_advantage(_old, _every)
+_weight = expectation_weight(_old, _every)
 
 if ready("token_log_probs", "surrogate_objective", gradient=True):
     _old_logp = token_log_probs(_old[_every.tokens], _every.tokens)
 
-    def _surrogate(table):
+    def _surrogate(table, values=_weight * _exact):
         logp = token_log_probs(table[_every.tokens], _every.tokens)
-        return surrogate_objective(logp, _old_logp, _weighted_advantage, _every.mask)
+        return surrogate_objective(logp, _old_logp, values, _every.mask)
 
+    _scores = (_weight * _every.score[:, None]).expand_as(_exact)  # S in place of A
     _slope, _true_slope = gradient_at(_old, _surrogate), gradient_at(_old, true_return)
-    print(f"length of the gradient {_slope.norm():.6f}")
+    _slope_of_scores = gradient_at(_old, lambda table: _surrogate(table, _scores))
     print(f"largest difference from the return's {(_slope - _true_slope).abs().max():.1e}")
+    print(f"with the score in place of A, from J's {(_slope_of_scores - _slope).abs().max():.1e}")
     assert torch.allclose(_slope, _true_slope, atol=1e-10)
+    assert torch.allclose(_slope_of_scores, _slope, atol=1e-10)
 
 # %% [markdown]
-# **Takeaway**: at the old policy, the gradient of J *is* the policy gradient, so the first
-# small step goes the right way. And with exact advantages J is 0 there. So J promises a return,
-# to first order:
+# Look at the gradient itself, a table like the policy's. It answers the question of 1.1: which
+# column does training raise?
+
+# %% demo
+if ready("token_log_probs", "surrogate_objective", gradient=True):
+    print("gradient of J   next: " + "".join(f"{word:>8}" for word in WORDS))
+    for _word, _row in zip(WORDS, _slope.tolist(), strict=True):
+        print(f"{_word:>20}: " + "".join(f"{value:+8.3f}" for value in _row))
+
+# %% [markdown]
+# Every row raises "great", whatever stood before: a row knows the last word, and not how often
+# "great" has been written. Where that leads is the matter of 1.6.
+
+# %% [markdown]
+# In practice the responses are drawn, none has a weight, and your J stays what it is: a mean over
+# *words*. **Predict**: what is the gradient of J of 20,000 drawn responses, beside the return's?
+#
+# - **A**: the same, up to noise
+# - **B**: the same direction, and shorter by the mean length
+# - **C**: another direction
+
+# %% predict="per_word"
+predict("per_word", ...)
+
+# %% demo
+if ready("token_log_probs", "surrogate_objective", gradient=True):
+    _drawn = draw_responses(_old, 20_000, torch.Generator().manual_seed(0))
+    _drawn_logp = token_log_probs(_old[_drawn.tokens], _drawn.tokens)
+
+    def _per_word(table):
+        logp = token_log_probs(table[_drawn.tokens], _drawn.tokens)
+        return surrogate_objective(logp, _drawn_logp, exact_advantage(_old, _drawn), _drawn.mask)
+
+    _word_slope, _length = gradient_at(_old, _per_word), _chance @ _every.mask.sum(-1).double()
+    _longer = _true_slope.norm() / _word_slope.norm()
+    _cosine = (_word_slope * _true_slope).sum() / _word_slope.norm() / _true_slope.norm()
+    print(f"old's mean length: {_length:.2f} words; cosine of the two gradients: {_cosine:.4f}")
+    print(f"the return's gradient is {_longer:.2f} times as long")
+    outcome(
+        "per_word", C=_cosine < 0.99, A=abs(_longer - 1) < 0.1, B=abs(_longer / _length - 1) < 0.1
+    )
+
+# %% [markdown]
+# Many responses of old have, together, their number times the mean length in words. A mean over
+# these is the sum of a response, on average, divided by that length:
+#
+# $$J \text{ per word} \;\to\; \mathbb{E}_{\text{old}} \Big[ \sum_t r_t A_t \Big] \Big/
+# \mathbb{E}_{\text{old}} [\text{length}]$$
+
+# %% [markdown]
+# **Takeaway**: at the old policy, the gradient of J is the policy gradient: of J per response,
+# exactly; of J per word, divided by the mean length. A learning rate makes up for such a factor;
+# a β that weighs J against a D does not, so J and D must be in the same unit. From here on,
+# J is per response unless it says otherwise.
+
+# %% [markdown]
+# With exact advantages J is 0 at old. So J promises a return, to first order:
 #
 # $$\text{return}(\theta) = \text{return}(\theta_{\text{old}}) + J(\theta)
 # + O(\lVert \theta - \theta_{\text{old}} \rVert^2)$$
@@ -403,7 +581,7 @@ if ready("token_log_probs", "surrogate_objective", gradient=True):
     assert abs(_values[0] - _values[1]) < 1e-4
 
 # %% [markdown]
-# ## 1.6 One update, larger and larger *(5 min)*
+# ## 1.6 One update, larger and larger *(6 min)*
 #
 # The direction is settled: the gradient of J at old. How far to go is not. **Predict**, and
 # sketch: as the step grows from 0.1 to 100, what does J do? What does the return do? Of the
@@ -452,10 +630,12 @@ if ready("token_log_probs", "surrogate_objective", gradient=True):
 # **Takeaway**: the surrogate never turns, the return does, long before.
 
 # %% [markdown]
-# ## 1.7 Twenty batches of data *(4 min)*
+# ## 1.7 Twenty batches of data *(7 min)*
 #
 # Practice has a few drawn responses and no exact advantages. A common estimate gives each word
-# of a response the same one: the response's score less the batch's mean score.
+# of a response the same one: the response's score less the batch's mean score. By the box in
+# 1.5 the whole score, less any constant, has the same expected gradient as A, and the mean of
+# a large batch is nearly a constant; what it costs is noise.
 #
 # We draw 128 responses from old, step along the gradient of their J, and look at the exact
 # return; then all of it again with fresh data, twenty times. **Predict**: does noise blur the
@@ -483,62 +663,108 @@ def _one_update(seed):
 
     up = gradient_at(_old, surrogate)
     policies = _old + _steps[:, None, None] * up / up.norm()
-    return torch.stack([surrogate(table) for table in policies]), true_return(policies)
+    promises = torch.stack([surrogate(table) for table in policies])
+    return promises, true_return(policies), praise_distribution(policies[-1])
 
 
 # %% demo
 if ready("token_log_probs", "surrogate_objective", gradient=True):
     _curves = [_one_update(seed) for seed in range(20)]
-    _surrogates, _seed_returns = (torch.stack(kind) for kind in zip(*_curves, strict=True))
+    _surrogates, _seed_returns, _praise = (torch.stack(k) for k in zip(*_curves, strict=True))
     plot_seeds(_steps, _surrogates, _seed_returns, _before)
     _worse = (_seed_returns[:, -1] < _before).sum()
     outcome("twenty_batches", A=_worse <= 5, B=5 < _worse < 15, C=_worse >= 15)
 
 # %% [markdown]
 # Every batch first improves the policy, and 18 of 20 then make it worse than it was. The fall
-# begins at steps of 1.6 to 3.2; where it ends differs more. The curves that come back to 0
-# write "great" as every second word: four times, 3 − 3 points. More data would not mend it: the
-# J of 1.6, with infinitely many data, takes the same way down.
+# begins at steps of 1.6 to 3.2; where it ends differs more. How often does each policy end up
+# writing "great"?
+
+# %% demo
+if ready("token_log_probs", "surrogate_objective", gradient=True):
+    _times = _praise @ torch.arange(9.0, dtype=torch.float64)  # times "great" in a response, mean
+    for _return, _count in sorted(zip(_seed_returns[:, -1].tolist(), _times.tolist(), strict=True)):
+        print(f"return {_return:7.2f}, {_count:.1f} times")
+
+# %% [markdown]
+# Eight times is 3 − 3 · 5 points; four times, as every second word, 3 − 3. More data would not
+# mend it: the J of 1.6, with infinitely many data, goes the same way down.
 #
 # **Takeaway**: J tells the direction, not the distance.
 
 # %% [markdown]
-# Why does J start near 0.2 here, not at 0? These advantages sum to 0 over responses, and J is a
-# mean over words: responses with a high score are longer and count more. (So this J is in
-# points per word, that of 1.6 in points per response.)
+# Why does J start near 0.2 here, not at 0? These advantages sum to 0 over *responses*, and this
+# J is a mean over *words*, so a response counts by its length $n$. Old's longer ones score more:
+#
+# $$\frac{\mathbb{E}\,[\,n \, (S - \mathbb{E} S)\,]}{\mathbb{E}\,[n]}
+# = \frac{\mathrm{Cov}(n, S)}{\mathbb{E}\,[n]}$$
+
+# %% demo
+if ready("token_log_probs", "surrogate_objective", gradient=True):
+    _lengths = _every.mask.sum(-1).double()
+    _covariance = _chance @ (_lengths * (_every.score - true_return(_old)))
+    print(f"covariance of length and score, by the mean length: {_covariance / _length:.3f}")
+    print(f"J at the smallest step, mean of the batches:        {_surrogates[:, 0].mean():.3f}")
 
 # %% [markdown]
-# ## 1.8 What J leaves out *(4 min)*
+# ## 1.8 What J leaves out *(12 min)*
 #
-# Call the ratio of the word at t $r_t$. J reweighs each word with it, but not the words before,
-# its **prefix**: those stay as old wrote them. Put their ratios $r_s$ in as well, and the
-# equation is exact, for steps of any size:
+# J reweighs each word with its own ratio $r_t$, but not the words before, its **prefix**: those
+# stay as old wrote them. Put their ratios in as well, and the equation is exact, for steps of
+# any size:
 #
 # $$\text{return}(\theta) - \text{return}(\theta_{\text{old}})
 # = \mathbb{E}_{\text{old}} \Big[ \sum_t \Big( \prod_{s \le t} r_s \Big) A_t \Big]$$
+
+# %% [markdown]
+# <details><summary>Why: with the ratios of the prefix, it is exact</summary>
 #
-# J has $r_t$ in place of the product. **Predict**: so when is J nearly right?
+# The advantages of a response add up to its score less old's return (1.5). Take the mean over
+# what the *policy* writes, and then go over to old's responses:
+#
+# $$\text{return}(\theta) - \text{return}(\theta_{\text{old}})
+# = \mathbb{E}_{\pi_\theta} \Big[ \sum_t A_t \Big]
+# = \mathbb{E}_{\text{old}} \Big[ \sum_t \frac{\pi_\theta(y_{\le t})}{\text{old}(y_{\le t})}
+# A_t \Big]$$
+#
+# The weight in the last step is 1.4's, for $y_{\le t}$, all that $A_t$ depends on. The
+# probability of $y_{\le t}$ is a product over its words, so the weight is the product of
+# $r_s$ for $s \le t$.
+#
+# </details>
+#
+# J has $r_t$ in place of the product. **Predict**: so when is J nearly right? Then write the
+# product, for every t at once, in one line with no loop.
+
 
 # %% demo
-if ready(
-    "token_log_probs", "importance_ratio", "masked_mean", "surrogate_objective", gradient=True
-):
-    print("step  gained by the return  with the product           J  largest r  largest product")
-    for _step in (0.1, 1.0, _best, 10.0):
-        _table = _old + _step * _up
-        _ratio = importance_ratio(token_log_probs(_table[_every.tokens], _every.tokens), _old_logp)
-        _product = _ratio.cumprod(dim=-1)
-        _gained = true_return(_table) - true_return(_old)
-        _exact = masked_mean(_product * _weighted_advantage, _every.mask)
-        print(f"{_step:4.1f} {_gained:21.8f} {_exact:17.8f} {_surrogate(_table):11.8f}", end="")
-        print(f"{_ratio[_every.mask].max():11.1f} {_product[_every.mask].max():16.1f}")
-        assert torch.isclose(_gained, _exact)
+def _so_far(ratio):  # response time
+    """At each t, the product of the ratios of a row up to and including t."""
+    return ...
+
+
+# %% demo
+_three = torch.tensor([[2.0, 3.0, 0.5]])
+if written(_so_far(_three)):
+    if not agrees(_so_far(_three), torch.tensor([[2.0, 6.0, 3.0]])):
+        print(f"Not yet: ratios 2, 3, ½ should give 2, 6, 3, and give {_so_far(_three)}.")
+    elif ready("token_log_probs", "surrogate_objective", gradient=True):
+        print("Right. Both sides, and J:")
+        print("step  gained by the return  with the product         J  largest r  largest product")
+        for _step in (0.1, 1.0, _best, 10.0):
+            _table = _old + _step * _up
+            _logp = token_log_probs(_table[_every.tokens], _every.tokens)
+            _ratio = (_logp - _old_logp).exp().where(_every.mask, 1.0)
+            _gained = true_return(_table) - true_return(_old)
+            _sum = _chance @ (_so_far(_ratio) * _exact).sum(-1)
+            print(f"{_step:4.1f} {_gained:21.8f} {_sum:17.8f} {_surrogate(_table):9.4f}", end="")
+            print(f"{_ratio.max():11.1f} {_so_far(_ratio).max():16.1f}")
 
 # %% [markdown]
 # J is nearly right while all ratios are near 1: while the policy still writes what old wrote.
-# The product would be exact, but a few responses get all the weight, more so the longer they
-# are; that is why one keeps J and stays near. Far away, the policy meets prefixes that the data
-# hardly contain:
+# The product is exact for all responses at once, but of drawn ones a few get all the weight,
+# more so the longer they are; that is why one keeps J and stays near. Far away, the policy
+# meets prefixes that the data hardly contain:
 
 # %% demo
 if ready("token_log_probs", "surrogate_objective", gradient=True):
@@ -546,9 +772,29 @@ if ready("token_log_probs", "surrogate_objective", gradient=True):
     plot_praise(_written, LIKED)
 
 # %% [markdown]
+# One word, "great", and what it is worth depends on how many there were. How often each policy
+# writes it, and its advantage, the mean over old's responses:
+
+# %% demo
+if ready("token_log_probs", "surrogate_objective", gradient=True):
+    _is_great = _every.mask & (_every.tokens[:, 1:] == GREAT)
+    _far_chance = response_chances(_chosen["Step 100"], _every)
+    print('"great"   by old  at step 100  advantage')
+    for _place in range(1, 9):
+        _those = _is_great & (_is_great.cumsum(-1) == _place)  # one in a response at most
+        _by_old, _by_far = (chance @ _those.sum(-1).double() for chance in (_chance, _far_chance))
+        _worth = _chance @ (_those * _exact).sum(-1) / _by_old
+        print(f"no. {_place}  {_by_old:9.6f} {_by_far:12.6f} {_worth:+10.2f}")
+
+# %% [markdown]
+# Old's data are about the first and the second, which are good; from the fourth on each costs
+# more than 2 points, and old hardly ever wrote one. But the one logit for "great" after "film"
+# serves them all.
+
+# %% [markdown]
 # Must a large step end like this? **Predict**: give the policy logits of its own for every
-# prefix, so that it can count, and let it go all the way, to the word of the greatest exact
-# advantage in each. What is its return?
+# prefix, so that it can count, and let it maximise J: then it writes, after each prefix, the
+# word of the greatest advantage. What is its return?
 #
 # - **A**: below old's, as before
 # - **B**: within 0.1 of old's
@@ -560,39 +806,109 @@ predict("own_logits", ...)
 # %% demo
 print(f"old:                                     {true_return(_old):.3f}")
 print(f"own logits for every prefix, all the way: {return_of_best_words(_old):.3f}")
+print(f"it writes:                                {best_response(_old)}")
+_third = (_every.tokens[:, 1:4] == GREAT).all(-1)
+print(f'a third "great" there, advantage:         {_exact[_third][0, 2]:.3f}')
 _gain = return_of_best_words(_old) - true_return(_old)
 outcome("own_logits", A=_gain < -0.1, B=abs(_gain) <= 0.1, C=_gain > 0.1)
 
 # %% [markdown]
-# No fall. A fall takes parameters that serve many prefixes at once, as the 16 here do and as
-# those of a language model do: what is right where the data are is then done elsewhere too.
+# No fall, and the box says why: the gain is the mean of $\sum_t A_t$ over what the *policy*
+# writes. The greatest advantage after a prefix is never below 0, as their mean is 0. So a policy
+# that takes it everywhere cannot lose, however far it goes. It stops at two "great", 2 points: a
+# third would be worth a point more, but advantages are old's, and old, left to write on from
+# there, would write too many.
+
+# %% [markdown]
+# A fall takes parameters that serve many prefixes at once, as the 16 here do and as those of a
+# language model do: what is right where the data are is then done elsewhere too.
 #
 # **Takeaway**: J holds while the ratios are near 1. Beyond that nobody has looked.
 
 # %% [markdown]
-# ## 1.9 Charging for the distance *(1 point, 6 min, medium)*
+# ## 1.9 Charging for the distance *(1 point, 12 min, medium)*
 #
 # So let moving cost something:
 #
 # $$J_{\text{new}}(\theta) = J(\theta) - \beta \cdot D(\pi_\theta, \pi_{\text{old}}),
 # \qquad \beta > 0$$
 #
-# D, in the book D(θ, θ_old), is 0 at old and grows as the policy moves away. Here it is a
-# divergence between the distributions of old and policy; lesson 02 builds it. **Predict**: how
-# does the curve of J over the step change as β grows? Then see which step each β prefers, and
-# what that step is worth.
+# D, in the book D(θ, θ_old), is a **divergence**: a number that says how different two
+# distributions are, 0 where they are the same and above 0 elsewhere. Lesson 02 builds it. Here
+# `divergence_from_old` is given: the mean, over old's responses, of log old(y) − log policy(y),
+# in nats per response. J is in points per response, so β is in points per nat.
 
 # %% demo
 if ready("token_log_probs", "surrogate_objective", gradient=True):
-    _divergence = divergence_from_old(_old, _policies)
+    _divergence = divergence_from_old(_old, _policies)  # one for each of the 31 steps
+    _log_chances = response_chances(_policies[20], _every).log()
+    _by_hand = _chance @ (_chance.log() - _log_chances)
+    print(f"step {_steps[20]:.0f}: D {_divergence[20]:.10f}, by enumeration {_by_hand:.10f}")
+    assert torch.isclose(_by_hand, _divergence[20])
+    print("step      J         D   D / step²")
+    for _at in range(0, 31, 5):
+        print(f"{_steps[_at]:5.1f} {_promises[_at]:7.4f} {_divergence[_at]:9.4f}", end="")
+        print(f" {_divergence[_at] / _steps[_at] ** 2:9.4f}")
+
+# %% [markdown]
+# Write the new objective along this line, all 31 steps at once: `_promises` is J and
+# `_divergence` is D. Put a number in for β, such that the peak lands where the *return* of 1.6
+# was near its best. **Predict** it from the table: at the peak, a little more step adds as much
+# to J as to β·D. The next cell says where it lands; change β as often as you like.
+
+# %% demo
+_objective = ...
+
+# %% demo
+if written(_objective):
+    _beta = weight_of_penalty(_objective, _promises, _divergence)
+    _peak, _gain = torch.as_tensor(_objective).argmax(), _returns.max() - _before
+    if _beta is None:
+        print("Not yet: this is not J − β·D with one number β for all steps.")
+    elif _beta <= 0:
+        print(f"Not yet: with β = {_beta:.3g} moving away is not charged for.")
+    else:
+        print(f"β = {_beta:.3g} peaks at a step of {_steps[_peak]:.1f}, ", end="")
+        print(f"return {_returns[_peak]:.3f}; the best of these steps has {_returns.max():.3f}.")
+        if _returns[_peak] - _before >= 0.9 * _gain:
+            print("Right: nine tenths of what there is to gain, or more.")
+        else:
+            print("It comes too late." if _peak > _returns.argmax() else "It gives gain away.")
+
+# %% [markdown]
+# Now four β side by side. **Predict**: which of them end below old?
+
+# %% demo
+if ready("token_log_probs", "surrogate_objective", gradient=True):
     _objectives = {beta: _promises - beta * _divergence for beta in (0.0, 0.1, 0.5, 2.0)}
     plot_penalties(_steps, _objectives, _returns, _before)
 
 # %% [markdown]
-# Near old, D is flat and J is not: a small step still pays. Far out D outgrows J. But a peak is
-# no rescue by itself: β = 0.1 has one too, at a step of 6.3, and lands at −0.03, below old's
-# 0.72. Too small a penalty comes too late, and a large one (β = 2) gives gain away. These β were
-# picked by eye, for this one problem; how to choose β is the matter of lessons 03 and 05.
+# Far out D outgrows J, so each β > 0 has a peak. But a peak is no rescue by itself: β = 0.1
+# peaks at a step of 6.3 and lands at −0.03, below old's 0.72. Too small a penalty comes too
+# late, and a large one (β = 2) gives gain away. You picked β with the returns in view, which
+# training does not have; how to choose β without is the matter of lessons 03 and 05.
+
+# %% [markdown]
+# Near old, D is flat and J is not, so at any β a small enough step pays.
+#
+# <details><summary>Why: at old, −β·D changes nothing of the slope</summary>
+#
+# D is never below 0, which lesson 02 derives, and it is 0 at old. So old is a lowest point of D,
+# and D's gradient there is 0:
+#
+# $$\nabla (J - \beta \, D) = \nabla J \qquad \text{at } \theta = \theta_{\text{old}}$$
+#
+# </details>
+#
+# The column D / step² of the table above settles as the step shrinks: near old, D grows as the
+# square of the step. Lesson 02 derives that too.
+
+# %% demo
+if ready("token_log_probs", "surrogate_objective", gradient=True):
+    _flat = gradient_at(_old, lambda table: divergence_from_old(_old, table))
+    print(f"length of the gradient at old: of J {_slope.norm():.4f}, of D {_flat.norm():.1e}")
+    assert _flat.norm() < 1e-12
 
 # %% [markdown]
 # **Question.** An engineer used to maximise J(θ) and now maximises J(θ) − β·D(π_θ, π_old).
@@ -610,13 +926,31 @@ q01_penalty_role = "B"
 check("q01_penalty_role", q01_penalty_role)
 
 # %% [markdown]
-# ## 1.10 A distance between what? *(1 point, 5 min, medium)*
+# ## 1.10 A distance between what? *(1 point, 7 min, medium)*
 #
 # The simplest D would be the squared length of θ − θ_old, the step in the parameters. Take a
 # policy with two words and one logit each, and steps of length 1.
 #
-# **Predict**: from which start does such a step change the probability of the first word most?
-# Is there a direction in which it changes nothing?
+# Write such a step, two numbers whose squares add up to 1, that changes *no* probability,
+# wherever it starts.
+
+# %% demo
+_still = ...
+
+# %% demo
+if written(_still):
+    _by = torch.as_tensor(_still, dtype=torch.float64)
+    _from = torch.tensor([[0.0, 0.0], [2.0, -1.0]], dtype=torch.float64)
+    _change = ((_from + _by).softmax(-1) - _from.softmax(-1)).abs().max()
+    print(f"length {_by.norm():.3f}, largest change of a probability {_change:.3f}")
+    if _by.shape != (2,) or abs(_by.norm() - 1) > 0.01:
+        print("Not yet: these are not two numbers of length 1.")
+    else:
+        print("Right: nothing moved." if _change < 0.005 else "Not yet: a probability changed.")
+
+# %% [markdown]
+# Other steps of that length do change something. **Predict**: the first logit goes up by 1; from
+# which start does that change the probability of the first word most?
 
 # %% demo
 _start = torch.linspace(-8, 8, 161)  # logit of the first word; the second word's is 0
@@ -657,14 +991,17 @@ check("q01_parameter_or_policy", q01_parameter_or_policy)
 #
 # - Logits at t score token t + 1; means run over all real tokens; padding goes before the
 #   arithmetic.
-# - J, the mean of ratio × advantage, has at old the true return's gradient. It is a promise to
-#   first order.
+# - The advantage is what a word changes in the score that old can expect. J, ratio × advantage
+#   summed over a response, has at old the true return's gradient; as a mean over words it is
+#   that, divided by the mean length.
 # - Far from old the promise keeps rising while the return falls: J leaves out that the earlier
 #   words change too, and neither exact advantages nor more data put that back.
 # - A penalty −β·D(π_θ, π_old) gives the objective a peak, and β decides whether it comes in
 #   time; D should compare distributions.
-#
-# Next is **02_divergence**: how to measure how far a policy moved.
+
+# %% [markdown]
+# Here D held the policy to old, the one that drew the data. Next, **02_divergence** says from
+# which policy to measure, builds D, and holds it against the fall that you saw in 1.6.
 
 # %% demo
 progress("01_policy_updates")

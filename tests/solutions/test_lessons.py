@@ -29,6 +29,9 @@ from tests.some import LONG, some
 EXECUTED = some(LESSONS, "03_penalized_objective".__eq__)
 
 
+# What is to be written for oneself has no answer in the instructor's notebook.
+
+
 def _execute(notebook: NotebookNode, work, tries: int = 2) -> None:
     """Run all cells; again when one never ends, as ipykernel 7 loses a message now and then."""
     fresh = copy.deepcopy(notebook.cells)

@@ -98,6 +98,75 @@ HOLES: dict[str, dict[str, Hole]] = {
             said="Healed",
         ),
     },
+    "01_policy_updates": {
+        "_advantage = ...": Hole(
+            right=(
+                "_advantage = _expected[:, 1:] - _expected[:, :-1]",
+                "_advantage = _expected.diff(dim=-1)",
+                "_advantage = torch.stack([_expected[:, t + 1] - _expected[:, t]\n"
+                "    for t in range(8)], dim=1)",
+            ),
+            wrong=(
+                "_advantage = _expected[:, :-1] - _expected[:, 1:]",
+                "_advantage = _expected[:, 1:]",
+                "_advantage = _expected - _expected[:, :1]",
+                "_advantage = _every.score[:, None] - _expected[:, :-1]",
+                "_advantage = 0",
+                "_advantage = [1.0]",
+            ),
+            said="Right: they agree",
+        ),
+        "return ...": Hole(
+            right=(
+                "return ratio.cumprod(dim=-1)",
+                "return ratio.log().cumsum(-1).exp()",
+                "return torch.stack([row.cumprod(0) for row in ratio])",
+            ),
+            wrong=(
+                "return ratio",
+                "return ratio.prod(-1)",
+                "return ratio.prod(-1, keepdim=True).expand_as(ratio)",
+                "return ratio.cumsum(-1)",
+                "return ratio.cumprod(dim=0)",
+                "return 1",
+            ),
+            said="Right. Both sides",
+        ),
+        "_objective = ...": Hole(
+            right=(
+                "_objective = _promises - 0.5 * _divergence",
+                "_objective = _promises - 0.6 * _divergence",
+                "_objective = -0.8 * _divergence + _promises",
+            ),
+            wrong=(
+                "_objective = _promises + 0.5 * _divergence",
+                "_objective = _promises - _divergence**2",
+                "_objective = _promises - 0.5",
+                "_objective = _promises",
+                "_objective = _promises - 0.1 * _divergence",
+                "_objective = _promises - 5 * _divergence",
+                "_objective = _divergence - 0.5 * _promises",
+                "_objective = _promises[0] - 0.5 * _divergence[0]",
+                "_objective = 0.5",
+            ),
+            said="Right: nine tenths",
+        ),
+        "_still = ...": Hole(
+            right=(
+                "_still = torch.tensor([0.5**0.5, 0.5**0.5])",
+                "_still = (-0.7071, -0.7071)",
+                "_still = torch.ones(2) / 2**0.5",
+            ),
+            wrong=(
+                "_still = (1.0, 0.0)",
+                "_still = (1.0, 1.0)",
+                "_still = (0.0, 0.0)",
+                "_still = (0.7071, -0.7071)",
+                "_still = 1.0",
+            ),
+            said="Right: nothing moved",
+        ),
+    },
 }
 
 
