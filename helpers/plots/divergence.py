@@ -34,17 +34,18 @@ def plot_old_and_ref(logits: Float[Tensor, "policy word"]) -> None:
     axis.plot(x, y, "-o", color=GREY, linewidth=1, markersize=5)
     _distance(axis, policies[0], policies[-1], RED, DASHES[1])
     _distance(axis, policies[-2], policies[-1], NAVY, DASHES[0])
-    for at, name, place in ((0, "ref", (-9, -3)), (-2, "old", (-9, 6)), (-1, "policy", (9, 4))):
+    for at, name, place in ((0, "ref", (-9, -3)), (-2, "old", (9, -6)), (-1, "policy", (9, 4))):
         axis.plot(x[at], y[at], "o", color="black", markersize=8, zorder=4)
         side = "left" if place[0] > 0 else "right"
         axis.annotate(name, (x[at], y[at]), place, ha=side, weight="bold", **NOTE)
     middle = (policies[0] + policies[-1]) / 2
     axis.annotate(f"drift: {far:.2f} nats", middle[:2], (12, -10), color=RED, **NOTE)
     middle = (policies[-2] + policies[-1]) / 2
-    axis.annotate(f"step: {near:.3f} nats", middle[:2], (12, -8), color=NAVY, **NOTE)
+    axis.annotate(f"step: {near:.3f} nats", middle[:2], (14, 2), color=NAVY, **NOTE)
     axis.set(title=f"After {len(logits) - 1} updates: two policies to be near to")
     axis.set(xlabel="probability of the first of three words", ylabel="of the second")
     axis.margins(0.16)
+    axis.set_xlim(right=0.47)
     show(
         figure,
         f"A path of {len(logits) - 1} updates from ref to the policy. A short arrow, the step, "
@@ -155,7 +156,7 @@ def plot_tangent() -> None:
     show(
         figure,
         "The line and the curve touch at 1 alone; elsewhere the line is above: at "
-        f"{ratio[0]:g} they are {line[0]:.2f} and {curve[0]:.2f} nats, at {ratio[-1]:g} "
+        f"{ratio[0]:g} they are {line[0]:.2f} and {curve[0]:.2f} nats, at {ratio[-1]:g} they are "
         f"{line[-1]:.2f} and {curve[-1]:.2f}.",
     )
 
@@ -263,7 +264,7 @@ def plot_step_and_drift(
         axis.loglog(updates, updates.double() ** power, color="black", linewidth=1)
         axis.annotate(text, (20, 20**power), (4, -3), annotation_clip=False, **NOTE)
     axis.set(title=f"Steps of {size:g} logits: the drift grows like n², or like n")
-    axis.set(xlabel="number of steps, n", ylabel="drift / KL of one step", xlim=(1, 20))
+    axis.set(xlabel="number of steps, n", ylabel="drift / mean KL of a step", xlim=(1, 20))
     axis.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
     axis.minorticks_off()
     axis.legend()
@@ -292,11 +293,12 @@ def plot_collapse(
         axis.semilogx(nats.cpu(), points, color=GREY, linewidth=0.8, label=label)
     axis.semilogx(kl.cpu(), returns, label="exact direction", **LINES[0])
     axis.axhline(before, color="black", linewidth=1)
-    axis.annotate("old", (kl.min().item(), before), (2, -14), **NOTE)
+    axis.annotate("old", (0.012, before), (0, -14), **NOTE)
     top = returns.argmax()
     axis.plot(kl[top].item(), returns[top], "o", color="black", markersize=7, zorder=4)
     axis.set(title=f"The return turns at {kl[top]:.1f} nats a response")
     axis.set(xlabel="KL(policy ‖ old), nats per response", ylabel="return (points)")
+    axis.set(xlim=(0.01, 20))
     axis.legend(loc="lower left")
     tops = torch.stack([nats[points.argmax()] for nats, points in batches])
     show(

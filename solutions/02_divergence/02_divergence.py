@@ -8,8 +8,8 @@
 # - estimate a divergence from drawn tokens, and say which estimator is biased or noisy;
 # - say at how many nats the update of lesson 01 broke.
 #
-# About 2 hours; the end of 2.4 is half-way. It needs lesson 01: log-probabilities and masks.
-# All logarithms are natural.
+# About 2 hours 20 minutes; after 2.4 is a good place to pause. It needs lesson 01:
+# log-probabilities and masks. All logarithms are natural.
 
 # %% setup
 import math
@@ -527,20 +527,20 @@ if ready("categorical_kl", "k2"):
     _ref, _d = torch.randn(2, 5, generator=_generator, dtype=torch.float64)
     _p = _ref.softmax(-1)
     _fisher = torch.diag(_p) - torch.outer(_p, _p)
-    print("  size of d              KL       mean of k2         ½ dᵀFd    gaps / size³")
+    print("size of d              KL    mean of k2       ½ dᵀFd    KL(ref ‖ policy)")
     for _size in (1.0, 0.1, 0.01, 0.001):
         _policy = (_ref + _size * _d).log_softmax(-1)
         _kl = categorical_kl(_policy, _ref)
         _half = (_policy.exp() * k2(_policy, _ref.log_softmax(-1))).sum()
-        _form = 0.5 * _size**2 * _d @ _fisher @ _d
-        _gaps = [(x - _kl).item() / _size**3 for x in (_half, _form)]
-        print(f"{_size:11.3f} {_kl:15.9f} {_half:16.9f} {_form:15.9f}", end="")
-        print("  {:6.3f} {:6.3f}".format(*_gaps))
+        _three = _half, 0.5 * _size**2 * _d @ _fisher @ _d, categorical_kl(_ref, _policy)
+        print(f"{_size:9.3f} {_kl:15.9f}" + " {:13.9f} {:13.9f} {:19.9f}".format(*_three))
+        _gaps = [(x - _kl).item() / _size**3 for x in _three]
+        print("          gap / size³:      {:11.3f} {:13.3f} {:19.3f}".format(*_gaps))
         assert max(map(abs, _gaps)) < 1
 
 # %% [markdown]
-# The gaps shrink like the third power of the size, a power faster than the divergence itself.
-# So near ref the direction does not matter either: KL(ref ‖ policy) has the same square.
+# Beside KL(policy ‖ ref), in nats, stand three others; the gaps shrink like the third power of
+# the size, a power faster than the divergence. So near ref the direction does not matter either.
 
 # %% [markdown]
 # ## 2.6 Unbiased and never negative *(7 points, 25 min, hard)*
@@ -581,15 +581,16 @@ for _dtype in (torch.float64, torch.float32):
     _d = torch.logspace(-9, -1, 4001, dtype=torch.float64).to(_dtype)
     _series = sum(_d.double() ** n / math.factorial(n) for n in range(2, 9))
     _off = ((torch.exp(_d) - _d - 1).double() / _series - 1).abs() > 0.01
-    print(f"{_dtype}: off by more than 1 % at δ = {_d[_off].max():.1e}, and often below")
+    print(f"{_dtype} has steps of {torch.finfo(_dtype).eps:.1e} above 1:", end=" ")
+    print(f"off by more than 1 % at δ = {_d[_off].max():.1e}, and often below")
 _from = _d[_off].max()  # float32's
 outcome("digits", A=_from < 1e-6, B=1e-6 <= _from < 1e-4, C=1e-4 <= _from < 1e-2)
 
 # %% [markdown]
-# $e^\delta$ is a number near 1, where float32's neighbours are 1.2e-7 apart and float64's
-# 2.2e-16. The answer, $\tfrac12\delta^2$, is no larger than that long before δ looks small, and
-# taking away the 1 and the δ, which does not share the rounding, leaves little else, of either
-# sign. This is *cancellation*. Two ways keep the digits, and either will do:
+# $e^\delta$ is a number near 1, and those are stored in the steps of the last lines. The answer,
+# $\tfrac12\delta^2$, is smaller than a step long before δ looks small. Taking away the 1 and the δ,
+# which does not share that rounding, leaves little else, of either sign. This is *cancellation*.
+# Two ways keep the digits, and either will do:
 #
 # - torch has a function that finds $e^\delta - 1$ without passing through 1;
 # - or subtract the logarithm of the *rounded* ref/policy in place of δ: the rounding is then in
@@ -834,7 +835,7 @@ if ready("categorical_kl"):
 # %% [markdown]
 # Near ref a divergence is half of a square (2.5), so n steps in one direction make a drift of n²
 # steps: 20² = 400, and with larger steps the law bends. In directions of their own the steps
-# add up like a random walk, and the drift is some n steps. Training lies between.
+# add up like a random walk: about n steps in the median, in a wide band. Training lies between.
 #
 # A bound on each step, which lesson 05 builds, does not bound the drift, and a penalty towards
 # ref does not bound a step. Each needs its own log-probabilities.
@@ -878,7 +879,7 @@ if written(_response_kl(_old, _old)) and ready("categorical_kl", "sequence_log_r
 
 # %% [markdown]
 # The cells below use the one line that it takes, with your `categorical_kl` in it. They walk
-# 01's update step by step. **Predict**: old writes some 4.4 words a response. At how many nats
+# 01's update step by step. **Predict**: old writes some 4 words a response. At how many nats
 # per response, KL(policy ‖ old), does the return turn?
 #
 # - **A**: below 0.1
@@ -897,7 +898,7 @@ def _nats(policy, ref):
 
 
 if ready("categorical_kl"):
-    _steps = torch.logspace(-1, 2, 61, dtype=torch.float64)[:, None, None]
+    _steps = torch.logspace(-1, 2, 61, dtype=torch.float64)[:, None, None]  # in logits
     _policies = _old + _steps * _up
     _moved, _returns, _begin = _nats(_policies, _old), true_return(_policies), true_return(_old)
     _walks = [_old + _steps * batch_direction(_old, seed) for seed in range(20)]
@@ -909,10 +910,10 @@ if ready("categorical_kl"):
     outcome("turning_point", A=_turn < 0.1, B=0.1 <= _turn <= 3, C=_turn > 3)
 
 # %% [markdown]
-# Less than a nat, spread over some five words: on average each of them is a mere tenth of a nat
-# likelier than old made it. The twenty drawn batches of 1.7 turn in the same region, though
-# they go to different ends. But this is no law: with other rewards the place is another. What
-# carries over is the unit.
+# Less than a nat a response: on average, each of its five or six words has become likelier by
+# less than a fifth of a nat. The twenty drawn batches of 1.7 turn in the same region and then go
+# to different ends. It is no law: with other rewards the place is another. What carries over is
+# the unit, and that a fall can begin while every single word looks almost unmoved.
 #
 # Now the penalised J of 1.9. Was its D your KL(policy ‖ old), or KL(old ‖ policy)? And does it
 # matter which? For each β the cell finds the step where J − β·D is greatest.
@@ -922,9 +923,15 @@ if ready("categorical_kl"):
     _ds = {"policy ‖ old": _moved, "old ‖ policy": _nats(_old, _policies)}
     _of_01 = divergence_from_old(_old, _policies)
     for _name, _d in _ds.items():
-        print(f"KL({_name}) and 01's D differ by {(_d - _of_01).abs().max():.0e} nats at most")
+        print(f"KL({_name}): {_d[_top]:.2f} nats at the turn,", end=" ")
+        print(f"{(_d - _of_01).abs().max():.0e} from 01's D at most")
+    _logs = _old.log_softmax(-1)
+    print(f"eight times “great” costs {-(_logs[0, 3] + 7 * _logs[3, 3]):.1f} nats under old")
+
+# %% demo
+if ready("categorical_kl"):
     _promises = promised_gain(_old, _policies)
-    print("\n           with KL(policy ‖ old)          with KL(old ‖ policy)")
+    print("           with KL(policy ‖ old)          with KL(old ‖ policy)")
     print("   β       step    nats   return         step    nats   return")
     for _beta in (0.03, 0.1, 0.3, 1.0):
         print(f"{_beta:4}", end="")
@@ -933,9 +940,6 @@ if ready("categorical_kl"):
             _row = _steps[_peak].item(), _d[_peak], _returns[_peak]
             print("   {:8.1f} {:7.2f} {:8.2f}".format(*_row), end="  ")
         print()
-    print(
-        f"eight times “great”, under old: {-8 * _old.log_softmax(-1)[:, 3].max():.1f} nats or more"
-    )
 
 # %% [markdown]
 # 01's D was KL(old ‖ policy). Up to the turn the two directions are nearly one number, as 2.5
