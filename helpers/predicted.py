@@ -69,17 +69,17 @@ ASKED: dict[str, dict[str, Prediction]] = {
             A="on one of ref's humps", B="between ref's two humps", C="beyond both of them",
         ),
         "two_allowed": _asked(
-            "The policy may have two humps: which one has the least divergence?", "C",
-            A="in each direction, one with one hump", B="one hump by KL(policy ‖ ref) alone",
-            C="in each direction, ref itself",
+            "The policy may have two humps: which one has the least divergence?", "A",
+            A="in each direction, ref itself", B="one hump by KL(policy ‖ ref) alone",
+            C="in each direction, one with one hump",
         ),
         "mean_price": _asked(
             "Can the price of one response be negative, and can the policy's mean price?", "B",
             A="neither can", B="that of one can, the mean cannot", C="both can",
         ),
         "digits": _asked(
-            "In float32, from which δ downwards may k3 be off by more than 1 %?", "C",
-            A="about 1e-7", B="about 1e-5", C="about 4e-3",
+            "In float32, from which δ downwards may k3 be off by more than 1 %?", "A",
+            A="about 4e-3", B="about 1e-5", C="about 1e-7",
         ),
         "draws_of_k1": _asked(
             "At m = 0.1, for an error of 10 %: how many more draws does k1 need than k3?", "C",
