@@ -65,13 +65,26 @@ ASKED: dict[str, dict[str, Prediction]] = {
         ),
     },
     "02_divergence": {
+        "two_directions": _asked(
+            "ref gives an outcome 0.2, the policy 0.9: which divergence is larger?", "B",
+            A="KL(policy ‖ ref)", B="KL(ref ‖ policy)", C="they are equal",
+        ),
         "least_kl": _asked(
             "Where does the least KL(policy ‖ ref) put the policy's one hump?", "A",
             A="on one of ref's humps", B="between ref's two humps", C="beyond both of them",
         ),
+        "two_allowed": _asked(
+            "The policy may have two humps: which one has the least divergence?", "A",
+            A="in each direction, ref itself", B="one hump by KL(policy ‖ ref) alone",
+            C="in each direction, one with one hump",
+        ),
         "mean_price": _asked(
             "Can the price of one response be negative, and can the policy's mean price?", "B",
             A="neither can", B="that of one can, the mean cannot", C="both can",
+        ),
+        "digits": _asked(
+            "In float32, from which δ downwards may k3 be off by more than 1 %?", "A",
+            A="about 4e-3", B="about 1e-5", C="about 1e-7",
         ),
         "draws_of_k1": _asked(
             "At m = 0.1, for an error of 10 %: how many more draws does k1 need than k3?", "C",
@@ -80,6 +93,10 @@ ASKED: dict[str, dict[str, Prediction]] = {
         "drift": _asked(
             "20 small steps in one direction: how large is the drift's KL beside a step's?", "C",
             A="about as large", B="about 20 times as large", C="hundreds of times as large",
+        ),
+        "turning_point": _asked(
+            "At how many nats per response does the return of 01's update turn?", "B",
+            A="below 0.1", B="0.1 to 3", C="above 3",
         ),
     },
     "03_penalized_objective": {

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from torch import Tensor
-from torch.distributions import Bernoulli, kl_divergence
+from torch.distributions import Bernoulli, Categorical, kl_divergence
 
 from ..problems.divergence import estimator_closed_forms
 from . import COLOURS, DASHES, new_figure, show
@@ -19,6 +19,45 @@ NOTE = {
     "textcoords": "offset points",
     "bbox": {"facecolor": "white", "edgecolor": "none", "pad": 1},  # legible on top of a line
 }
+
+
+def plot_old_and_ref(logits: Float[Tensor, "policy word"]) -> None:
+    """ref, the policy after every update, and the two distances from the last one.
+
+    logits: ref's in the first row, then those after each update.
+    """
+    policies = logits.softmax(-1)
+    last, old, ref = (Categorical(logits=logits[at]) for at in (-1, -2, 0))
+    far, near = (kl_divergence(last, other).item() for other in (ref, old))
+    figure, (axis,) = new_figure()
+    x, y = policies[:, 0], policies[:, 1]
+    axis.plot(x, y, "-o", color=GREY, linewidth=1, markersize=5)
+    _distance(axis, policies[0], policies[-1], RED, DASHES[1])
+    _distance(axis, policies[-2], policies[-1], NAVY, DASHES[0])
+    for at, name, place in ((0, "ref", (-9, -3)), (-2, "old", (9, -6)), (-1, "policy", (9, 4))):
+        axis.plot(x[at], y[at], "o", color="black", markersize=8, zorder=4)
+        side = "left" if place[0] > 0 else "right"
+        axis.annotate(name, (x[at], y[at]), place, ha=side, weight="bold", **NOTE)
+    middle = (policies[0] + policies[-1]) / 2
+    axis.annotate(f"drift: {far:.2f} nats", middle[:2], (12, -10), color=RED, **NOTE)
+    middle = (policies[-2] + policies[-1]) / 2
+    axis.annotate(f"step: {near:.3f} nats", middle[:2], (14, 2), color=NAVY, **NOTE)
+    axis.set(title=f"After {len(logits) - 1} updates: two policies to be near to")
+    axis.set(xlabel="probability of the first of three words", ylabel="of the second")
+    axis.margins(0.16)
+    axis.set_xlim(right=0.47)
+    show(
+        figure,
+        f"A path of {len(logits) - 1} updates from ref to the policy. A short arrow, the step, "
+        f"comes from old, the policy before the last update: {near:.3f} nats. A long one, the "
+        f"drift, comes from ref, where the path began: {far:.2f} nats.",
+    )
+
+
+def _distance(axis: Axes, start: Tensor, end: Tensor, colour: str, dash: str) -> None:
+    form = {"arrowstyle": "-|>", "color": colour, "linestyle": dash, "linewidth": 2}
+    form |= {"shrinkA": 6, "shrinkB": 6, "mutation_scale": 14}
+    axis.annotate("", end[:2].tolist(), start[:2].tolist(), arrowprops=form, zorder=3)
 
 
 def plot_two_directions(ref: float = 0.2) -> None:
@@ -54,7 +93,9 @@ def plot_fits(
     axis.fill_between(range(len(ref)), ref, color=GREY, alpha=0.35, linewidth=0, label="ref")
     axis.plot(one, label="least KL(policy ‖ ref)", **LINES[0])
     axis.plot(other, label="least KL(ref ‖ policy)", **LINES[1])
-    axis.set(title="KL(policy ‖ ref) settles on one hump; KL(ref ‖ policy) covers both")
+    axis.set(
+        title="With one hump: KL(policy ‖ ref) takes one of ref's; KL(ref ‖ policy) spans both"
+    )
     axis.set(xlabel="outcome", ylabel="probability", xlim=(0, len(ref) - 1), ylim=(0, None))
     axis.legend()
     at = int(other.argmax())
@@ -106,16 +147,16 @@ def plot_tangent() -> None:
     line, curve = ratio - 1, ratio.log()
     figure, (axis,) = new_figure()
     axis.fill_between(ratio, curve, line, color=TEAL, alpha=0.3, linewidth=0, label="the gap: k3")
-    axis.plot(ratio, line, label="ratio − 1", **LINES[0])
-    axis.plot(ratio, curve, label="log ratio", **LINES[1])
+    axis.plot(ratio, line, label="ref/policy − 1", **LINES[0])
+    axis.plot(ratio, curve, label="log(ref/policy)", **LINES[1])
     axis.plot(1, 0, "o", color="black", markersize=6)
     axis.set(title="The logarithm never rises above its tangent at 1", xlim=(0, 3))
-    axis.set(xlabel="ratio of one token, ref/policy", ylabel="nats")
+    axis.set(xlabel="ref/policy of one token", ylabel="nats")
     axis.legend()
     show(
         figure,
-        "The line and the curve touch at ratio 1 alone; elsewhere the line is above: at "
-        f"{ratio[0]:g} they are {line[0]:.2f} and {curve[0]:.2f} nats, at {ratio[-1]:g} "
+        "The line and the curve touch at 1 alone; elsewhere the line is above: at "
+        f"{ratio[0]:g} they are {line[0]:.2f} and {curve[0]:.2f} nats, at {ratio[-1]:g} they are "
         f"{line[-1]:.2f} and {curve[-1]:.2f}.",
     )
 
@@ -140,7 +181,7 @@ def plot_estimators(
 def plot_rounding(
     delta: Float[Tensor, " point"], errors: Mapping[str, Float[Tensor, " point"]]
 ) -> None:
-    """Relative errors of ways to compute k3, against the size of the log-ratio; log scales."""
+    """Relative errors of ways to compute k3, against δ; log scales."""
     figure, (axis,) = new_figure()
     for line, marker, (name, error) in zip(LINES, MARKERS, errors.items(), strict=False):
         shown = error.cpu().double().clamp(min=1e-17)  # a log scale has no place for 0
@@ -148,7 +189,7 @@ def plot_rounding(
     axis.axhline(1, color="black", linewidth=1)
     axis.annotate("an error as large as k3 itself", (delta.max(), 1), (0, 5), ha="right", **NOTE)
     axis.set(title="Passing through 1, the error grows like 1/δ²; without, like 1/δ")
-    axis.set(xlabel="size of the log-ratio δ (nats)", ylabel="error, relative to k3")
+    axis.set(xlabel="δ = log ref − log policy (nats)", ylabel="error, relative to k3")
     axis.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
     worst = ", ".join(f"{name} {error.max():.0e}" for name, error in errors.items())
     show(figure, f"Greatest relative error of each way down to δ = {delta.min():.0e}: {worst}.")
@@ -202,23 +243,67 @@ def _name_groups(axis: Axes, means: list[float]) -> None:
 
 
 def plot_step_and_drift(
-    step: Float[Tensor, " update"], drift: Float[Tensor, " update"], size: float
+    straight: Float[Tensor, "seed update"], wandering: Float[Tensor, "seed update"], size: float
 ) -> None:
-    """The divergence from the policy before the update, and from the reference, over updates.
+    """The drift in units of one step's KL, over the number of steps; log scales on both axes.
 
+    straight: all steps of a seed in one direction. wandering: each in a direction of its own.
     size: of a step, in logits; for the title.
     """
-    step, drift, updates = step.cpu(), drift.cpu(), torch.arange(1, len(step) + 1)
-    figure, (axis,) = new_figure()
-    axis.semilogy(updates, drift, label="drift: KL(policy ‖ ref)", **LINES[1])
-    axis.semilogy(updates, step, label="step: KL(policy ‖ old)", **LINES[0])
-    axis.set(
-        title=f"Step size {size:g}: no step above {step.max():.3f} nats, a drift of {drift[-1]:.2f}"
-    )
-    axis.set(xlabel="update", ylabel="divergence (nats)", xticks=range(0, len(step) + 1, 5))
+    updates = torch.arange(1, straight.shape[1] + 1)
+    figure, (axis,) = new_figure(height=3.8)
+    for drift, colour, dash, marker, name in (
+        (straight, RED, DASHES[1], "o", "all steps in one direction"),
+        (wandering, NAVY, DASHES[0], "s", "each step in its own"),
+    ):
+        low, middle, high = drift.cpu().quantile(torch.tensor([0.0, 0.5, 1.0]).double(), dim=0)
+        axis.fill_between(updates, low, high, color=colour, alpha=0.15, linewidth=0)
+        form = {"color": colour, "linestyle": dash, "marker": marker, "markersize": 4}
+        axis.loglog(updates, middle, label=name, **form)
+    for power, text in ((2, "n²"), (1, "n")):
+        axis.loglog(updates, updates.double() ** power, color="black", linewidth=1)
+        axis.annotate(text, (20, 20**power), (4, -3), annotation_clip=False, **NOTE)
+    axis.set(title=f"Steps of {size:g} logits: the drift grows like n², or like n")
+    axis.set(xlabel="number of steps, n", ylabel="drift / mean KL of a step", xlim=(1, 20))
+    axis.set_xticks([1, 2, 5, 10, 20], ["1", "2", "5", "10", "20"])
+    axis.minorticks_off()
     axis.legend()
+    ends = [drift[:, -1].median().item() for drift in (straight, wandering)]
     show(
         figure,
-        f"Over {len(step)} updates of size {size:g} each step costs {step.min():.4f} to "
-        f"{step.max():.4f} nats, {step.sum():.3f} in all; the drift grows to {drift[-1]:.3f} nats.",
+        f"Medians of {len(straight)} seeds, and bands from least to greatest. After 20 steps in "
+        f"one direction the drift is {ends[0]:.0f} times a step, near the line n²; after 20 steps "
+        f"in directions of their own {ends[1]:.0f} times, near the line n.",
+    )
+
+
+def plot_collapse(
+    kl: Float[Tensor, " step"],
+    returns: Float[Tensor, " step"],
+    before: float,
+    batches: list[tuple[Float[Tensor, " step"], Float[Tensor, " step"]]],
+) -> None:
+    """The return of ever larger updates over their divergence from old, in nats per response.
+
+    before: the return of old. batches: both, for directions from drawn responses.
+    """
+    figure, (axis,) = new_figure(height=3.8)
+    for at, (nats, points) in enumerate(batches):
+        label = f"{len(batches)} drawn batches" if at == 0 else None
+        axis.semilogx(nats.cpu(), points, color=GREY, linewidth=0.8, label=label)
+    axis.semilogx(kl.cpu(), returns, label="exact direction", **LINES[0])
+    axis.axhline(before, color="black", linewidth=1)
+    axis.annotate("old", (0.012, before), (0, -14), **NOTE)
+    top = returns.argmax()
+    axis.plot(kl[top].item(), returns[top], "o", color="black", markersize=7, zorder=4)
+    axis.set(title=f"The return turns at {kl[top]:.1f} nats a response")
+    axis.set(xlabel="KL(policy ‖ old), nats per response", ylabel="return (points)")
+    axis.set(xlim=(0.01, 20))
+    axis.legend(loc="lower left")
+    tops = torch.stack([nats[points.argmax()] for nats, points in batches])
+    show(
+        figure,
+        f"In the exact direction the return is greatest at {kl[top]:.2f} nats and ends at "
+        f"{returns[-1]:.1f} points, {kl[-1]:.1f} nats away; in the directions of {len(batches)} "
+        f"drawn batches it is greatest at {tops.min():.2f} to {tops.max():.2f} nats.",
     )

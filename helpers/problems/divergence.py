@@ -9,6 +9,23 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.distributions import Normal
 
+from .policy_updates import (
+    LENGTH,
+    STOP,
+    draw_responses,
+    every_response,
+    exact_advantage,
+    gradient_at,
+)
+
+
+def six_updates() -> Float[Tensor, "policy word"]:
+    """Logits over three words: of ref, and after each of six updates that turn as they go."""
+    angle = torch.linspace(0.1, 1.5, 6, dtype=torch.float64)
+    moves = 0.45 * torch.stack([angle.cos(), angle.sin(), torch.zeros_like(angle)], dim=-1)
+    ref = torch.tensor([[-0.8, -0.8, 0.6]], dtype=torch.float64)
+    return torch.cat([ref, ref + moves.cumsum(0)])
+
 
 def two_humps(places: int = 41) -> Float[Tensor, " place"]:
     """Logits of a reference that prefers two regions of a line: 60 % left, 40 % right."""
@@ -24,6 +41,19 @@ def single_humps(places: int = 41) -> Float[Tensor, "candidate place"]:
     widths = torch.linspace(0.03, 0.4, 38, dtype=torch.float64) * places
     centre, width = torch.cartesian_prod(centres, widths).unbind(dim=1)
     return -0.5 * ((place - centre[:, None]) / width[:, None]) ** 2
+
+
+def pairs_of_humps(places: int = 41) -> Float[Tensor, "candidate place"]:
+    """Logits of candidates with two humps as wide as ref's: centres and shares of many kinds.
+
+    One of the two may have no share; ref itself is among them.
+    """
+    place = torch.arange(places, dtype=torch.float64)
+    centres = torch.linspace(0, places, places, dtype=torch.float64)
+    hump = Normal(centres[:, None], 0.06 * places).log_prob(place)
+    shares = torch.linspace(0, 1, 21, dtype=torch.float64)[:, None, None, None]
+    pairs = torch.logaddexp(hump[:, None] + shares.log(), hump[None] + (1 - shares).log())
+    return pairs.flatten(0, 2)
 
 
 @dataclass(frozen=True)
@@ -138,3 +168,46 @@ def estimator_closed_forms(mean: float) -> dict[str, tuple[float, float]]:
         "k2": (square / 4, math.sqrt(2 + square)),
         "k3": (0.0, 2 * math.sqrt(math.expm1(square) - square) / square),
     }
+
+
+def words_before(table: Float[Tensor, "*leading word word"]) -> Float[Tensor, "*leading word"]:
+    """How often, in one response of this policy, each word is the one before the next word.
+
+    For the model of lesson 01: the mean over its responses, exactly.
+    """
+    following = table.softmax(-1)
+    now = torch.zeros_like(following[..., 0, :])
+    now[..., STOP] = 1.0  # the sign that starts a response
+    often = now.clone()
+    for _ in range(LENGTH - 1):
+        now = torch.einsum("...p,...pw->...w", now, following)
+        now = now.index_fill(-1, torch.tensor([STOP]), 0.0)  # ended: nothing follows
+        often = often + now
+    return often
+
+
+def promised_gain(
+    old: Float[Tensor, "word word"], tables: Float[Tensor, "*leading word word"]
+) -> Float[Tensor, "*leading"]:
+    """J of lesson 01 with exact advantages, in points per response: 0 at old."""
+    responses = every_response()
+    before, word = responses.tokens[:, :-1], responses.tokens[:, 1:]
+    old_logp = old.log_softmax(-1)[before, word]
+    chance = torch.where(responses.mask, old_logp, 0.0).sum(-1, keepdim=True).exp()
+    ratio = (tables.log_softmax(-1)[..., before, word] - old_logp).exp()
+    gains = ratio * chance * exact_advantage(old, responses)
+    return torch.where(responses.mask, gains, 0.0).sum((-2, -1))
+
+
+def batch_direction(old: Float[Tensor, "word word"], seed: int) -> Float[Tensor, "word word"]:
+    """The gradient of J at old from 128 drawn responses, as in lesson 01, with length 1."""
+    tokens, mask, score = draw_responses(old, 128, torch.Generator().manual_seed(seed))
+    before, word = tokens[:, :-1], tokens[:, 1:]
+    advantage = (score - score.mean())[:, None]
+
+    def surrogate(table: Float[Tensor, "word word"]) -> Float[Tensor, ""]:
+        ratio = (table.log_softmax(-1) - old.log_softmax(-1))[before, word].exp()
+        return torch.where(mask, ratio * advantage, 0.0).sum() / mask.sum()
+
+    up = gradient_at(old, surrogate)
+    return up / up.norm()

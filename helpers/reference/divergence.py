@@ -91,10 +91,11 @@ def k2(
 def k3(
     logp: Float[Tensor, "*leading"], ref_logp: Float[Tensor, "*leading"]
 ) -> Float[Tensor, "*leading"]:
-    """(ratio − 1) − log ratio of each drawn token, ratio = ref/policy: unbiased, never negative.
+    """(ref/policy − 1) − log(ref/policy) of each drawn token: unbiased, never negative.
 
     logp, ref_logp: log-probability of a token drawn from the policy; `ref_logp` is a constant.
-    Returns nats, 0 or more; in float64 right to 1e-6 of itself for log-ratios down to 1e-6.
+    Unbiased where the policy can draw all that ref can.
+    Returns nats, 0 or more; in float64 right to 1e-6 of itself for log-ratios down to ±1e-6.
     Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: Schulman 2020, http://joschu.net/blog/kl-approx.html
     Example: probability 1/2 under the policy and 1/4 under the reference: −1/2 + log 2 = 0.1931.

@@ -1,14 +1,15 @@
 # %% [markdown]
 # # 02 · Measuring how far the policy moved
 #
-# A penalty needs a number: how far is the policy from where it started? After this lesson you
-# can
+# A penalty needs a number: how far is the policy from where it was? After this lesson you can
 #
 # - compute KL(policy ‖ ref) exactly for one choice, impossible outcomes included;
 # - price a whole response from the log-probabilities of its tokens;
-# - estimate a divergence from drawn tokens, and say which estimator is biased or noisy.
+# - estimate a divergence from drawn tokens, and say which estimator is biased or noisy;
+# - say at how many nats the update of lesson 01 broke.
 #
-# About 75 minutes. It needs lesson 01: log-probabilities and masks. All logarithms are natural.
+# About 2 hours 20 minutes; after 2.4 is a good place to pause. It needs lesson 01:
+# log-probabilities and masks. All logarithms are natural.
 
 # %% setup
 import math
@@ -17,11 +18,13 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from helpers import check, hint, pick_device, progress, ready, shaped
+from helpers import check, hint, pick_device, progress, ready, shaped, written
 from helpers.plots.divergence import (
     plot_bias_and_spread,
+    plot_collapse,
     plot_estimators,
     plot_fits,
+    plot_old_and_ref,
     plot_prices,
     plot_rounding,
     plot_step_and_drift,
@@ -30,18 +33,46 @@ from helpers.plots.divergence import (
 )
 from helpers.predicting import outcome, predict, predictions
 from helpers.problems.divergence import (
+    batch_direction,
     estimator_closed_forms,
+    pairs_of_humps,
+    promised_gain,
     random_policy,
     random_world,
     single_humps,
+    six_updates,
     tiny_language,
     trajectory_log_probs,
     two_humps,
     unit_normal_logp,
+    words_before,
+)
+from helpers.problems.policy_updates import (
+    divergence_from_old,
+    every_response,
+    gradient_at,
+    old_table,
+    true_return,
 )
 
 # %% [markdown]
-# ## 2.1 One choice, exactly *(6 points, 15 min, medium)*
+# ## Two policies to be near to *(3 min)*
+#
+# **old** is the policy that drew this batch: every update replaces it, and the distance from it
+# is the size of a *step*. **ref** was frozen where training began: nothing replaces it, and the
+# distance from it is the *drift*. At the first update the two are one policy, which is where
+# lesson 01 stopped; Xiao & Zhu write $\theta_{\mathrm{ref}}$ for both.
+
+# %% demo
+plot_old_and_ref(six_updates())
+
+# %% [markdown]
+# One formula measures both distances. This lesson builds it for ref, and in 2.9 you put old in
+# ref's place. Throughout, a **log-ratio** is log policy − log ref, in this order: above 0 where
+# the policy has made something likelier.
+
+# %% [markdown]
+# ## 2.1 One choice, exactly *(10 points, 35 min, hard)*
 #
 # The policy draws one of a few outcomes. Its divergence from the reference is the mean, over
 # its own draws, of how much likelier it has made what it drew, in nats:
@@ -50,12 +81,25 @@ from helpers.problems.divergence import (
 # \textstyle\sum_y \text{policy}(y)\,\bigl[\log \text{policy}(y) - \log \text{ref}(y)\bigr]$$
 
 # %% [markdown]
-# The name on the left does the drawing. **Predict**: ref gives an outcome probability 0.2, the
-# policy 0.9. Which is larger, KL(policy ‖ ref) or KL(ref ‖ policy)? And what becomes of each as
-# the policy's probability nears 1?
+# The name on the left does the drawing. **Predict**: of two outcomes ref gives the first a
+# probability of 0.2, the policy one of 0.9. Which is larger?
+#
+# - **A**: KL(policy ‖ ref)
+# - **B**: KL(ref ‖ policy)
+# - **C**: they are equal
+#
+# And what becomes of each as the policy's probability nears 1?
+
+# %% predict="two_directions"
+predict("two_directions", ...)
 
 # %% demo
+_towards = 0.9 * math.log(0.9 / 0.2) + 0.1 * math.log(0.1 / 0.8)
+_back = 0.2 * math.log(0.2 / 0.9) + 0.8 * math.log(0.8 / 0.1)
+print(f"KL(policy ‖ ref) = 0.9 · log 0.9/0.2 + 0.1 · log 0.1/0.8 = {_towards:.3f} nats")
+print(f"KL(ref ‖ policy) = 0.2 · log 0.2/0.9 + 0.8 · log 0.8/0.1 = {_back:.3f} nats")
 plot_two_directions(ref=0.2)
+outcome("two_directions", A=_towards > _back, B=_towards < _back, C=True)
 
 # %% [markdown]
 # At the right edge the policy stops drawing the second outcome. KL(policy ‖ ref) stays finite
@@ -101,14 +145,69 @@ def categorical_kl(
     ### END SOLUTION
 
 
-# %% check="categorical_kl" points=6
+# %% check="categorical_kl" points=10
 check("categorical_kl", categorical_kl)
 
 # %% [markdown]
-# **Look at yours.** The reference below has two humps; each candidate policy has one. Your
-# function picks the candidate of least KL(policy ‖ ref) and, with its arguments exchanged, the
-# one of least KL(ref ‖ policy). **Predict** where each puts its hump, and choose for
-# KL(policy ‖ ref):
+# **Never below 0.** A mean of log-ratios, some of them negative, and yet it cannot be: it is 0
+# where the two are equal, and above 0 elsewhere.
+#
+# <details><summary>Why: a divergence is never negative</summary>
+#
+# The logarithm lies under its tangent at 1: log x ≤ x − 1. Let S be the outcomes that the
+# policy can draw, and x = ref/policy there:
+#
+# $$-\mathrm{KL} = \sum_{y \in S} \pi(y) \log \frac{\text{ref}(y)}{\pi(y)} \;\le\;
+# \sum_{y \in S} \pi(y) \Big[\frac{\text{ref}(y)}{\pi(y)} - 1\Big] = \text{ref}(S) - 1 \;\le\; 0$$
+#
+# Both are equalities only if ref/policy is 1 on all of S, and then ref(S) = 1.
+#
+# </details>
+
+# %% demo
+if ready("categorical_kl"):
+    _generator = torch.Generator().manual_seed(0)
+    _pair = 2 * torch.randn(2, 10_000, 5, generator=_generator, dtype=torch.float64)
+    _never = torch.rand(10_000, 5, generator=_generator) < 0.2  # what the policy never draws
+    _never[:, 0] = False
+    _logits, _ref_logits = _pair[0].masked_fill(_never, -torch.inf), _pair[1]
+    _kl = categorical_kl(_logits, _ref_logits)
+    _used = (_ref_logits.softmax(-1) * ~_never).sum(-1)  # ref(S)
+    print(f"least of 10,000 divergences: {_kl.min():.4f} nats")
+    print(f"least of KL − (1 − ref(S)):  {(_kl - (1 - _used)).min():.4f}")
+    print(f"from a policy to itself:     {categorical_kl(_logits, _logits).abs().max():.0e}")
+    assert (_kl >= 1 - _used).all()
+
+# %% [markdown]
+# **Leaving a part of ref unused.** By the first rule each such outcome costs nothing. But the
+# policy's probability must go somewhere, and it is charged there. If S is what the policy can
+# draw, and *ref on S* is ref kept to S and normalised again, the charge is
+#
+# $$\mathrm{KL}(\text{policy}\,\|\,\text{ref}) =
+# \mathrm{KL}(\text{policy}\,\|\,\text{ref on } S) - \log \text{ref}(S)$$
+#
+# <details><summary>Why: on S, ref is smaller than ref on S by a factor</summary>
+#
+# For y in S: ref(y) = ref(S) · (ref on S)(y). So every log-ratio that the policy can meet is
+# that to ref on S, less log ref(S), and so is their mean.
+#
+# </details>
+
+# %% demo
+if ready("categorical_kl"):
+    _policy, _ref = torch.tensor([0.5, 0.5, 0.0]).log(), torch.ones(3)  # ref: 1/3 each
+    _charged = categorical_kl(_policy, _ref)
+    print(f"policy (1/2, 1/2, 0), ref (1/3, 1/3, 1/3): {_charged:.4f} nats")
+    print(f"the third is free; ½ · log 3/2 for each of the others: {math.log(1.5):.4f}")
+    _on_used = categorical_kl(_logits, _ref_logits.masked_fill(_never, -torch.inf))
+    _gap = _kl - (_on_used - _used.log())
+    print(f"10,000 random pairs: the two sides differ by {_gap.abs().max():.0e} at most")
+    assert _gap.abs().max() < 1e-12
+
+# %% [markdown]
+# **Fitting one hump.** The ref below has two humps; each candidate policy has one. Your function
+# picks the candidate of least KL(policy ‖ ref) and, with its arguments exchanged, the one of
+# least KL(ref ‖ policy). **Predict** where each puts its hump, and choose for KL(policy ‖ ref):
 #
 # - **A**: on one of ref's humps
 # - **B**: between ref's two humps
@@ -125,21 +224,55 @@ if ready("categorical_kl"):
     _covering = _candidates[categorical_kl(_refs, _candidates).argmin()]
     print(f"{len(_candidates):,} candidates compared")
     plot_fits(_ref, _closest, _covering)
+    _left = _ref.softmax(-1)[:21].sum()
+    print(f"KL(policy ‖ ref) of the first: {categorical_kl(_closest, _ref):.3f} nats,", end=" ")
+    print(f"−log ref(left half) = {-_left.log():.3f}")
     _at = _closest.argmax()  # ref's humps are at 10 and 31
     outcome("least_kl", A=_ref[_at] > _ref.max() - 1, B=10 < _at < 31, C=True)
 
 # %% [markdown]
-# KL(policy ‖ ref) puts its hump at 10 and 11, on ref's taller one. It is *mode-seeking*: it
-# charges for drawing what ref finds unlikely, and nothing for leaving a part of ref unused.
-# KL(ref ‖ policy) puts its hump at 17, between the two, where ref has nearly nothing. It is
-# *mass-covering*: it charges for every place where ref goes and the policy does not.
+# KL(policy ‖ ref) takes ref's taller hump and pays for leaving the other: nearly all of its
+# price is −log ref(left half). It is called *mode-seeking*. KL(ref ‖ policy) puts its hump
+# between the two, where ref has nearly nothing, because it charges without bound for a place
+# where ref goes and the policy does not. It is called *mass-covering*.
+#
+# **Predict** what happens when a policy may have two humps:
+#
+# - **A**: in each direction, ref itself
+# - **B**: one hump by KL(policy ‖ ref) alone
+# - **C**: in each direction, one with one hump
+
+# %% predict="two_allowed"
+predict("two_allowed", ...)
+
+# %% demo
+if ready("categorical_kl"):
+    _candidates = pairs_of_humps()
+    _refs = _ref.expand_as(_candidates)
+    _both = categorical_kl(_candidates, _refs), categorical_kl(_refs, _candidates)
+    print(f"{len(_candidates):,} candidates with up to two humps; the one of least")
+    for _name, _kl in zip(("KL(policy ‖ ref)", "KL(ref ‖ policy)"), _both, strict=True):
+        _found = _candidates[_kl.argmin()].softmax(-1)
+        _off = (_found - _ref.softmax(-1)).abs().max()
+        print(f"  {_name}: {_kl.min().abs():.0e} nats, {_off:.0e} from ref at most")
+    _lost = [_candidates[_kl.argmin()].softmax(-1)[21:].sum() < 0.01 for _kl in _both]
+    outcome("two_allowed", A=not any(_lost), B=_lost[0] and not _lost[1], C=all(_lost))
 
 # %% [markdown]
-# To keep a policy from writing what its reference would not, you want the first, and the
-# policy's own text is enough to estimate it. From here on, the divergence is KL(policy ‖ ref).
+# A divergence is 0 at ref alone, so a policy that can be ref is drawn to ref by either. The
+# picture shows something narrower: what each gives up when the policy *cannot* be ref, and has
+# nothing else to gain. In training a reward pulls as well, and then it is β, the scale of the
+# rewards and their ties that decide how many of ref's humps the best policy keeps, in either
+# direction ([GX-Chen et al. 2025](https://arxiv.org/abs/2510.20817)). Against that, [Li et al.
+# 2025](https://arxiv.org/abs/2509.07430) report better pass@k with mass-covering divergences in
+# place of KL(policy ‖ ref). In 3.7 you list the optima of both and see.
 
 # %% [markdown]
-# ## 2.2 A trajectory, and the environment's part *(1 point, 5 min, easy)*
+# Here we keep KL(policy ‖ ref): it charges for what the policy itself writes, so the policy's
+# own text is enough to estimate it.
+
+# %% [markdown]
+# ## 2.2 A trajectory, and the environment's part *(1 point, 6 min, easy)*
 #
 # A policy acts many times, and the environment answers each time. A trajectory of states $s_t$
 # and actions $a_t$ has log-probability
@@ -178,7 +311,16 @@ _gap = (_led - _led_elsewhere).abs().max()
 print(f"all {len(_short)}, had ref met another world: greatest gap {_gap:.2f} nats")
 
 # %% [markdown]
-# Now answer the question, with a letter.
+# Now answer the question, with a letter; the box has the reason, for afterwards.
+#
+# <details><summary>Why: the environment cancels, trajectory by trajectory</summary>
+#
+# Write the sum twice and subtract, for one trajectory that was drawn. log p(s₀) and every
+# log p(s′ ∣ s, a) stand in both sums with the same states and actions, so they are the same
+# finite numbers: nothing of them is left. What differs are the policies' terms. So the mean of
+# the short penalty is the KL of whole trajectories, in any environment that both policies meet.
+#
+# </details>
 
 # %% quiz="q02_dynamics"
 q02_dynamics = "C"
@@ -187,7 +329,7 @@ q02_dynamics = "C"
 check("q02_dynamics", q02_dynamics)
 
 # %% [markdown]
-# ## 2.3 The price of a response *(6 points, 10 min, medium)*
+# ## 2.3 The price of a response *(6 points, 15 min, medium)*
 #
 # A language model acts by tokens. The penalty of its response $y$ to a prompt $x$ is a sum:
 #
@@ -245,6 +387,21 @@ check("sequence_log_ratio", sequence_log_ratio)
 # your exact `categorical_kl`, summed over a response's positions. In the figure a stem is a
 # response; where prices are equal, stems overlap.
 
+# %% [markdown]
+# <details><summary>Why: the KL of responses is the expected sum of next-token KLs</summary>
+#
+# Write $d_t$ for the log-ratio of token t. Given the tokens before, its mean over the policy's
+# next token is a KL of one choice, by definition. The mean over responses is the mean over
+# prefixes of the mean given the prefix:
+#
+# $$\mathbb{E}_{y \sim \pi}\Big[\sum_t d_t\Big]
+# = \mathbb{E}_{y \sim \pi}\Big[\sum_t \mathbb{E}\,[d_t \mid y_{<t}]\Big]
+# = \mathbb{E}_{y \sim \pi}\Big[\sum_t \mathrm{KL}_t(y_{<t})\Big]$$
+#
+# The prefixes are the *policy's*: it decides where the next-token KLs are looked at.
+#
+# </details>
+
 # %% demo
 if ready("categorical_kl", "sequence_log_ratio"):
     _language = tiny_language()
@@ -256,22 +413,22 @@ if ready("categorical_kl", "sequence_log_ratio"):
     print(f"mean sum of exact divergences {_by_position:.10f} nats")
     assert torch.allclose(_by_response, _by_position, rtol=0, atol=1e-12)
     _by_ref = (_language.ref_probability * _prices).sum()
-    print(f"mean price, had ref written   {_by_ref:.10f} nats")
+    print(f"mean price, had ref written  {_by_ref:.10f} nats")
     plot_prices(_prices, _language.probability, _language.responses)
     outcome("mean_price", A=_prices.min() >= 0, B=_by_response >= 0, C=True)
 
 # %% [markdown]
 # One response may be cheaper than free: the policy has made it *rarer*. The mean over the
-# policy's own responses is KL(policy ‖ ref), which is never negative. Over somebody else's
-# responses it is another number and may well be negative: see the third line. A mean that stays
-# below 0 in your logs says that something is wrong: for one, that the tokens were not drawn
-# from the policy that scored them.
+# policy's own responses is KL(policy ‖ ref), which is never negative. Over ref's responses it
+# is −KL(ref ‖ policy), never positive: see the third line. A mean that stays below 0 in your
+# logs says that something is wrong: for one, that the tokens were not drawn from the policy
+# that scored them.
 
 # %% [markdown]
 # ## 2.4 Read a penalty *(2 points, 5 min, easy)*
 #
-# You maximise $J - \beta \cdot \text{penalty}$ with $\beta > 0$. An update moved the policy
-# from ref to where it is now. Policy and ref score one response:
+# You maximise $J - \beta \cdot \text{penalty}$ with $\beta > 0$. Training began at ref, and its
+# updates have moved the policy to where it is now. Both score one response:
 #
 # | token | 1 | 2 | 3 | 4 |
 # |---|---|---|---|---|
@@ -281,8 +438,9 @@ if ready("categorical_kl", "sequence_log_ratio"):
 
 # %% [markdown]
 # **Question.** What is the penalty of this response, in nats, to two decimals? Taken by itself
-# and on this response, does the term −β · penalty act for the update (`"encourages"`) or
-# against it (`"discourages"`)? Answer with a dict: `{"penalty": ..., "effect": ...}`.
+# and on this response, does the term −β · penalty speak for that move away from ref
+# (`"encourages"`) or against it (`"discourages"`)? Answer with a dict:
+# `{"penalty": ..., "effect": ...}`.
 
 # %% quiz="q02_interpret_penalty"
 q02_interpret_penalty = {"penalty": -1.3, "effect": "encourages"}
@@ -291,13 +449,12 @@ q02_interpret_penalty = {"penalty": -1.3, "effect": "encourages"}
 check("q02_interpret_penalty", q02_interpret_penalty)
 
 # %% [markdown]
-# ## 2.5 One token is all you see *(8 points, 8 min, easy)*
+# ## 2.5 One token is all you see *(6 points, 12 min, easy)*
 #
 # With a large vocabulary and long responses you do not sum over all outcomes. You have the
 # tokens that were drawn and, for each, two log-probabilities. An *estimator* turns these into a
 # number whose mean over the policy's tokens should be KL(policy ‖ ref). The definition offers
-# the first. Near 0, where a divergence is half of a square, there is a second ([Schulman
-# 2020](http://joschu.net/blog/kl-approx.html)):
+# the first; a second is never negative ([Schulman 2020](http://joschu.net/blog/kl-approx.html)):
 #
 # $$k_1 = \log \text{policy} - \log \text{ref} \qquad
 # k_2 = \tfrac12 (\log \text{policy} - \log \text{ref})^2$$
@@ -321,7 +478,7 @@ def k1(
     ### END SOLUTION
 
 
-# %% check="k1" points=4
+# %% check="k1" points=3
 check("k1", k1)
 
 
@@ -330,7 +487,7 @@ check("k1", k1)
 def k2(
     logp: Float[Tensor, "*leading"], ref_logp: Float[Tensor, "*leading"]
 ) -> Float[Tensor, "*leading"]:
-    """Half the squared log-ratio of each drawn token: never negative, a little biased.
+    """Half the squared log-ratio of each drawn token: never negative, near ref little biased.
 
     logp, ref_logp: log-probability of a token drawn from the policy; `ref_logp` is a constant.
     Returns nats, 0 or more.
@@ -343,64 +500,107 @@ def k2(
     ### END SOLUTION
 
 
-# %% check="k2" points=4
+# %% check="k2" points=3
 check("k2", k2)
 
 # %% [markdown]
-# ## 2.6 Unbiased and never negative *(7 points, 15 min, hard)*
+# **Why half of a square?** For a policy near ref the mean of $k_2$ is KL(policy ‖ ref), up to
+# third powers; and if its logits are ref's plus a small $d$, both are $\tfrac12 d^\top F d$ with a
+# matrix F of ref's.
+
+# %% [markdown]
+# <details><summary>Why: near ref a divergence is half of a square</summary>
 #
-# Let *ratio* be ref/policy of the drawn token. Its mean over the policy's tokens is the sum of
-# ref's probabilities, 1. So ratio − 1 has mean 0, and adding it to $k_1 = -\log \text{ratio}$
-# keeps the mean:
+# Write δ = log ref − log policy. The mean of e^δ over the policy's draws is the sum of ref's
+# probabilities, 1. Expand it, and the mean of δ is not 0 but
 #
-# $$k_3 = (\text{ratio} - 1) - \log \text{ratio}$$
+# $$\mathbb{E}\big[\delta + \tfrac12 \delta^2 + \dots\big] = 0 \;\Rightarrow\;
+# \mathrm{KL} = -\mathbb{E}[\delta] \approx \tfrac12 \mathbb{E}[\delta^2]
+# \approx \tfrac12\, d^\top F d, \quad
+# F = \mathbb{E}\big[\nabla \log \pi \, \nabla \log \pi^\top\big]$$
 #
-# **Predict** from the picture: why is this never negative?
+# The last step is δ ≈ −d·∇log π. F is called the Fisher information. For the logits of one
+# choice it is diag(π) − ππᵀ, and dᵀFd the variance of d over the policy's draws.
+#
+# </details>
+
+# %% demo
+if ready("categorical_kl", "k2"):
+    _generator = torch.Generator().manual_seed(0)
+    _ref, _d = torch.randn(2, 5, generator=_generator, dtype=torch.float64)
+    _p = _ref.softmax(-1)
+    _fisher = torch.diag(_p) - torch.outer(_p, _p)
+    print("size of d              KL    mean of k2       ½ dᵀFd    KL(ref ‖ policy)")
+    for _size in (1.0, 0.1, 0.01, 0.001):
+        _policy = (_ref + _size * _d).log_softmax(-1)
+        _kl = categorical_kl(_policy, _ref)
+        _half = (_policy.exp() * k2(_policy, _ref.log_softmax(-1))).sum()
+        _three = _half, 0.5 * _size**2 * _d @ _fisher @ _d, categorical_kl(_ref, _policy)
+        print(f"{_size:9.3f} {_kl:15.9f}" + " {:13.9f} {:13.9f} {:19.9f}".format(*_three))
+        _gaps = [(x - _kl).item() / _size**3 for x in _three]
+        print("          gap / size³:      {:11.3f} {:13.3f} {:19.3f}".format(*_gaps))
+        assert max(map(abs, _gaps)) < 1
+
+# %% [markdown]
+# Beside KL(policy ‖ ref), in nats, stand three others; the gaps shrink like the third power of
+# the size, a power faster than the divergence. So near ref the direction does not matter either.
+
+# %% [markdown]
+# ## 2.6 Unbiased and never negative *(7 points, 25 min, hard)*
+#
+# For this one estimator take the difference the other way round: δ = log ref − log policy, the
+# negative of the log-ratio. Its exponential, ref/policy, has the mean 1 over the policy's
+# tokens, as ref's probabilities sum to 1. So ref/policy − 1 has mean 0, and adding it to
+# $k_1 = -\delta$ keeps the mean:
+#
+# $$k_3 = \Big(\frac{\text{ref}}{\text{policy}} - 1\Big)
+# - \log \frac{\text{ref}}{\text{policy}} = e^\delta - 1 - \delta$$
+#
+# **Predict** from the picture: why is this never negative? You have met the reason in 2.1.
 
 # %% demo
 plot_tangent()
 
 # %% [markdown]
-# On paper that is all. On a computer, write $\delta = \log \text{ratio}$: then $k_3$ is
-# $e^\delta - 1 - \delta$, about $\tfrac12\delta^2$ while the policy has hardly moved.
-# **Predict**: float32 keeps some 7 digits, float64 some 16. Below which δ does each get this
-# subtraction wrong?
-
-# %% demo
-print("    δ           k3    subtracted in float32    subtracted in float64")
-for _delta in (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8):
-    _series = _delta**2 / 2 + _delta**3 / 6 + _delta**4 / 24 + _delta**5 / 120
-    _plain = []
-    for _dtype in (torch.float32, torch.float64):
-        _d = torch.tensor(_delta, dtype=_dtype)
-        _plain.append((torch.exp(_d) - _d - 1).item())
-    print(f"{_delta:.0e}   {_series:.4e}    {_plain[0]:21.4e}    {_plain[1]:21.4e}")
-_steps = [torch.finfo(dtype).eps for dtype in (torch.float32, torch.float64)]
-print(f"step between numbers just above 1:    {_steps[0]:.1e}    {_steps[1]:21.1e}")
-
-# %% [markdown]
-# $e^\delta$ is a number near 1, and numbers near 1 are stored in the steps of the last line.
-# The answer, $\tfrac12\delta^2$, is smaller than a step long before δ looks small. Taking away
-# the 1 and the δ, which does not share that rounding, then leaves little else, of either sign.
-# This is *cancellation*. Two ways keep the digits; the next cell tries both:
+# On paper that is all. On a computer $k_3$ is a small rest, about $\tfrac12\delta^2$, of numbers
+# near 1. **Predict**: float32 keeps some 7 digits. Compute $e^\delta - \delta - 1$ as it stands:
+# from which δ downwards may it be off by more than 1 % of $k_3$?
 #
-# - *expm1* finds $e^\delta - 1$ directly, with all digits of a small result;
-# - subtract log ratio of the *rounded* ratio, in place of δ: what rounding did to ratio − 1 it
-#   did to its logarithm too, and the two nearly cancel.
+# - **A**: about 4e-3
+# - **B**: about 1e-5
+# - **C**: about 1e-7
+
+# %% predict="digits"
+predict("digits", ...)
 
 # %% demo
-print("        error of it, relative: δ subtracted    log of the rounded ratio    expm1")
-for _delta in (1e-2, 1e-4, 1e-6):
-    _d = torch.tensor(_delta, dtype=torch.float64)
-    _exact = sum(_delta**n / math.factorial(n) for n in range(2, 9))
-    _ratio = _d.exp()
-    _ways = ((_ratio - 1) - _d, (_ratio - 1) - _ratio.log(), torch.expm1(_d) - _d)
-    _off = [abs(way.item() / _exact - 1) for way in _ways]
-    print(f"δ = {_delta:.0e} {_off[0]:29.0e} {_off[1]:27.0e} {_off[2]:8.0e}")
-    assert max(_off[1:]) < 1e-9
+print("    δ     k3, by its series    in float32    in float64")
+for _delta in (1e-1, 1e-2, 1e-3, 1e-4, 1e-6, 1e-8):
+    _series = sum(_delta**n / math.factorial(n) for n in range(2, 9))
+    _both = [torch.tensor(_delta, dtype=dtype) for dtype in (torch.float32, torch.float64)]
+    _plain = [(torch.exp(_d) - _d - 1).item() for _d in _both]
+    print("{:.0e} {:20.3e} {:13.3e} {:13.3e}".format(_delta, _series, *_plain))
+for _dtype in (torch.float64, torch.float32):
+    _d = torch.logspace(-9, -1, 4001, dtype=torch.float64).to(_dtype)
+    _series = sum(_d.double() ** n / math.factorial(n) for n in range(2, 9))
+    _off = ((torch.exp(_d) - _d - 1).double() / _series - 1).abs() > 0.01
+    print(f"{_dtype} has steps of {torch.finfo(_dtype).eps:.1e} above 1:", end=" ")
+    print(f"off by more than 1 % at δ = {_d[_off].max():.1e}, and often below")
+_from = _d[_off].max()  # float32's
+outcome("digits", A=1e-3 < _from < 1e-2, B=1e-6 < _from < 1e-4, C=_from <= 1e-6)
 
 # %% [markdown]
-# Write $k_3$ so that small log-ratios keep their digits.
+# $e^\delta$ is a number near 1, and those are stored in the steps of the last lines. The answer,
+# $\tfrac12\delta^2$, is smaller than a step long before δ looks small. Taking away the 1, and the
+# δ, which does not share that rounding, leaves little else, of either sign. This is
+# *cancellation*. Two ways keep the digits, and either will do:
+#
+# - torch has a function that finds $e^\delta - 1$ without passing through 1;
+# - or subtract the logarithm of the *rounded* ref/policy in place of δ: the rounding is then in
+#   both terms, and nearly cancels.
+
+# %% [markdown]
+# Write $k_3$ so that small δ keep their digits.
 
 
 # %% exercise="k3"
@@ -408,10 +608,11 @@ for _delta in (1e-2, 1e-4, 1e-6):
 def k3(
     logp: Float[Tensor, "*leading"], ref_logp: Float[Tensor, "*leading"]
 ) -> Float[Tensor, "*leading"]:
-    """(ratio − 1) − log ratio of each drawn token, ratio = ref/policy: unbiased, never negative.
+    """(ref/policy − 1) − log(ref/policy) of each drawn token: unbiased, never negative.
 
     logp, ref_logp: log-probability of a token drawn from the policy; `ref_logp` is a constant.
-    Returns nats, 0 or more; in float64 right to 1e-6 of itself for log-ratios down to 1e-6.
+    Unbiased where the policy can draw all that ref can.
+    Returns nats, 0 or more; in float64 right to 1e-6 of itself for log-ratios down to ±1e-6.
     Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: Schulman 2020, http://joschu.net/blog/kl-approx.html
     Example: probability 1/2 under the policy and 1/4 under the reference: −1/2 + log 2 = 0.1931.
@@ -426,8 +627,8 @@ def k3(
 check("k3", k3)
 
 # %% [markdown]
-# **Look at yours**, twice: its rounding error beside that of the plain subtraction, and the
-# three estimators side by side as functions of one token's log-ratio.
+# **Look at yours**, three times: its rounding error beside that of the plain subtraction, the
+# two ways that keep the digits, and the three estimators as functions of one token's log-ratio.
 
 # %% demo
 if ready("k3"):
@@ -439,6 +640,18 @@ if ready("k3"):
         _errors[f"plain, {_name}"] = ((torch.exp(_d) - _d - 1) / _exact - 1).abs()
         _errors[f"yours, {_name}"] = (k3(torch.zeros_like(_d), _d) / _exact - 1).abs()
     plot_rounding(_delta, _errors)
+
+# %% demo
+if ready("k3"):
+    print("δ in float64    relative error of:   plain    rounded ratio's log    expm1")
+    for _delta in (1e-2, 1e-4, 1e-6):
+        _d = torch.tensor(_delta, dtype=torch.float64)
+        _exact = sum(_delta**n / math.factorial(n) for n in range(2, 9))
+        _ratio = _d.exp()
+        _ways = (_ratio - 1) - _d, (_ratio - 1) - _ratio.log(), torch.expm1(_d) - _d
+        _off = [abs(way.item() / _exact - 1) for way in _ways]
+        print("{:.0e} {:37.0e} {:22.0e} {:8.0e}".format(_delta, *_off))
+        assert max(_off[1:]) < 1e-9
 
 # %% demo
 if ready("k1", "k2", "k3"):
@@ -453,8 +666,29 @@ if ready("k1", "k2", "k3"):
 #
 # Now begin at the left of the second picture: a token that the policy has made rarer. $k_1$
 # answers with a negative number and leaves it to other tokens to make up for it; $k_3$ answers
-# with a large positive one. Both have the right mean. $k_2$ does not look at the sign, and pays
-# for that with a bias. How large?
+# with a large positive one. $k_2$ does not look at the sign, and pays for that with a bias,
+# which 2.5 found to be of third order near ref.
+
+# %% [markdown]
+# **Where $k_3$ is biased.** That ref/policy has mean 1 needs a policy that can draw whatever ref
+# can. If it draws only from S, the mean is ref(S), and $k_3$ averages to KL − (1 − ref(S)).
+# That is the bound of 2.1, and the policy's tokens will not tell you:
+
+# %% demo
+if ready("categorical_kl", "k1", "k3"):
+    _policy, _ref = torch.tensor([0.5, 0.5, 0.0]), torch.ones(3) / 3
+    _drawn = _policy > 0
+    _logs = _policy[_drawn].log(), _ref[_drawn].log()
+    _means = [(_policy[_drawn] * k(*_logs)).sum() for k in (k1, k3)]
+    _kl = categorical_kl(_policy.log(), _ref.log())
+    print(f"policy (1/2, 1/2, 0), ref (1/3, 1/3, 1/3): KL {_kl:.3f}", end="   ")
+    print("mean k1 {:.3f}   mean k3 {:.3f}".format(*_means))
+    print(f"KL − (1 − ref(S)) = {_kl - (1 - _ref[_drawn].sum()):.3f}")
+    assert torch.isclose(_means[1], _kl - (1 - _ref[_drawn].sum()))
+
+# %% [markdown]
+# A softmax gives every token some probability, but a sampler that cuts off rare tokens (top-k,
+# top-p) does not draw all of them. $k_1$ stays right, if logp is that of what was drawn from.
 
 # %% [markdown]
 # ## 2.7 Which one to trust *(10 min)*
@@ -465,6 +699,18 @@ if ready("k1", "k2", "k3"):
 #
 # $$k_1:\ \frac2m \qquad k_2:\ \sqrt{2 + m^2} \qquad
 # k_3:\ \frac{2}{m^2}\sqrt{e^{m^2} - 1 - m^2}$$
+
+# %% [markdown]
+# <details><summary>Why: the three spreads</summary>
+#
+# The log-ratio of a draw x is mx − m²/2, and x ∼ N(m, 1): it is normal with mean m²/2, the KL,
+# and variance m². So $k_1$ has spread m. With ℓ for the log-ratio, $k_2 = \tfrac12 \ell^2$, whose
+# moments follow from those of a normal number; $k_3 = e^{-\ell} - 1 + \ell$, where $e^{-\ell}$ is
+# log-normal with mean 1 and variance $e^{m^2} - 1$, and its covariance with ℓ is −m²:
+#
+# $$\mathrm{Var}(k_3) = (e^{m^2} - 1) - 2m^2 + m^2 = e^{m^2} - 1 - m^2$$
+#
+# </details>
 
 # %% [markdown]
 # Averaging helps: the mean of n draws is off by about spread/√n, and by the bias, which no n
@@ -554,12 +800,7 @@ if ready("k3"):
 # question with different answers: lesson 04.
 
 # %% [markdown]
-# ## 2.8 Two policies to be near to *(5 min)*
-#
-# Two words, kept apart from here on. **old** is the policy that drew this batch; every update
-# replaces it, and the distance to it is the size of a *step*. **ref** was frozen where training
-# began, and the distance to it is the *drift*. Xiao & Zhu write $\theta_{\mathrm{ref}}$ for
-# both, and at the first update they are one.
+# ## 2.8 Many small steps *(7 min)*
 #
 # **Predict**: 20 small steps of the logits, all in one direction. How large is the drift, as a
 # KL in nats, beside the KL of one step?
@@ -567,6 +808,8 @@ if ready("k3"):
 # - **A**: about as large
 # - **B**: about 20 times as large
 # - **C**: hundreds of times as large
+#
+# And if each step goes in a direction of its own?
 
 # %% predict="drift"
 predict("drift", ...)
@@ -574,27 +817,143 @@ predict("drift", ...)
 # %% demo
 if ready("categorical_kl"):
     _generator = torch.Generator().manual_seed(0)
-    _start, _direction = torch.randn(2, 8, generator=_generator, dtype=torch.float64)
+    _start, _one = torch.randn(2, 20, 1, 8, generator=_generator, dtype=torch.float64)
+    _many = torch.randn(20, 20, 8, generator=_generator, dtype=torch.float64)
+    _times = {}
     for _size in (0.01, 0.03, 0.1):
-        _path = _start + _size * torch.arange(21)[:, None] * _direction
-        _step = categorical_kl(_path[1:], _path[:-1])
-        _drift = categorical_kl(_path[1:], _path[:1].expand(20, -1))
-        print(f"step size {_size}: the 20 steps add up to {_step.sum():.4f} nats,", end=" ")
-        print(f"the drift is {_drift[-1]:.4f} nats, {_drift[-1] / _step.mean():.0f} times a step")
-    plot_step_and_drift(_step, _drift, _size)
-    _times = _drift[-1] / _step.mean()
-    outcome("drift", A=_times < 5, B=5 <= _times < 100, C=_times >= 100)
+        for _name, _moves in ("one direction", _one.expand_as(_many)), ("its own each", _many):
+            _path = torch.cat([_start, _start + _size * _moves.cumsum(1)], dim=1)
+            _step = categorical_kl(_path[:, 1:], _path[:, :-1]).mean(1, keepdim=True)
+            _drift = categorical_kl(_path[:, 1:], _path[:, :1].expand_as(_path[:, 1:]))
+            _times[_name] = _drift / _step
+            print(f"steps of {_size}, {_name}: drift / step", end=" ")
+            print("{:.0f} to {:.0f}, 20 seeds".format(*_times[_name][:, -1].aminmax()))
+    plot_step_and_drift(*_times.values(), _size)
+
+# %% demo
+if ready("categorical_kl"):
+    _ends = _times["one direction"][:, -1]
+    outcome("drift", C=_ends.min() >= 100, A=_ends.median() < 5, B=_ends.median() < 100)
 
 # %% [markdown]
-# A divergence grows like the *square* of a small move, so 20 small steps in one direction make
-# a drift near 20² = 400 times a step; with larger steps the law bends, and the drift is still
-# hundreds of steps. The figure shows the largest, of size 0.1.
+# Near ref a divergence is half of a square (2.5), so n steps in one direction make a drift of n²
+# steps: 20² = 400, and with larger steps the law bends. In directions of their own the steps
+# add up like a random walk: about n steps in the median, in a wide band. Training lies between.
 #
 # A bound on each step, which lesson 05 builds, does not bound the drift, and a penalty towards
 # ref does not bound a step. Each needs its own log-probabilities.
 
 # %% [markdown]
-# ## 2.9 Seen in the wild *(2 min)*
+# ## 2.9 How many nats broke lesson 01? *(20 min)*
+#
+# In lesson 01 an update along J grew until the return fell. There the step was counted in
+# logits, which means nothing for another model. Count it in nats now, with your own function.
+# Old takes ref's place. The model there looks at the word before alone, so by the box in 2.3
+# the KL of whole responses is a sum over four words before: how often a response of the policy
+# meets each, times your KL of the next word.
+
+# %% demo
+_old = old_table()
+_up = gradient_at(_old, true_return)  # at old, J's direction: 1.5 showed that they are one
+_up = _up / _up.norm()
+
+
+def _response_kl(policy, ref):
+    """KL(policy ‖ ref) of whole responses, for tables of logits [..., word before, next word].
+
+    words_before(table) gives how often a response of that policy meets each word before.
+    """
+    return ...
+
+
+# %% demo
+if written(_response_kl(_old, _old)) and ready("categorical_kl", "sequence_log_ratio"):
+    _every, _far = every_response(), _old + 5 * _up
+    _before, _word = _every.tokens[:, :-1], _every.tokens[:, 1:]
+    _far_logp, _old_logp = (t.log_softmax(-1)[_before, _word] for t in (_far, _old))
+    _chance = torch.where(_every.mask, _far_logp, 0.0).sum(-1).exp()
+    _listed = _chance @ sequence_log_ratio(_far_logp, _old_logp, _every.mask)
+    _yours = _response_kl(_far, _old)
+    print(f"all {len(_chance):,} responses listed: {_listed:.6f} nats; yours:", _yours)
+    if _yours.shape == () and torch.isclose(_yours, _listed):
+        print("So your sum is the KL(policy ‖ old) of whole responses.")
+    else:
+        print("Not yet: one number, each word's KL times how often the policy meets the word.")
+
+# %% [markdown]
+# The cells below use the one line that it takes, with your `categorical_kl` in it. They walk
+# 01's update step by step. **Predict**: old writes some 4 words a response. At how many nats
+# per response, KL(policy ‖ old), does the return turn?
+#
+# - **A**: below 0.1
+# - **B**: 0.1 to 3
+# - **C**: above 3
+
+# %% predict="turning_point"
+predict("turning_point", ...)
+
+
+# %% demo
+def _nats(policy, ref):
+    """KL(policy ‖ ref) of whole responses, for one table or for many."""
+    policy, ref = torch.broadcast_tensors(policy, ref)
+    return (words_before(policy) * categorical_kl(policy, ref)).sum(-1)
+
+
+if ready("categorical_kl"):
+    _steps = torch.logspace(-1, 2, 61, dtype=torch.float64)[:, None, None]  # in logits
+    _policies = _old + _steps * _up
+    _moved, _returns = _nats(_policies, _old), true_return(_policies)
+    _walks = [_old + _steps * batch_direction(_old, seed) for seed in range(20)]
+    _walks = [(_nats(walk, _old), true_return(walk)) for walk in _walks]
+    plot_collapse(_moved, _returns, true_return(_old).item(), _walks)
+    _top = _returns.argmax()
+    _turn, _words = _moved[_top], words_before(_policies[_top]).sum()
+    print(f"old: {words_before(_old).sum():.1f} words a response; at the turn {_words:.1f}")
+    print(f"the return turns at {_turn:.2f} nats per response, {_turn / _words:.2f} per word")
+    outcome("turning_point", A=_turn < 0.1, B=0.1 <= _turn <= 3, C=_turn > 3)
+
+# %% [markdown]
+# Less than a nat a response: on average, each of its five or six words has become likelier by
+# less than a fifth of a nat. The twenty drawn batches of 1.7 turn in the same region and then go
+# to different ends. It is no law: with other rewards the place is another. What carries over is
+# the unit, and that a fall can begin while every single word looks almost unmoved.
+#
+# Now the penalised J of 1.9. Was its D your KL(policy ‖ old), or KL(old ‖ policy)? And does it
+# matter which? For each β the cell finds the step where J − β·D is greatest.
+
+# %% demo
+if ready("categorical_kl"):
+    _ds = {"policy ‖ old": _moved, "old ‖ policy": _nats(_old, _policies)}
+    _of_01 = divergence_from_old(_old, _policies)
+    for _name, _d in _ds.items():
+        print(f"KL({_name}): {_d[_top]:.2f} nats at the turn,", end=" ")
+        print(f"{(_d - _of_01).abs().max():.0e} from 01's D at most")
+    _logs = _old.log_softmax(-1)
+    print(f"eight times “great” costs {-(_logs[0, 3] + 7 * _logs[3, 3]):.1f} nats under old")
+
+# %% demo
+if ready("categorical_kl"):
+    _promises = promised_gain(_old, _policies)
+    print("           with KL(policy ‖ old)          with KL(old ‖ policy)")
+    print("   β       step    nats   return         step    nats   return")
+    for _beta in (0.03, 0.1, 0.3, 1.0):
+        print(f"{_beta:4}", end="")
+        for _d in _ds.values():
+            _peak = (_promises - _beta * _d).argmax()
+            _row = _steps[_peak].item(), _d[_peak], _returns[_peak]
+            print("   {:8.1f} {:7.2f} {:8.2f}".format(*_row), end="  ")
+        print()
+
+# %% [markdown]
+# 01's D was KL(old ‖ policy). Up to the turn the two directions are nearly one number, as 2.5
+# says they must be. Far out they part: a policy that has come to write eight times "great" pays
+# KL(policy ‖ old) only what those words cost under old, while KL(old ‖ policy) grows with every
+# step that makes old's other words rarer. So with a small β the first lets the policy go much
+# farther than the second. Neither mends a β that is too small.
+
+# %% [markdown]
+# ## 2.10 Seen in the wild *(2 min)*
 #
 # **Negative KL in the logs.** The settings that generate differ from those that score; and
 # single samples may be negative. trl [#235](https://github.com/huggingface/trl/issues/235),
@@ -624,13 +983,13 @@ if ready("categorical_kl"):
 # %% [markdown]
 # ## What to take along
 #
-# - KL(policy ‖ ref): the policy draws, ref is asked. It seeks a mode; drawing the impossible
-#   costs +∞.
+# - old measures the step, ref the drift. KL(policy ‖ ref): the policy draws, ref is asked.
+# - It is never negative, drawing the impossible costs +∞, and near ref it is half of a square.
 # - A response costs the sum of its tokens' log-ratios. One may be negative; their mean is the
-#   KL.
-# - The environment's part cancels exactly when both policies meet the same dynamics.
-# - $k_1$ is unbiased and noisy, $k_2$ steady and biased, $k_3$ unbiased and never negative.
-# - old measures the step, ref the drift.
+#   KL. The environment's part cancels when both policies meet the same dynamics.
+# - $k_1$ is unbiased and noisy, $k_2$ steady and biased, $k_3$ never negative, and unbiased
+#   where the policy can draw all that ref can.
+# - 01's return turned within a nat per response; there both directions are nearly the same.
 
 # %% [markdown]
 # Next: **03 · The penalised objective**. You subtract β times this divergence from the reward

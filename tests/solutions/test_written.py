@@ -167,6 +167,22 @@ HOLES: dict[str, dict[str, Hole]] = {
             said="Right: nothing moved",
         ),
     },
+    "02_divergence": {
+        "return ...": Hole(
+            right=(
+                "return (words_before(policy) * categorical_kl(policy, ref)).sum(-1)",
+                "return torch.linalg.vecdot(words_before(policy), categorical_kl(policy, ref))",
+            ),
+            wrong=(
+                "return (words_before(ref) * categorical_kl(policy, ref)).sum(-1)",
+                "return (words_before(policy) * categorical_kl(ref, policy)).sum(-1)",
+                "return (words_before(policy) * categorical_kl(policy, ref)).mean(-1)",
+                "return words_before(policy) * categorical_kl(policy, ref)",
+                "return categorical_kl(policy, ref).sum(-1)",
+            ),
+            said="So your sum is the KL(policy ‖ old) of whole responses",
+        ),
+    },
 }
 
 

@@ -21,7 +21,7 @@ IMPOSSIBLE = "logits of −inf"
 
 categorical_kl = Exercise(
     "categorical_kl",
-    parts={VALUES: 2, GRADIENT: 1, LARGE: 1, IMPOSSIBLE: 1, RULES: 1},
+    parts={VALUES: 3, GRADIENT: 2, LARGE: 1, IMPOSSIBLE: 3, RULES: 1},
     hints=(
         "Write the sum over outcomes on paper: each outcome's probability under the policy times "
         "log policy − log ref. Which function gives log-probabilities from logits, stably?",

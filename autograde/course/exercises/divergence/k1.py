@@ -1,16 +1,18 @@
 """Estimate the KL from each drawn token by its log-ratio."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
-from helpers.cases import GRADIENT, RULES, VALUES
+from helpers.cases import VALUES
 
 from ...exercise import Exercise
-from .shared import RARE, token_cases, token_cases_by_hand, token_mistakes
+from .shared import SHORT, token_cases, token_cases_by_hand, token_mistakes
 
 k1 = Exercise(
     "k1",
-    parts={VALUES: 1, GRADIENT: 1, RARE: 1, RULES: 1},
+    parts=SHORT,
     hints=(
         "KL(policy ‖ ref) is a mean over tokens that the policy draws. A mean of what?",
         "Of log policy − log ref. Both logarithms came in; nothing is summed or averaged here.",
@@ -19,9 +21,9 @@ k1 = Exercise(
     ),
 )
 
-k1.by_hand(token_cases_by_hand)
+k1.by_hand(partial(token_cases_by_hand, VALUES))
 
-k1.drawn(token_cases)
+k1.drawn(partial(token_cases, rare=VALUES))
 
 token_mistakes(k1, lambda logp, ref_logp: logp - ref_logp)
 
@@ -32,8 +34,8 @@ def ref_minus_policy(logp: Tensor, ref_logp: Tensor) -> Tensor:
 
 
 @k1.wrong(
-    "This is the difference of the probabilities. KL compares by a ratio, so the logarithms are "
-    "subtracted as they are."
+    "This is the difference of the probabilities. KL compares by the ratio "
+    "policy/ref, so the logarithms are subtracted as they are."
 )
 def difference_of_probabilities(logp: Tensor, ref_logp: Tensor) -> Tensor:
     return logp.exp() - ref_logp.detach().exp()
@@ -120,7 +122,7 @@ for _name, _instead, _says in (
     (
         "k3_in_its_place",
         "torch.expm1(ref_logp.detach() - logp) - (ref_logp.detach() - logp)",
-        "This is k3, exp(δ) − 1 − δ. k1 is the log-ratio alone.",
+        "This is k3, exp(δ) − 1 − δ with δ = log ref − log policy. k1 is the log-ratio alone, −δ.",
     ),
     ("reference_forgotten", "+logp", "This is logp alone: ref_logp is still to be subtracted."),
     (

@@ -1,28 +1,31 @@
 """Estimate the KL from each drawn token by half its squared log-ratio."""
 
+from functools import partial
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812, its usual name
 
 from helpers import reference
-from helpers.cases import GRADIENT, RULES, VALUES
+from helpers.cases import VALUES
 
 from ...exercise import Exercise
-from .shared import RARE, token_cases, token_cases_by_hand, token_mistakes
+from .shared import SHORT, token_cases, token_cases_by_hand, token_mistakes
 
 k2 = Exercise(
     "k2",
-    parts={VALUES: 1, GRADIENT: 1, RARE: 1, RULES: 1},
+    parts=SHORT,
     hints=(
         "Start from the log-ratio of k1. What makes it positive, whatever its sign?",
-        "Its square. Near 0 a KL is half of a square, and so is k2.",
+        "Its square. Near ref a KL is half the mean of the squared log-ratio, and k2 is that "
+        "of one token.",
         "Half the square of your k1. Using k1 keeps its constant a constant.",
     ),
 )
 
-k2.by_hand(token_cases_by_hand)
+k2.by_hand(partial(token_cases_by_hand, VALUES))
 
-k2.drawn(token_cases)
+k2.drawn(partial(token_cases, rare=VALUES))
 
 token_mistakes(k2, lambda logp, ref_logp: 0.5 * (logp - ref_logp) ** 2)
 
@@ -40,7 +43,7 @@ k2.changed(
     "squared_ratio",
     "(logp - ref_logp.detach())",
     "torch.expm1(ref_logp.detach() - logp)",
-    "This is ½ (ratio − 1)². k2 squares the logarithm of the ratio.",
+    "This is ½ (ref/policy − 1)². k2 squares the logarithm of the ratio.",
 )
 
 
@@ -65,7 +68,9 @@ def k1_in_its_place(logp: Tensor, ref_logp: Tensor) -> Tensor:
     return logp - ref_logp.detach()
 
 
-@k2.wrong("This is k3, exp(δ) − 1 − δ. k2 is half the squared log-ratio.")
+@k2.wrong(
+    "This is k3, exp(δ) − 1 − δ with δ = log ref − log policy. k2 is half the squared log-ratio."
+)
 def k3_in_its_place(logp: Tensor, ref_logp: Tensor) -> Tensor:
     return reference.k3(logp, ref_logp)
 
@@ -84,7 +89,7 @@ for _name, _instead, _says in (
     (
         "squared_ratio_of_the_policy",
         "0.5 * torch.expm1(logp - ref_logp.detach()).square()",
-        "This is ½ (ratio − 1)², with policy/ref as the ratio. k2 squares its logarithm.",
+        "This is ½ (policy/ref − 1)². k2 squares the logarithm of the ratio.",
     ),
     (
         "whole_ratio_squared",

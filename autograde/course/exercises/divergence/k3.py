@@ -1,4 +1,4 @@
-"""Estimate the KL from each drawn token by (ratio − 1) − log ratio, with all its digits."""
+"""Estimate the KL from each drawn token by expm1(δ) − δ, δ = log ref − log policy: all digits."""
 
 import math
 from collections.abc import Iterator
@@ -19,9 +19,10 @@ k3 = Exercise(
     "k3",
     parts={VALUES: 2, GRADIENT: 1, SMALL: 2, RARE: 1, RULES: 1},
     hints=(
-        "Which way round is the ratio? The tokens come from the policy, and the mean of ratio − 1 "
-        "over them must be 0.",
-        "With δ = ref_logp − logp, ref a constant, the ratio is exp(δ) and k3 is (ratio − 1) − δ.",
+        "The tokens come from the policy, and the mean of ref/policy − 1 over them is 0. Which "
+        "difference of the two logarithms is log(ref/policy)?",
+        "With δ = ref_logp − logp, ref a constant, ref/policy is exp(δ) and k3 is (exp(δ) − 1) − δ."
+        " Near δ = 0, what is left of exp(δ) − 1 after the 1 is taken away?",
         "exp(δ) is rounded, δ is not, so exp(δ) − 1 − δ keeps that rounding, and for a small δ "
         "little else. torch has one function that computes exp(δ) − 1 with all its digits; or "
         "subtract the logarithm of the rounded ratio in place of δ.",
@@ -42,15 +43,15 @@ def _(draw: Draw) -> Iterator[Case]:
     yield Case(FAR_CASE, far, RARE, ("logp",))
 
 
-SMALL_CASE = "float64, log-ratios between 1e-6 and 5e-6"
+SMALL_CASE = "float64, δ between 1e-6 and 5e-6"
 
-FAR_CASE = "log-ratios of ±15 and ±25"
+FAR_CASE = "δ of ±15 and ±25"
 
 STEP = 2.0**-40  # a fraction that floating point adds and subtracts exactly
 
 
 def _small_log_ratios(draw: Draw, count: int) -> Tensor:
-    """Log-ratios of 1e-6 to 5e-6 at which every way of cancelling loses the very same digits.
+    """Values of δ, 1e-6 to 5e-6, at which every way of cancelling loses the very same digits.
 
     They are multiples of STEP, so `exp(δ) − δ − 1` gives one answer in whichever order, and exp(δ)
     lies well off a tie, so most machines give that answer: one mistake tells all of them.
@@ -70,9 +71,9 @@ k3.changed(
     "cancellation",
     "torch.expm1(delta) - delta",
     "delta.exp() - delta - 1",
-    "Digits are lost at a log-ratio δ near 1e-6. ratio − log ratio − 1 cancels there: the answer, "
-    "½δ², is hardly larger than the rounding of numbers near 1 on the way. A series that ends with "
-    "½δ² is off as well. torch.expm1(δ) has all digits of exp(δ) − 1.",
+    "Digits are lost where δ = log ref − log policy is near 1e-6. exp(δ) − δ − 1 cancels there: "
+    "the answer, ½δ², is hardly larger than the rounding of numbers near 1 on the way. A series "
+    "that ends with ½δ² is off as well. torch.expm1(δ) has all digits of exp(δ) − 1.",
     rough={SMALL_CASE: 2e-15},
 )
 k3.changed(
@@ -86,28 +87,28 @@ k3.changed(
     "k2_in_its_place",
     "torch.expm1(delta) - delta",
     "0.5 * delta**2",
-    "½δ² alone is k2. It has k3's value only for small log-ratios, and its mean is not the KL.",
+    "½δ² alone is k2. It has k3's value only near δ = 0, and its mean is not the KL.",
 )
 k3.changed(
     "ratio_turned_round",
     "ref_logp.detach() - logp",
     "logp - ref_logp.detach()",
     "The ratio is turned round: policy/ref in place of ref/policy. Averaged over the policy's "
-    "tokens, ratio − 1 is 0 only for ref/policy.",
+    "tokens, ref/policy − 1 is 0, and policy/ref − 1 is not.",
 )
 k3.changed(
     "exponent_turned_round",
     "torch.expm1(delta)",
     "torch.expm1(-delta)",
-    "The exponent's sign and the logarithm's disagree: the ratio is policy/ref in one place and "
+    "The exponent's sign and the logarithm's disagree: it is policy/ref in one place and "
     "ref/policy in the other.",
 )
 k3.changed(
     "logarithm_added",
     "torch.expm1(delta) - delta",
     "torch.expm1(delta) + delta",
-    "This is (ratio − 1) + log ratio, of ref/policy: the logarithm's sign is turned, as when the "
-    "ratio is turned round in one place alone. k3 is (ratio − 1) − log ratio.",
+    "This is (ref/policy − 1) + log(ref/policy): the logarithm's sign is turned, as when the "
+    "ratio is turned round in one place alone. k3 is (ref/policy − 1) − log(ref/policy).",
 )
 k3.changed(
     "one_forgotten",
@@ -126,7 +127,7 @@ k3.changed(
     "logarithm_forgotten",
     "torch.expm1(delta) - delta",
     "torch.expm1(delta)",
-    "log ratio is missing: ratio − 1 alone averages to 0, whatever the KL.",
+    "log(ref/policy) is missing: ref/policy − 1 alone averages to 0, whatever the KL.",
 )
 k3.changed(
     "ratio_detached",
@@ -150,15 +151,15 @@ k3.changed(
     "expm1_of_the_ratio",
     "torch.expm1(delta)",
     "torch.expm1(delta.exp())",
-    "expm1 was taken of the ratio, which is exp(δ) already. It takes δ itself: expm1(δ) is the "
-    "ratio − 1.",
+    "expm1 was taken of the ratio, which is exp(δ) already. It takes δ itself: expm1(δ) is "
+    "ref/policy − 1.",
 )
 k3.changed(
     "epsilon_in_the_logarithm",
     "torch.expm1(delta) - delta",
     "(delta.exp() - 1) - (delta.exp() + 1e-8).log()",
-    "A small number, about 1e-8, was added inside log(ratio). A ratio is above 0: add nothing, and "
-    "a small log-ratio keeps its digits.",
+    "A small number, about 1e-8, was added inside log(ref/policy). A ratio is above 0: add "
+    "nothing, and a small δ keeps its digits.",
 )
 
 
@@ -181,7 +182,8 @@ k3.changed(
     "k1_in_place_of_k3",
     "torch.expm1(delta) - delta",
     "-delta",
-    "This is k1, the log-ratio itself: it may be negative. k3 is expm1(δ) − δ.",
+    "This is k1, the log-ratio log policy − log ref: it may be negative. k3 is expm1(δ) − δ, with "
+    "δ = log ref − log policy.",
 )
 k3.changed(
     "k3_weighted_by_the_policy",
@@ -197,39 +199,37 @@ for _name, _instead, _says in (
     (
         "ratio_alone",
         "delta.exp()",
-        "This is the ratio ref/policy alone: k3 is (ratio − 1) − log ratio.",
+        "This is the ratio ref/policy alone: k3 is (ref/policy − 1) − log(ref/policy).",
     ),
     (
         "ratio_of_the_policy_alone",
         "(-delta).exp()",
-        "This is the ratio policy/ref alone: k3 is (ratio − 1) − log ratio, of ref/policy.",
+        "This is the ratio policy/ref alone: k3 is (ref/policy − 1) − log(ref/policy).",
     ),
     (
         "ratio_of_the_policy_less_1",
         "torch.expm1(-delta)",
-        "This is the ratio policy/ref, less 1: k3 is (ratio − 1) − log ratio, of ref/policy.",
+        "This is the ratio policy/ref, less 1: k3 is (ref/policy − 1) − log(ref/policy).",
     ),
     (
         "ratio_taken_from_one",
         "1 - delta.exp() - delta",
-        "ratio − 1 has the wrong sign here: this is (1 − ratio) − log ratio. k3 is (ratio − 1) − "
-        "log ratio.",
+        "ref/policy − 1 has the wrong sign here. k3 is (ref/policy − 1) − log(ref/policy).",
     ),
     (
         "probabilities_subtracted",
         "ref_logp.detach().exp() - logp.exp() - delta",
-        "The probabilities were subtracted in place of divided: k3 has ratio − 1, with the ratio "
-        "ref/policy.",
+        "The probabilities were subtracted in place of divided: k3 has ref/policy − 1.",
     ),
     (
         "ratio_less_1_squared",
         "torch.expm1(delta) ** 2",
-        "This is (ratio − 1)², of ref/policy. k3 subtracts the ratio's logarithm from ratio − 1.",
+        "This is (ref/policy − 1)². k3 subtracts log(ref/policy) from ref/policy − 1.",
     ),
     (
         "turned_ratio_times_log_ratio",
         "-delta * delta.exp()",
-        "This is ref/policy times the log-ratio of policy/ref. k3 is (ratio − 1) − log ratio.",
+        "This is ref/policy times log(policy/ref). k3 is (ref/policy − 1) − log(ref/policy).",
     ),
     (
         "quotient_of_logarithms",
@@ -252,18 +252,18 @@ for _name, _instead, _says in (
     (
         "multiplied",
         "torch.expm1(delta) * delta",
-        "This is (ratio − 1) · log ratio: subtract the logarithm, do not multiply.",
+        "This is (ref/policy − 1) · log(ref/policy): subtract the logarithm, do not multiply.",
     ),
     (
         "of_the_other_tokens",
         "delta.exp() * delta - torch.expm1(delta)",
-        "This is ratio · log ratio − (ratio − 1), which estimates the other direction, "
-        "KL(ref ‖ policy). k3 is (ratio − 1) − log ratio.",
+        "With r = ref/policy this is r·log r − (r − 1), which estimates the other direction, "
+        "KL(ref ‖ policy). k3 is (r − 1) − log r.",
     ),
     (
         "ratio_squared",
         "delta.exp() ** 2 - 1 - delta",
-        "The ratio was squared: k3 is (ratio − 1) − log ratio.",
+        "The ratio was squared: k3 is (ref/policy − 1) − log(ref/policy).",
     ),
     (
         "power_of_two",
@@ -283,18 +283,18 @@ for _name, _instead, _says in (
     (
         "absolute_log_ratio",
         "delta.abs()",
-        "This is the size of the log-ratio. k3 is (ratio − 1) − log ratio.",
+        "This is the size of the log-ratio. k3 is (ref/policy − 1) − log(ref/policy).",
     ),
     (
         "cubic",
         "delta**2 / 2 + delta**3 / 6",
-        "This is the beginning of a series, ½δ² + δ³/6, good for small log-ratios alone. expm1 is "
+        "This is the beginning of a series, ½δ² + δ³/6, good near δ = 0 alone. expm1 is "
         "right for all.",
     ),
     (
         "quartic",
         "delta**2 / 2 + delta**3 / 6 + delta**4 / 24",
-        "This is the beginning of a series, up to δ⁴, good for small log-ratios alone. expm1 is "
+        "This is the beginning of a series, up to δ⁴, good near δ = 0 alone. expm1 is "
         "right for all.",
     ),
     (
@@ -321,8 +321,8 @@ k3.changed(
     "ratio_times_its_logarithm",
     "torch.expm1(delta) - delta",
     "-delta * (-delta).exp()",
-    "This is ratio · log ratio, which estimates KL(policy ‖ ref) from tokens drawn from ref. Here "
-    "they are drawn from the policy: expm1(δ) − δ with δ = ref_logp − logp.",
+    "This is policy/ref · log(policy/ref), which estimates KL(policy ‖ ref) from tokens drawn from "
+    "ref. Here they are drawn from the policy: expm1(δ) − δ with δ = ref_logp − logp.",
 )
 
 

@@ -7,7 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from helpers.cases import RULES, Case
+from helpers.cases import GRADIENT, RULES, VALUES, Case
 
 from ...draw import Draw
 from ...exercise import Exercise, Mistake, tensor
@@ -18,10 +18,14 @@ INF, NAN, LOG_2 = torch.inf, torch.nan, math.log(2)
 
 RARE = "rare tokens"
 
+SHORT = {VALUES: 1, GRADIENT: 1, RULES: 1}  # of one line: rare tokens are among its values
+
 BOTH_LOGITS, BOTH_LOGP = ("logits", "ref_logits"), ("logp", "ref_logp")
 
 
-def token_cases_by_hand() -> Iterator[Case]:
+def token_cases_by_hand(rare: str = RARE) -> Iterator[Case]:
+    """rare: the part that tokens far apart, or of a tiny probability, count for."""
+
     def case(title: str, policy: list | float, ref: list | float) -> Case:
         both = {"logp": torch.tensor(policy).log(), "ref_logp": torch.tensor(ref).log()}
         return Case(title, both, grad=BOTH_LOGP)
@@ -37,12 +41,12 @@ def token_cases_by_hand() -> Iterator[Case]:
     exact["ref_logp"] = exact["logp"].flip(0)
     yield Case("float64, tokens of about 1e-6", exact, RULES, BOTH_LOGP)
     far = {"logp": tensor(-1.0, -30.0), "ref_logp": tensor(-30.0, -1.0)}
-    yield Case("log-ratios 29 and −29", far, RARE, ("logp",))
+    yield Case("log-ratios 29 and −29", far, rare, ("logp",))
     farther = {"logp": tensor(-1.0, -78.0), "ref_logp": tensor(-78.0, -1.0)}
-    yield Case("log-ratios 77 and −77", farther, RARE, ("logp",))
+    yield Case("log-ratios 77 and −77", farther, rare, ("logp",))
 
 
-def token_cases(draw: Draw) -> Iterator[Case]:
+def token_cases(draw: Draw, rare: str = RARE) -> Iterator[Case]:
     def inputs(*shape: int, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
         ref_logp = draw.logp(*shape, dtype=dtype).clamp(max=-0.5)  # no ratio above exp(2.5)
         return {"logp": draw.logp(*shape, dtype=dtype), "ref_logp": ref_logp}
@@ -51,8 +55,8 @@ def token_cases(draw: Draw) -> Iterator[Case]:
     yield Case("2 by 3 by 2 tokens", inputs(2, 3, 2), grad=BOTH_LOGP)
     yield Case("float64", inputs(2, 3, dtype=torch.float64), RULES, BOTH_LOGP)
     yield Case("no gradient asked", inputs(2, 3), RULES)
-    rare = {name: value - 200.0 for name, value in inputs(4).items()}
-    yield Case("probabilities that round to 0 in float32", rare, RARE, ("logp",))
+    tiny = {name: value - 200.0 for name, value in inputs(4).items()}
+    yield Case("probabilities that round to 0 in float32", tiny, rare, ("logp",))
 
 
 def in_place(formula: TokenFormula, logp: Tensor, ref_logp: Tensor) -> Tensor:
