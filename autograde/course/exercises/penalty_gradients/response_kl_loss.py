@@ -22,8 +22,8 @@ response_kl_loss = Exercise(
     parts={VALUES: 2, FOLLOWS: 1, ALONE: 1, PADDING: 1, CONSTANTS: 1, RARE: 1, RULES: 1},
     hints=(
         "A token answers for its own log-ratio and for those of the tokens after it, which hang on "
-        "what it was. For those before it, it cannot: their mean share in its gradient is 0, and "
-        "each adds noise.",
+        "what it was. Those before it were fixed when it was drawn: their mean share in its "
+        "gradient is 0, and each adds noise.",
         "So the number in front of ∇logp at place t is the sum of the log-ratios from t on, held "
         "constant. A running sum goes from the front to the back: which way do you need it? Let "
         "nothing of the padding into it.",
