@@ -113,13 +113,15 @@ def plot_prices(
 ) -> None:
     """What each response costs, against how often the policy writes it."""
     prices, probability = prices.cpu(), probability.cpu()
-    mean, below, top = (prices * probability).sum(), prices < 0, probability.max()
+    mean, top = (prices * probability).sum().item(), probability.max().item()
+    below = prices < 0
     figure, (axis,) = new_figure(height=3.8)
     _stems(axis, prices[~below], probability[~below], NAVY, "o")
     _stems(axis, prices[below], probability[below], RED, "v")
     for i in probability.topk(4).indices.tolist():
-        side = "right" if prices[i] > 0.8 * prices.max() else "center"
-        axis.annotate(f"“{responses[i]}”", (prices[i], probability[i]), (0, 7), ha=side, **NOTE)
+        at = prices[i].item(), probability[i].item()
+        side = "right" if at[0] > 0.8 * prices.max() else "center"
+        axis.annotate(f"“{responses[i]}”", at, (0, 7), ha=side, **NOTE)
     axis.axvline(0, color="black", linewidth=1, zorder=1)
     axis.axvline(mean, color=GREY, linestyle=DASHES[1], zorder=1)
     axis.annotate(f"mean {mean:.2f}", (mean, top * 1.25), (5, 0), **NOTE)

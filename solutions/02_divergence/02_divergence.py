@@ -511,16 +511,15 @@ check("k2", k2)
 # %% [markdown]
 # <details><summary>Why: near ref a divergence is half of a square</summary>
 #
-# Write δ = log ref − log policy. The mean of e^δ over the policy's draws is the sum of ref's
-# probabilities, 1. Expand it, and the mean of δ is not 0 but
+# Write ℓ for the log-ratio. Over the policy's draws $e^{-\ell}$, ref/policy, has the mean 1: it is
+# the sum of ref's probabilities. So the mean of its expansion less 1 is 0:
 #
-# $$\mathbb{E}\big[\delta + \tfrac12 \delta^2 + \dots\big] = 0 \;\Rightarrow\;
-# \mathrm{KL} = -\mathbb{E}[\delta] \approx \tfrac12 \mathbb{E}[\delta^2]
-# \approx \tfrac12\, d^\top F d, \quad
-# F = \mathbb{E}\big[\nabla \log \pi \, \nabla \log \pi^\top\big]$$
+# $$\mathbb{E}\big[-\ell + \tfrac12 \ell^2 - \dots\big] = 0 \;\Rightarrow\;
+# \mathrm{KL} = \mathbb{E}[\ell] \approx \tfrac12 \mathbb{E}[\ell^2]
+# \approx \tfrac12\, d^\top F d$$
 #
-# The last step is δ ≈ −d·∇log π. F is called the Fisher information. For the logits of one
-# choice it is diag(π) − ππᵀ, and dᵀFd the variance of d over the policy's draws.
+# The last step is ℓ ≈ d·∇log π, so F is the mean of ∇log π ∇log πᵀ, the Fisher information. For
+# the logits of one choice it is diag(π) − ππᵀ, and dᵀFd the variance of d over the draws.
 #
 # </details>
 
@@ -667,7 +666,7 @@ if ready("k1", "k2", "k3"):
 # Now begin at the left of the second picture: a token that the policy has made rarer. $k_1$
 # answers with a negative number and leaves it to other tokens to make up for it; $k_3$ answers
 # with a large positive one. $k_2$ does not look at the sign, and pays for that with a bias,
-# which 2.5 found to be of third order near ref.
+# which by 2.5 is of third order near ref.
 
 # %% [markdown]
 # **Where $k_3$ is biased.** That ref/policy has mean 1 needs a policy that can draw whatever ref
