@@ -149,14 +149,14 @@ ASKED: dict[str, dict[str, Prediction]] = {
             C="above 1 on likely tokens, below 1 on rarer ones",
         ),
         "equal_seeds": _asked(
-            "All draws of a group get one seed: what do mean reward and KL to ref do?", "C",
-            A="both go on rising, more slowly", B="both stay where they are", C="both fall",
+            "All draws of a group get one seed: what do mean reward and KL to ref do?", "A",
+            A="both fall", B="both stay where they are", C="both go on rising, more slowly",
         ),
         "reset_reference": _asked(
-            "A resume resets the reference: what does the log show from there on?", "C",
-            A="KL and reward go on level",
+            "A resume resets the reference: what does the log show from there on?", "A",
+            A="the KL falls to 0 and rises again, and the reward rises too",
             B="the KL falls to 0 and rises again, the reward stays level",
-            C="the KL falls to 0 and rises again, and the reward rises too",
+            C="KL and reward go on level",
         ),
     },
     "05_stable_updates": {

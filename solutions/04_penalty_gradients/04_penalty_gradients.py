@@ -1328,9 +1328,9 @@ if written(_weight(_reused[0].logp(), _reused[0].old_logp())):
 # From step 60 on, all eight draws have the seed of the step. **Predict** what happens to mean
 # reward and KL(policy ‖ ref) then:
 #
-# - **A**: both go on rising, more slowly
+# - **A**: both fall
 # - **B**: both stay where they are
-# - **C**: both fall
+# - **C**: both go on rising, more slowly
 
 # %% predict="equal_seeds"
 predict("equal_seeds", ...)
@@ -1365,7 +1365,7 @@ assert torch.allclose(_later["alike"], _home, rtol=0, atol=1e-9)
 print("Each run ends where the penalty alone takes it, with no reward at all.")
 _falls = (_gained < 0).all() and (_moved < 0).all()
 _rises = (_gained > 0).all() and (_moved > 0).all()
-outcome("equal_seeds", A=_rises, C=_falls, B=True)
+outcome("equal_seeds", A=_falls, C=_rises, B=True)
 
 # %% [markdown]
 # Equal seeds draw equal responses, which earn equal rewards, and an advantage is a reward minus
@@ -1379,9 +1379,9 @@ outcome("equal_seeds", A=_rises, C=_falls, B=True)
 # gradients, β = 1, resumed at step 300, where reward and KL have levelled off. **Predict** what
 # the log shows from there on:
 #
-# - **A**: KL and reward go on level
+# - **A**: the KL falls to 0 and rises again, and the reward rises too
 # - **B**: the KL falls to 0 and rises again, the reward stays level
-# - **C**: the KL falls to 0 and rises again, and the reward rises too
+# - **C**: KL and reward go on level
 
 # %% predict="reset_reference"
 predict("reset_reference", ...)
@@ -1403,7 +1403,7 @@ print(f"reward above ref's, median: {(_at_resume - _at_ref).median():.3f} at the
 print(f"                            {(_at_end - _at_ref).median():.3f} at the end")
 print(f"KL to the optimum of β = 1/2 around the first reference, median: {_to_half:.0e} nats")
 _anew, _earns = exact_kl(_reset[0], _begun[-1]).max() < 1e-9, (_at_end > _at_resume).all()
-outcome("reset_reference", B=_anew and not _earns, C=_anew and _earns, A=True)
+outcome("reset_reference", A=_anew and _earns, B=_anew and not _earns, C=True)
 
 # %% [markdown]
 # The logged KL begins anew at 0 while the distance from the first reference grows. The second

@@ -127,4 +127,5 @@ def test_what_is_declared():
             assert one.question.endswith("?")
             assert not any(text.endswith(".") for text in one.choices.values())
     outcomes = [one.outcome for asked in ASKED.values() for one in asked.values()]
-    assert {outcomes.count(letter) for letter in "ABC"} <= set(range(2, 16))
+    # Whoever always says the same letter is seldom right.
+    assert all(0.1 < outcomes.count(letter) / len(outcomes) < 0.46 for letter in "ABC")
