@@ -79,12 +79,24 @@ ASKED: dict[str, dict[str, Prediction]] = {
     },
     "03_penalized_objective": {
         "first_step": _asked(
-            "Does a first, very small step away from ref pay?", "C",
+            "A very small step from ref, to a better-paid reply that it gives: does it pay?", "C",
             A="at no β above 0", B="at a small β only", C="at every β",
         ),
         "smallest_beta": _asked(
             "As β falls to 0, what does the divergence of π* from ref do?", "B",
             A="it grows without end", B="it grows, and levels off", C="it falls",
+        ),
+        "tied_forward": _asked(
+            "Charged by KL(ref ‖ policy), at a small β: how do two equally paid replies stand?",
+            "A",
+            A="three to one, as with the other direction", B="about one to one, as it covers both",
+            C="the likelier one alone",
+        ),
+        "ten_rounds": _asked(
+            "Ten rounds to the optimum around old, at β = 2: where is the policy?", "B",
+            A="as far from ref as one round around ref at β = 2",
+            B="as far from ref as one round around ref at β = 0.2",
+            C="in between, as later rounds hardly move it",
         ),
         "turned_sign": _asked(
             "With the penalty's sign turned, what does the reward do?", "B",

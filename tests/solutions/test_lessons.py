@@ -99,7 +99,8 @@ def test_solved(lesson, executed):
         if cell.get("metadata", {}).get("nbgrader", {}).get("grade") and cell.cell_type == "code":
             result = next(o for o in cell.outputs if o.output_type == "execute_result")
             assert float(result.data["text/plain"]) == cell.metadata.nbgrader.points
-    assert not [text for text in texts(notebook) if "waits for" in text]
+    waits = [text for text in texts(notebook) if "waits for" in text]
+    assert all("in place of the dots" in text for text in waits), waits
 
 
 @pytest.mark.parametrize("lesson", EXECUTED)
