@@ -59,8 +59,8 @@ def forward_optimum(
     ref, gap = ref_logits.softmax(-1), rewards.max() - rewards
     low, high = 0.0, beta  # of λ − max r: at beta no probability exceeds ref's
     for _ in range(200):
-        middle = (low + high) / 2
-        low, high = (middle, high) if (beta * ref / (gap + middle)).sum() > 1 else (low, middle)
+        above = low + (high - low) / 2
+        low, high = (above, high) if (beta * ref / (gap + above)).sum() > 1 else (low, above)
     known = beta * ref / (gap + high)
     unseen = ((gap == 0) & (ref == 0)).to(ref)
     return known + (1 - known.sum()) * unseen / unseen.sum().clamp(min=1)

@@ -265,8 +265,8 @@ if ready("penalized_objective", "penalized_gradient", gradient=True):
 # <details><summary>Why: the gradient is probability times worth above average</summary>
 #
 # Differentiate the product; the second fact makes the sum over $\partial w$ vanish, as
-# $\partial w(a) = -\beta\, \partial \log \pi(a)$. Then put in the first fact, and only the term
-# with $a = b$ is left of $[a = b]$:
+# $\partial w(a) = -\beta\, \partial \log \pi(a)$. Then put in the first fact; of the terms with
+# $[a = b]$ one remains:
 #
 # $$\begin{aligned} \frac{\partial J_\beta}{\partial z(b)} &= \sum_a w(a) \frac{\partial
 # \pi(a)}{\partial z(b)} + \sum_a \pi(a) \frac{\partial w(a)}{\partial z(b)}
@@ -526,13 +526,12 @@ if ready("penalized_objective", "penalized_gradient"):
         print(f"{_start:13}   {_short:17.3f}   {_slope:14.0e}   {_said:>24}")
 
 # %% [markdown]
-# Not concave in logits, and still no second hill: every slope is π(b) times worth above
-# average, so all of them are 0 at once only where all worths are equal, at π*. What logits have
-# is *plateaus*: towards a corner π(b) goes to 0, and the slope with it, however far below the
-# maximum the policy is. That is why a collapsed policy is so hard to bring back. (In the weights
-# of a network not even "no second hill" is promised.)
+# Not concave in logits, and still no second hill: each slope is π(b) times worth above average,
+# so all are 0 at once only where all worths are equal, at π*. What logits have is *plateaus*:
+# towards a corner the slopes go to 0, however far below the maximum the policy is. So a
+# collapsed policy is hard to bring back. (In a network's weights not even that is promised.)
 #
-# Now read the formula backwards: β times the log-ratio of π* is the reward, up to the constant
+# Now read the formula backwards: β times the log-ratio of π* is the reward, less the constant
 # $\beta \log Z$. **Write** what that says of two replies, without a look at the rewards.
 
 
@@ -563,11 +562,12 @@ if written(_reward_difference(_replies.ref_logits, _replies.ref_logits, 0.5, 2, 
     print("Every difference is told." if max(_errors) < 1e-9 else "Not yet: is β in it, and ref?")
 
 # %% [markdown]
-# So a policy *is* a reward model, and Z, which no language model can compute, has dropped out.
+# So a policy *is* a reward model, and Z, out of reach for a language model, has dropped out.
 # What one has instead of rewards is often pairs: somebody liked reply $w$ better than $l$. If
-# that happens with chance $\sigma(r_w - r_l)$, as is commonly assumed, put β times the
+# that happens with chance $\sigma(r_w - r_l)$, σ the logistic function, put β times the
 # log-ratios in place of $r$ and train the *policy* to predict the pairs. That is
-# [DPO](https://arxiv.org/abs/2305.18290): no reward model, no sampling, the same optimum π*.
+# [DPO](https://arxiv.org/abs/2305.18290): no reward model, no sampling, and, with pairs enough
+# of all replies, the same optimum π*.
 #
 # $$\mathcal{L}_{\text{DPO}} = -\log \sigma\Bigl(\beta \log \frac{\pi(w)}{\text{ref}(w)} -
 # \beta \log \frac{\pi(l)}{\text{ref}(l)}\Bigr)$$
@@ -640,8 +640,8 @@ if ready("optimal_policy"):
 # </details>
 
 # %% [markdown]
-# A variance is never below 0, so the divergence only falls as β grows, and one β belongs to
-# each δ (unless all rewards are equal: then π* is ref at every β).
+# A variance is never below 0, so the divergence only falls as β grows, and no δ belongs to two
+# β (unless all rewards are equal: then π* is ref at every β).
 #
 # What is a *large* β? The name of its unit says it: reward per nat. Compare it with the spread
 # of the rewards under ref. While π* is near ref, with $\mathrm{Var}$ the variance of $r$,
@@ -671,7 +671,8 @@ if ready("optimal_policy"):
 # <details><summary>Why: KL ≈ Var/(2β²) near ref</summary>
 #
 # From the box above, $\mathrm{d\,KL}/\mathrm{d}\lambda = \lambda\, \mathrm{Var}$, and the KL is
-# 0 at λ = 0, where π* is ref. Near there the variance is still ref's:
+# 0 at λ = 0, where π* is ref. Near there $\mathrm{Var}_t$, the variance under the optimum with
+# λ = t, is still ref's:
 #
 # $$\mathrm{KL} = \int_0^{\lambda} t\, \mathrm{Var}_t(r)\, \mathrm{d}t \approx
 # \frac{\lambda^2}{2}\, \mathrm{Var}_{\text{ref}}(r)
@@ -917,7 +918,7 @@ if ready("optimal_policy"):
 # instead, set the Lagrangian's derivative, $r(a) + \beta\, \text{ref}(a)/\pi(a) - \lambda$, to 0:
 #
 # $$\pi_{\text{forward}}(a) = \frac{\beta\, \text{ref}(a)}{\lambda - r(a)}
-# \qquad \lambda \text{ such that it sums to } 1$$
+# \qquad \lambda > \max_a r(a) \text{ such that it sums to } 1$$
 
 # %% [markdown]
 # **Predict**: ref gives "flattering" three times as often as "gushing", and both are paid alike.
@@ -987,14 +988,13 @@ if ready("optimal_policy"):
         print(f"   its chance is {_best[3] / _best.sum():.3f}")
 
 # %% [markdown]
-# β, the scale of the rewards and ties move coverage from nearly all four to one. The direction
-# moves it less, and at equal reward not always the same way: the forward optimum keeps more of
-# the worst reply and, at high reward, covers fewer. So argues
-# [arXiv 2510.20817](https://arxiv.org/abs/2510.20817) (2025): "mode-seeking" is not what makes
-# policies collapse. The other side, [arXiv 2509.07430](https://arxiv.org/abs/2509.07430)
-# (2025), is about training: a forward KL, estimated on ref's own answers, works as a rehearsal
-# of them, and the paper reports better pass@k. One more difference: what ref never says, the
-# forward KL does not charge for.
+# β, the scale of the rewards and ties move coverage from nearly all four to one; the direction
+# moves it less, and at equal reward not always the same way. So argues
+# [arXiv 2510.20817](https://arxiv.org/abs/2510.20817) (2025): not "mode-seeking" makes policies
+# collapse. The other side, [arXiv 2509.07430](https://arxiv.org/abs/2509.07430) (2025), is
+# about training: a mass-covering divergence, computed on answers of ref, rehearses them, and
+# better pass@k is reported. One more difference: the forward KL does not charge for what ref
+# never says.
 
 # %% [markdown]
 # ## 3.8 The whole picture *(no points, 3 min)*
