@@ -101,12 +101,24 @@ ASKED: dict[str, dict[str, Prediction]] = {
     },
     "03_penalized_objective": {
         "first_step": _asked(
-            "Does a first, very small step away from ref pay?", "C",
+            "A very small step from ref, to a better-paid reply that it gives: does it pay?", "C",
             A="at no β above 0", B="at a small β only", C="at every β",
         ),
         "smallest_beta": _asked(
             "As β falls to 0, what does the divergence of π* from ref do?", "B",
             A="it grows without end", B="it grows, and levels off", C="it falls",
+        ),
+        "tied_forward": _asked(
+            "Charged by KL(ref ‖ policy), at a small β: how do two equally paid replies stand?",
+            "A",
+            A="three to one, as with the other direction", B="about one to one, as it covers both",
+            C="the likelier one alone",
+        ),
+        "ten_rounds": _asked(
+            "Ten rounds to the optimum around old, at β = 2: where is the policy?", "B",
+            A="as far from ref as one round around ref at β = 2",
+            B="as far from ref as one round around ref at β = 0.2",
+            C="in between, as later rounds hardly move it",
         ),
         "turned_sign": _asked(
             "With the penalty's sign turned, what does the reward do?", "B",
@@ -127,8 +139,8 @@ ASKED: dict[str, dict[str, Prediction]] = {
             A="0", B="∇KL(policy ‖ ref)", C="∇KL(ref ‖ policy)", D="none of these",
         ),
         "turned_k3": _asked(
-            "k3 turned round is the loss, on the policy's own tokens: what does descent do?", "B",
-            A="nothing, as with k1", B="it pulls to ref", C="it pushes away from ref",
+            "k3 turned round is the loss, on the policy's own tokens: what does descent do?", "A",
+            A="it pulls to ref", B="nothing, as with k1", C="it pushes away from ref",
         ),
         "runs_from_ref": _asked(
             "20 runs with k1 as their loss begin at ref: where do they end?", "C",
@@ -136,17 +148,17 @@ ASKED: dict[str, dict[str, Prediction]] = {
             C="away from ref, farther than those with k2",
         ),
         "exact_by_token": _asked(
-            "Exact KLs at each position, summed: where is the mean gradient that of the KL?", "B",
-            A="at every length", B="for responses of one token alone", C="at no length",
+            "Exact KLs at each position, summed: where is the mean gradient that of the KL?", "A",
+            A="for responses of one token alone", B="at every length", C="at no length",
         ),
         "k1_as_loss": _asked(
             "k1 is the penalty in the loss: what does the KL do as β grows?", "C",
             A="it falls", B="it stays as it is", C="it grows",
         ),
         "top_p_ratio": _asked(
-            "Sampled under top-p, before any update: the ratios trainer/sampler?", "B",
-            A="1 on every token", B="below 1, and equal on all kept tokens of a position",
-            C="above 1 on likely tokens, below 1 on rarer ones",
+            "Sampled under top-p, before any update: the ratios trainer/sampler?", "C",
+            A="1 on every token", B="above 1 on likely tokens, below 1 on rarer ones",
+            C="below 1, and equal on all kept tokens of a position",
         ),
         "equal_seeds": _asked(
             "All draws of a group get one seed: what do mean reward and KL to ref do?", "A",

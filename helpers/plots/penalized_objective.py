@@ -196,6 +196,39 @@ def plot_knob(
     )
 
 
+def plot_directions(
+    replies: Replies,
+    betas: Float[Tensor, " beta"],
+    reverse: Float[Tensor, "beta action"],
+    forward: Float[Tensor, "beta action"],
+) -> None:
+    """The optimum's probabilities over β: charged by KL(policy ‖ ref), and by KL(ref ‖ policy)."""
+    figure, axes = new_figure(2, height=3.8)
+    looks = list(zip(replies.names, (GREY, NAVY, RED, TEAL), DASHES, MARKERS, strict=False))
+    charged = ("KL(policy ‖ ref)", "KL(ref ‖ policy)")
+    for axis, optima, divergence in zip(axes, (reverse, forward), charged, strict=True):
+        for (name, colour, dash, marker), chance in zip(looks, optima.unbind(1), strict=True):
+            axis.loglog(
+                betas, chance, marker, color=colour, linestyle=dash, label=name,
+                markevery=20, markersize=5,
+            )  # fmt: skip
+        axis.set(xlabel="β (reward per nat)", ylim=(1e-4, 1.2))
+        fading = "vanish" if divergence is charged[0] else "fade"
+        axis.set_title(f"By {divergence}: worse-paid replies {fading}")
+    axes[0].set_ylabel("probability under the optimum")
+    axes[1].legend(loc="lower right")
+    ends = "; ".join(
+        f"by {divergence}: " + ", ".join(f"{chance:.4f}" for chance in optima[-1].tolist())
+        for optima, divergence in zip((reverse, forward), charged, strict=True)
+    )
+    show(
+        figure,
+        "On both sides the two best-paid replies keep the distance that they have under ref; the "
+        f"others fade faster on the left. Probabilities of {', '.join(replies.names)} at "
+        f"β = {betas[-1]:.2g}, {ends}.",
+    )
+
+
 def show_path(
     replies: Replies,
     optimum: Callable[[Tensor, Tensor, float], Tensor],

@@ -6,10 +6,11 @@
 #
 # - write reward minus β times divergence, and its gradient, and check both;
 # - derive the best policy there is, and say by how much any other falls short of it;
-# - turn a trust region's radius into a β, and back.
+# - turn a trust region's radius into a β, and back, and say what β is to be compared with.
 #
-# About 75 minutes. It needs lesson 02 (KL(policy ‖ ref), nats). Everything is exact: no
-# sampling.
+# About two hours: 3.1 to 3.4 make one sitting, the rest another. It needs lesson 02
+# (KL(policy ‖ ref), nats). Everything is exact: no sampling. A *log-ratio* is log policy − log
+# ref throughout: above 0 where the policy has made a reply likelier.
 
 # %% setup
 import math
@@ -19,9 +20,10 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.distributions import Categorical, kl_divergence
 
-from helpers import check, hint, progress, ready, shaped
+from helpers import check, hint, progress, ready, shaped, written
 from helpers.plots.penalized_objective import (
     plot_climb,
+    plot_directions,
     plot_gaps,
     plot_knob,
     plot_two_terms,
@@ -30,13 +32,15 @@ from helpers.plots.penalized_objective import (
 from helpers.predicting import outcome, predict, predictions
 from helpers.problems.penalized_objective import (
     all_policies,
+    forward_optimum,
     four_replies,
+    random_world,
     three_replies,
     towards_one_action,
 )
 
 # %% [markdown]
-# ## 3.1 Two terms *(5 points, 10 min, easy)*
+# ## 3.1 Two terms *(4 points, 12 min, easy)*
 #
 # One question, three replies. ref is how the assistant replies today; the rewards come from a
 # reward model, which can be wrong. It likes help, and it likes flattery even more.
@@ -82,7 +86,7 @@ def penalized_objective(
     ### END SOLUTION
 
 
-# %% check="penalized_objective" points=5
+# %% check="penalized_objective" points=4
 check("penalized_objective", penalized_objective)
 
 # %% [markdown]
@@ -103,8 +107,8 @@ if ready("penalized_objective"):
     plot_two_terms(_share, _reward, _objective, beta=0.8)
 
 # %% [markdown]
-# At ref itself? Take one step of a ten-thousandth from there, at three prices β. **Predict**:
-# does it pay?
+# At ref itself? Take one step of a ten-thousandth from there, towards the reply "flattering",
+# which ref does give, at three prices β. **Predict**: does it pay?
 #
 # - **A**: at no β above 0
 # - **B**: at a small β only
@@ -129,22 +133,41 @@ if ready("penalized_objective"):
 
 # %% [markdown]
 # At ref the penalty is not only 0, it is *flat*: a small step costs the square of its size,
-# while its reward grows in proportion. So whenever some reply is paid more than ref earns on
-# average, a first step away from ref pays, at every β. How far it pays to go is what β decides.
+# while its reward grows in proportion. So whenever a reply *that ref gives* is paid more than
+# ref earns on average, a small enough first step towards it pays, at every β. How far it pays
+# to go is what β decides.
+#
+# The condition matters. **Predict**: let ref give "flattering" less and less often, the rest of
+# it to "helpful". What does the same step cost at β = 1, and what if ref *never* gives it?
+
+# %% demo
+print("ref's chance   reward gained      nats paid for   objective, β = 1")
+for _chance in (0.08, 1e-3, 1e-6, 0.0):
+    _ref = torch.tensor([0.60, 0.40 - _chance, _chance], dtype=torch.float64)
+    _step = 0.9999 * _ref + 0.0001 * torch.tensor([0.0, 0.0, 1.0])
+    _gain = ((_step - _ref) * _replies.rewards).sum()
+    _nats = kl_divergence(Categorical(probs=_step), Categorical(probs=_ref))
+    print(f"{_chance:12.0e}   {_gain:13.1e}   {_nats:16.1e}   {_gain - 1.0 * _nats:+16.1e}")
+    assert torch.isinf(_nats) == (_chance == 0)
+
+# %% [markdown]
+# The seldomer ref gives a reply, the smaller the step that still pays; where it never does, the
+# price is infinite and no step pays at any β > 0. *What ref never says, the best policy never
+# says*: this penalty makes a policy choose among what ref can do.
 #
 # The best policy of this line need not be the best of all. To find that one, you need a
 # direction.
 
 # %% [markdown]
-# ## 3.2 Which way is up *(5 points, 15 min, hard)*
+# ## 3.2 Which way is up *(7 points, 20 min, hard)*
 #
 # Derive the gradient with respect to the logits $z$, $\pi = \mathrm{softmax}(z)$. Two facts
 # carry it. The first is how probabilities move: raise one logit, and all of them change.
 #
 # $$\frac{\partial \pi(a)}{\partial z(b)} = \pi(a)\,\bigl([a = b] - \pi(b)\bigr)$$
 #
-# where $[a = b]$ is 1 if $a$ and $b$ are the same action, else 0. **Predict** the sum of each row of this table of derivatives. The cell computes it by
-# autograd.
+# where $[a = b]$ is 1 if $a$ and $b$ are the same action, else 0. **Predict** the sum of each
+# row of this table of derivatives. The cell computes it by autograd.
 
 # %% demo
 _z = torch.tensor([0.3, -0.2, 1.0], dtype=torch.float64)
@@ -205,7 +228,7 @@ def penalized_gradient(
     ### END SOLUTION
 
 
-# %% check="penalized_gradient" points=5
+# %% check="penalized_gradient" points=7
 check("penalized_gradient", penalized_gradient)
 
 # %% [markdown]
@@ -237,7 +260,58 @@ if ready("penalized_objective", "penalized_gradient", gradient=True):
 # %% [markdown]
 # Three ways, one gradient. Differences err by $h^2$ while h is large and by rounding, divided
 # by h, when it is small: they check a formula to some ten digits and cannot replace it.
+
+# %% [markdown]
+# <details><summary>Why: the gradient is probability times worth above average</summary>
 #
+# Differentiate the product; the second fact makes the sum over $\partial w$ vanish, as
+# $\partial w(a) = -\beta\, \partial \log \pi(a)$. Then put in the first fact; of the terms with
+# $[a = b]$ one remains:
+#
+# $$\begin{aligned} \frac{\partial J_\beta}{\partial z(b)} &= \sum_a w(a) \frac{\partial
+# \pi(a)}{\partial z(b)} + \sum_a \pi(a) \frac{\partial w(a)}{\partial z(b)}
+# = \sum_a w(a)\, \pi(a)\,\bigl([a = b] - \pi(b)\bigr) + 0 \\
+# &= \pi(b) \Bigl(w(b) - \sum_a \pi(a)\, w(a)\Bigr) \end{aligned}$$
+#
+# The bracket is an *advantage*: what an action is worth above the policy's mean, the price
+# included.
+#
+# </details>
+
+# %% [markdown]
+# Logits mean something up to a constant only. **Predict**: add 7 to all of ref's logits, and 3
+# to all rewards. Which of these three change: the gradient, the objective, and an "objective"
+# that forgot to normalise ref?
+
+# %% demo
+if ready("penalized_objective", "penalized_gradient", gradient=True):
+    _z, _ref_logits, _rewards = _choices
+    _moved = (_ref_logits + 7, _rewards + 3)
+    _change = (penalized_gradient(_z, *_moved, 0.7) - _by_hand).abs().max()
+    print(f"the gradient changes by {_change:.0e} at most")
+    _change = penalized_objective(_z, *_moved, 0.7) - penalized_objective(_z, *_choices[1:], 0.7)
+    print(f"the objective, by {_change.min():.6f} to {_change.max():.6f}")
+    _worth, _moved_worth = (
+        r - 0.7 * (_z.log_softmax(-1) - ref) for ref, r in ((_ref_logits, _rewards), _moved)
+    )
+    _change = (_z.softmax(-1) * (_moved_worth - _worth)).sum(-1)
+    print(f"with ref not normalised, by {_change.min():.6f} to {_change.max():.6f}: 3 + 0.7 · 7")
+    assert torch.allclose(_change, torch.full_like(_change, 3 + 0.7 * 7), rtol=0, atol=1e-12)
+
+# %% [markdown]
+# <details><summary>Why: ref's normaliser drops out of the gradient alone</summary>
+#
+# A constant $c$ on ref's logits adds $\beta c$ to each worth, hence to their mean:
+#
+# $$w(b) + \beta c - \sum_a \pi(a)\,\bigl(w(a) + \beta c\bigr) = w(b) - \sum_a \pi(a)\, w(a)$$
+#
+# so the advantage stays; a constant on the rewards goes the same way. The objective is that mean
+# itself, and takes the constant with it: there, ref has to be normalised. And π itself does not
+# notice a constant in $z$: softmax divides it out.
+#
+# </details>
+
+# %% [markdown]
 # Now climb: start at ref and follow *your* gradient, for three β. Each point of the triangle is
 # a policy; a corner is certainty. **Predict** where β = 0 ends, and whether β = 0.5 ends
 # anywhere else.
@@ -267,7 +341,7 @@ if ready("penalized_gradient"):
     assert _worths.max() - _worths.min() < 1e-6
 
 # %% [markdown]
-# ## 3.3 The best policy, in closed form *(6 points, 15 min, medium)*
+# ## 3.3 The best policy, in closed form *(6 points, 18 min, medium)*
 #
 # At the end all replies are worth the same: else probability could be moved to a better one.
 # Lagrange finds the same condition. Maximise over π(a), and let λ enforce that they sum to 1:
@@ -368,7 +442,7 @@ if ready("penalized_gradient", "optimal_policy"):
 # and what a reward model is being asked for.
 
 # %% [markdown]
-# ## 3.4 How far short is any other policy? *(no points, 5 min)*
+# ## 3.4 How far short is any other policy? *(no points, 15 min)*
 #
 # Solve the formula for the reward,
 # $r(a) = \beta \log \frac{\pi^*(a)}{\text{ref}(a)} + \beta \log Z$, and put it into the
@@ -378,6 +452,22 @@ if ready("penalized_gradient", "optimal_policy"):
 #
 # **Predict** from this line: the maximum, the policy that attains it, and whether there are
 # others. The cell computes both sides for 400 random policies at three β.
+
+# %% [markdown]
+# <details><summary>Why: J(π*) − J(π) = β · KL(π ‖ π*)</summary>
+#
+# Put that $r(a)$ into the worth of an action, for a policy π that need not be the best. Then take
+# the mean under π; $\log Z$ is a constant:
+#
+# $$\begin{aligned} w(a) &= \beta \log \frac{\pi^*(a)}{\text{ref}(a)} + \beta \log Z -
+# \beta \log \frac{\pi(a)}{\text{ref}(a)} = \beta \log Z - \beta \log
+# \frac{\pi(a)}{\pi^*(a)} \\ J_\beta(\pi) &= \sum_a \pi(a)\, w(a) = \beta \log Z -
+# \beta\, \mathrm{KL}(\pi \,\|\, \pi^*) \end{aligned}$$
+#
+# At π = π* the divergence is 0, so $J_\beta(\pi^*) = \beta \log Z$. (Where ref never gives a
+# reply, π and π* must not either: else $J_\beta(\pi) = -\infty$.)
+#
+# </details>
 
 # %% demo
 if ready("penalized_objective", "optimal_policy"):
@@ -398,25 +488,109 @@ if ready("penalized_objective", "optimal_policy"):
     plot_gaps(_gaps)
 
 # %% [markdown]
-# $J(\pi^*) = \beta \log Z$, and every other policy pays β for each nat that it is away from π*.
-# So there is one maximum and no second hill: *climbing J − βD is the same as pulling the policy
-# towards π\**.
+# $J(\pi^*) = \beta \log Z$, and every other policy pays β for each nat that it is away from π*:
+# *climbing J − βD is the same as pulling the policy towards π\**. So there is one maximum. Is
+# there anywhere else that a climb can stop?
 #
-# The formula read backwards is [DPO](https://arxiv.org/abs/2305.18290): a policy *is* a reward
-# model, as β times its log-ratio to ref tells every difference of rewards, and Z drops out.
+# Among probabilities, no: $J_\beta$ is *concave* there, a straight line (the reward) minus a
+# multiple of a convex function (the KL). You climb in logits. **Predict**: is it concave in
+# those? And what is the slope of a policy that is nearly certain of "curt"?
 
 # %% demo
-if ready("optimal_policy"):
-    _beta = 0.5
-    _best = optimal_policy(_replies.ref_logits, _replies.rewards, _beta)
-    _implied = _beta * (_best - _replies.ref_logits)
-    _given, _told = _replies.rewards - _replies.rewards[0], _implied - _implied[0]
-    print("rewards, above the first:        ", [f"{r:.6f}" for r in _given])
-    print("β · log-ratio of π*, likewise:   ", [f"{r:.6f}" for r in _told])
-    assert torch.allclose(_given, _told, rtol=0, atol=1e-12)
+if ready("penalized_objective"):
+    _noise = torch.randn(2, 400, 3, generator=torch.Generator().manual_seed(2)).double()
+    _one, _other = 4 * _noise
+    _fixed = (_replies.ref_logits.expand(400, 3), _replies.rewards.expand(400, 3), 0.5)
+    _ends = (penalized_objective(_one, *_fixed) + penalized_objective(_other, *_fixed)) / 2
+    _halfway = {
+        "probabilities": ((_one.softmax(-1) + _other.softmax(-1)) / 2).log(),
+        "logits": (_one + _other) / 2,
+    }
+    for _name, _middle in _halfway.items():
+        _above = penalized_objective(_middle, *_fixed) >= _ends - 1e-12
+        print(f"halfway in {_name:13}: J at or above the mean of the ends in {_above.sum()} of 400")
+        assert _above.all() == (_name == "probabilities")
+
+# %% demo
+if ready("penalized_objective", "penalized_gradient"):
+    _fixed = (_replies.ref_logits, _replies.rewards, 0.5)
+    _top = 0.5 * (_replies.ref_logits + _replies.rewards / 0.5).logsumexp(dim=0)
+    print("logit of curt   below the maximum   greatest slope   steps until within 0.001")
+    for _start in (0.0, 5.0, 10.0, 20.0):
+        _z = torch.tensor([_start, 0.0, 0.0], dtype=torch.float64)
+        _short = _top - penalized_objective(_z, *_fixed)
+        _slope, _steps = penalized_gradient(_z, *_fixed).abs().max(), 0
+        while _top - penalized_objective(_z, *_fixed) > 1e-3 and _steps < 2000:
+            _z, _steps = _z + penalized_gradient(_z, *_fixed), _steps + 1
+        _said = f"{_steps:,}" if _steps < 2000 else "more than 2,000"
+        print(f"{_start:13}   {_short:17.3f}   {_slope:14.0e}   {_said:>24}")
 
 # %% [markdown]
-# ## 3.5 A price or a radius *(7 points, 15 min, hard)*
+# Not concave in logits, and still no second hill: each slope is π(b) times worth above average,
+# so all are 0 at once only where all worths are equal, at π*. What logits have is *plateaus*:
+# towards a corner the slopes go to 0, however far below the maximum the policy is. So a
+# collapsed policy is hard to bring back. (In a network's weights not even that is promised.)
+#
+# Now read the formula backwards: β times the log-ratio of π* is the reward, less the constant
+# $\beta \log Z$. **Write** what that says of two replies, without a look at the rewards.
+
+
+# %% demo
+def _reward_difference(log_policy, log_ref, beta, one, other):
+    """How much more reward `one` gets than `other`, from a best policy and ref alone.
+
+    log_policy, log_ref: log-probabilities of all replies. one, other: their numbers.
+    """
+    return ...
+
+
+# %% demo
+if written(_reward_difference(_replies.ref_logits, _replies.ref_logits, 0.5, 2, 0)) and ready(
+    "optimal_policy"
+):
+    _errors = []
+    for _beta in (0.3, 0.5, 2.0):
+        _best = optimal_policy(_replies.ref_logits, _replies.rewards, _beta)
+        for _a, _b in ((2, 0), (0, 1), (1, 2)):
+            _told = _reward_difference(_best, _replies.ref_logits, _beta, _a, _b)
+            _paid = _replies.rewards[_a] - _replies.rewards[_b]
+            _errors.append(abs(float(_told - _paid)))
+            print(
+                f"β = {_beta}, {_replies.names[_a]:10} above {_replies.names[_b]:10}: "
+                f"{float(_told):7.4f}, paid {_paid:7.4f}"
+            )
+    print("Every difference is told." if max(_errors) < 1e-9 else "Not yet: is β in it, and ref?")
+
+# %% [markdown]
+# So a policy *is* a reward model, and Z, out of reach for a language model, has dropped out.
+# What one has instead of rewards is often pairs: somebody liked reply $w$ better than $l$. If
+# that happens with chance $\sigma(r_w - r_l)$, σ the logistic function, put β times the
+# log-ratios in place of $r$ and train the *policy* to predict the pairs. That is
+# [DPO](https://arxiv.org/abs/2305.18290): no reward model, no sampling, and, with pairs enough
+# of all replies, the same optimum π*.
+#
+# $$\mathcal{L}_{\text{DPO}} = -\log \sigma\Bigl(\beta \log \frac{\pi(w)}{\text{ref}(w)} -
+# \beta \log \frac{\pi(l)}{\text{ref}(l)}\Bigr)$$
+
+# %% demo
+_log_ref, _beta = _replies.ref_logits, 0.5
+_best = (_log_ref + _replies.rewards / _beta).log_softmax(dim=0)
+_chance = (_replies.rewards[:, None] - _replies.rewards).sigmoid()  # that row beats column
+for _name, _where in (("ref", _log_ref), ("π*", _best)):
+    _leaf = _where.clone().requires_grad_(True)
+    _implied = _beta * (_leaf.log_softmax(dim=0) - _log_ref)
+    _losses = -torch.nn.functional.logsigmoid(_implied[:, None] - _implied)
+    _pair = _losses[2, 1].item()
+    (_slope,) = torch.autograd.grad((_chance * _losses).sum(), _leaf)
+    print(
+        f"at {_name:3}: DPO's loss, flattering over helpful: {_pair:.4f}; "
+        f"greatest slope over all pairs: {_slope.abs().max():.0e}"
+    )
+print(f"−log σ(1.4 − 1.0) = {-math.log(_chance[2, 1]):.4f}")
+assert _slope.abs().max() < 1e-12
+
+# %% [markdown]
+# ## 3.5 A price or a radius *(8 points, 30 min, hard)*
 #
 # A trust region is usually given as a radius: maximise the reward with
 # $\mathrm{KL}(\pi \,\|\, \text{ref}) \le \delta$. Suppose that π* at some β has a divergence of
@@ -448,8 +622,86 @@ if ready("optimal_policy"):
         assert torch.isclose(_slope, _formula, rtol=1e-5)
 
 # %% [markdown]
-# A variance is never below 0, so the divergence only falls as β grows, and one β belongs to
-# each δ. There is no formula for it, but a falling function can be searched.
+# <details><summary>Why: dKL/dβ = −Var/β³, and a nat more buys β more reward</summary>
+#
+# Write λ = 1/β, so $\log \pi^* = \log \text{ref} + \lambda r - \log Z$. Differentiating
+# $\log Z$ once gives the mean of $r$ under π*, twice its variance:
+#
+# $$\begin{aligned} \mathrm{KL} &= \lambda\, \mathbb{E}_{\pi^*}[r] - \log Z, \qquad
+# \frac{\mathrm{d} \log Z}{\mathrm{d}\lambda} = \mathbb{E}_{\pi^*}[r], \qquad
+# \frac{\mathrm{d}\, \mathbb{E}_{\pi^*}[r]}{\mathrm{d}\lambda} = \mathrm{Var}_{\pi^*}(r) \\
+# \frac{\mathrm{d\,KL}}{\mathrm{d}\lambda} &= \mathbb{E}_{\pi^*}[r] + \lambda\,
+# \mathrm{Var}_{\pi^*}(r) - \mathbb{E}_{\pi^*}[r] = \lambda\, \mathrm{Var}_{\pi^*}(r)
+# \end{aligned}$$
+#
+# With $\mathrm{d}\lambda / \mathrm{d}\beta = -1/\beta^2$ that is $-\mathrm{Var}/\beta^3$; and
+# reward per nat is $\mathrm{Var} / (\lambda\, \mathrm{Var}) = \beta$.
+#
+# </details>
+
+# %% [markdown]
+# A variance is never below 0, so the divergence only falls as β grows, and no δ belongs to two
+# β (unless all rewards are equal: then π* is ref at every β).
+#
+# What is a *large* β? The name of its unit says it: reward per nat. Compare it with the spread
+# of the rewards under ref. While π* is near ref, with $\mathrm{Var}$ the variance of $r$,
+#
+# $$\mathrm{KL}(\pi^* \,\|\, \text{ref}) \approx \frac{\mathrm{Var}_{\text{ref}}(r)}{2 \beta^2}$$
+#
+# **Predict**: somebody pays ten times the rewards and keeps β. What happens to that KL?
+
+# %% demo
+_ref, _rewards = Categorical(logits=_replies.ref_logits), _replies.rewards
+_spread = (_ref.probs * (_rewards - _ref.probs @ _rewards) ** 2).sum().sqrt()
+print(f"spread of the rewards under ref (standard deviation): {_spread:.4f}")
+if ready("optimal_policy"):
+    print("β / spread   KL(π* ‖ ref)   Var/(2β²)   KL when rewards are ten times as large")
+    for _times in (0.1, 1.0, 10.0, 100.0):
+        _beta = float(_times * _spread)
+        _nats, _scaled = (
+            kl_divergence(
+                Categorical(logits=optimal_policy(_ref.logits, c * _rewards, _beta)), _ref
+            )
+            for c in (1, 10)
+        )
+        print(f"{_times:10}   {_nats:12.3g}   {_spread**2 / (2 * _beta**2):9.3g}   {_scaled:34.3g}")
+    assert torch.isclose(_nats, _spread**2 / (2 * _beta**2), rtol=0.01)
+
+# %% [markdown]
+# <details><summary>Why: KL ≈ Var/(2β²) near ref</summary>
+#
+# From the box above, $\mathrm{d\,KL}/\mathrm{d}\lambda = \lambda\, \mathrm{Var}$, and the KL is
+# 0 at λ = 0, where π* is ref. Near there $\mathrm{Var}_t$, the variance under the optimum with
+# λ = t, is still ref's:
+#
+# $$\mathrm{KL} = \int_0^{\lambda} t\, \mathrm{Var}_t(r)\, \mathrm{d}t \approx
+# \frac{\lambda^2}{2}\, \mathrm{Var}_{\text{ref}}(r)
+# = \frac{\mathrm{Var}_{\text{ref}}(r)}{2 \beta^2}$$
+#
+# </details>
+
+# %% [markdown]
+# β equal to the spread moves the policy half a nat or so; ten spreads hardly move it. Rewards
+# ten times as large with the same β are a β ten times as *small*. So a β quoted without the
+# spread of its rewards says nothing, and a change of the reward model is a change of β.
+#
+# **Write** it the other way round, on paper first: a β that leaves π* about 0.01 nats from ref,
+# from `_spread` alone.
+
+# %% demo
+_guess = ...
+
+# %% demo
+if written(_guess) and ready("optimal_policy"):
+    _best = optimal_policy(_replies.ref_logits, _replies.rewards, float(_guess))
+    _nats = kl_divergence(Categorical(logits=_best), Categorical(logits=_replies.ref_logits))
+    print(f"At β = {float(_guess):.3f}, π* is {_nats:.5f} nats from ref.")
+    _near = abs(_nats / 0.01 - 1) < 0.1
+    print("Within a tenth of 0.01." if _near else "Not yet: set Var/(2β²) to 0.01, solve for β.")
+
+# %% [markdown]
+# That is a first guess, good near ref. Farther out there is no formula, but a falling function
+# can be searched.
 #
 # Does every δ have a β? As β falls to 0, π* follows the reward ever more closely. **Predict**
 # what its divergence from ref does.
@@ -512,7 +764,7 @@ def beta_for_kl(
     ### END SOLUTION
 
 
-# %% check="beta_for_kl" points=7
+# %% check="beta_for_kl" points=8
 check("beta_for_kl", beta_for_kl)
 
 # %% [markdown]
@@ -550,26 +802,57 @@ if ready("optimal_policy", "beta_for_kl"):
 # On the right, the first nats buy a lot and the later ones less and less. The slope of the
 # curve at π* is β (the cell has checked it): you buy divergence as long as a nat pays more than
 # it costs.
-#
-# Theory offers a β with a guarantee: TRPO
-# ([arXiv 1502.05477](https://arxiv.org/abs/1502.05477)) proves that the true return is at least
-# the surrogate minus $C$ times the KL between old and the policy in the state where it is
-# greatest. There $C = 4\epsilon\gamma/(1-\gamma)^2$, where γ discounts later rewards and ε is
-# the greatest advantage (no clip range here). **Predict** $C$ for γ = 0.99 and ε = 1.
-
-# %% demo
-_gamma, _epsilon = 0.99, 1.0
-_bound = 4 * _epsilon * _gamma / (1 - _gamma) ** 2
-print(f"C = {_bound:,.0f}")
-if ready("optimal_policy"):
-    _best = Categorical(logits=optimal_policy(_replies.ref_logits, _replies.rewards, _bound))
-    _nats = kl_divergence(_best, Categorical(logits=_replies.ref_logits))
-    print(f"KL(π* ‖ ref) of the replies above at β = C: {_nats:.0e} nats")
 
 # %% [markdown]
-# At that price the policy does not visibly move, so in practice β is tuned: 0.02 in
+# ### A β with a guarantee
+#
+# With several states, what data of old can tell of a new policy is its *surrogate advantage*
+# $L$: old's advantages, weighted by the new policy's probabilities, in states as often as *old*
+# visits them. TRPO
+# ([arXiv 1502.05477](https://arxiv.org/abs/1502.05477)) proves that
+#
+# $$\text{return}(\pi) \ge \text{return}(\text{old}) + L - C \max_s \mathrm{KL}\bigl(\text{old}
+# \,\|\, \pi\bigr)(s) \qquad C = \frac{4 \epsilon \gamma}{(1-\gamma)^2}$$
+
+# %% [markdown]
+# Mind the direction, old first, and the worst state, not the mean one. γ discounts later
+# rewards, ε is the greatest size of an advantage of old (no clip range here). **Predict**: up
+# to what KL does the bound promise any gain? The cell takes steps along old's advantages in a
+# small random world, and tries the bound itself on 200 others.
+
+# %% demo
+_world, _old = random_world(seed=0), Categorical(logits=torch.zeros(4, 3).double())
+_advantage, _return = _world.advantages(_old.probs), _world.values(_old.probs).mean()
+_bound = 4 * _advantage.abs().max() * _world.discount / (1 - _world.discount) ** 2
+print(f"C = {_bound:.1f}")
+print("greatest KL(old ‖ policy)       L   true gain   gain promised")
+for _size in (3.0, 1.0, 0.1, 0.01, 0.001):
+    _new = Categorical(logits=_size * _advantage)
+    _surrogate = (_world.visits(_old.probs)[:, None] * _new.probs * _advantage).sum()
+    _nats, _gain = kl_divergence(_old, _new).max(), _world.values(_new.probs).mean() - _return
+    print(f"{_nats:25.0e}   {_surrogate:.4f}   {_gain:9.4f}   {_surrogate - _bound * _nats:13.4f}")
+
+# %% demo
+_slack = []
+for _seed in range(200):
+    _world, _z = random_world(_seed), torch.Generator().manual_seed(_seed)
+    _z = torch.randn(2, 4, 3, generator=_z, dtype=torch.float64)
+    _old, _new = (Categorical(logits=_z[0] + size * _z[1]) for size in (0, (1 + _seed) / 100))
+    _advantage = _world.advantages(_old.probs)
+    _bound = 4 * _advantage.abs().max() * _world.discount / (1 - _world.discount) ** 2
+    _surrogate = (_world.visits(_old.probs)[:, None] * _new.probs * _advantage).sum()
+    _gain = (_world.values(_new.probs) - _world.values(_old.probs)).mean()
+    _slack.append(_gain - _surrogate + _bound * kl_divergence(_old, _new).max())
+print(f"true gain minus promised gain, in {len(_slack)} worlds: {min(_slack):.0e} at least")
+assert min(_slack) > -1e-9
+print(f"C for γ = 0.99 and ε = 1: {4 * 0.99 / (1 - 0.99) ** 2:,.0f}")
+
+# %% [markdown]
+# The bound holds, and asks for steps that one hardly sees, though steps of half a nat are still
+# gains here. So in practice β is tuned: 0.02 in
 # [InstructGPT](https://arxiv.org/abs/2203.02155), 0.04 in
-# [GRPO](https://arxiv.org/abs/2402.03300), and PPO adapts it to a target KL
+# [GRPO](https://arxiv.org/abs/2402.03300), two figures that do not compare, as their rewards
+# differ in spread; and PPO adapts it to a target KL
 # ([arXiv 1707.06347](https://arxiv.org/abs/1707.06347)). That last is your `beta_for_kl`, done
 # by feedback: lesson 05.
 
@@ -594,7 +877,7 @@ q03_beta_trust_region = {"statement": False, "reason": "C"}
 check("q03_beta_trust_region", q03_beta_trust_region)
 
 # %% [markdown]
-# ## 3.7 The two ends of the knob *(2 points, 4 min, medium)*
+# ## 3.7 The two ends of the knob *(2 points, 15 min, medium)*
 #
 # **Quiz.** What does π* tend to as β → 0, and as β → ∞? Think of several replies sharing the
 # highest reward.
@@ -627,6 +910,93 @@ if ready("optimal_policy"):
     print("    ref   " + "".join(f"{p:12.4f}" for p in _four.ref_logits.exp()))
 
 # %% [markdown]
+# ### The other direction
+#
+# Is that because of the *direction*? In lesson 02, where a policy was fitted to ref,
+# KL(policy ‖ ref), the "reverse" one, sought a mode and KL(ref ‖ policy), the "forward" one,
+# covered all. Here there is a reward as well. Charge $\beta\, \mathrm{KL}(\text{ref} \,\|\, \pi)$
+# instead, set the Lagrangian's derivative, $r(a) + \beta\, \text{ref}(a)/\pi(a) - \lambda$, to 0:
+#
+# $$\pi_{\text{forward}}(a) = \frac{\beta\, \text{ref}(a)}{\lambda - r(a)}
+# \qquad \lambda > \max_a r(a) \text{ such that it sums to } 1$$
+
+# %% [markdown]
+# **Predict**: ref gives "flattering" three times as often as "gushing", and both are paid alike.
+# Under the forward penalty's optimum at a small β, how do the two stand?
+#
+# - **A**: three to one, as with the other direction
+# - **B**: about one to one, as it covers both
+# - **C**: the likelier one alone
+
+# %% predict="tied_forward"
+predict("tied_forward", ...)
+
+# %% demo
+if ready("optimal_policy"):
+    _betas = torch.logspace(1.0, -2.0, 121, dtype=torch.float64)
+    _reverse, _forward = (
+        torch.stack([best(_four.ref_logits, _four.rewards, beta) for beta in _betas.tolist()])
+        for best in (lambda *given: optimal_policy(*given).exp(), forward_optimum)
+    )
+    _z = _forward.log().requires_grad_(True)
+    _cost = kl_divergence(Categorical(logits=_four.ref_logits), Categorical(logits=_z))
+    (_slope,) = torch.autograd.grad((_z.softmax(-1) @ _four.rewards - _betas * _cost).sum(), _z)
+    assert _slope.abs().max() < 1e-9  # level ground: the formula's policies are optima
+    plot_directions(_four, _betas, _reverse, _forward)
+    _ties = _forward[-1, 2] / _forward[-1, 3]
+    print(f"forward, β = {_betas[-1]:.2f}: {_ties:.4f} times as often")
+    outcome("tied_forward", A=abs(_ties - 3) < 1e-6, B=_ties < 1.5, C=_ties > 100)
+
+# %% [markdown]
+# Both optima are ref times a factor that depends on the reward alone, so *equal rewards keep
+# ref's proportions*, whichever way the KL points. What the direction decides is the family: how
+# fast a worse-paid reply fades as β falls, by $e^{r/\beta}$ or by $\beta/(\lambda - r)$. How many
+# replies are covered? Count by $e^{\mathrm{H}}$, with H the entropy: n equally likely replies
+# count n. **Predict** what moves it more, the direction or the rest.
+
+# %% demo
+if ready("optimal_policy"):
+    print("                             covered, of 4: reverse   forward")
+    for _beta, _scale, _extra in ((1.0, 1, 0), (0.1, 1, 0), (0.1, 10, 0), (0.1, 10, 0.1)):
+        _paid = _scale * (_four.rewards + _extra * torch.tensor([0.0, 0, 0, 1]))
+        _said = f"β {_beta}, rewards × {_scale}" + (", no tie" if _extra else "")
+        _counts = [
+            Categorical(probs=best).entropy().exp()
+            for best in (
+                optimal_policy(_four.ref_logits, _paid, _beta).exp(),
+                forward_optimum(_four.ref_logits, _paid, _beta),
+            )
+        ]
+        print(f"{_said:28}            {_counts[0]:12.2f}   {_counts[1]:7.2f}")
+
+# %% demo
+if ready("optimal_policy"):
+    print("reward   covered: reverse   forward     curt: reverse   forward")
+    for _earned in (1.0, 1.2, 1.3, 1.35):
+        _same = [
+            best[(best @ _four.rewards - _earned).abs().argmin()] for best in (_reverse, _forward)
+        ]
+        _counts = [Categorical(probs=best).entropy().exp() for best in _same]
+        print(
+            f"{_earned:6}   {_counts[0]:16.2f}   {_counts[1]:7.2f}   "
+            f"{_same[0][0]:15.3f}   {_same[1][0]:7.3f}"
+        )
+    _unseen = torch.tensor([0.5, 0.3, 0.2, 0.0], dtype=torch.float64)
+    _paid = torch.tensor([0.0, 1.0, 1.4, 2.0], dtype=torch.float64)
+    print("a reply of reward 2 that ref never gives, β = 0.3, reverse and forward:")
+    for _best in (_unseen * (_paid / 0.3).exp(), forward_optimum(_unseen.log(), _paid, 0.3)):
+        print(f"   its chance is {_best[3] / _best.sum():.3f}")
+
+# %% [markdown]
+# β, the scale of the rewards and ties move coverage from nearly all four to one; the direction
+# moves it less, and at equal reward not always the same way. So argues
+# [arXiv 2510.20817](https://arxiv.org/abs/2510.20817) (2025): not "mode-seeking" makes policies
+# collapse. The other side, [arXiv 2509.07430](https://arxiv.org/abs/2509.07430) (2025), is
+# about training: a mass-covering divergence, computed on answers of ref, rehearses them, and
+# better pass@k is reported. One more difference: the forward KL does not charge for what ref
+# never says.
+
+# %% [markdown]
 # ## 3.8 The whole picture *(no points, 3 min)*
 #
 # All of this lesson in one triangle: grey lines of equal reward, the path of π* from ref to a
@@ -645,7 +1015,7 @@ if ready("optimal_policy"):
 # ref seldom goes, β decides how much of that error you buy.
 
 # %% [markdown]
-# ## 3.9 Choose an objective *(1 point, 5 min, easy)*
+# ## 3.9 Choose an objective *(1 point, 10 min, easy)*
 #
 # A team trains a support assistant. Each round draws a batch with old, then takes many gradient
 # steps on the surrogate $J$. Most rounds go well. In some, one update of ordinary size *in the
@@ -668,11 +1038,64 @@ q03_choose_objective = "B"
 check("q03_choose_objective", q03_choose_objective)
 
 # %% [markdown]
-# Everything above was said about ref. It holds word for word with old in its place: the same
-# objective, the same optimum. What differs is what the number limits: with ref the drift, with
-# old the step.
+# Everything above was said about ref. For *one* round it holds with old in its place. But the
+# next round has another old. Let every round go all the way to the optimum around the policy
+# that the last one ended with, at β = 2. **Predict**: where is the policy after ten?
 #
-# ## 3.10 Seen in the wild
+# - **A**: as far from ref as one round around ref at β = 2
+# - **B**: as far from ref as one round around ref at β = 0.2
+# - **C**: in between, as later rounds hardly move it
+
+# %% predict="ten_rounds"
+predict("ten_rounds", ...)
+
+# %% demo
+if ready("optimal_policy"):
+    _ref, _rewards, _nats = Categorical(logits=_replies.ref_logits), _replies.rewards, {}
+    _old = _ref.logits
+    print("round   KL from ref: around old   one round around ref, β = 2/round")
+    for _round in range(1, 51):
+        _old = optimal_policy(_old, _rewards, 2.0)
+        _once = optimal_policy(_ref.logits, _rewards, 2.0 / _round)
+        _nats[_round] = [kl_divergence(Categorical(logits=p), _ref) for p in (_old, _once)]
+        if _round in (1, 2, 5, 10, 20, 50):
+            print(f"{_round:5}   {_nats[_round][0]:23.4f}   {_nats[_round][1]:33.4f}")
+    _ten, _as_once = _nats[10]
+    outcome(
+        "ten_rounds", A=_ten < 1.1 * _nats[1][0], B=abs(_ten - _as_once) < 1e-9, C=_ten < _as_once
+    )
+
+# %% [markdown]
+# Each round multiplies by $e^{r/\beta}$ again, so n rounds at β are one at β/n: *a penalty to old
+# bounds each step, and nothing else*. Fifty of them end next to certainty, where no penalty at
+# all would have led.
+#
+# Now charge both, 2 per nat from old and 0.5 per nat from ref. The two log-ratios add up to 2.5
+# times one, from the mean of log old and log ref, weighted 2 to 0.5. So the same formula
+# applies, around that mean. **Predict** where it stops.
+
+# %% demo
+if ready("optimal_policy"):
+    _old = _ref.logits
+    _best = optimal_policy(_ref.logits, _rewards, 0.5)
+    print("round   KL from old   KL from ref   greatest distance from π* at β = 0.5")
+    for _round in range(1, 51):
+        _mean = (2.0 * _old + 0.5 * _ref.logits) / 2.5
+        _before, _old = Categorical(logits=_old), optimal_policy(_mean, _rewards, 2.5)
+        if _round in (1, 2, 5, 10, 20, 50):
+            _now = Categorical(logits=_old)
+            _step, _drift = kl_divergence(_now, _before), kl_divergence(_now, _ref)
+            _apart = (_now.probs - _best.exp()).abs().max()
+            print(f"{_round:5}   {_step:11.1e}   {_drift:11.4f}   {_apart:36.1e}")
+    assert _apart < 1e-4
+
+# %% [markdown]
+# It moves in small steps, *and* it stops: at ref's own optimum for β = 0.5, as if old were not
+# there.
+#
+# *ref bounds the drift, old bounds the step.* Two penalties, two tasks; lesson 05 uses both.
+#
+# ## 3.10 Seen in the wild *(no points, 5 min)*
 #
 # | what was reported | cause | you met it in |
 # |---|---|---|
@@ -714,10 +1137,11 @@ if ready("penalized_gradient"):
 # - $J_\beta$ is expected reward minus β per nat; its gradient moves probability to what is
 #   worth more than average.
 # - The optimum is ref · exp(r/β), normalised; any policy falls short of it by β·KL(policy ‖
-#   π*).
-# - β is a price, δ a radius, and they are one knob: a larger β is a *smaller* region.
+#   π*). What ref never says, it never says.
+# - β is a price in reward per nat, to be compared with the rewards' spread; δ is a radius; they
+#   are one knob, and a larger β is a *smaller* region.
 # - β → ∞ stays at ref; β → 0 keeps ref's proportions among the best-paid actions.
-# - ref bounds drift, old bounds the step: same formula, two uses.
+# - ref bounds drift, old bounds the step: n rounds around old at β are one around ref at β/n.
 
 # %% demo
 progress("03_penalized_objective")

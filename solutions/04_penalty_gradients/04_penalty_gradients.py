@@ -473,8 +473,8 @@ if written(_k3_plus(_policy, _ref)) and ready("expected_gradient"):
 # [#489](https://github.com/natolambert/rlhf-book/issues/489), saw early spikes of loss and
 # gradient with it. **Predict** what descent does with it, on the policy's own tokens:
 #
-# - **A**: nothing, as with k1
-# - **B**: it pulls to ref
+# - **A**: it pulls to ref
+# - **B**: nothing, as with k1
 # - **C**: it pushes away from ref
 
 # %% predict="turned_k3"
@@ -496,7 +496,7 @@ if ready("expected_gradient"):
     _path = descend(lambda x: expected_gradient(x, _goal, x.clone(), _turned), _start)
     _before, _after = (exact_kl(_path[i], _goal).item() for i in (0, -1))
     print(f"a run with it: {_before:.4f} → {_after:.1e} nats")
-    outcome("turned_k3", B=_after < 0.1 * _before, C=_after > 1.1 * _before, A=True)
+    outcome("turned_k3", A=_after < 0.1 * _before, C=_after > 1.1 * _before, B=True)
 
 # %% demo
 print("what the score is multiplied by, for a token with")
@@ -764,8 +764,8 @@ if ready("expected_gradient", "off_policy_kl_loss", gradient=True):
 # position the exact KL over the whole vocabulary, summed along the response. **Predict**: for
 # responses drawn from the policy, where is its mean gradient that of the KL of responses?
 #
-# - **A**: at every length
-# - **B**: for responses of one token alone
+# - **A**: for responses of one token alone
+# - **B**: at every length
 # - **C**: at no length
 
 # %% predict="exact_by_token"
@@ -784,7 +784,7 @@ for _time in (1, 2, 3):  # all 3, 9 and 27 responses of a vocabulary of three
     _value = (_chance * _loss).sum() - (_chance * (_logp - _ref_logp).sum(1)).sum()
     print(f"length {_time}: value off by {_value:.0e}, gradient by {_errors[-1]:.0e} of its size")
 _one, *_more = (error < 1e-10 for error in _errors)
-outcome("exact_by_token", A=_one and all(_more), B=_one and not any(_more), C=not _one)
+outcome("exact_by_token", A=_one and not any(_more), B=_one and all(_more), C=not _one)
 
 # %% [markdown]
 # The value is exact and the gradient is not, as in 4.3: later contexts are draws, they move
@@ -1181,8 +1181,8 @@ check("q04_bug_museum", q04_bug_museum)
 # ratios trainer/sampler:
 #
 # - **A**: 1 on every token
-# - **B**: below 1, and equal on all kept tokens of a position
-# - **C**: above 1 on likely tokens, below 1 on rarer ones
+# - **B**: above 1 on likely tokens, below 1 on rarer ones
+# - **C**: below 1, and equal on all kept tokens of a position
 
 # %% predict="top_p_ratio"
 predict("top_p_ratio", ...)
@@ -1199,7 +1199,7 @@ for _t in range(4):
     print(f"position {_t + 1} keeps {_mass[_t].item():.3f} of the mass; ratios {_shown}")
 _one = (_ratios - 1)[_kept].abs().max() < 1e-6
 _equal = (_ratios / _mass - 1)[_kept].abs().max() < 1e-6
-outcome("top_p_ratio", A=_one, B=_equal, C=True)
+outcome("top_p_ratio", A=_one, C=_equal, B=True)
 
 # %% [markdown]
 # The ratio is S, the mass kept, since log p − log(p/S) = log S. On a model of 1.5 billion

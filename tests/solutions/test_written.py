@@ -183,6 +183,40 @@ HOLES: dict[str, dict[str, Hole]] = {
             said="So your sum is the KL(policy ‖ old) of whole responses",
         ),
     },
+    "03_penalized_objective": {
+        "return ...": Hole(
+            right=(
+                "d = log_policy - log_ref\nreturn beta * (d[one] - d[other])",
+                "d = beta * (log_policy - log_ref)\nreturn d[one] - d[other]",
+                "d = beta * (log_policy - log_ref).double()\nreturn float(d[one] - d[other])",
+            ),
+            wrong=(
+                "return log_policy[one] - log_ref[one] - log_policy[other] + log_ref[other]",
+                "return beta * (log_policy[one] - log_policy[other])",
+                "d = log_policy - log_ref\nreturn beta * (d[other] - d[one])",
+                "return beta * (log_policy[one] - log_ref[one])",
+                "return 0.4",
+            ),
+            said="Every difference is told",
+        ),
+        "_guess = ...": Hole(
+            right=(
+                "_guess = _spread / math.sqrt(2 * 0.01)",
+                "_guess = float((_spread**2 / 0.02) ** 0.5)",
+                "_guess = 7.07 * _spread",
+                "_guess = 3.8",
+            ),
+            wrong=(
+                "_guess = _spread / math.sqrt(0.01)",
+                "_guess = _spread**2 / 0.02",
+                "_guess = _spread / 0.02",
+                "_guess = _spread",
+                "_guess = math.sqrt(_spread / 0.02)",
+                "_guess = 0.01",
+            ),
+            said="Within a tenth of 0.01",
+        ),
+    },
 }
 
 

@@ -22,7 +22,7 @@ OUT_OF_REACH = "targets out of reach"
 
 beta_for_kl = Exercise(
     "beta_for_kl",
-    parts={VALUES: 3, EXTREMES: 1, OUT_OF_REACH: 2, RULES: 1},
+    parts={VALUES: 4, EXTREMES: 1, OUT_OF_REACH: 2, RULES: 1},
     hints=(
         "KL(π* ‖ ref) falls as beta grows: it crosses the target once. How do you find the place "
         "where a falling function crosses a number, when you can only evaluate it?",

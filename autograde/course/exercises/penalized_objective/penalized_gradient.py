@@ -24,7 +24,7 @@ from .shared import (
 
 penalized_gradient = Exercise(
     "penalized_gradient",
-    parts={VALUES: 3, LARGE: 1, RULES: 1},
+    parts={VALUES: 5, LARGE: 1, RULES: 1},
     hints=(
         "Call what stands in the brackets of the objective the worth of an action: its reward "
         "minus beta times its log-ratio. The worth itself changes with the logits: what does that "

@@ -24,7 +24,7 @@ from .shared import (
 
 penalized_objective = Exercise(
     "penalized_objective",
-    parts={VALUES: 2, GRADIENT: 1, LARGE: 1, RULES: 1},
+    parts={VALUES: 1, GRADIENT: 1, LARGE: 1, RULES: 1},
     hints=(
         "Two sums over actions, both weighted by the policy's probabilities: one of rewards, one "
         "of log policy − log ref. Which of the two is charged at beta per unit?",

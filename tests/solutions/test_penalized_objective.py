@@ -1,0 +1,53 @@
+"""What lesson 03 computes with: the other direction's optimum, and a world with states."""
+
+import pytest
+import torch
+from torch.distributions import Categorical, kl_divergence
+
+from helpers.problems.penalized_objective import forward_optimum, random_world
+
+DOUBLE = torch.float64
+
+
+def penalized_forward(policy, ref, rewards, beta):
+    """E[r] − beta · KL(ref ‖ policy)."""
+    return policy @ rewards - beta * kl_divergence(
+        Categorical(probs=ref), Categorical(probs=policy)
+    )
+
+
+@pytest.mark.parametrize("beta", [0.01, 0.3, 5.0])
+@pytest.mark.parametrize("seed", range(5))
+def test_no_policy_beats_the_forward_optimum(seed, beta):
+    generator = torch.Generator().manual_seed(seed)
+    ref_logits, rewards = torch.randn(2, 4, generator=generator, dtype=DOUBLE)
+    ref, best = ref_logits.softmax(-1), forward_optimum(ref_logits, rewards, beta)
+    assert best.sum() == pytest.approx(1, abs=1e-12)
+    near = (best.log() + 0.1 * torch.randn(200, 4, generator=generator, dtype=DOUBLE)).softmax(-1)
+    anywhere = (3 * torch.randn(200, 4, generator=generator, dtype=DOUBLE)).softmax(-1)
+    most = penalized_forward(best, ref, rewards, beta)
+    for others in (near, anywhere):
+        assert (penalized_forward(others, ref.expand(200, 4), rewards, beta) < most).all()
+
+
+def test_the_forward_optimum_keeps_ties_and_may_do_what_ref_never_does():
+    ref = torch.tensor([0.5, 0.375, 0.125], dtype=DOUBLE)
+    best = forward_optimum(ref.log(), torch.tensor([0.0, 1.0, 1.0], dtype=DOUBLE), 0.2)
+    assert best[1] / best[2] == pytest.approx(3, rel=1e-9)
+    ref = torch.tensor([0.5, 0.5, 0.0], dtype=DOUBLE)
+    best = forward_optimum(ref.log(), torch.tensor([0.0, 1.0, 2.0], dtype=DOUBLE), 0.4)
+    assert best.tolist() == pytest.approx([0.1, 0.2, 0.7], abs=1e-9)  # 0.4 · 0.5 / (2 − r)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_gain_is_old_s_advantages_where_the_new_policy_goes(seed):
+    """The performance difference: exact with the new policy's visits, the surrogate with old's."""
+    world, generator = random_world(seed), torch.Generator().manual_seed(seed)
+    old, new = torch.randn(2, 4, 3, generator=generator, dtype=DOUBLE).softmax(-1)
+    advantages = world.advantages(old)
+    assert (old * advantages).sum(-1).abs().max() < 1e-12
+    gain = (world.values(new) - world.values(old)).mean()
+    exact = (world.visits(new)[:, None] * new * advantages).sum()
+    surrogate = (world.visits(old)[:, None] * new * advantages).sum()
+    assert gain == pytest.approx(exact.item(), abs=1e-12)
+    assert abs(gain - surrogate) > 1e-6
