@@ -213,8 +213,8 @@ def plot_directions(
                 markevery=20, markersize=5,
             )  # fmt: skip
         axis.set(xlabel="β (reward per nat)", ylim=(1e-4, 1.2))
-        fading = "vanish" if divergence is charged[0] else "fade"
-        axis.set_title(f"By {divergence}: worse-paid replies {fading}")
+        fading = "worse ones vanish" if divergence is charged[0] else "they fade"
+        axis.set_title(f"{divergence}: {fading}")
     axes[0].set_ylabel("probability under the optimum")
     axes[1].legend(loc="lower right")
     ends = "; ".join(

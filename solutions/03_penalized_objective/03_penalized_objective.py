@@ -141,13 +141,15 @@ if ready("penalized_objective"):
 # it to "helpful". What does the same step cost at β = 1, and what if ref *never* gives it?
 
 # %% demo
-print("ref's chance   reward gained      nats paid for   objective, β = 1")
-for _chance in (0.08, 1e-3, 1e-6, 0.0):
+print("ref's chance    step   reward gained   nats paid for   objective, β = 1")
+for _chance, _share in ((0.08, 1e-4), (1e-3, 1e-4), (1e-6, 1e-4), (1e-6, 1e-7), (0.0, 1e-7)):
     _ref = torch.tensor([0.60, 0.40 - _chance, _chance], dtype=torch.float64)
-    _step = 0.9999 * _ref + 0.0001 * torch.tensor([0.0, 0.0, 1.0])
+    _step = (1 - _share) * _ref + _share * torch.tensor([0.0, 0.0, 1.0])
     _gain = ((_step - _ref) * _replies.rewards).sum()
     _nats = kl_divergence(Categorical(probs=_step), Categorical(probs=_ref))
-    print(f"{_chance:12.0e}   {_gain:13.1e}   {_nats:16.1e}   {_gain - 1.0 * _nats:+16.1e}")
+    print(
+        f"{_chance:12.0e}   {_share:.0e}{_gain:16.1e}{_nats:16.1e}   {_gain - 1.0 * _nats:+16.1e}"
+    )
     assert torch.isinf(_nats) == (_chance == 0)
 
 # %% [markdown]
