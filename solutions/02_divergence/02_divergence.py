@@ -916,7 +916,7 @@ if ready("categorical_kl"):
 # Less than a nat a response: on average, each of its five or six words has become likelier by
 # less than a fifth of a nat. The twenty drawn batches of 1.7 turn in the same region and then go
 # to different ends. It is no law: with other rewards the place is another. What carries over is
-# the unit, and that a fall can begin while every single word looks almost unmoved.
+# the unit, and that a fall can begin while the average word has hardly moved.
 #
 # Now the penalised J of 1.9. Was its D your KL(policy ‖ old), or KL(old ‖ policy)? And does it
 # matter which? For each β the cell finds the step where J − β·D is greatest.

@@ -5,7 +5,7 @@ import pytest
 from autograde.course.exercises import LESSONS, exercises
 from helpers import check, hint, progress, ready, written
 from helpers.checking import UnknownExerciseError, state, visible_verdict
-from helpers.reference import k1, log_ratio
+from helpers.reference import k1, k3, log_ratio
 from helpers.sealed import TOLD
 
 ALL = [(name, one) for lesson in LESSONS for name, one in exercises(lesson).items()]
@@ -218,15 +218,15 @@ def test_a_cell_waits_for_what_does_not_pass(capsys):
 
 
 def test_a_cell_that_needs_values_alone_goes_on_and_says_what_else_fails(capsys):
-    scope = {"ready": ready, "k1": lambda logp, ref_logp: (logp - ref_logp).detach()}
-    exec("found = ready('k1')", scope)
+    scope = {"ready": ready, "k3": lambda logp, ref_logp: k3(logp, ref_logp).detach()}
+    exec("found = ready('k3')", scope)
     assert scope["found"]
-    assert "Not right yet, though this cell works without: k1 (gradient, rare tokens)." in (
+    assert "Not right yet, though this cell works without: k3 (gradient, rare tokens)." in (
         capsys.readouterr().out
     )
-    exec("found = ready('k1', gradient=True)", scope)
+    exec("found = ready('k3', gradient=True)", scope)
     assert not scope["found"]
-    assert "waits for k1 (not right yet)" in capsys.readouterr().out
+    assert "waits for k3 (not right yet)" in capsys.readouterr().out
 
 
 def test_a_question_half_answered_counts_no_points(capsys):
