@@ -461,6 +461,53 @@ if ready("grpo_loss"):
 # not act on the first step of any batch: this one remembers where training began.
 
 # %% [markdown]
+# ### The penalty, weighted *(7 points, 20 min, medium)*
+#
+# That is the loss of GRPO's paper. Its $k_3$ has a gradient of another KL, as lesson 04 found.
+# DeepSeek-V3.2 ([arXiv 2512.02556](https://arxiv.org/abs/2512.02556)) weights it by the ratio
+# $\rho_t$ = policy/old, unclipped and differentiable, as TRL does by default since 1.10
+# ([#6503](https://github.com/huggingface/trl/pull/6503)):
+#
+# $$-\frac{1}{N} \sum_{\text{real}} \Bigl[ \min\bigl(\rho_t A,\
+# \mathrm{clip}(\rho_t, 1-\varepsilon, 1+\varepsilon)\, A\bigr)
+# - \beta\, \rho_t\, k_{3,t} \Bigr]$$
+
+
+# %% exercise="grpo_loss_unbiased"
+@shaped
+def grpo_loss_unbiased(
+    logp: Float[Tensor, "batch time"],
+    old_logp: Float[Tensor, "batch time"],
+    ref_logp: Float[Tensor, "batch time"],
+    advantage: Float[Tensor, " batch"],
+    mask: Bool[Tensor, "batch time"],
+    epsilon: float,
+    beta: float,
+) -> Float[Tensor, ""]:
+    """`grpo_loss` with each token's k3 weighted by its ratio policy/old, unclipped.
+
+    logp, old_logp, ref_logp, advantage, mask, epsilon, beta: as in `grpo_loss`.
+    Returns −(mean over all real tokens of the batch of clipped surrogate − beta · ratio · k3); 0
+    when there are none. The ratio is differentiable there too: the penalty's expected gradient,
+    tokens drawn from old, is that of KL(policy ‖ ref), token by token.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
+    Source: DeepSeek-V3.2 (arXiv 2512.02556); TRL's default since 1.10 (its pull request 6503).
+    Example: ratio 2, epsilon 0.2, advantage 1, beta 1, ref twice the policy: −(1.2 − 2·0.3069).
+    """
+    ### BEGIN SOLUTION
+    ratio = torch.where(mask, logp - old_logp.detach(), 0.0).exp()
+    weight = torch.where(mask, advantage.detach()[:, None], 0.0)
+    kept = torch.minimum(weight * ratio, weight * ratio.clamp(1 - epsilon, 1 + epsilon))
+    delta = torch.where(mask, ref_logp.detach() - logp, 0.0)
+    drift = ratio * (torch.expm1(delta) - delta)
+    return (beta * drift - kept).sum() / mask.sum().clamp(min=1)
+    ### END SOLUTION
+
+
+# %% check="grpo_loss_unbiased" points=7
+check("grpo_loss_unbiased", grpo_loss_unbiased)
+
+# %% [markdown]
 # ## 6.5 One step *(11 points, 25 min, hard)*
 #
 # The step puts it together: score the tokens with policy and ref, dropout off; compute the loss;

@@ -6,6 +6,7 @@ ORDER = (
     "kl_shaped_rewards",
     "group_advantage",
     "grpo_loss",
+    "grpo_loss_unbiased",
     "train_step",
     "q06_reward_or_loss",
 )
