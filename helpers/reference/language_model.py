@@ -15,11 +15,14 @@ __all__ = [
     "grpo_loss",
     "grpo_loss_unbiased",
     "kl_shaped_rewards",
+    "q06_configuration",
     "q06_reward_or_loss",
     "train_step",
+    "truncated_weights",
 ]
 
 q06_reward_or_loss = "A"
+q06_configuration = {"place": "C", "towards": "B", "gradient": "D", "unused": "A"}
 
 
 @shaped

@@ -8,5 +8,7 @@ ORDER = (
     "grpo_loss",
     "grpo_loss_unbiased",
     "train_step",
+    "truncated_weights",
     "q06_reward_or_loss",
+    "q06_configuration",
 )

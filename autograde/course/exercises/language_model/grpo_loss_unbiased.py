@@ -48,7 +48,7 @@ grpo_loss_unbiased = Exercise(
 @grpo_loss_unbiased.by_hand
 def _() -> Iterator[Case]:
     case = grpo_case
-    one, up, far = [[True]], math.log(1.1) - 1.5, math.log(2) - 1.5
+    one, up, far = [[True]], math.log(1.1) - 1.5, math.log(2.5) - 1.5
     yield case("nothing has moved, advantage 3: −3", VALUES, one, advantage=[3.0])
     twice = {"logp": [[up]], "ref_logp": [[up + math.log(2)]]}
     title = "ratio 1.1, twice as likely under ref, advantage 0, beta 1: 1.1 · (1 − log 2) = 0.3375"
@@ -56,9 +56,9 @@ def _() -> Iterator[Case]:
     title = "the same, advantage 3, beta 1/2: −(3 · 1.1 − 0.3375/2) = −3.1312"
     yield case(title, VALUES, one, 0.5, **twice, advantage=[3.0])
     twice = {"logp": [[far]], "ref_logp": [[far + math.log(2)]]}
-    title = "ratio 2, advantage 1, beta 1: −(1.2 − 2 · (1 − log 2)) = −0.5863"
+    title = "ratio 2.5, advantage 1, beta 1: −(1.2 − 2.5 · (1 − log 2)) = −0.4329"
     yield case(title, CLIP, one, 1.0, **twice)
-    title = "ratio 2, advantage −1, beta 1: 2 + 2 · (1 − log 2) = 2.6137"
+    title = "ratio 2.5, advantage −1, beta 1: 2.5 + 2.5 · (1 − log 2) = 3.2671"
     yield case(title, CLIP, one, 1.0, **twice, advantage=[-1.0])
     near = dict.fromkeys(("logp", "ref_logp"), [[math.log(1.25) - 1.5]])
     yield case("ratio 1.25, advantage 1, policy like ref: −1.2", RULES, one, 1.0, **near)
@@ -80,8 +80,9 @@ def _far_cases() -> Iterator[Case]:
     """
     case = grpo_case
     one, rare = [[True]], [[-66.5]]  # 65 nats below the others
-    title = "65 nats above old, ref 1 nat above, beta 10⁻²⁰, advantage 0: 10⁻²⁰ e⁶⁵ · (e − 2)"
-    yield case(title, CLIP, one, 1e-20, old_logp=rare, ref_logp=[[-0.5]], advantage=[0.0])
+    title = "65 nats above old, ref 1 nat below, beta 10⁻²⁰, advantage 0: 10⁻²⁰ e⁶⁵ / e"
+    far = {"old_logp": rare, "ref_logp": [[-2.5]]}
+    yield case(title, CLIP, one, 1e-20, grad=False, **far, advantage=[0.0])
     title = "65 nats above old, advantage −1: −(−e⁶⁵)"
     yield case(title, CLIP, one, old_logp=rare, advantage=[-1.0])
     title = "65 nats below old, ref like old, beta 1, advantage 0: 1"
