@@ -525,10 +525,10 @@ check("grpo_loss_unbiased", grpo_loss_unbiased)
 if ready("grpo_loss", "grpo_loss_unbiased", gradient=True):
     _policy, _old, _ref = three_policies(seed=0)
     _zero, _token = torch.zeros(1, dtype=torch.float64), torch.ones(1, 1, dtype=torch.bool)
+    _wanted = known_gradients(_policy, _old, _ref)
     _directions = ("∇KL(policy ‖ ref)", "∇KL(ref ‖ policy)")
     print("relative error to", *(f"{direction:>32}" for direction in _directions))
     for _who, _drew in (("policy", _policy), ("old", _old)):
-        _wanted = known_gradients(_policy, _old, _ref)
         for _loss in (grpo_loss, grpo_loss_unbiased):
             _leaf = _policy.clone().requires_grad_()
             _logs = [x.log_softmax(-1).view(-1, 1, 1) for x in (_leaf, _drew, _ref)]
@@ -540,8 +540,8 @@ if ready("grpo_loss", "grpo_loss_unbiased", gradient=True):
 # %% [markdown]
 # Without the factor, $k_3$ on the policy's own tokens pulls along KL(ref ‖ policy), and on old's
 # tokens along neither. With it, it is KL(policy ‖ ref) whoever drew. So the factor acts even where
-# it is 1: it has a gradient. Nothing is wrong with either loss, but they are two penalties, and
-# the same β is not the same in both.
+# it is 1: it has a gradient. Neither loss is wrong: they charge for drift from one ref, by two
+# divergences.
 #
 # <details><summary>Why: ρ · k₃ has the gradient of KL(policy ‖ ref)</summary>
 #

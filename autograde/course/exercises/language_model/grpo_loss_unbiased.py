@@ -280,6 +280,13 @@ changed(
     "their whole ratio.",
 )
 changed(
+    "weight_only_where_the_clip_leaves_alone",
+    "weight = ratio",
+    "weight = torch.where(promise == ratio * advantage, ratio, 0.0)",
+    "Tokens that the clip holds pay for no drift. The clip is for the surrogate: they are charged "
+    "with their whole ratio.",
+)
+changed(
     "k3_detached_under_its_weight",
     "(torch.expm1(delta) - delta)",
     "(torch.expm1(delta) - delta).detach()",
