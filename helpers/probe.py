@@ -140,6 +140,24 @@ def _update(function: Callable[..., Any], case: Case) -> Answer:
     return answer
 
 
+def _weighing(function: Callable[..., Any], case: Case) -> Answer:
+    """Call once, as `_call`; then what came back weighs the entries of a loss, which is
+    differentiated: that a gradient passes through it on its way is what a weight is for."""
+    kept: list[Any] = []
+
+    @wraps(function)
+    def keeping(*given: Any, **named: Any) -> Any:
+        kept.append(function(*given, **named))
+        return kept[0]
+
+    answer = _call(keeping, case)
+    if isinstance(kept[0], Tensor):
+        entries = torch.ones(kept[0].shape, device=kept[0].device, requires_grad=True)
+        (found,) = torch.autograd.grad((kept[0] * entries).sum(), entries)
+        answer["value as the weights of a loss"] = found.cpu()
+    return answer
+
+
 def _without_autograd(function: Callable[..., Any], case: Case) -> Answer:
     """Call where no graph is kept and none can be walked: for gradients written out by hand.
 
@@ -359,6 +377,7 @@ PROBES: dict[str, Callable[[Any, Case], Answer]] = {
     "train_thrice": partial(_train, steps=3),
     "call": _call,
     "update": _update,
+    "weighing": _weighing,
     "quiz": _quiz,
     "without_autograd": _without_autograd,
     "per_token": _per_token,

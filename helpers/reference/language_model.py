@@ -13,12 +13,16 @@ __all__ = [
     "freeze_reference",
     "group_advantage",
     "grpo_loss",
+    "grpo_loss_unbiased",
     "kl_shaped_rewards",
+    "q06_configuration",
     "q06_reward_or_loss",
     "train_step",
+    "truncated_weights",
 ]
 
 q06_reward_or_loss = "A"
+q06_configuration = {"place": "C", "towards": "B", "gradient": "D", "unused": "A"}
 
 
 @shaped
@@ -110,6 +114,70 @@ def grpo_loss(
     )
     promise = reference.clipped_surrogate(logp, old_logp, advantage, epsilon)
     return -reference.masked_mean(promise - beta * reference.k3(logp, ref_logp), mask)
+
+
+@shaped
+def grpo_loss_unbiased(
+    logp: Float[Tensor, "batch time"],
+    old_logp: Float[Tensor, "batch time"],
+    ref_logp: Float[Tensor, "batch time"],
+    advantage: Float[Tensor, " batch"],
+    mask: Bool[Tensor, "batch time"],
+    epsilon: float,
+    beta: float,
+) -> Float[Tensor, ""]:
+    """`grpo_loss` with each token's k3 weighted by its ratio policy/old, unclipped.
+
+    logp, old_logp, ref_logp, advantage, mask, epsilon, beta: as in `grpo_loss`.
+    Returns −(mean over all real tokens of the batch of clipped surrogate − beta · ratio · k3); 0
+    when there are none. The ratio is differentiable there too: the penalty's expected gradient,
+    tokens drawn from old, is that of KL(policy ‖ ref), token by token.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
+    Source: DeepSeek-V3.2 (arXiv 2512.02556); TRL's default since 1.10 (its pull request 6503).
+    Example: ratio 2, epsilon 0.2, advantage 1, beta 1, ref twice the policy: −(1.2 − 2·0.3069).
+    """
+    logp, old_logp, ref_logp, advantage = (
+        torch.where(mask, values, 0.0) for values in (logp, old_logp, ref_logp, advantage[:, None])
+    )
+    promise = reference.clipped_surrogate(logp, old_logp, advantage, epsilon)
+    drift = _weighted_k3(logp, old_logp.detach(), ref_logp.detach())
+    return -reference.masked_mean(promise - beta * drift, mask)
+
+
+def _weighted_k3(logp: Tensor, old_logp: Tensor, ref_logp: Tensor) -> Tensor:
+    """ratio · k3 of each token, and ratio · log-ratio for its gradient.
+
+    Autograd has that gradient as a difference of terms of the size of ref/policy, which in float32
+    leaves none of its digits where the log-ratio to ref is −20.
+    """
+    log_ratio = logp - ref_logp
+    # Where policy and ref agree nothing is charged, however large the ratio: 0 · inf would be nan.
+    ratio = torch.where(log_ratio == 0, 0.0, logp - old_logp).exp()
+    slope = (ratio * log_ratio).detach()
+    return (ratio * reference.k3(logp, ref_logp)).detach() + slope * (logp - logp.detach())
+
+
+@shaped
+def truncated_weights(
+    logp: Float[Tensor, "batch time"],
+    sampler_logp: Float[Tensor, "batch time"],
+    mask: Bool[Tensor, "batch time"],
+    cap: float,
+) -> Float[Tensor, "batch time"]:
+    """How much each token counts when the sampler that drew it is not quite the trainer's policy.
+
+    logp: log-probability of each token as the trainer computes it, in nats.
+    sampler_logp: as the sampler noted it when the token was drawn.
+    mask: True on response tokens; what stands elsewhere is never read.
+    cap: what no weight exceeds, above 0.
+    Returns trainer/sampler or cap, whichever is less, on real tokens, 0 elsewhere. A weight is a
+    constant: it has no gradient.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
+    Source: truncated importance sampling, as in TRL (its pull request 3867).
+    Example: cap 2: half as likely for the trainer gives 1/2, four times as likely gives 2.
+    """
+    log_weight = torch.where(mask, logp - sampler_logp, -torch.inf).detach()
+    return log_weight.exp().clamp(max=cap)
 
 
 @shaped

@@ -7,10 +7,12 @@
 # - freeze a reference, and test that old is old;
 # - charge drift from ref in the reward or in the loss, and say how the two differ;
 # - write a GRPO step from its parts, and tune a model with it;
+# - give the penalty in the loss the gradient of a KL, correct for a sampler that is not the
+#   trainer, and read a trainer's settings;
 # - see *reward hacking*, a proxy that is maximised at the cost of what it stands for, in five
 #   curves and in the text, and say what a penalty did about it.
 #
-# About two and a half hours, two minutes of it training. It needs lessons 01, 02, 04, 05.
+# About three and a quarter hours, two minutes of it training. It needs lessons 01, 02, 04, 05.
 
 # %% setup
 import copy
@@ -45,7 +47,12 @@ from helpers.plots.language_model import (
     spread_text,
 )
 from helpers.predicting import outcome, predict, predictions
-from helpers.problems.penalty_gradients import all_responses, exact_kl
+from helpers.problems.penalty_gradients import (
+    all_responses,
+    exact_kl,
+    known_gradients,
+    three_policies,
+)
 
 device = pick_device()
 
@@ -385,7 +392,7 @@ if ready("group_advantage"):
 # %% [markdown]
 # ## 6.4 Drift charged in the loss *(10 points, 25 min, hard)*
 #
-# GRPO charges at the other place. Two distances with two jobs meet in one loss. The clip of
+# GRPO's paper charges at the other place. Two distances with two jobs meet in one loss. The clip of
 # lesson 05 is for the step from **old**: $\rho_t = \exp(\log \text{policy} - \log \text{old})$.
 # $k_3$ of lesson 02 charges for the drift from **ref**: $k_3 = e^\delta - 1 - \delta$ with
 # $\delta = \log \text{ref} - \log \text{policy}$. $A$ is the advantage of the token's response,
@@ -459,6 +466,97 @@ if ready("grpo_loss"):
 # every β. Once old has drifted, the penalty has a slope *at old*, and with a large β even a good
 # token is pulled back. That is the difference from lesson 05, whose penalty towards old could
 # not act on the first step of any batch: this one remembers where training began.
+
+# %% [markdown]
+# ### The same penalty, weighted *(7 points, 20 min, medium)*
+#
+# That is the loss of GRPO's paper (2024). DeepSeek-V3.2
+# ([arXiv 2512.02556](https://arxiv.org/abs/2512.02556)) multiplies each $k_3$ by the ratio
+# $\rho_t$ = policy/old, unclipped and differentiable. TRL does so by default since 1.10
+# ([#6503](https://github.com/huggingface/trl/pull/6503)):
+#
+# $$-\frac{1}{N} \sum_{\text{real}} \Bigl[ \min\bigl(\rho_t A,\
+# \mathrm{clip}(\rho_t, 1-\varepsilon, 1+\varepsilon)\, A\bigr)
+# - \beta\, \rho_t\, k_{3,t} \Bigr]$$
+#
+# **Predict**: at the first step on a batch every $\rho_t$ is 1. Can the factor change anything?
+
+
+# %% exercise="grpo_loss_unbiased"
+@shaped
+def grpo_loss_unbiased(
+    logp: Float[Tensor, "batch time"],
+    old_logp: Float[Tensor, "batch time"],
+    ref_logp: Float[Tensor, "batch time"],
+    advantage: Float[Tensor, " batch"],
+    mask: Bool[Tensor, "batch time"],
+    epsilon: float,
+    beta: float,
+) -> Float[Tensor, ""]:
+    """`grpo_loss` with each token's k3 weighted by its ratio policy/old, unclipped.
+
+    logp, old_logp, ref_logp, advantage, mask, epsilon, beta: as in `grpo_loss`.
+    Returns −(mean over all real tokens of the batch of clipped surrogate − beta · ratio · k3); 0
+    when there are none. The ratio is differentiable there too: the penalty's expected gradient,
+    tokens drawn from old, is that of KL(policy ‖ ref), token by token.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
+    Source: DeepSeek-V3.2 (arXiv 2512.02556); TRL's default since 1.10 (its pull request 6503).
+    Example: ratio 2, epsilon 0.2, advantage 1, beta 1, ref twice the policy: −(1.2 − 2·0.3069).
+    """
+    ### BEGIN SOLUTION
+    ratio = torch.where(mask, logp - old_logp.detach(), 0.0).exp()
+    weight = torch.where(mask, advantage.detach()[:, None], 0.0)
+    kept = torch.minimum(weight * ratio, weight * ratio.clamp(1 - epsilon, 1 + epsilon))
+    delta = torch.where(mask, ref_logp.detach() - logp, 0.0)
+    drift = ratio * (torch.expm1(delta) - delta)
+    return (beta * drift - kept).sum() / mask.sum().clamp(min=1)
+    ### END SOLUTION
+
+
+# %% check="grpo_loss_unbiased" points=7
+check("grpo_loss_unbiased", grpo_loss_unbiased)
+
+# %% [markdown]
+# **Look at yours**: the penalty's expected gradient, by enumeration of five tokens. The advantage
+# is 0 and β is 1. Two policies draw: the policy itself, then an old one. How far is each of your
+# two losses from the gradient of one KL, and of the other?
+
+# %% demo
+if ready("grpo_loss", "grpo_loss_unbiased", gradient=True):
+    _policy, _old, _ref = three_policies(seed=0)
+    _zero, _token = torch.zeros(1, dtype=torch.float64), torch.ones(1, 1, dtype=torch.bool)
+    _wanted = known_gradients(_policy, _old, _ref)
+    _directions = ("∇KL(policy ‖ ref)", "∇KL(ref ‖ policy)")
+    print("relative error to", *(f"{direction:>32}" for direction in _directions))
+    for _who, _drew in (("policy", _policy), ("old", _old)):
+        for _loss in (grpo_loss, grpo_loss_unbiased):
+            _leaf = _policy.clone().requires_grad_()
+            _logs = [x.log_softmax(-1).view(-1, 1, 1) for x in (_leaf, _drew, _ref)]
+            _each = [_loss(*row, _zero, _token, 0.2, beta=1.0) for row in zip(*_logs, strict=True)]
+            (_drew.softmax(-1) * torch.stack(_each)).sum().backward()
+            _off = [(_leaf.grad - _wanted[d]).norm() / _wanted[d].norm() for d in _directions]
+            print(f"{_loss.__name__:20} drawn by {_who:8}", *(f"{x:20.1g}" for x in _off))
+
+# %% [markdown]
+# Without the factor, $k_3$ on the policy's own tokens pulls along KL(ref ‖ policy), and on old's
+# tokens along neither. With it, it is KL(policy ‖ ref) whoever drew. So the factor acts even where
+# it is 1: it has a gradient. Neither loss is wrong: they charge for drift from one ref, by two
+# divergences.
+#
+# <details><summary>Why: ρ · k₃ has the gradient of KL(policy ‖ ref)</summary>
+#
+# With $\delta = \log \text{ref} - \log \text{policy}$,
+# $\nabla \rho = \rho\, \nabla \log \text{policy}$ and
+# $\nabla k_3 = (1 - e^\delta)\, \nabla \log \text{policy}$, the product rule gives
+#
+# $$\nabla(\rho\, k_3) = \rho\,(e^\delta - 1 - \delta + 1 - e^\delta)\, \nabla \log \text{policy}
+# = \rho\,(\log \text{policy} - \log \text{ref})\, \nabla \log \text{policy}.$$
+#
+# Tokens come from old, and old · ρ is the policy: on average this is
+# $\sum_y \text{policy}(y)\,(\log \text{policy}(y) - \log \text{ref}(y))\, \nabla \log \text{policy}(y)$,
+# which is ∇KL(policy ‖ ref), as in lesson 04.
+#
+# </details>
 
 # %% [markdown]
 # ## 6.5 One step *(11 points, 25 min, hard)*
@@ -545,17 +643,103 @@ if ready("group_advantage", "grpo_loss", "train_step"):
 # *responses*, exact at every token and added up.
 
 # %% [markdown]
+# ### The sampler is another program *(6 points, 15 min, easy)*
+#
+# Here one program draws and trains. Large runs draw with a fast sampler and train with another
+# program: the same weights, rounded otherwise, so tokens come from a policy that is not quite old
+# ([trl #3867](https://github.com/huggingface/trl/pull/3867),
+# [verl #2953](https://github.com/verl-project/verl/pull/2953)). The trainer then scores each batch
+# before its first step, and weighs each token by what the sampler drew too often or too rarely:
+#
+# $$w_t = \min\bigl(\exp(\log \text{trainer} - \log \text{sampler}),\ \text{cap}\bigr)$$
+#
+# **Predict**: why is a weight a constant, when $\rho$ in front of $k_3$ is not?
+
+
+# %% exercise="truncated_weights"
+@shaped
+def truncated_weights(
+    logp: Float[Tensor, "batch time"],
+    sampler_logp: Float[Tensor, "batch time"],
+    mask: Bool[Tensor, "batch time"],
+    cap: float,
+) -> Float[Tensor, "batch time"]:
+    """How much each token counts when the sampler that drew it is not quite the trainer's policy.
+
+    logp: log-probability of each token as the trainer computes it, in nats.
+    sampler_logp: as the sampler noted it when the token was drawn.
+    mask: True on response tokens; what stands elsewhere is never read.
+    cap: what no weight exceeds, above 0.
+    Returns trainer/sampler or cap, whichever is less, on real tokens, 0 elsewhere. A weight is a
+    constant: it has no gradient.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
+    Source: truncated importance sampling, as in TRL (its pull request 3867).
+    Example: cap 2: half as likely for the trainer gives 1/2, four times as likely gives 2.
+    """
+    ### BEGIN SOLUTION
+    with torch.no_grad():
+        gap = torch.where(mask, logp - sampler_logp, -torch.inf)  # exp of it is 0
+        return gap.exp().clamp(max=cap)
+    ### END SOLUTION
+
+
+# %% check="truncated_weights" points=6
+check("truncated_weights", truncated_weights)
+
+# %% [markdown]
+# Both numbers are fixed before the step: the sampler drew, and the trainer, not yet moved, says
+# how often it would have. **Look at yours** on this model. The trainer computes in float32; three
+# samplers have its weights: one as they are, one that computes in bfloat16 (8 significant bits),
+# one whose weights are stored in 8 bits (4 significant ones). **Predict** the spread of the ratio.
+
+# %% demo
+_samplers = {"float32": _world.model, "bfloat16": copy.deepcopy(_world.model).bfloat16()}
+_samplers["8-bit weights"] = copy.deepcopy(_world.model)
+with torch.no_grad():
+    for _weight in _samplers["8-bit weights"].parameters():
+        _unit = _weight.abs().max() / torch.finfo(torch.float8_e4m3fn).max
+        _weight.copy_((_weight / _unit).to(torch.float8_e4m3fn).float() * _unit)
+    _scores = {n: network(_cold.tokens)[:, :-1] for n, network in _samplers.items()}
+    _log_probs = {
+        name: scores[_cold.response_mask].double().log_softmax(-1)  # token vocab
+        for name, scores in _scores.items()
+    }
+
+# %% demo
+if ready("truncated_weights"):
+    _trainer = _log_probs["float32"]
+    _every = torch.ones_like(_trainer, dtype=torch.bool)
+    print(f"over the whole vocabulary, after each of {len(_trainer)} beginnings of 32 responses")
+    print("sampler          mean ratio    its spread   beyond the clip   greatest   mean, cap 1.2")
+    for _name, _sampler in _log_probs.items():
+        _chance, _ratio = _sampler.exp(), (_trainer - _sampler).exp()
+        _kept = truncated_weights(_trainer, _sampler, _every, cap=1.2)
+        _of = (_ratio, (_ratio - 1) ** 2, (_ratio - 1).abs() > 0.2, _kept)
+        _mean, _square, _beyond, _less = ((_chance * x).sum(-1).mean().item() for x in _of)
+        assert abs(_mean - 1) < 1e-6
+        print(f"{_name:14} {_mean:12.4f} {_square**0.5:13.1g} {_beyond:17.2%}", end=" ")
+        print(f"{_ratio.max():10.2f} {_less:15.4f}")
+
+# %% [markdown]
+# Over the sampler's own tokens the mean ratio is 1, whatever the rounding: weighted by it, they
+# stand for the trainer's. Fewer bits, wider ratios, and with weights of 8 bits some tokens are
+# beyond the clip before anything is learned. The cap bounds what one token can do, and its price
+# is a mean below 1. TRL (1.16) multiplies the surrogate by such a weight; the penalty is left
+# without. Its own default drops whole responses instead of capping tokens.
+
+# %% [markdown]
 # ## 6.6 In the reward or in the loss? *(1 point, 10 min, medium)*
 #
 # Same tokens, drawn from the policy itself, same β, score and advantage 0: only drift is at work.
 # *In the reward*: what `kl_shaped_rewards` gives, added up from each token to the end, weighs
-# the gradient of that token's logp. *In the loss*: β · $k_3$ of each token is differentiated.
+# the gradient of that token's logp. *In the loss*: β · $k_3$ of each token is differentiated, as
+# it is (GRPO's paper) or weighted by its ratio.
 #
 # Lesson 04 had a case that can be enumerated: all 27 responses of three tokens. Two cells put
-# your two functions on it. **Predict**: which of the two gradients is that of KL(policy ‖ ref)?
+# your three functions on it. **Predict**: which of the gradients is that of KL(policy ‖ ref)?
 
 # %% [markdown]
-# **Quiz.** Drift in the reward or in the loss: what is the difference?
+# **Quiz.** Drift in the reward, or as GRPO's paper has it in the loss: what is the difference?
 #
 # - A: In the reward, drift is a constant that reaches the update through the advantage: an early
 #   token is charged for the drift it leads to, and the expected gradient is that of
@@ -571,35 +755,40 @@ if ready("group_advantage", "grpo_loss", "train_step"):
 # Settle on one before you run the next two cells; below them you answer with its letter.
 
 # %% demo
-if ready("kl_shaped_rewards", "grpo_loss", gradient=True):
+if ready("kl_shaped_rewards", "grpo_loss", "grpo_loss_unbiased", gradient=True):
     _responses = all_responses(seed=1, time=3)
     _logp, _ref_logp = _responses.logp(), _responses.ref_logp()
     _chance = _logp.sum(dim=1).exp()
     _nothing = torch.zeros(len(_logp), dtype=torch.float64)
     _real = torch.ones_like(_logp, dtype=torch.bool)
     _paid = kl_shaped_rewards(_nothing, _logp, _ref_logp, _real, beta=1.0)
-    _in_loss = [  # 3 *: the loss is a mean over 3 tokens, their sum is wanted
-        3 * grpo_loss(lp[None], lp[None], rlp[None], _nothing[:1], _real[:1], 0.2, beta=1.0)
-        for lp, rlp in zip(_logp, _ref_logp, strict=True)
-    ]
     # minus: what is paid is the price with its sign turned, and the price is to be minimised
-    _drift = {"reward": _responses.return_to_go_loss(-_paid), "loss": torch.stack(_in_loss)}
+    _drift = {"reward": _responses.return_to_go_loss(-_paid)}
+    for _name, _loss in (("loss", grpo_loss), ("loss, weighted", grpo_loss_unbiased)):
+        _in_loss = [  # 3 *: the loss is a mean over 3 tokens, their sum is wanted
+            3 * _loss(lp[None], lp[None], rlp[None], _nothing[:1], _real[:1], 0.2, beta=1.0)
+            for lp, rlp in zip(_logp, _ref_logp, strict=True)
+        ]
+        _drift[_name] = torch.stack(_in_loss)
     _push = {n: _responses.gradient((_chance.detach() * x).sum()) for n, x in _drift.items()}
 
 # %% demo
-if ready("kl_shaped_rewards", "grpo_loss", gradient=True):
+if ready("kl_shaped_rewards", "grpo_loss", "grpo_loss_unbiased", gradient=True):
     _forward = exact_kl(_responses.ref_logits, _responses.logits)[_responses.beginnings].sum(dim=1)
     _candidates = {
         "∇KL(policy ‖ ref), whole responses": (_chance * (_logp - _ref_logp).sum(dim=1)).sum(),
         "∇KL(ref ‖ policy), token by token": (_chance.detach() * _forward).sum(),
+        "∇KL(policy ‖ ref), token by token": (
+            _chance.detach() * _responses.next_token_kl().sum(dim=1)
+        ).sum(),
     }
     for _claim, _total in _candidates.items():
         _wanted = _responses.gradient(_total)
         _errors = {n: ((x - _wanted).norm() / _wanted.norm()).item() for n, x in _push.items()}
         print(_claim, *(f"  in the {name}: relative error {e:.1g}" for name, e in _errors.items()))
         _candidates[_claim] = _wanted
-    for _wanted, _name in zip(_candidates.values(), ("reward", "loss"), strict=True):
-        assert torch.allclose(_push[_name], _wanted, rtol=0, atol=1e-10)
+    for _wanted, _found in zip(_candidates.values(), _push.values(), strict=True):
+        assert torch.allclose(_found, _wanted, rtol=0, atol=1e-10)
 
 # %% [markdown]
 # Now answer the quiz, with a letter.
@@ -609,6 +798,66 @@ q06_reward_or_loss = "A"
 
 # %% check="q06_reward_or_loss" points=1
 check("q06_reward_or_loss", q06_reward_or_loss)
+
+# %% [markdown]
+# The ratio changes the direction. It does not charge an early token for the drift that it leads
+# to: of the three, only the reward does both.
+
+# %% [markdown]
+# ### Read a trainer's settings *(4 points, 10 min, medium)*
+#
+# A run on one machine, invented, in the words of TRL 1.16. What is not set has its default:
+#
+# ```python
+# GRPOConfig(
+#     beta=0.05, epsilon=0.2, num_iterations=2, temperature=0.8, loss_type="bnpo",
+#     ref_model_sync_steps=64, vllm_importance_sampling_clip_max=2.0,
+# )
+# ```
+#
+# | setting | default | what it is for |
+# |---|---|---|
+# | `use_bias_correction_kl` | True | weighs $k_3$ by the ratio policy/old, token by token |
+# | `sync_ref_model` | False | moves ref towards the policy, every `ref_model_sync_steps` steps |
+# | `use_vllm` | False | draws with vLLM; `vllm_…` say how, and how it is corrected for |
+# | `temperature` | 1.0 | divides the logits, of drawing and of scoring |
+# | `num_iterations` | 1 | how often a batch is used before the next is drawn |
+
+# %% [markdown]
+# `place`: where is drift charged?
+#
+# - A: in the reward of each token, so that it reaches the update through the advantage
+# - B: in the loss, within the clip: a token beyond it pays nothing more
+# - C: in the loss, beside the clipped surrogate, whatever the clip does
+# - D: nowhere: with `num_iterations=2` it is `epsilon` that holds the policy
+#
+# `towards`: towards which policy does it pull?
+#
+# - A: the one that drew the batch
+# - B: the model that training began with
+# - C: a copy of the policy that is renewed every 64 steps
+# - D: the sampler, which is another program
+
+# %% [markdown]
+# `gradient`: what is the charge's expected gradient, at the first step on a later batch?
+#
+# - A: that of KL(ref ‖ policy), token by token
+# - B: 0, as the ratio is 1 there
+# - C: that of KL(policy ‖ ref) of whole responses
+# - D: that of KL(policy ‖ ref), token by token
+#
+# `unused`: what is set, and silently does nothing?
+#
+# - A: `ref_model_sync_steps` and `vllm_importance_sampling_clip_max`
+# - B: `epsilon`, as the penalty takes its place
+# - C: `temperature`, beyond the drawing of tokens
+# - D: `num_iterations`
+
+# %% quiz="q06_configuration"
+q06_configuration = {"place": "C", "towards": "B", "gradient": "D", "unused": "A"}
+
+# %% check="q06_configuration" points=4
+check("q06_configuration", q06_configuration)
 
 # %% [markdown]
 # ## 6.7 Tune it *(no points, 20 min)*
@@ -825,8 +1074,10 @@ print(f"of the words are {_word!r}")
 #
 # - ref is a frozen copy of where training began; old is who drew the tokens. Before the first
 #   step the ratio is 1: assert it.
-# - Drift in the reward has the gradient of KL(policy ‖ ref); $k_3$ in the loss that of
-#   KL(ref ‖ policy), token by token.
+# - Drift in the reward has the gradient of KL(policy ‖ ref) of whole responses. In the loss each
+#   token stands for itself: $k_3$ as in GRPO's paper has that of KL(ref ‖ policy), weighted by the
+#   ratio (DeepSeek-V3.2, TRL since 1.10) that of KL(policy ‖ ref).
+# - Equal weights in two programs are two policies. Look at the ratio, weigh by it, and cap it.
 # - A group's advantage is in units of the group's spread; so is what β is weighed against.
 # - A proxy is right about the data it was learned from. An optimiser goes where it was not.
 # - Log what the proxy cannot see, distinct word pairs and KL at least, and read the texts.

@@ -1,10 +1,19 @@
 """Our log-probabilities, divergence and loss beside TRL's: equal, or the difference is stated."""
 
+import re
+
 import pytest
 import torch
 from torch import Tensor
 
-from helpers.reference import categorical_kl, grpo_loss, k3, token_log_probs
+from autograde.course.lessons import read_source
+from helpers.reference import (
+    categorical_kl,
+    grpo_loss,
+    grpo_loss_unbiased,
+    k3,
+    token_log_probs,
+)
 
 pytestmark = pytest.mark.xdist_group("transformers")  # seconds to import: in one process
 SEEDS = range(3)
@@ -43,11 +52,39 @@ def value_and_gradient(value: Tensor, *leaves: Tensor) -> tuple[Tensor, ...]:
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize(("epsilon", "beta"), [(0.2, 0.04), (0.1, 0.5), (0.2, 0.0)])
 @pytest.mark.parametrize("kind", ["bnpo", "dapo"])
-def test_the_loss_is_trls(trl, seed, epsilon, beta, kind):
+@pytest.mark.parametrize(("loss", "weighted"), [(grpo_loss, False), (grpo_loss_unbiased, True)])
+def test_both_losses_are_trls(trl, seed, epsilon, beta, kind, loss, weighted):
+    """By the paper with use_bias_correction_kl off, the unbiased form with it on."""
     inputs = loss_inputs(seed)
-    found = value_and_gradient(grpo_loss(**inputs, epsilon=epsilon, beta=beta), inputs["logp"])
-    theirs = trl.trl_grpo_loss(**inputs, epsilon=epsilon, beta=beta, kind=kind)
+    found = value_and_gradient(loss(**inputs, epsilon=epsilon, beta=beta), inputs["logp"])
+    theirs = trl.trl_grpo_loss(**inputs, epsilon=epsilon, beta=beta, kind=kind, weighted=weighted)
     torch.testing.assert_close(found, value_and_gradient(theirs, inputs["logp"]), **SAME)
+
+
+def test_the_two_losses_differ_in_value_and_where_nothing_has_moved_in_gradient_alone(trl):
+    inputs = loss_inputs(0)
+    losses = [trl.trl_grpo_loss(**inputs, epsilon=0.2, beta=0.5, weighted=w) for w in (False, True)]
+    assert (losses[0] - losses[1]).abs() > 1e-3
+    inputs["old_logp"] = inputs["logp"].detach()
+    losses = [trl.trl_grpo_loss(**inputs, epsilon=0.2, beta=0.5, weighted=w) for w in (False, True)]
+    found = [value_and_gradient(loss, inputs["logp"]) for loss in losses]
+    torch.testing.assert_close(found[0][0], found[1][0])
+    assert (found[0][1] - found[1][1]).abs().max() > 1e-3
+
+
+def test_what_lesson_06_says_of_trls_defaults_is_so(trl):
+    """Its table, what its quiz goes by, and which of the two losses is the default."""
+    defaults = trl.trl_defaults()
+    source = "\n".join(cell.source for cell in read_source("06_language_model"))
+    rows = re.findall(r"^\| `(\w+)` \| ([\w.]+) \|", source, re.MULTILINE)
+    assert {name: str(defaults[name]) for name, _ in rows} == dict(rows)
+    assert dict(rows).keys() >= {"use_bias_correction_kl", "sync_ref_model", "use_vllm"}
+    settings = re.search(r"GRPOConfig\((.*?)^\)", source, re.MULTILINE | re.DOTALL)[1]
+    named = re.findall(r"(\w+)=", settings)
+    assert len(named) > 5
+    assert defaults.keys() >= {*named}
+    assert not {name for name, _ in rows[:3]} & {*named}  # the quiz is about what nobody set
+    assert defaults["vllm_importance_sampling_mode"] == "sequence_mask"
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from jaxtyping import TypeCheckError
 from torch import nn
+from torch.distributions import Categorical, kl_divergence
 
 from helpers import reference
 
@@ -37,13 +38,17 @@ def drawn(batch=3, time=5, seed=0):
     return logp, old_logp, ref_logp, normal(batch), mask
 
 
+LOSSES = ["grpo_loss", "grpo_loss_unbiased"]
+
+
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("beta", [0.0, 0.7])
-def test_the_gradient_of_the_loss_is_its_finite_difference(seed, beta):
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_gradient_of_the_loss_is_its_finite_difference(name, seed, beta):
     logp, *others = drawn(seed=seed)
 
     def loss(logp):
-        return reference.grpo_loss(logp, *others, 0.2, beta)
+        return getattr(reference, name)(logp, *others, 0.2, beta)
 
     (found,) = torch.autograd.grad(loss(logp.requires_grad_()), logp)
     step = 1e-6
@@ -66,12 +71,83 @@ def test_the_loss_by_hand():
     assert loss.item() == pytest.approx((2 + 0.8) / 2 + 0.5 * (LOG_2 - 0.5))
 
 
-def test_poison_of_a_row_with_nothing_real_reaches_nothing():
+def test_the_unbiased_loss_by_hand():
+    """As above, each k3 weighted: twice one of log 2 − ½, and half of another."""
+    old_logp = torch.full((1, 3), -1.0, dtype=torch.float64)
+    logp = torch.tensor([[LOG_2 - 1, -LOG_2 - 1, 5.0]], dtype=torch.float64)
+    ref_logp = logp - LOG_2
+    mask = torch.tensor([[True, True, False]])
+    advantage = torch.tensor([-1.0], dtype=torch.float64)
+    loss = reference.grpo_loss_unbiased(logp, old_logp, ref_logp, advantage, mask, 0.2, 0.5)
+    assert loss.item() == pytest.approx((2 + 0.8) / 2 + 0.5 * 1.25 * (LOG_2 - 0.5))
+
+
+def penalty_gradient(loss, policy, old, ref):
+    """∇ over the policy's logits of the penalty, averaged over every token that old may draw."""
+    logits = policy.clone().requires_grad_()
+    logp, old_logp, ref_logp = (x.log_softmax(-1)[:, None] for x in (logits, old, ref))
+    nothing, real = torch.zeros(1, dtype=policy.dtype), torch.ones(1, 1, dtype=torch.bool)
+    each = [
+        loss(*row, nothing, real, 0.2, 1.0)
+        for row in zip(*(x[:, None] for x in (logp, old_logp, ref_logp)), strict=True)
+    ]
+    return torch.autograd.grad((old.softmax(-1) * torch.stack(each)).sum(), logits)[0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("apart", [0.0, 1.0])
+def test_the_weighted_penalty_has_the_gradient_of_kl_whoever_drew(seed, apart):
+    """Enumerated; the unweighted one has that of KL(ref ‖ policy), and only where policy is old."""
+    generator = torch.Generator().manual_seed(seed)
+    policy, ref, gap = torch.randn(3, 6, generator=generator, dtype=torch.float64)
+    old = policy + apart * gap
+    leaf = policy.clone().requires_grad_()
+    at, to = (Categorical(logits=x) for x in (leaf, ref))
+    kl, forward = (
+        torch.autograd.grad(kl_divergence(*pair), leaf, retain_graph=True)[0]
+        for pair in ((at, to), (to, at))
+    )
+    found = penalty_gradient(reference.grpo_loss_unbiased, policy, old, ref)
+    torch.testing.assert_close(found, kl, rtol=1e-10, atol=1e-12)
+    plain = penalty_gradient(reference.grpo_loss, policy, old, ref)
+    assert torch.allclose(plain, forward, rtol=1e-10, atol=1e-12) == (apart == 0.0)
+    assert not torch.allclose(plain, kl, atol=1e-3)
+
+
+@pytest.mark.parametrize("gap", [-60.0, -20.0, -5.0, 0.0, 5.0, 60.0])
+def test_the_weighted_penaltys_gradient_is_the_log_ratio_in_float32_too(gap):
+    """Where autograd would have a small difference of numbers of the size of ref/policy."""
+    ref_logp = torch.full((1, 1), -70.0)
+    logp = (ref_logp + gap).requires_grad_()
+    mask = torch.ones(1, 1, dtype=torch.bool)
+    loss = reference.grpo_loss_unbiased(
+        logp, logp.detach(), ref_logp, torch.zeros(1), mask, 0.2, 1.0
+    )
+    assert torch.autograd.grad(loss, logp)[0].item() == pytest.approx(gap)
+    assert loss.item() == pytest.approx(math.expm1(-gap) + gap)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_weight_beyond_the_dtype_is_the_cap_and_weighs_a_loss(dtype):
+    sampler_logp = torch.tensor([[-1e5, -1.0, -1.0, torch.nan]], dtype=dtype)
+    logp = torch.tensor([[-1.0, -1e5, -1.0, torch.inf]], dtype=dtype, requires_grad=True)
+    mask = torch.tensor([[True, True, True, False]])
+    weights = reference.truncated_weights(logp, sampler_logp, mask, 2.5)
+    assert weights.tolist() == [[2.5, 0.0, 1.0, 0.0]]
+    assert weights.dtype == dtype
+    assert not weights.requires_grad
+    (gradient,) = torch.autograd.grad((weights * torch.where(mask, logp, 0.0)).sum(), logp)
+    assert gradient.tolist() == weights.tolist()
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_poison_of_a_row_with_nothing_real_reaches_nothing(name):
+    asked = getattr(reference, name)
     logp, old_logp, ref_logp, advantage, mask = drawn()
-    clean = reference.grpo_loss(logp, old_logp, ref_logp, advantage, mask, 0.2, 0.7)
+    clean = asked(logp, old_logp, ref_logp, advantage, mask, 0.2, 0.7)
     advantage[2] = torch.nan
     logp.requires_grad_()
-    loss = reference.grpo_loss(logp, old_logp, ref_logp, advantage, mask, 0.2, 0.7)
+    loss = asked(logp, old_logp, ref_logp, advantage, mask, 0.2, 0.7)
     loss.backward()
     assert loss.item() == clean.item()
     assert logp.grad.isfinite().all()
@@ -145,6 +221,9 @@ MASK = ONES.bool()
     [
         ("grpo_loss", (ONES, ONES, ONES, torch.ones(3), MASK, 0.2, 0.1), "advantage"),
         ("grpo_loss", (ONES, ONES[:, :2], ONES, torch.ones(2), MASK, 0.2, 0.1), "old_logp"),
+        ("grpo_loss_unbiased", (ONES, ONES, ONES, torch.ones(3), MASK, 0.2, 0.1), "advantage"),
+        ("truncated_weights", (ONES, ONES[:, :2], MASK, 2.0), "sampler_logp"),
+        ("truncated_weights", (ONES, ONES, ONES, 2.0), "mask"),
         ("kl_shaped_rewards", (ONES, ONES, ONES, MASK, 0.1), "score"),
         ("kl_shaped_rewards", (torch.ones(2), ONES, ONES, ONES, 0.1), "mask"),
         ("group_advantage", (torch.ones(3),), "rewards"),

@@ -206,6 +206,21 @@ def test_autograd_is_refused_where_the_gradient_is_to_be_written_out():
     assert torch.equal(answer["value"], torch.full((2,), 2.0))
 
 
+def test_a_weight_is_asked_to_weigh_a_loss():
+    given = torch.tensor([[-1.0, 0.5]])
+    answer = one(lambda x: x.detach().exp(), ("x",), "weighing", x=given)
+    assert torch.equal(answer["value as the weights of a loss"], given.exp())
+    assert answer["gradient of x"] is None
+
+    def inferred(x):
+        with torch.inference_mode():
+            return x.exp()
+
+    assert "value" in one(inferred, ("x",), x=given)
+    assert "nference" in one(inferred, ("x",), "weighing", x=given)["error"]["message"]
+    assert one(lambda x: 2.0, ("x",), "weighing", x=given)["value"] == 2.0
+
+
 def test_a_token_loss_is_graded_by_its_expectation():
     logits = torch.tensor([0.3, -0.2, 1.0], dtype=torch.float64)
     ref = torch.zeros(3, dtype=torch.float64)

@@ -96,6 +96,10 @@ OF_TOKENS = {
     "clipped_surrogate": lambda f, new, old, ref: f(new, old, SIGNS.to(new) + 0 * old, 0.2),
     "kl_shaped_rewards": lambda f, new, old, ref: f(SIGNS[:1].to(new), new, ref, ref < 0, 0.5),
     "grpo_loss": lambda f, new, old, ref: f(new, old, ref, SIGNS[:1].to(new), ref < 0, 0.2, 0.5),
+    "grpo_loss_unbiased": lambda f, new, old, ref: f(
+        new, old, ref, SIGNS[:1].to(new), ref < 0, 0.2, 0.5
+    ),
+    "truncated_weights": lambda f, new, old, ref: f(new, old, ref < 0, 1e30),
 }
 
 
@@ -161,10 +165,12 @@ def test_a_token_that_the_clip_holds_is_at_the_bound_however_far(
     logp = (old + torch.tensor([[way * nats, 0.0]], dtype=dtype)).requires_grad_(True)
     gain = torch.full_like(old, advantage)
     promise = reference.clipped_surrogate(logp, old, gain, 0.2)
-    loss = reference.grpo_loss(logp, old, logp.detach(), gain[:, 0], old < 0, 0.2, 0.5)
+    given = logp, old, logp.detach(), gain[:, 0], old < 0, 0.2, 0.5
+    losses = reference.grpo_loss(*given), reference.grpo_loss_unbiased(*given)
     torch.testing.assert_close(promise, torch.tensor([[bound, advantage]], dtype=dtype))
-    torch.testing.assert_close(loss, -torch.tensor((bound + advantage) / 2, dtype=dtype))
-    for value, share in ((promise.sum(), 1.0), (loss, -0.5)):
+    for loss in losses:
+        torch.testing.assert_close(loss, -torch.tensor((bound + advantage) / 2, dtype=dtype))
+    for value, share in ((promise.sum(), 1.0), *((loss, -0.5) for loss in losses)):
         (gradient,) = torch.autograd.grad(value, logp, retain_graph=True)
         near = torch.tensor([[0.0, share * advantage]], dtype=dtype)
         torch.testing.assert_close(gradient, near)

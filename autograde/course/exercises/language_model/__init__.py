@@ -6,6 +6,9 @@ ORDER = (
     "kl_shaped_rewards",
     "group_advantage",
     "grpo_loss",
+    "grpo_loss_unbiased",
     "train_step",
+    "truncated_weights",
     "q06_reward_or_loss",
+    "q06_configuration",
 )

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -13,7 +12,7 @@ from helpers import reference
 from helpers.cases import GRADIENT, RULES, VALUES, Case
 
 from ...draw import Draw
-from ...exercise import Exercise, Mistake, tensor
+from ...exercise import Exercise, Mistake
 from .shared import (
     ALL_FOUR,
     CLIP,
@@ -28,6 +27,8 @@ from .shared import (
     _k3,
     averaged,
     grpo,
+    grpo_case,
+    grpo_inputs,
     leaking_loss,
 )
 
@@ -49,15 +50,7 @@ grpo_loss = Exercise(
 @grpo_loss.by_hand
 def _() -> Iterator[Case]:
     two = math.log(2)
-
-    def case(title: str, part: str, mask: list, beta: float = 0.0, **changed: list) -> Case:
-        shape = torch.tensor(mask)
-        old = torch.full(shape.shape, -1.5)
-        inputs = {"logp": old.clone(), "old_logp": old.clone(), "ref_logp": old.clone()}
-        inputs |= {"advantage": torch.ones(len(mask)), "mask": shape, "epsilon": 0.2, "beta": beta}
-        inputs |= {name: tensor(*values) for name, values in changed.items()}
-        return Case(title, inputs, part, ("logp",))
-
+    case = grpo_case
     one, up = [[True]], [[two - 1.5]]
     yield case("nothing has moved, advantage 3: −3", VALUES, one, advantage=[3.0])
     yield case("ratio 2, advantage 1: −1.2", CLIP, one, logp=up, ref_logp=up)
@@ -109,27 +102,7 @@ def _far_grpo_cases(case: Callable[..., Case]) -> Iterator[Case]:
 
 @grpo_loss.drawn
 def _(draw: Draw) -> Iterator[Case]:
-    def inputs(
-        mask: Tensor, beta: float = 0.0, spread: float = 0.05, dtype: torch.dtype = torch.float32
-    ) -> dict[str, Any]:
-        old_logp = draw.logp(*mask.shape, dtype=dtype)
-        sign = torch.tensor([1.0, -1.0], dtype=dtype).repeat(len(mask))[: len(mask)]
-        moved = draw.uniform(*mask.shape, low=-2.0, high=2.0, dtype=dtype)
-        drift = draw.uniform(*mask.shape, low=-2.0, high=2.0, dtype=dtype)
-        # The farthest are always there, for both signs of the advantage: no bound is seen by luck.
-        moved[:, 0], moved[:, 1] = 2.1, -2.1  # times a spread it is on no bound
-        drift[0, -1], drift[0, -2] = 3.2, -3.2
-        logp = old_logp + spread * moved
-        return {
-            "logp": logp,
-            "old_logp": old_logp,
-            "ref_logp": logp - drift,
-            "advantage": sign * draw.uniform(len(mask), low=0.3, high=2.0, dtype=dtype),
-            "mask": mask,
-            "epsilon": 0.2,
-            "beta": beta,
-        }
-
+    inputs = partial(grpo_inputs, draw)
     whole, lengths = torch.ones(4, 4, dtype=torch.bool), draw.lengths_mask(4, 7)
     lengths[:, :2] = True
     yield Case("4 responses of 4 tokens, near old, beta 0", inputs(whole), grad=ALL_FOUR)
@@ -164,12 +137,20 @@ def written_out(logp, old_logp, ref_logp, advantage, mask, epsilon, beta):
     return -torch.where(mask, gain, 0.0).sum() / mask.sum().clamp(min=1)
 
 
-grpo_loss.changed(
+# Lines changed, and what to tell: what may be wrong in the same way where k3 is weighted.
+SLIPS: list[tuple[str, str, str, str]] = []
+
+
+def slip(name: str, line: str, instead: str, says: str) -> None:
+    SLIPS.append((name, line, instead, says))
+    grpo_loss.changed(name, line, instead, says, of=written_out)
+
+
+slip(
     "objective_returned",
     "return -torch",
     "return torch",
     "The sign is turned: this is the objective, which is to be maximised. An optimiser minimises.",
-    of=written_out,
 )
 grpo_loss.changed(
     "drift_rewarded_in_the_loss",
@@ -179,12 +160,11 @@ grpo_loss.changed(
     "loss, a negative, holds + beta · k3.",
     of=written_out,
 )
-grpo_loss.changed(
+slip(
     "loss_without_beta",
     "beta * (",
     "(",
-    "The penalty was not weighted: multiply k3 by beta.",
-    of=written_out,
+    "beta has no effect: the penalty is charged whole. Multiply it by beta.",
 )
 grpo_loss.changed(
     "loss_without_penalty",
@@ -193,13 +173,12 @@ grpo_loss.changed(
     "The penalty is missing: value and gradient are those of the promise alone.",
     of=written_out,
 )
-grpo_loss.changed(
+slip(
     "k3_turned",
     "ref_logp - logp",
     "logp - ref_logp",
     "k3 has its arguments exchanged. For tokens drawn from the policy, δ = ref_logp − logp and "
     "k3 = exp(δ) − 1 − δ; the other way round it is no estimate of KL(policy ‖ ref).",
-    of=written_out,
 )
 grpo_loss.changed(
     "k1_in_the_loss",
@@ -209,12 +188,11 @@ grpo_loss.changed(
     "tokens: it holds nothing back. Here it is k3.",
     of=written_out,
 )
-grpo_loss.changed(
+slip(
     "k2_in_the_loss",
     "(torch.expm1(delta) - delta)",
     "delta.square() / 2",
     "The penalty is k2, half the squared log-ratio. GRPO's is k3: exp(δ) − 1 − δ.",
-    of=written_out,
 )
 grpo_loss.changed(
     "k3_without_the_one",
@@ -224,13 +202,12 @@ grpo_loss.changed(
     "the value is not.",
     of=written_out,
 )
-grpo_loss.changed(
+slip(
     "k3_with_delta_added",
     "(torch.expm1(delta) - delta)",
     "(torch.expm1(delta) + delta)",
     "In k3, δ was added where it is subtracted: exp(δ) − 1 − δ is never below 0, and touches 0 "
     "where the policy has not moved.",
-    of=written_out,
 )
 grpo_loss.changed(
     "k3_detached",
@@ -240,19 +217,17 @@ grpo_loss.changed(
     "k3 in the graph.",
     of=written_out,
 )
-grpo_loss.changed(
+slip(
     "drift_from_old",
     "ref_logp - logp",
     "old_logp - logp",
     "The penalty compares the policy with old. It is charged for drift from ref: ref_logp.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "ratio_to_ref",
     "logp - old_logp",
     "logp - ref_logp",
     "The ratio compares the policy with ref. It corrects for who drew the tokens: old_logp.",
-    of=written_out,
 )
 
 
@@ -265,37 +240,33 @@ def old_and_ref_exchanged(*given):
     return reference.grpo_loss(logp, ref_logp, old_logp, *others)
 
 
-grpo_loss.changed(
+slip(
     "loss_not_clipped",
     "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
     "ratio * advantage",
     "No value and no gradient is clipped: epsilon has no effect.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "advantage_outside_the_minimum",
     "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
     "torch.minimum(ratio, ratio.clamp(1 - epsilon, 1 + epsilon)) * advantage",
     "The ratio was bounded from above and then multiplied by the advantage, as when the minimum is "
     "taken of the ratios: right for positive advantages only. Compare ratio · A with clipped "
     "ratio · A.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "larger_promise",
     "minimum",
     "maximum",
     "Of the two promises the larger was taken. The objective takes the minimum; a maximum belongs "
     "to the two losses, with their sign turned.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "clipped_promise_alone",
     "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
     "ratio.clamp(1 - epsilon, 1 + epsilon) * advantage",
     "Only the clipped promise was used: the minimum with ratio · A is missing, and a token that "
     "went the wrong way has no gradient to bring it back.",
-    of=written_out,
 )
 
 
@@ -313,57 +284,50 @@ def penalty_in_the_advantage(*given):
     return -averaged(gain, mask)
 
 
-grpo_loss.changed(
+slip(
     "loss_ratio_inverted",
     "logp - old_logp",
     "old_logp - logp",
     "The ratio is upside down: this is old over policy. exp(logp − old_logp).",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "loss_of_log_ratios",
     ".exp()",
     "",
     "exp is missing: logp − old_logp is the logarithm of the ratio, 0 where nothing has changed.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "ratio_of_the_response",
     "logp - old_logp",
     "(logp - old_logp).sum(1, keepdim=True) / mask.sum(1, keepdim=True).clamp(min=1)",
     "One ratio for the whole response: the mean of its log-ratios was taken before exp. Here each "
     "token has its own ratio, and its own clip.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "mean_of_responses",
     "torch.where(mask, gain, 0.0).sum() / mask.sum().clamp(min=1)",
     "(torch.where(mask, gain, 0.0).sum(1) / mask.sum(1).clamp(min=1)).mean()",
     "This is the mean of the responses' means, as GRPO's paper has it: a token of a long response "
     "counts less than one of a short. Here it is one sum and one count for the whole batch.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "loss_summed",
     " / mask.sum().clamp(min=1)",
     "",
     "Summed, not averaged: divide by the number of real tokens.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "divided_by_responses",
     "mask.sum().clamp(min=1)",
     "len(mask)",
     "The tokens were summed and divided by the number of responses: a batch of long responses "
     "takes larger steps. Divide by the number of real tokens.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "divided_by_all_places",
     "mask.sum().clamp(min=1)",
     "mask.numel()",
     "The sum is right, the count is not: this divides by all places, padding included.",
-    of=written_out,
 )
 
 
@@ -392,44 +356,39 @@ def loss_times_mask(*given):
     return -(gain * mask).sum() / mask.sum().clamp(min=1)
 
 
-grpo_loss.changed(
+slip(
     "loss_replaced_too_late",
     "torch.where(mask, x, 0.0)",
     "x",
     "The gradient is nan: the padding was replaced after exp, too late. The gradient "
     "of a branch that is not chosen is still computed, so replace before exp as well.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "loss_of_nothing",
     "torch.where(mask, gain, 0.0).sum() / mask.sum().clamp(min=1)",
     "gain[mask].mean()",
     "Where no token is real, nan came back: the mean of nothing is 0/0. Keep the count from being "
     "0.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "advantage_along_time",
     "advantage.detach()[:, None]",
     "advantage.detach()",
     "The advantages were laid along time, as [batch] meets [batch, time] from the right: give them "
     "a second axis, advantage[:, None].",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "promise_detached",
     "promise - beta",
     "promise.detach() - beta",
     "The promise was detached: only the penalty is left to learn from. Of the four, old_logp, "
     "ref_logp and advantage are the constants.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "logp_detached",
     "given = (logp, old_logp",
     "given = (logp.detach(), old_logp",
     "No gradient reaches logp: it was detached.",
-    of=written_out,
 )
 
 
@@ -458,37 +417,33 @@ def grpo_as_a_number(*given):
     return reference.grpo_loss(*given).item()
 
 
-grpo_loss.changed(
+slip(
     "penalty_twice",
     "- beta *",
     "- 2 * beta *",
     "The penalty was counted twice: once in the objective and once more beside it. It is "
     "subtracted once.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "old_is_the_present_policy",
     "logp - old_logp",
     "logp - logp.detach()",
     "logp itself stands for old_logp, so every ratio is 1 and nothing is ever clipped. old_logp "
     "was noted when the tokens were drawn: use it.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "clipped_above_only",
     "1 - epsilon, 1 + epsilon",
     "max=1 + epsilon",
     "Only ratios above 1 + epsilon were clipped. With a negative advantage it is the lower bound, "
     "1 − epsilon, that takes the incentive away.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "delta_forgotten",
     "(torch.expm1(delta) - delta)",
     "torch.expm1(delta)",
     "k3 without − δ: exp(δ) − 1 is not 0 at its least, and tokens that the policy overrates are "
     "paid for. k3 is exp(δ) − 1 − δ.",
-    of=written_out,
 )
 
 
@@ -507,34 +462,30 @@ def old_logp_changed_in_place(*given):
     return reference.grpo_loss(given[0] - 1.0, given[1], given[2] - 1.0, *given[3:])
 
 
-grpo_loss.changed(
+slip(
     "loss_with_beta_squared",
     "- beta *",
     "- beta**2 *",
-    "beta was squared: the penalty is beta · k3.",
-    of=written_out,
+    "beta was squared: the penalty is multiplied by beta itself.",
 )
-grpo_loss.changed(
+slip(
     "half_the_penalty",
     "- beta *",
     "- beta / 2 *",
-    "Half of the penalty is charged: it is beta · k3, with no ½.",
-    of=written_out,
+    "Half of the penalty is charged: it is multiplied by beta, with no ½.",
 )
-grpo_loss.changed(
+slip(
     "epsilon_of_a_fifth",
     "1 - epsilon, 1 + epsilon",
     "0.8, 1.2",
     "0.2 was written in for epsilon: the bounds are 1 − epsilon and 1 + epsilon.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "loss_clipped_higher",
     "1 + epsilon",
     "1.28",
     "The upper bound is 1.28 (clip-higher, DAPO's 0.28 in place of epsilon). Here both bounds are "
     "epsilon away from 1.",
-    of=written_out,
 )
 
 
@@ -550,21 +501,19 @@ def loss_clipped_twice(*given):
     return grpo(given, promise)
 
 
-grpo_loss.changed(
+slip(
     "constant_ratio_times_logp",
     "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
     "ratio.clamp(max=1 + epsilon).detach() * advantage * logp",
     "A constant clipped ratio weighs logp · advantage: that is CISPO. It keeps the gradient of "
     "every token; PPO's minimum takes it away beyond the bound.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "loss_ratio_truncated",
     ".exp()",
     ".exp().clamp(max=5.0)",
     "Ratios above 5 were cut off (truncated weights) before the clip. For a negative advantage the "
     "minimum takes the ratio as it is, however large.",
-    of=written_out,
 )
 grpo_loss.changed(
     "k3_cut_off",
@@ -625,127 +574,112 @@ def mean_of_two_halves(*given):
     return grpo(given, average=average)
 
 
-grpo_loss.changed(
+slip(
     "loss_of_quotients",
     "(logp - old_logp).exp()",
     "logp.exp() / old_logp.exp()",
     "exp(logp) / exp(old_logp) is 0/0 = nan for a token that both hold for very rare: each "
     "probability rounds to 0. Subtract first: exp(logp − old_logp).",
-    of=written_out,
 )
 
 
-grpo_loss.changed(
+slip(
     "loss_clipped_higher_by_8_hundredths",
     "1 + epsilon",
     "1 + epsilon + 0.08",
     "The upper bound is 0.08 more than epsilon above 1: clip-higher, not wrong in itself, but "
     "not what is asked. Here both bounds are epsilon away from 1.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "loss_clipped_higher_by_4_tenths",
     "1 + epsilon",
     "1 + 1.4 * epsilon",
     "The upper bound is 1.4 times epsilon above 1: clip-higher, not wrong in itself, but not "
     "what is asked. Here both bounds are epsilon away from 1.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "loss_clipped_twice_as_high",
     "1 + epsilon",
     "1 + 2 * epsilon",
     "The upper bound is twice epsilon above 1: clip-higher, not wrong in itself, but not what "
     "is asked. Here both bounds are epsilon away from 1.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "loss_bounds_around_zero",
     "1 - epsilon, 1 + epsilon",
     "-epsilon, epsilon",
     "The bounds are −ε and ε. A ratio is 1 where nothing has changed: the bounds are 1 − ε "
     "and 1 + ε.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "loss_of_quotients_of_logarithms",
     "(logp - old_logp).exp()",
     "torch.where(mask, logp / old_logp, 1.0)",
     "The ratio is logp / old_logp here, a quotient of logarithms. That of the probabilities "
     "is exp(logp − old_logp).",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "ratio_of_the_whole_response",
     "logp - old_logp",
     "(logp - old_logp).sum(1, keepdim=True)",
     "One ratio for the whole response, the product of its tokens': another objective, not "
     "wrong in itself, but not what is asked. Here each token has its own ratio, and its own "
     "clip.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "constant_ratio_clipped_on_both_sides",
     "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
     "ratio.clamp(1 - epsilon, 1 + epsilon).detach() * advantage * logp",
     "A constant ratio, clipped on both sides, weighs logp · advantage, as in CISPO: another "
     "objective, not wrong in itself, but not what is asked. It keeps the gradient of every "
     "token.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "penalty_of_the_size",
     "(torch.expm1(delta) - delta)",
     "delta.abs()",
     "The penalty is the size of the log-ratio to ref. Here it is k3: exp(δ) − 1 − δ.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "penalty_of_the_square",
     "(torch.expm1(delta) - delta)",
     "delta.square()",
     "The penalty is the squared log-ratio to ref. Here it is k3: exp(δ) − 1 − δ.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "penalty_of_the_ratio",
     "(torch.expm1(delta) - delta)",
     "delta.exp()",
     "The penalty is exp(δ), the ratio of ref to policy. k3 is exp(δ) − 1 − δ: never below 0, "
     "and 0 where the policy has not moved.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "grpo_per_token",
     "torch.where(mask, gain, 0.0).sum() / mask.sum().clamp(min=1)",
     "torch.where(mask, gain, 0.0)",
     "One number for each token came back: return the mean over all real tokens, one number "
     "for the batch.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "grpo_per_response",
     "torch.where(mask, gain, 0.0).sum() / mask.sum().clamp(min=1)",
     "torch.where(mask, gain, 0.0).sum(1) / mask.sum(1).clamp(min=1)",
     "One number for each response came back: return the mean over all real tokens, one number "
     "for the batch.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "grpo_advantage_normalised",
     "advantage.detach()[:, None]",
     "((advantage - advantage.mean()) / (advantage.std() + 1e-8)).detach()[:, None]",
     "The advantages were normalised over the batch, by their mean and sample standard "
     "deviation. They come from their groups as they are meant: use them as they are.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "grpo_advantage_normalised_by_population",
     "advantage.detach()[:, None]",
     "((advantage - advantage.mean()) / (advantage.std(correction=0) + 1e-8)).detach()[:, None]",
     "The advantages were normalised over the batch, by their mean and population's standard "
     "deviation. They come from their groups as they are meant: use them as they are.",
-    of=written_out,
 )
 
 
@@ -768,13 +702,12 @@ grpo_loss.changed(
     "as it is.",
     of=written_out,
 )
-grpo_loss.changed(
+slip(
     "k1_turned",
     "(torch.expm1(delta) - delta)",
     "delta",
     "The penalty is ref_logp − logp, which is k1 with its sign turned. Here it is k3: exp(δ) "
     "− 1 − δ.",
-    of=written_out,
 )
 grpo_loss.changed(
     "k3_of_ratios_clamped_at_10",
@@ -784,53 +717,47 @@ grpo_loss.changed(
     "gradient to bring it back: the penalty has no bound.",
     of=written_out,
 )
-grpo_loss.changed(
+slip(
     "old_left_out",
     "(logp - old_logp).exp()",
     "logp.exp()",
     "old_logp was not used: exp(logp) is the policy's probability. The ratio is exp(logp − "
     "old_logp).",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "logp_for_the_promise",
     "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
     "logp * advantage",
     "logp · advantage stands in the place of the promise: no ratio, and nothing clipped. Its "
     "gradient is right at the first step on a batch; after it, the tokens are old's.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "grpo_advantage_centred",
     "advantage.detach()[:, None]",
     "(advantage - advantage.mean()).detach()[:, None]",
     "The advantages' mean over the batch was taken away. They come from their groups as they "
     "are meant: use them as they are.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "advantage_turned",
     "advantage.detach()[:, None]",
     "-advantage.detach()[:, None]",
     "The sign of the advantages is turned: what was better than the others is made rarer.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "loss_zero_outside_the_bounds",
     "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
     "torch.where((ratio - 1).abs() <= epsilon, ratio * advantage, 0.0)",
     "A token whose ratio is outside the bounds got 0. Beyond a bound the promise is the "
     "smaller of ratio · A and the bound times A.",
-    of=written_out,
 )
-grpo_loss.changed(
+slip(
     "loss_gradient_masked_value_not_clipped",
     "torch.minimum(ratio * advantage, ratio.clamp(1 - epsilon, 1 + epsilon) * advantage)",
     "torch.where((ratio - 1).abs() <= epsilon, ratio, ratio.detach()) * advantage",
     "The values are not clipped; epsilon acts on the gradient alone, and takes it from every "
     "token outside the bounds. The promise itself is the smaller of both products: its "
     "gradient follows.",
-    of=written_out,
 )
 
 

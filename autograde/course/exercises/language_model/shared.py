@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from helpers.cases import Case
+
 from ...draw import Draw
 from ...exercise import tensor
 
@@ -68,12 +70,23 @@ def averaged(gain: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask, gain, 0.0).sum() / mask.sum().clamp(min=1)
 
 
+def alone(logp: Tensor, old_logp: Tensor) -> float:
+    """Each token's penalty counts as it is."""
+    return 1.0
+
+
+def ratio_to_old(logp: Tensor, old_logp: Tensor) -> Tensor:
+    """Each token's penalty counts as often as the policy draws the token where old drew it once."""
+    return (logp - old_logp).exp()
+
+
 def grpo(
     given: tuple,
     promise: Callable[[Tensor, Tensor, Tensor, float], Tensor] = _clipped,
     penalty: Callable[[Tensor, Tensor], Tensor] = _k3,
     average: Callable[[Tensor, Tensor], Tensor] = averaged,
     constants: tuple[str, ...] = CONSTANTS,
+    weight: Callable[[Tensor, Tensor], Tensor | float] = alone,
 ) -> Tensor:
     """The loss with one of its pieces replaced."""
     *tensors, mask, epsilon, beta = given
@@ -83,10 +96,49 @@ def grpo(
         kept = values.detach() if name in constants else values
         named[name] = torch.where(mask, kept, 0.0)
     logp, old_logp, ref_logp, advantage = named.values()
-    gain = promise(logp, old_logp, advantage, epsilon) - beta * penalty(logp, ref_logp)
-    return -average(gain, mask)
+    price = beta * weight(logp, old_logp) * penalty(logp, ref_logp)
+    return -average(promise(logp, old_logp, advantage, epsilon) - price, mask)
 
 
 def leaking_loss(constants: tuple[str, ...], *given: Any) -> Tensor:
     """The loss where only these inputs were detached."""
     return grpo(given, constants=constants)
+
+
+def grpo_case(
+    title: str, part: str, mask: list, beta: float = 0.0, grad: bool = True, **changed: list
+) -> Case:
+    """By hand: nothing has moved, advantage 1 and epsilon 0.2, where nothing else is said."""
+    shape = torch.tensor(mask)
+    old = torch.full(shape.shape, -1.5)
+    inputs = {"logp": old.clone(), "old_logp": old.clone(), "ref_logp": old.clone()}
+    inputs |= {"advantage": torch.ones(len(mask)), "mask": shape, "epsilon": 0.2, "beta": beta}
+    inputs |= {name: tensor(*values) for name, values in changed.items()}
+    return Case(title, inputs, part, ("logp",) if grad else ())
+
+
+def grpo_inputs(
+    draw: Draw,
+    mask: Tensor,
+    beta: float = 0.0,
+    spread: float = 0.05,
+    dtype: torch.dtype = torch.float32,
+) -> dict[str, Any]:
+    """Drawn: both signs of the advantage, policy near old by `spread`, ref some nats away."""
+    old_logp = draw.logp(*mask.shape, dtype=dtype)
+    sign = torch.tensor([1.0, -1.0], dtype=dtype).repeat(len(mask))[: len(mask)]
+    moved = draw.uniform(*mask.shape, low=-2.0, high=2.0, dtype=dtype)
+    drift = draw.uniform(*mask.shape, low=-2.0, high=2.0, dtype=dtype)
+    # The farthest are always there, for both signs of the advantage: no bound is seen by luck.
+    moved[:, 0], moved[:, 1] = 2.1, -2.1  # times a spread it is on no bound
+    drift[0, -1], drift[0, -2] = 3.2, -3.2
+    logp = old_logp + spread * moved
+    return {
+        "logp": logp,
+        "old_logp": old_logp,
+        "ref_logp": logp - drift,
+        "advantage": sign * draw.uniform(len(mask), low=0.3, high=2.0, dtype=dtype),
+        "mask": mask,
+        "epsilon": 0.2,
+        "beta": beta,
+    }
