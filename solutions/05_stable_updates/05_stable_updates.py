@@ -10,7 +10,7 @@
 # - steer β by what each update came to;
 # - judge, on your own curves, what stabilised an erratic run and at what price.
 #
-# About two and a half hours. It needs lessons 01 to 03 (ratio, surrogate, KL, penalised
+# About two and three quarter hours. It needs lessons 01 to 03 (ratio, surrogate, KL, penalised
 # objective).
 
 # %% setup

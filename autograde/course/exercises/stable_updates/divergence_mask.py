@@ -62,12 +62,12 @@ def _() -> Iterator[Case]:
     yield Case("common tokens, delta 0.1: False at +0.11 alone", common)
     common = _tokens((0.95, 0.9, 0.3), (0.8, 0.85, 0.9), -1.0, delta=0.1)
     yield Case("common tokens, delta 0.1, advantage −1: False at −0.15 alone", common, NEGATIVE)
-    # Between the bounds of what people compare: ratios 1.55, 1.8, 2.5 and 0.55, 0.63, 0.2.
-    up = _tokens((0.2, 0.2, 0.2), (0.31, 0.36, 0.5), 1.0, delta=0.5)
-    yield Case("from 0.2 to 0.31, 0.36, 0.5, delta 0.5: True, none has moved by 0.5", up)
+    # Between the bounds of what people compare: ratios 1.55, 1.8, 2.6 and 0.55, 0.63, 0.2.
+    up = _tokens((0.2, 0.2, 0.2), (0.31, 0.36, 0.52), 1.0, delta=0.5)
+    yield Case("from 0.2 to 0.31, 0.36, 0.52, delta 0.5: True, none has moved by 0.5", up)
     down = _tokens((0.2, 0.2, 0.2), (0.11, 0.126, 0.04), -1.0, delta=0.5)
     yield Case("from 0.2 to 0.11, 0.126, 0.04, delta 0.5, advantage −1: True", down, NEGATIVE)
-    each = _tokens((0.3,) * 6, (0.35, 0.4, 0.55, 0.35, 0.9, 0.6), 1.0)
+    each = _tokens((0.3,) * 6, (0.35, 0.38, 0.55, 0.35, 0.9, 0.6), 1.0)
     three = {name: x.reshape(3, 2) if isinstance(x, Tensor) else x for name, x in each.items()}
     yield Case("three responses with no, one and two far tokens: each token by itself", three)
     yield from _by_size()
@@ -76,7 +76,7 @@ def _() -> Iterator[Case]:
 
 def _by_size() -> Iterator[Case]:
     """Advantages and deltas of sizes that the drawn cases never have."""
-    q, p = (0.5, 0.5, 0.5, 0.5), (0.9, 0.55, 0.45, 0.1)
+    q, p = (0.5, 0.5, 0.5, 0.5), (0.93, 0.55, 0.45, 0.08)
     for size in (0.03, 3000.0):
         up, down = (_tokens(q, p, sign * size) for sign in (1, -1))
         yield Case(f"advantage {size:g}: its size does not matter", up)
@@ -89,7 +89,7 @@ def _by_size() -> Iterator[Case]:
     yield Case("the policy has not moved: True", still)
     apart = _tokens((0.1, 0.9, 0.1, 0.5), (0.9, 0.1, 0.15, 0.5), 0.0)
     yield Case("far from old both ways, with advantage 0: True", apart, ZERO)
-    several = _tokens((0.1, 0.9, 0.6, 0.3), (0.5, 0.4, 0.5, 0.9), 1.0)
+    several = _tokens((0.1, 0.9, 0.6, 0.3), (0.52, 0.43, 0.49, 0.9), 1.0)
     several["advantage"] = tensor([1.0, 0.0, -1.0, 0.0])
     yield Case("advantages 1, 0, −1, 0: False at the first alone", several, ZERO)
 
