@@ -467,7 +467,7 @@ if ready("held_out_error"):
 # Between the two forms it is close: the parabola, which Gao et al. found for best-of-n, is nearer
 # at two of three seeds and at six of seven βs, mostly by less than seeds differ by (7.2). So the
 # record does not speak for the form with the logarithm, nor for the peak that comes with it.
-# Both beat the constant in nearly every row, so within what was measured they are worth
+# Both beat the constant in most rows, so within what was measured they are worth
 # something.
 #
 # Past d = 6 both are off by more than 2, and the constant by less than 1: **a form predicts where

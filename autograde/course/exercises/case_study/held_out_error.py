@@ -317,6 +317,13 @@ for _name, _line, _instead, _says in (
         "The error was divided by the spread of gold. Return it as it is, in units of gold.",
     ),
     (
+        "every_pair_compared",
+        ERRORS,
+        "errors = (columns(d[predicted]) @ found)[:, None] - gold[predicted]",
+        "Every prediction was compared with every gold: a column less a row is a whole table, by "
+        "broadcasting. Bring both to one shape, [run], before you subtract.",
+    ),
+    (
         "relative_errors",
         ERRORS,
         "errors = (columns(d[predicted]) @ found - gold[predicted]) / gold[predicted]",
@@ -325,9 +332,9 @@ for _name, _line, _instead, _says in (
     (
         "share_explained",
         LAST_LINE,
-        "return (1 - errors.square().sum() / gold[predicted].square().sum()).item()",
-        "A share of explained squares came back. Asked is an error: the root of the mean squared "
-        "one.",
+        "y = gold[predicted]; return (1 - (errors**2).sum() / ((y - y.mean()) ** 2).sum()).item()",
+        "R², a share of explained squares, came back. Asked is an error: the root of the mean "
+        "squared one.",
     ),
     (
         "first_held_out_alone",

@@ -473,6 +473,13 @@ for _name, _line, _instead, _says in (
         "torch.bool. (As an index, whole numbers would pick rows.)",
     ),
     (
+        "int32_in_place_of_a_mask",
+        "return ~(far & further)",
+        "return (~(far & further)).int()",
+        "Ones and zeros came back, as whole numbers of 32 bits. The answer is a mask: True and "
+        "False, torch.bool.",
+    ),
+    (
         "advantage_masked",
         "return ~(far & further)",
         "return torch.where(far & further, 0.0, advantage)",
@@ -515,6 +522,13 @@ for _name, _line, _instead, _says in (
         FAR_LINE,
         "far = (torch.sigmoid(logp) - torch.sigmoid(old_logp)).abs() > delta",
         "The sigmoid of the log-probabilities was taken. A logarithm is undone by exp.",
+    ),
+    (
+        "softmax_over_the_response",
+        PROBABILITIES,
+        "p, q = logp.softmax(dim=-1), old_logp.softmax(dim=-1)",
+        "A softmax was taken over the tokens of each response. They are log-probabilities "
+        "already, of one token each: exp alone.",
     ),
     (
         "exp_of_the_policy_alone",
