@@ -191,6 +191,17 @@ def _polynomial(
     return estimate
 
 
+def _columns(_: dict[str, Any], terms: list[list[float]]) -> Callable[[Tensor], Tensor]:
+    """A form that is linear in its coefficients: for each term (m, n) a column d^m · (log d)^n."""
+
+    def columns(d: Tensor) -> Tensor:
+        if not (d > 0).all():
+            raise RuntimeError("columns was given a run whose d is not above 0")
+        return torch.stack([d**power * d.log() ** logs for power, logs in terms], dim=-1)
+
+    return columns
+
+
 MAKERS: dict[str, Callable[..., Any]] = {
     "mlp": _mlp,
     "tied": _tied,
@@ -199,4 +210,5 @@ MAKERS: dict[str, Callable[..., Any]] = {
     "adam": partial(_optimizer, torch.optim.Adam),
     "adamw": partial(_optimizer, torch.optim.AdamW),
     "polynomial": _polynomial,
+    "columns": _columns,
 }

@@ -10,6 +10,7 @@ __all__ = [
     "adapt_beta",
     "adapt_beta_proportional",
     "clipped_surrogate",
+    "divergence_mask",
     "penalized_loss",
     "policy_update",
     "q05_clip_and_penalty",
@@ -73,6 +74,29 @@ def clipped_surrogate(
     # A token that the clip holds leaves before exp: after it, a gradient of 0 · inf would be nan.
     free = torch.where(held, 0.0, log_ratio).exp()
     return torch.where(held, bounded, free) * advantage
+
+
+@shaped
+def divergence_mask(
+    logp: Float[Tensor, "batch time"],
+    old_logp: Float[Tensor, "batch time"],
+    advantage: Float[Tensor, "batch time"],
+    delta: float,
+) -> Bool[Tensor, "batch time"]:
+    """Which tokens still teach: True, but for those that ran away and are pushed further.
+
+    logp, old_logp: log-probability of each token under the policy and under old, in nats.
+    advantage: of its sign alone. delta: how much probability a token may gain or lose, at least 0.
+    Returns False where |p − q| > delta, with p = exp(logp) and q = exp(old_logp), and the
+    advantage pushes further the same way: above 0 with p > q, or below 0 with p < q. True
+    elsewhere, so where the advantage is 0. |p − q| is the total variation of "this token or not".
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
+    Source: DPPO (arXiv 2602.04879), equations 11 to 13.
+    Example: delta 0.2, advantage 1: from 0.3 to 0.55 False, to 0.45 True, to 0.05 True.
+    """
+    # Each exp by itself: their ratio overflows, and 0 · inf would be nan.
+    moved = logp.exp() - old_logp.exp()
+    return moved * advantage.sign() <= delta
 
 
 @shaped

@@ -10,7 +10,7 @@
 # - steer β by what each update came to;
 # - judge, on your own curves, what stabilised an erratic run and at what price.
 #
-# About two and a half hours. It needs lessons 01 to 03 (ratio, surrogate, KL, penalised
+# About two and three quarter hours. It needs lessons 01 to 03 (ratio, surrogate, KL, penalised
 # objective).
 
 # %% setup
@@ -704,6 +704,86 @@ q05_clip_and_penalty = "B"
 check("q05_clip_and_penalty", q05_clip_and_penalty)
 
 # %% [markdown]
+# ### A mask in place of a clip *(6 points, 20 min, medium)*
+#
+# A clip watches the ratio $p/q$ of the token that was drawn, $p$ the policy's probability and $q$
+# old's. DPPO ([arXiv 2602.04879](https://arxiv.org/abs/2602.04879), equations 11 to 13) calls
+# that a one-sample estimate of a divergence, and takes one that is known: the total variation of
+# "this token or not", half of how much the two outcomes move together:
+#
+# $$\tfrac{1}{2}\bigl(|p - q| + |(1 - p) - (1 - q)|\bigr) = |p - q|$$
+
+# %% [markdown]
+# Beyond a bound δ a token stops teaching: its term, ratio · advantage, is left out of the mean,
+# and with it its gradient. As with the clip, that is so on one side only. A token that is far and
+# is pushed *back* by its advantage goes on teaching; one with advantage 0 is pushed nowhere.
+#
+# **Predict** what each of them holds, the clip with ε = 0.2, the mask with δ = 0.1: a rare token
+# that went from 0.0001 to 0.0003, and a common one that went from 0.9 to 0.75, each the way its
+# advantage asks for. Then write the mask. Log-probabilities go down to −1000, and two of them may
+# be that far apart.
+
+
+# %% exercise="divergence_mask"
+@shaped
+def divergence_mask(
+    logp: Float[Tensor, "batch time"],
+    old_logp: Float[Tensor, "batch time"],
+    advantage: Float[Tensor, "batch time"],
+    delta: float,
+) -> Bool[Tensor, "batch time"]:
+    """Which tokens still teach: True, but for those that ran away and are pushed further.
+
+    logp, old_logp: log-probability of each token under the policy and under old, in nats.
+    advantage: of its sign alone. delta: how much probability a token may gain or lose, >= 0.
+    Returns False where |p − q| > delta, with p = exp(logp) and q = exp(old_logp), and the
+    advantage pushes further the same way: above 0 with p > q, or below 0 with p < q.
+    True elsewhere, so where the advantage is 0.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
+    Source: DPPO (arXiv 2602.04879), equations 11 to 13.
+    Example: delta 0.2, advantage 1: from 0.3 to 0.55 False, to 0.45 True, to 0.05 True.
+    """
+    ### BEGIN SOLUTION
+    moved = logp.exp() - old_logp.exp()
+    up, down = (advantage > 0) & (moved > delta), (advantage < 0) & (moved < -delta)
+    return ~(up | down)
+    ### END SOLUTION
+
+
+# %% check="divergence_mask" points=6
+check("divergence_mask", divergence_mask)
+
+# %% [markdown]
+# **Look at yours** beside your clip. A token is held where a step further the same way changes
+# its promise no more: the clip's gradient is 0, or the mask is False.
+
+# %% demo
+if ready("divergence_mask", "clipped_surrogate", gradient=True):
+    print("advantage   from      to   ratio   moved by   the clip   the mask")
+    for _gain, _q, _p in (
+        (1.0, 0.0001, 0.0003), (1.0, 0.01, 0.05), (1.0, 0.7, 0.82), (1.0, 0.3, 0.6),
+        (-1.0, 0.9, 0.75), (-1.0, 0.9, 0.6), (-1.0, 0.001, 0.0001), (1.0, 0.9, 0.6),
+    ):  # fmt: skip
+        _new, _old = (torch.tensor([[x]]).log() for x in (_p, _q))
+        _new.requires_grad_()
+        _promise = clipped_surrogate(_new, _old, torch.full((1, 1), _gain), 0.2)
+        (_slope,) = torch.autograd.grad(_promise.sum(), _new)
+        _taught = divergence_mask(_new, _old, torch.full((1, 1), _gain), 0.1)
+        _held = ["held" if not x.any() else "free" for x in (_slope, _taught)]
+        print(f"{_gain:+9.0f}   {_q:6.4g}  {_p:6.4g}  {_p / _q:6.2f}", end="   ")
+        print(f"{_p - _q:+8.4f}   {_held[0]:>8}   {_held[1]:>8}")
+
+# %% [markdown]
+# Tokens of which little can be lost or gained are held by the clip as soon as their *ratio* is
+# off, though nearly no probability has moved: the rare ones with ratios 3 and 5. Common ones may
+# move by more than δ within its bounds: from 0.9 to 0.75 the ratio is 0.83. The last row went the
+# wrong way, and neither holds it. The clip's bound on $|p - q|$ is ε · q, tight where old hardly
+# ever goes and loose where it nearly always does.
+#
+# Neither is a bound on the policy: both look at the one token that was drawn, and a held token
+# is not pulled back.
+
+# %% [markdown]
 # ## 5.8 The case study: six ways, twelve seeds *(1 point, 15 min)*
 #
 # The erratic run of 5.4 again: same problem, samples, epochs and optimiser; twelve seeds each,
@@ -905,7 +985,7 @@ outcome("larger_beta", A=_safest == max(_ends), C=_safest == 0, B=True)
 # - At the first step on a batch a penalty towards old has no gradient; it acts from the second
 #   on.
 # - A clip takes away an incentive, per token; it sets no bound on the step. min(r·A, clip(r)·A), with the
-#   advantage inside.
+#   advantage inside. It counts in ratios, a mask by |p − q| in probability.
 # - KL(old ‖ policy) measures a step, in nats; its Hessian is the Fisher matrix, so β and the
 #   learning rate belong together.
 # - TRPO's constant is safe and useless; practice tunes β, or steers it by a target.

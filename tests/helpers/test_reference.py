@@ -26,6 +26,8 @@ MASK = torch.ones(2, 3, dtype=torch.bool)
         ("penalized_loss", (ONES, ONES, ONES, ONES[0], MASK, 0.5), "kl"),
         ("clipped_surrogate", (ONES, ONES.long(), ONES, 0.2), "old_logp"),
         ("off_policy_kl_loss", (ONES, ONES, ONES[0]), "ref_logp"),
+        ("divergence_mask", (ONES, ONES, ONES[:, :2], 0.2), "advantage"),
+        ("held_out_error", (ONES[0], ONES[0], ONES[0], torch.stack), "held_out"),
     ],
 )
 def test_shapes_and_dtypes_that_disagree_are_named(name, arguments, argument):
@@ -187,3 +189,18 @@ def test_the_clip_is_the_minimum_of_both_promises_and_keeps_its_gradient(dtype):
     torch.testing.assert_close(found, right)
     pair = (torch.autograd.grad(one.sum(), logp)[0] for one in (found, right))
     torch.testing.assert_close(*pair)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("delta", [0.0, 0.1, 0.45, 1.0])
+def test_a_token_stops_teaching_where_it_is_far_and_pushed_further(dtype, delta):
+    """Of every two log-probabilities down to -1000, by Python's own numbers."""
+    nats = [-0.01, -0.25, -0.5, -2.0, -30.0, -90.0, -150.0, -800.0, -1000.0]
+    rows = [(p, q, gain) for p in nats for q in nats for gain in (-3.0, 0.0, 0.01)]
+    logp, old_logp, advantage = torch.tensor(rows, dtype=dtype).T[:, None]
+    for (p, q, gain), found in zip(
+        rows, reference.divergence_mask(logp, old_logp, advantage, delta)[0].tolist(), strict=True
+    ):
+        moved = math.exp(p) - math.exp(q)
+        stops = abs(moved) > delta and moved * gain > 0
+        assert found != stops or abs(abs(moved) - delta) < 1e-6

@@ -22,7 +22,7 @@ from helpers.problems.case_study import (
     seed_spread,
     tuned_by_proxy,
 )
-from helpers.reference import best_kl, fit_overoptimization, q07_diagnose
+from helpers.reference import best_kl, fit_overoptimization, held_out_error, q07_diagnose
 
 STEPS = [0, 10, 20, 30, 40]
 
@@ -66,6 +66,22 @@ def test_a_fit_and_a_peak_that_do_not_exist():
     for b in (0.0, -1.0, math.nan):
         with pytest.raises(ValueError, match="b must be above 0"):
             best_kl(1.0, b)
+
+
+def test_the_error_of_a_run_left_out_is_its_residual_over_one_less_its_leverage():
+    """A closed form for least squares, which needs no second fit."""
+    made = torch.Generator().manual_seed(0)
+    kl, gold = (torch.rand(12, generator=made, dtype=torch.float64) * 9 for _ in range(2))
+
+    def columns(d):
+        return torch.stack([d, -d * d.log()], dim=1)
+
+    design = columns(kl.sqrt())
+    hat = design @ torch.linalg.pinv(design)
+    right = ((gold - hat @ gold) / (1 - hat.diagonal())).abs()
+    alone = torch.eye(12, dtype=torch.bool)
+    found = [held_out_error(kl, gold, one, columns) for one in alone]
+    assert found == pytest.approx(right.tolist(), rel=1e-9)
 
 
 def test_gains_are_over_ref():

@@ -4,5 +4,6 @@
 ORDER = (
     "fit_overoptimization",
     "best_kl",
+    "held_out_error",
     "q07_diagnose",
 )

@@ -8,5 +8,6 @@ ORDER = (
     "adapt_beta",
     "adapt_beta_proportional",
     "q05_clip_and_penalty",
+    "divergence_mask",
     "q05_erratic",
 )
