@@ -7,21 +7,32 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import nbformat
 
-from tests.as_user import MOUNTED, ROOT, SEEN_BY_ALL
+from tests.as_user import MOUNTED, SEEN_BY_ALL
 
 LESSON = "02_divergence"
 THERE = "/srv"  # where /autograder lies in the stand-in for its container
-# The host's own processes, files for a time, and checkout are not in a container.
+# A root of its own, as a container has: the system's folders, Python's, and $1 as /autograder; the
+# host's processes and whatever else lies on it are not there. All is gone with the mounts.
 CONTAINED = f"""
+set -e
 mount --bind "$1" {THERE}
-mount -t tmpfs -o mode=1777 none /tmp
-mount -t tmpfs -o mode=700 none {ROOT}
-cd {THERE}
+mount -t tmpfs -o mode=755 none /tmp
+for one in bin sbin lib lib64 usr etc dev opt mnt srv {Path(sys.base_prefix).parts[1]}; do
+  if [ -L "/$one" ]; then cp -P "/$one" "/tmp/$one"
+  elif [ -d "/$one" ] && [ ! -e "/tmp/$one" ]; then
+    mkdir "/tmp/$one"
+    mount --rbind "/$one" "/tmp/$one"
+  fi
+done
+mkdir -m 1777 /tmp/tmp
+mkdir /tmp/proc
+mount -t proc none /tmp/proc
 shift
-exec "$@"
+exec chroot /tmp sh -c 'cd {THERE}; exec "$@"' - "$@"
 """
 
 

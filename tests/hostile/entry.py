@@ -232,7 +232,8 @@ worked = []
 def everything():
     known = {"/usr", "/proc", "/sys", sys.prefix, sys.base_prefix}
     for folder, folders, files in os.walk("/"):
-        folders[:] = [f for f in folders if os.path.join(folder, f) not in known]
+        folders[:] = [f for f in folders if os.path.join(folder, f) not in known
+                      and f != "site-packages"]  # libraries' own notebooks and databases
         yield from (os.path.join(folder, file) for file in files)
 
 def attempt(logp, ref_logp):

@@ -13,7 +13,7 @@ def looking() -> Iterator[Hostile]:
         """
         found = [path for path in pathlib.Path.cwd().rglob("*") if path.is_file()]
         return any(word in path.read_text(errors="ignore") for path in found
-                   for word in ("HIDDEN", "check(", "expected"))
+                   for word in ("HIDDEN TESTS", "inkernel", "BEGIN SOLUTION"))
         """,
     )
     yield attempt(
