@@ -882,14 +882,15 @@ if ready("optimal_policy"):
 # %% [markdown]
 # ### The other direction
 #
-# Is that because of the *direction*? In lesson 02, where a policy was fitted to ref,
-# KL(policy ‖ ref), the "reverse" one, sought a mode and KL(ref ‖ policy), the "forward" one,
-# covered all. Here there is a reward as well. Charge $\beta\, \mathrm{KL}(\text{ref} \,\|\, \pi)$
-# instead, and set the Lagrangian's derivative, $r(a) + \beta\, \text{ref}(a)/\pi(a) - \lambda$,
-# to 0. For replies that ref gives,
+# At a low β only the best-paid replies are left. Is that because of the *direction*? In lesson 02,
+# where a policy was fitted to ref, KL(policy ‖ ref), the "reverse" one, sought a mode and
+# KL(ref ‖ policy), the "forward" one, covered all. Now charge
+# $\beta\, \mathrm{KL}(\text{ref} \,\|\, \pi)$ instead, and set the Lagrangian's derivative,
+# $r(a) + \beta\, \text{ref}(a)/\pi(a) - \lambda$, to 0. For replies that ref gives,
 #
-# $$\pi_{\text{forward}}(a) = \frac{\beta\, \text{ref}(a)}{\lambda - r(a)}
-# \qquad \text{with } \lambda > r(a) \text{ for all of them, such that it sums to } 1$$
+# $$\pi_{\text{forward}}(a) = \frac{\beta\, \text{ref}(a)}{\lambda - r(a)}$$
+#
+# with λ above all of their rewards, and such that the sum is 1.
 
 # %% [markdown]
 # **Predict**: ref gives "flattering" three times as often as "gushing", and both are paid alike.
@@ -941,10 +942,11 @@ if ready("optimal_policy"):
 
 # %% [markdown]
 # Down the table, by β and the broken tie together, coverage falls from nearly four to about one
-# in *both* columns; within a row the columns are half a reply apart at most. (Rewards ten times
-# as large are a β of a tenth, as in 3.5, for either direction.) That is one small problem, and
-# which cause weighs more depends on the row. [arXiv 2510.20817](https://arxiv.org/abs/2510.20817)
-# (2025) argues so in general: β and the rewards' scale decide coverage, not "mode-seeking".
+# in *both* columns; within a row the columns are about half a reply apart at most. (Rewards ten
+# times as large are a β of a tenth, as in 3.5, for either direction.) That is one small problem,
+# and from one row to the next the direction may weigh more. That β and the rewards' scale decide
+# coverage in general, not "mode-seeking", is argued by
+# [arXiv 2510.20817](https://arxiv.org/abs/2510.20817) (2025).
 
 # %% [markdown]
 # The other side, [arXiv 2509.07430](https://arxiv.org/abs/2509.07430) (2025), is about training:
@@ -952,9 +954,9 @@ if ready("optimal_policy"):
 # chance that one of k answers is right) is reported.
 #
 # One difference is sharp: the forward KL does not charge for what ref *never* says. Such a reply
-# only keeps λ at its reward or above; what the others leave of 1 at that λ, it gets. Let ref give
-# 0.5, 0.3, 0.2 and 0 to replies paid 0, 1, 1.4 and 2, at β = 0.3. Work out, with λ = 2, how much
-# of the forward optimum the fourth reply is.
+# only keeps λ at its reward or above; what the others leave of 1 at that λ, if anything, it gets.
+# Let ref give 0.5, 0.3, 0.2 and 0 to replies paid 0, 1, 1.4 and 2, at β = 0.3. Work out, with
+# λ = 2, how much of the forward optimum the fourth reply is.
 
 # %% demo
 if ready("optimal_policy"):
@@ -1054,9 +1056,8 @@ if ready("optimal_policy"):
 # \text{ref}) = 2.5\,(\log \pi - m)$, with $m = (2 \log \text{old} + 0.5 \log \text{ref}) /
 # 2.5$. The optimum is $\log \pi = m + r/2.5 + c$. It stops where π is its own old:
 #
-# $$\log \pi = \frac{2 \log \pi + 0.5 \log \text{ref} + r}{2.5} + c \quad\Rightarrow\quad
-# 0.5 \log \pi = 0.5 \log \text{ref} + r + 2.5\,c \quad\Rightarrow\quad
-# \log \pi = \log \text{ref} + \frac{r}{0.5} + 5\,c$$
+# $$\begin{aligned} \log \pi &= \frac{2 \log \pi + 0.5 \log \text{ref} + r}{2.5} + c \\[6pt]
+# \log \pi &= \log \text{ref} + \frac{r}{0.5} + 5\,c \end{aligned}$$
 #
 # That is ref's optimum at β = 0.5, with no old in it. And as old enters with the weight 2/2.5,
 # each round leaves 0.8 of the distance in logits.
