@@ -87,9 +87,7 @@ def _draw_rewards(axis: Axes, replies: Replies, levels: Sequence[float]) -> None
     axis.clabel(lines, fmt="%.2f", fontsize=8, manual=middles)
 
 
-def plot_climb(
-    replies: Replies, paths: Mapping[float, Float[Tensor, "step action"]], title: str
-) -> None:
+def plot_climb(replies: Replies, paths: Mapping[float, Float[Tensor, "step action"]]) -> None:
     """Paths of policies that climb the objective from ref, one for each β."""
     figure, (left, right) = new_figure(2, height=4.0)
     _draw_simplex(left, replies, (0.3, 0.6, 0.9, 1.2))
@@ -103,7 +101,7 @@ def plot_climb(
         nats = kl_divergence(Categorical(probs=path), ref)
         right.plot(range(len(path)), nats, **look, label=f"β = {beta:g}")
         right.plot(len(path) - 1, nats[-1], marker, color=colour, markersize=8, clip_on=False)
-    left.set_title(title)
+    left.set_title("Only with β = 0 does it reach the corner")
     right.set(
         title="A price stops the drift",
         xlabel="step of the climb (logarithmic from 1 on)",
@@ -213,8 +211,8 @@ def plot_directions(
                 markevery=20, markersize=5,
             )  # fmt: skip
         axis.set(xlabel="β (reward per nat)", ylim=(1e-4, 1.2))
-        fading = "worse ones vanish" if divergence is charged[0] else "they fade"
-        axis.set_title(f"{divergence}: {fading}")
+        fading = "vanish" if divergence is charged[0] else "fade slowly"
+        axis.set_title(f"Charged {divergence},\nworse replies {fading}")
     axes[0].set_ylabel("probability under the optimum")
     axes[1].legend(loc="lower right")
     ends = "; ".join(

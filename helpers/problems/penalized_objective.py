@@ -64,37 +64,3 @@ def forward_optimum(
     known = beta * ref / (gap + high)
     unseen = ((gap == 0) & (ref == 0)).to(ref)
     return known + (1 - known.sum()) * unseen / unseen.sum().clamp(min=1)
-
-
-@dataclass(frozen=True)
-class World:
-    """A small world with states: where each action leads, what it pays, and the discount."""
-
-    leads_to: Float[Tensor, "state action state"]
-    rewards: Float[Tensor, "state action"]
-    discount: float
-
-    def values(self, policy: Float[Tensor, "state action"]) -> Float[Tensor, " state"]:
-        """The policy's discounted return from each state: V = r + γ P V, solved."""
-        paid = (policy * self.rewards).sum(-1)
-        return torch.linalg.solve(self._discounted(policy), paid)
-
-    def visits(self, policy: Float[Tensor, "state action"]) -> Float[Tensor, " state"]:
-        """How often each state is visited, discounted; the first state is drawn evenly."""
-        start = torch.full((len(policy),), 1 / len(policy), dtype=policy.dtype)
-        return torch.linalg.solve(self._discounted(policy).T, start)
-
-    def advantages(self, policy: Float[Tensor, "state action"]) -> Float[Tensor, "state action"]:
-        """How much more an action returns than the policy does on average, in each state."""
-        values = self.values(policy)
-        return self.rewards + self.discount * self.leads_to @ values - values[:, None]
-
-    def _discounted(self, policy: Float[Tensor, "state action"]) -> Float[Tensor, "state state"]:
-        moves = torch.einsum("sa,sat->st", policy, self.leads_to)
-        return torch.eye(len(policy), dtype=policy.dtype) - self.discount * moves
-
-
-def random_world(seed: int, states: int = 4, actions: int = 3, discount: float = 0.9) -> World:
-    generator = torch.Generator().manual_seed(seed)
-    draw = torch.rand(2, states, actions, states, generator=generator, dtype=torch.float64)
-    return World((5 * draw[0]).softmax(-1), draw[1, ..., 0], discount)

@@ -213,6 +213,8 @@ HOLES: dict[str, dict[str, Hole]] = {
                 "_guess = _spread",
                 "_guess = math.sqrt(_spread / 0.02)",
                 "_guess = 0.01",
+                "_guess = 0",
+                "_guess = -_spread / math.sqrt(2 * 0.01)",
             ),
             said="Within a tenth of 0.01",
         ),
