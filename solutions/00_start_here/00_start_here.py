@@ -70,9 +70,10 @@ def _someone_elses_answer(p, q):
 check("log_ratio", _someone_elses_answer)
 
 # %% [markdown]
-# Values and gradient are wrong; the shape is right, and a wrong one would be named too. The
-# points are added up part by part, so half an answer is worth something, with one exception:
-# while the *values* are wrong, nothing counts, and a part marked – has to wait for them. Grading
+# The values are marked ✗. The parts marked – have to wait for them: the points are added up part
+# by part, so half an answer is worth something, but while the *values* are wrong, nothing counts.
+# (Of shapes nothing is said, as they are right. The gradient would be wrong too: it is 1 and −1,
+# whatever p and q are.) Grading
 # asks the same kind of questions with fresh numbers, so what passes by chance here does not
 # pass there.
 #
@@ -99,7 +100,7 @@ hint("log_ratio")
 # %% [markdown]
 # In this course p is the policy's and q
 # that of the policy it is compared with: above 0 means that the policy made the word likelier.
-# **Predict** the sign and the rough size for p = 0.5, q = 0.25, and again with both exchanged.
+# **Predict** the sign and the rough size for p = 0.9, q = 0.3, and again with both exchanged.
 # Then write it, for tensors of any shape.
 
 
