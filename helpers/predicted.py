@@ -47,7 +47,7 @@ ASKED: dict[str, dict[str, Prediction]] = {
     "01_policy_updates": {
         "how_low": _asked(
             "The step along the gradient grows from 0.1 to 100: how low does the return get?", "C",
-            A="never below 0", B='to about −3, the price of one "great" too many',
+            A="never below 0", B='to about −3, as with two "great" too many',
             C="below −10, near −12, the lowest score there is",
         ),
         "twenty_batches": _asked(

@@ -61,7 +61,7 @@ def plot_step_sizes(
     axes.annotate(said, (step, gained), xytext=(-8, -36), ha="right", **look)
     rise, fall = float(promised[-1]), float(returned[-1])
     axes.set(ylabel="mean score of a response (points)")
-    axes.set_title(f"J promises {_signed(rise)}, the policy gets {_signed(fall)}")
+    axes.set_title(f"Promised: {_signed(rise)}. What the policy gets: {_signed(fall)}")
     _label_steps(axes)
     axes.legend(loc="lower left")
     show(
@@ -95,7 +95,7 @@ def plot_seeds(
     where = (float(steps[0]), before)
     right.annotate("old", where, (0, -12), textcoords="offset points", fontsize=9)
     worse, count = int((returns[:, -1] < before).sum()), len(returns)
-    left.set(title=f"J rises in all {count} batches", ylabel="J − J at old (points)")
+    left.set(title=f"J rises in all {count} batches", ylabel="J − J at old (points per response)")
     dip = _largest_dip(surrogates)
     if dip > 0:
         left.set_title(f"J rises, with dips of up to {dip:.1%} of its rise")

@@ -59,13 +59,13 @@ from helpers.problems.policy_updates import (
 # The **return** of a policy is the mean score of what it writes. **Old** is where we start.
 
 # %% demo
-_old = old_table()  # in float64 on the CPU: small, and equations can be checked to ten digits
+_old = old_table()  # float64 on the CPU: equations can be checked to ten digits
 _every = every_response()
 plot_policies({"Old: probability of the next word": _old}, WORDS)
 
 for _index in (2, 1000, 1092, 9840):
     print(f"{_every.score[_index]:+4.0f} points for: {_every.text(_index)}")
-print(f"{len(_every.tokens):,} responses are possible; old's return is {true_return(_old):.3f}")
+print(f"possible: {len(_every.tokens):,} responses; old's return is {true_return(_old):.3f}")
 
 # %% [markdown]
 # **Predict**: which column of this table will training raise, and is that right in every row?
@@ -86,7 +86,8 @@ print(f"{len(_every.tokens):,} responses are possible; old's return is {true_ret
 _response = _every.tokens[1000]
 for _place in range(3):
     _read, _scored = (WORDS[token] for token in _response[_place : _place + 2])
-    print(f"logits[{_place}] have just read {_read!r} and score tokens[{_place + 1}], {_scored!r}")
+    print(f"logits[{_place}] have just read {_read!r} ", end="")
+    print(f"and score tokens[{_place + 1}], {_scored!r}")
 
 # %% [markdown]
 # Two things go wrong in practice. A score without the temperature belongs to another policy
@@ -197,7 +198,8 @@ if ready("masked_mean"):
     _x = torch.tensor([[1.0, 1.0, 1.0], [9.0, torch.nan, torch.inf]])
     _mask = torch.tensor([[True, True, True], [True, False, False]])
     _of_each_row = torch.stack([masked_mean(_x[[row]], _mask[[row]]) for row in range(2)])
-    print(f"mean over tokens {masked_mean(_x, _mask)}, of the rows' means {_of_each_row.mean()}")
+    print(f"mean over tokens {masked_mean(_x, _mask)}, ", end="")
+    print(f"of the rows' means {_of_each_row.mean()}")
 
 # %% [markdown]
 # **Takeaway**: both are means, and they weigh differently: in the second, the one token of the
@@ -315,10 +317,10 @@ if written(_advantage):
             print(f"{_value:+7.3f}  {_word}")
         print("Right: they agree with exact_advantage, which is found without enumeration.")
     elif agrees(_advantage, -exact_advantage(_old, _every)):
-        print("Not yet: the sign is turned. A word that raised the expectation has A above 0.")
+        print("Not yet: the sign is turned. What raised the expectation has A above 0.")
     else:
-        print(f"Not yet: from {list(_expected.shape)} comes {[*_every.mask.shape]}: each entry")
-        print("is the expectation after a word, less that after the word before.")
+        print(f"Not yet: from {list(_expected.shape)} comes {[*_every.mask.shape]}: each")
+        print("entry is the expectation after a word, less that after the word before.")
 
 # %% [markdown]
 # Two things follow from the definition. Before a word is drawn, its advantage is 0 on average:
@@ -331,7 +333,7 @@ _after_the = (_every.tokens[:, 1] == 1) & _every.mask[:, 1]
 _mean = (_chance * _exact[:, 1])[_after_the].sum() / _chance[_after_the].sum()
 print(f'mean advantage of the word after a first "the": {_mean:.1e}')
 _left = _exact.sum(-1) - (_every.score - true_return(_old))
-print(f"sum of advantages less (score less return), largest of all: {_left.abs().max():.1e}")
+print(f"sum of advantages less (score less return), largest: {_left.abs().max():.1e}")
 assert torch.stack([_mean, _left.abs().max()]).abs().max() < 1e-12
 
 # %% [markdown]
@@ -447,9 +449,9 @@ if ready("token_log_probs", "surrogate_objective", gradient=True):
 #
 # </details>
 #
-# They are the same, which is called the **policy gradient**. Now drawn responses without weights,
-# per word, times the mean length. And the gradient itself, a table like the policy's: it answers
-# the question of 1.1.
+# They are the same: the gradient of the return, found from what old wrote, is the **policy
+# gradient**. Next, J per word of 20,000 drawn responses, times the mean length. And then the
+# gradient itself, a table like the policy's: it answers the question of 1.1.
 
 # %% demo
 if ready("token_log_probs", "surrogate_objective", gradient=True):
@@ -479,7 +481,8 @@ if ready("token_log_probs", "surrogate_objective", gradient=True):
 # "great" has been written. Where that leads is the matter of 1.7.
 #
 # **Takeaway**: at the old policy, the gradient of J is the policy gradient. And J is 0 there, as
-# advantages are 0 on average. So near old, return(old) + J is what a policy will get.
+# advantages are 0 on average. So near old, to first order in the step, return(old) + J is what a
+# policy gets.
 
 # %% [markdown]
 # Your functions run unchanged where the large models are:
@@ -505,7 +508,7 @@ if ready("token_log_probs", "surrogate_objective", gradient=True):
 # how low does the return get on the way?
 #
 # - **A**: never below 0
-# - **B**: to about −3, the price of one "great" too many
+# - **B**: to about −3, as with two "great" too many
 # - **C**: below −10, near −12, the lowest score there is
 
 # %% predict="how_low"
@@ -531,12 +534,13 @@ if ready("token_log_probs", "surrogate_objective", gradient=True):
 # %% [markdown]
 # No data were missing here and no advantage was off. J rises ever more slowly, towards 2.64, but
 # it never turns: an optimiser that looks at J alone sees no reason to stop. The return turns at
-# a step of 2 and goes down to −12. What does the policy write?
+# a step of 2, is below old's at 10, and in the end at −12. What does the policy write?
 
 # %% demo
 if ready("token_log_probs", "surrogate_objective", gradient=True):
     _best = _steps[_returns.argmax()].item()
-    _chosen = {"Old": _old, f"Step {_best:.1f}": _old + _best * _up, "Step 100": _old + 100 * _up}
+    _chosen = {"Old": _old, f"Step {_best:.1f}": _old + _best * _up}
+    _chosen["Step 100"] = _old + 100 * _up
     plot_policies(_chosen, WORDS)
     for _name, _table in _chosen.items():
         _written = draw_responses(_table, 3, torch.Generator().manual_seed(3))
@@ -547,10 +551,10 @@ if ready("token_log_probs", "surrogate_objective", gradient=True):
 # old, where praise was rare; a policy that looks at one word cannot count the praise before it.
 
 # %% [markdown]
-# Practice has a few drawn responses and no exact advantages. A common estimate gives each word
-# of a response the same one: the response's score less the batch's mean score. By the box in
-# 1.6 the whole score, less any constant, has the same expected gradient as A, and the mean of
-# a large batch is nearly a constant; what it costs is noise.
+# Is it the same in practice, with a few drawn responses and no exact advantages? A common
+# estimate gives each word of a response the same one: the response's score less the batch's mean
+# score. By the box in 1.6 the whole score, less any constant, has the same expected gradient as
+# A, and the mean of a large batch is nearly a constant; what it costs is noise.
 #
 # We draw 128 responses from old, step along the gradient of their J, and look at the exact
 # return; then all of it again with fresh data, twenty times.
@@ -568,7 +572,7 @@ predict("twenty_batches", ...)
 
 # %% demo
 def _one_update(seed):
-    """What J and the return come to along the gradient of J, for one batch drawn from old."""
+    """What J gains, and the return, along the gradient of J of one batch drawn from old."""
     tokens, mask, score = draw_responses(_old, 128, torch.Generator().manual_seed(seed))
     old_logp, length = token_log_probs(_old[tokens], tokens), mask.sum() / len(mask)
     advantage = (score - score.mean())[:, None].expand_as(old_logp)
@@ -586,7 +590,7 @@ def _one_update(seed):
 # %% demo
 if ready("token_log_probs", "surrogate_objective", gradient=True):
     _curves = [_one_update(seed) for seed in range(20)]
-    _surrogates, _seed_returns, _praise = (torch.stack(k) for k in zip(*_curves, strict=True))
+    _surrogates, _seed_returns, _praise = map(torch.stack, zip(*_curves, strict=True))
     plot_seeds(_steps, _surrogates, _seed_returns, _before)
     _worse = (_seed_returns[:, -1] < _before).sum()
     _turns = _steps[_seed_returns.argmax(-1)]
@@ -603,8 +607,9 @@ if ready("token_log_probs", "surrogate_objective", gradient=True):
 
 # %% demo
 if ready("token_log_probs", "surrogate_objective", gradient=True):
-    _times = _praise @ torch.arange(9.0, dtype=torch.float64)  # times "great" in a response, mean
-    for _return, _count in sorted(zip(_seed_returns[:, -1].tolist(), _times.tolist(), strict=True)):
+    _times = _praise @ torch.arange(9.0, dtype=torch.float64)  # in a response, on average
+    _pairs = torch.stack([_seed_returns[:, -1], _times], dim=1).tolist()
+    for _return, _count in sorted(_pairs):
         print(f"return {_return:7.2f}, {_count:.1f} times")
 
 # %% [markdown]
@@ -656,35 +661,38 @@ if written(_so_far(_three)):
     if not agrees(_so_far(_three), torch.tensor([[2.0, 6.0, 3.0]])):
         print(f"Not yet: ratios 2, 3, ½ should give 2, 6, 3, and give {_so_far(_three)}.")
     elif ready("token_log_probs", "surrogate_objective", gradient=True):
-        print("Right. Both sides, and J:")
-        print("step  gained by the return  with the product         J  largest r  largest product")
+        print("Right. Both sides, and J; then the largest r and the largest product:")
+        print("step  gained by the return  with the product         J     r   product")
         for _step in (0.1, 1.0, _best, 10.0):
             _table = _old + _step * _up
             _logp = token_log_probs(_table[_every.tokens], _every.tokens)
             _ratio = (_logp - _old_logp).exp().where(_every.mask, 1.0)
             _gained = true_return(_table) - true_return(_old)
             _sum = _chance @ (_so_far(_ratio) * _exact).sum(-1)
-            print(f"{_step:4.1f} {_gained:21.8f} {_sum:17.8f} {_surrogate(_table):9.4f}", end="")
-            print(f"{_ratio.max():11.1f} {_so_far(_ratio).max():16.1f}")
+            print(f"{_step:4.1f} {_gained:21.8f} {_sum:17.8f}", end=" ")
+            print(f"{_surrogate(_table):9.4f} {_ratio.max():5.1f} {_so_far(_ratio).max():9.1f}")
 
 # %% [markdown]
 # J is nearly right while all ratios are near 1: while the policy still writes what old wrote.
-# The product is exact over all responses, but it grows far beyond the largest single ratio (last
-# columns), so that with drawn responses it would be noise; one keeps J and stays near.
+# The product is exact over all responses, but grows far beyond the largest single ratio (last
+# columns), so that its mean over a few drawn responses is the noisier. One keeps J, and stays
+# near.
 #
 # Far away, the policy meets prefixes that the data hardly contain. How often each policy writes
-# the first, second, … "great", and its advantage, the mean over old's responses:
+# the first, second, … "great", and, over old's responses, its mean place and mean advantage:
 
 # %% demo
 if ready("token_log_probs", "surrogate_objective", gradient=True):
     _is_great = _every.mask & (_every.tokens[:, 1:] == GREAT)
     _far_chance = response_chances(_chosen["Step 100"], _every)
-    print('"great"   by old  at step 100  advantage')
+    print('"great"   by old  at step 100   place  advantage')
     for _place in range(1, 9):
         _those = _is_great & (_is_great.cumsum(-1) == _place)  # one in a response at most
-        _by_old, _by_far = (chance @ _those.sum(-1).double() for chance in (_chance, _far_chance))
+        _has = _those.sum(-1).double()
+        _by_old, _by_far = _chance @ _has, _far_chance @ _has
         _worth = _chance @ (_those * _exact).sum(-1) / _by_old
-        print(f"no. {_place}  {_by_old:9.6f} {_by_far:12.6f} {_worth:+10.2f}")
+        _at = _chance @ (_those * torch.arange(1, 9)).sum(-1).double() / _by_old
+        print(f"no. {_place}  {_by_old:9.6f} {_by_far:12.6f} {_at:7.1f} {_worth:+10.2f}")
 
 # %% [markdown]
 # Old's data are about the first and the second, which are good; from the fourth on each costs
@@ -717,8 +725,8 @@ outcome("own_logits", A=_gain < -0.1, B=abs(_gain) <= 0.1, C=_gain > 0.1)
 # writes. The greatest advantage after a prefix is never below 0, as their mean is 0. So a policy
 # that takes it everywhere cannot lose, however far it goes. It stops at two "great", 2 points: a
 # third would be worth a point more, but advantages are old's, and old, left to write on from
-# there, would write too many. (Old's own third comes later in a response, with fewer words to
-# come: hence its +0.11 in the table.)
+# there, would write too many. (A third by old comes later, mostly, with fewer words to follow:
+# hence the +0.11 in the table.)
 
 # %% [markdown]
 # So a policy that maximises J falls only where its parameters serve many prefixes at once, as the
@@ -746,7 +754,7 @@ if ready("token_log_probs", "surrogate_objective", gradient=True):
     _divergence = divergence_from_old(_old, _policies)  # one for each of the 31 steps
     _log_chances = response_chances(_policies[20], _every).log()
     _by_hand = _chance @ (_chance.log() - _log_chances)
-    print(f"step {_steps[20]:.0f}: D {_divergence[20]:.10f}, by enumeration {_by_hand:.10f}")
+    print(f"step {_steps[20]:.0f}: D {_divergence[20]:.8f}, by enumeration {_by_hand:.8f}")
     assert torch.isclose(_by_hand, _divergence[20])
     print("step      J         D")
     for _at in range(0, 31, 5):
@@ -771,11 +779,12 @@ if written(_objective):
         print(f"Not yet: with β = {_beta:.3g} moving away is not charged for.")
     else:
         print(f"β = {_beta:.3g} peaks at a step of {_steps[_peak]:.1f}, ", end="")
-        print(f"return {_returns[_peak]:.3f}; the best of these steps has {_returns.max():.3f}.")
+        print(f"return {_returns[_peak]:.3f}; the best step has {_returns.max():.3f}.")
         if _returns[_peak] - _before >= 0.9 * _gain:
             print("Right: nine tenths of what there is to gain, or more.")
         else:
-            print("It comes too late." if _peak > _returns.argmax() else "It gives gain away.")
+            _late = _peak > _returns.argmax()
+            print("It comes too late." if _late else "It gives gain away.")
 
 # %% [markdown]
 # Now four β side by side. **Predict**: at the peak of its objective, which β gives a return
@@ -807,7 +816,7 @@ if ready("token_log_probs", "surrogate_objective", gradient=True):
 # %% demo
 if ready("token_log_probs", "surrogate_objective", gradient=True):
     _flat = gradient_at(_old, lambda table: divergence_from_old(_old, table))
-    print(f"length of the gradient at old: of J {_slope.norm():.4f}, of D {_flat.norm():.1e}")
+    print(f"length of the gradient at old: J {_slope.norm():.4f}, D {_flat.norm():.1e}")
     assert _flat.norm() < 1e-12
 
 # %% [markdown]
@@ -846,7 +855,8 @@ if written(_still):
     if _by.shape != (2,) or abs(_by.norm() - 1) > 0.01:
         print("Not yet: these are not two numbers of length 1.")
     else:
-        print("Right: nothing moved." if _change < 0.005 else "Not yet: a probability changed.")
+        _differs = _change >= 0.005
+        print("Not yet: a probability changed." if _differs else "Right: nothing moved.")
 
 # %% [markdown]
 # Other steps of that length do change something. **Predict**: the first logit goes up by 1; from
