@@ -286,18 +286,18 @@ def _pairs(logits: Tensor, tokens: Tensor, temperature: float) -> list[Tensor]:
 
 
 _EVERY_PAIR = (
-    "Three axes came back, as when probs[:, t, tokens[:, t + 1]] is taken at each t: with “:” "
-    "every row meets the token of every row. torch.arange(batch) in its place pairs row with row; "
-    "gather(-1, ...) does all places at once."
+    "as when probs[:, t, tokens[:, t + 1]] is taken at each t: with “:” every row meets the token "
+    "of every row. torch.arange(batch) in its place pairs row with row; gather(-1, ...) does all "
+    "places at once."
 )
 
 
-@token_log_probs.wrong(_EVERY_PAIR)
+@token_log_probs.wrong(f"Three axes came back, {_EVERY_PAIR}")
 def every_row_with_every_row(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
     return torch.stack(_pairs(logits, tokens, temperature), dim=1)
 
 
-@token_log_probs.wrong(_EVERY_PAIR)
+@token_log_probs.wrong(f"Three axes came back, time the last, {_EVERY_PAIR}")
 def every_row_with_every_row_last(
     logits: Tensor, tokens: Tensor, temperature: float = 1.0
 ) -> Tensor:
