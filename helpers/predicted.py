@@ -45,15 +45,10 @@ ASKED: dict[str, dict[str, Prediction]] = {
         ),
     },
     "01_policy_updates": {
-        "per_word": _asked(
-            "Beside the return's, what is the gradient of J of 20,000 drawn responses?", "B",
-            A="the same, up to noise", B="the same direction, and shorter by the mean length",
-            C="another direction",
-        ),
-        "collapse": _asked(
-            "The step along the gradient grows from 0.1 to 100: what does the return do?", "C",
-            A="it rises all the way, as J does", B="it rises, then stays where it is",
-            C="it rises, then falls below where it began",
+        "how_low": _asked(
+            "The step along the gradient grows from 0.1 to 100: how low does the return get?", "C",
+            A="never below 0", B='to about −3, as with two "great" too many',
+            C="below −10, near −12, the lowest score there is",
         ),
         "twenty_batches": _asked(
             "Twenty noisy batches: how many of the policies end below old, at a step of 100?", "C",

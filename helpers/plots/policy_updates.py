@@ -8,8 +8,6 @@ from torch import Tensor
 
 from . import COLOURS, DASHES, new_figure, show
 
-HATCHES = ("", "//", "..")  # bars that are told apart in greyscale too
-
 
 def plot_policies(policies: Mapping[str, Float[Tensor, "word word"]], words: Sequence[str]) -> None:
     """Each policy as a table of probabilities: the word before in rows, the next in columns."""
@@ -42,27 +40,6 @@ def _describe_policies(policies: Mapping[str, Tensor], words: Sequence[str]) -> 
     )
 
 
-def plot_token_log_probs(
-    words: Sequence[str], logps: Mapping[float, Float[Tensor, " time"]]
-) -> None:
-    """The log-probability of each word of one response, at several temperatures."""
-    figure, (axes,) = new_figure()
-    width = 0.8 / len(logps)
-    for number, (temperature, logp) in enumerate(logps.items()):
-        places = [place + (number - (len(logps) - 1) / 2) * width for place in range(len(words))]
-        label = f"temperature {temperature:g}: sum {_signed(float(logp.sum()), 2)} nats"
-        look = {"color": COLOURS[number], "hatch": HATCHES[number], "edgecolor": "white"}
-        axes.bar(places, logp.tolist(), width, label=label, **look)
-    axes.set_xticks(range(len(words)), words)
-    axes.xaxis.tick_top()
-    axes.grid(axis="x", visible=False)
-    axes.set(ylabel="log-probability (nats)")
-    axes.set_title("A higher temperature brings the scores together", pad=24)
-    axes.legend()
-    sums = ", ".join(f"{t:g}: {_signed(float(logp.sum()), 2)}" for t, logp in logps.items())
-    show(figure, f"Log-probability of each word; their sum in nats by temperature: {sums}.")
-
-
 def plot_step_sizes(
     steps: Float[Tensor, " step"],
     promised: Float[Tensor, " step"],
@@ -84,7 +61,7 @@ def plot_step_sizes(
     axes.annotate(said, (step, gained), xytext=(-8, -36), ha="right", **look)
     rise, fall = float(promised[-1]), float(returned[-1])
     axes.set(ylabel="mean score of a response (points)")
-    axes.set_title(f"J promises {_signed(rise)}, the policy gets {_signed(fall)}")
+    axes.set_title(f"Promised: {_signed(rise)}. What the policy gets: {_signed(fall)}")
     _label_steps(axes)
     axes.legend(loc="lower left")
     show(
@@ -109,7 +86,7 @@ def plot_seeds(
     returns: Float[Tensor, "seed step"],
     before: float,
 ) -> None:
-    """J and the true return of one update for each batch of data; before: the return of old."""
+    """What J gains and the true return, for each batch of data; before: the return of old."""
     figure, (left, right) = new_figure(2, height=3.6)
     for axes, curves, colour in ((left, surrogates, 1), (right, returns, 0)):
         axes.plot(steps, curves.T, color=COLOURS[colour], alpha=0.5, linewidth=1.2)
@@ -118,10 +95,10 @@ def plot_seeds(
     where = (float(steps[0]), before)
     right.annotate("old", where, (0, -12), textcoords="offset points", fontsize=9)
     worse, count = int((returns[:, -1] < before).sum()), len(returns)
-    left.set(title=f"J rises in all {count} batches", ylabel="J (points per word)")
+    left.set(title=f"J rises in all {count} batches", ylabel="J − J at old (points per response)")
     dip = _largest_dip(surrogates)
     if dip > 0:
-        left.set_title(f"J rises (largest dip: {dip:.1%} of the rise)")
+        left.set_title(f"J rises, with dips of up to {dip:.1%} of its rise")
     right.set(title=f"{worse} of {count} end below old", ylabel="true return (points)")
     best = steps[returns.argmax(-1)]
     last = f"{_signed(float(returns[:, -1].min()))} and {_signed(float(returns[:, -1].max()))}"
@@ -137,29 +114,6 @@ def _largest_dip(curves: Float[Tensor, "seed step"]) -> float:
     """The deepest fall of a curve below its highest so far, as a part of that curve's rise."""
     fall = (curves.cummax(dim=-1).values - curves).amax(-1)
     return float((fall / (curves.amax(-1) - curves[:, 0])).max())
-
-
-def plot_praise(distributions: Mapping[str, Float[Tensor, " praise"]], liked: int) -> None:
-    """How often each policy writes "great" so many times; liked: as many as please the reader."""
-    figure, (axes,) = new_figure()
-    count = len(next(iter(distributions.values())))
-    width = 0.84 / len(distributions)
-    axes.axvspan(liked + 0.5, count - 0.5, color=COLOURS[4], alpha=0.15, linewidth=0)
-    for number, (name, chances) in enumerate(distributions.items()):
-        places = [place + (number - (len(distributions) - 1) / 2) * width for place in range(count)]
-        look = {"color": COLOURS[number], "hatch": HATCHES[number], "edgecolor": "white"}
-        axes.bar(places, chances.tolist(), width, label=name, **look)
-    top = 1.2 * max(float(chances.max()) for chances in distributions.values())
-    axes.text(count - 0.6, 0.97 * top, "more than the reader likes", ha="right", va="top")
-    axes.set_ylim(0.0, top)
-    axes.set_xticks(range(count))
-    axes.set(xlabel='times "great" in a response', ylabel="probability")
-    axes.grid(axis="x", visible=False)
-    axes.legend(loc="upper center")
-    over = {name: float(chances[liked + 1 :].sum()) for name, chances in distributions.items()}
-    said = ", ".join(f"{name}: {chance:.0%}" for name, chance in over.items())
-    axes.set_title(f'More than {liked} times "great" – {said}')
-    show(figure, f'Responses with more than {liked} times "great": {said}.')
 
 
 def plot_penalties(

@@ -171,6 +171,28 @@ def response_chances(
     return table.softmax(-1)[before, word].masked_fill(~responses.mask, 1.0).prod(-1)
 
 
+def expected_scores(
+    chance: Float[Tensor, " response"], responses: Responses
+) -> Float[Tensor, "response time"]:
+    """At each response and t, the mean score of the responses that begin with the same t words.
+
+    chance: the probability of each response, by which the mean weighs it. All of them are counted.
+    """
+    return torch.stack(
+        [_mean_of_alike(chance, responses, read) for read in range(1, LENGTH + 2)], dim=1
+    )
+
+
+def _mean_of_alike(
+    chance: Float[Tensor, " response"], responses: Responses, read: int
+) -> Float[Tensor, " response"]:
+    """The mean score over the responses that have the same first `read` tokens as each one."""
+    _, alike = responses.tokens[:, :read].unique(dim=0, return_inverse=True)
+    total = torch.zeros(2, len(chance), dtype=chance.dtype)
+    total.index_add_(1, alike, torch.stack([chance * responses.score, chance]))
+    return (total[0] / total[1])[alike]
+
+
 def expectation_weight(
     table: Float[Tensor, "word word"], responses: Responses
 ) -> Float[Tensor, "response 1"]:

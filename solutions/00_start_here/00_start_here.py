@@ -70,11 +70,10 @@ def _someone_elses_answer(p, q):
 check("log_ratio", _someone_elses_answer)
 
 # %% [markdown]
-# Values and gradient are wrong; the shape is right, and a wrong one would be named too. The
-# points are added up part by part, so half an answer is worth something, with one exception:
-# while the *values* are wrong, nothing counts, and a part marked – has to wait for them. Grading
-# asks the same kind of questions with fresh numbers, so what passes by chance here does not
-# pass there.
+# The values are wrong: ✗. The parts marked – wait for them, the gradient too. The points are added
+# up part by part, so half an answer is worth something; only while the *values* are wrong,
+# nothing counts. The shape is right, so nothing is said of it. Grading asks the same kind of
+# questions with fresh numbers, so what passes by chance here does not pass there.
 #
 # ## 0.4 Hints
 #
@@ -99,7 +98,7 @@ hint("log_ratio")
 # %% [markdown]
 # In this course p is the policy's and q
 # that of the policy it is compared with: above 0 means that the policy made the word likelier.
-# **Predict** the sign and the rough size for p = 0.5, q = 0.25, and again with both exchanged.
+# **Predict** the sign and the rough size for p = 0.9, q = 0.3, and again with both exchanged.
 # Then write it, for tensors of any shape.
 
 
@@ -125,7 +124,8 @@ def log_ratio(
 check("log_ratio", log_ratio)
 
 # %% [markdown]
-# Here is *your* function at work, on two invented opinions about the word after "The film was".
+# Here is *your* function at work, on what you predicted, and on two invented opinions about the
+# word after "The film was".
 #
 # A cell like this one waits until your function passes its check: until then it says what it
 # waits for.
@@ -136,6 +136,9 @@ _p = torch.tensor([0.60, 0.20, 0.15, 0.05])
 _q = torch.tensor([0.30, 0.16, 0.30, 0.24])
 
 if ready("log_ratio"):
+    _high, _low = torch.tensor(0.9), torch.tensor(0.3)
+    print(f"0.9 against 0.3: {log_ratio(_high, _low):+.3f}, ", end="")
+    print(f"exchanged: {log_ratio(_low, _high):+.3f}")
     plot_log_ratios(_words, _p, _q, log_ratio(_p, _q))
 
 # %% [markdown]

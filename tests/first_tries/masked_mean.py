@@ -56,6 +56,11 @@ def mean_of_row_means_with_poison(x, mask):
     return ((x * mask).sum(-1) / mask.sum(-1)).mean()
 
 
+@told("mean_of_row_means_nan")
+def mean_of_the_rows_own_means(x, mask):
+    return torch.stack([row[real].mean() for row, real in zip(x, mask, strict=True)]).mean()
+
+
 @told("one_mean_a_row")
 def row_means(x, mask):
     return torch.where(mask, x, 0).sum(-1) / mask.sum(-1).clamp(min=1)

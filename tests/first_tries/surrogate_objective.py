@@ -130,6 +130,18 @@ def mask_times_logs_alone(logp, old_logp, advantage, mask):
     return masked_mean(ratio * advantage.detach(), torch.ones_like(mask))
 
 
+@told("logp_alone_multiplied")
+def mask_times_logp_alone(logp, old_logp, advantage, mask):
+    ratio = importance_ratio(logp * mask, old_logp)
+    return masked_mean(ratio * advantage.detach(), mask)
+
+
+@told("ratio_of_the_tokens_so_far")
+def ratios_multiplied_along_the_row(logp, old_logp, advantage, mask):
+    d = torch.where(mask, logp - old_logp.detach(), 0)
+    return masked_mean(d.cumsum(-1).exp() * advantage.detach(), mask)
+
+
 @told("nothing_over_nothing")
 def inputs_selected(logp, old_logp, advantage, mask):
     ratio = torch.exp(logp[mask] - old_logp[mask].detach())

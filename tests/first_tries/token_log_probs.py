@@ -182,6 +182,18 @@ def indexed_by_all_tokens(logits, tokens, temperature=1.0):
     return (logits[:, :-1] / temperature).log_softmax(-1)[:, :, tokens[:, 1:]]
 
 
+@told("every_row_with_every_row")
+def indexed_by_all_rows_tokens(logits, tokens, temperature=1.0):
+    logp = (logits / temperature).log_softmax(-1)
+    return torch.stack([logp[:, t, tokens[:, t + 1]] for t in range(tokens.shape[1] - 1)], dim=1)
+
+
+@told("every_row_with_every_row_last")
+def indexed_by_all_rows_tokens_time_last(logits, tokens, temperature=1.0):
+    logp = (logits / temperature).log_softmax(-1)
+    return torch.stack([logp[:, t, tokens[:, t + 1]] for t in range(tokens.shape[1] - 1)], dim=-1)
+
+
 @told("detached")
 def without_a_graph(logits, tokens, temperature=1.0):
     with torch.no_grad():

@@ -90,7 +90,7 @@ def test_a_cell_that_only_predicts(source, alone):
 def test_letters_are_written_into_the_lesson_s_own_cells():
     base = checkout_base(LESSON)
     written = deepcopy(base)
-    write_predictions(written, {NAME: "C", "collapse": "A"})
+    write_predictions(written, {NAME: "C", "how_low": "A"})
     assert written_in(LESSON, written) == {NAME: "C"}
     assert written_in(LESSON, base) == written_in("01_policy_updates", written) == {}
     changed = [a.source for a, b in zip(written.cells, base.cells, strict=True) if a != b]

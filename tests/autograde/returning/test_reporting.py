@@ -98,7 +98,7 @@ def test_what_is_stored_of_another_edition_is_left_out(term):
     with term.store() as store:
         source, key = store.recorded_source(name), store.recorded()[name]
         before = dict(store.predicted())[name]
-        store.keep_recorded(name, source, key, {"mean_price": "Z", "gone": "A", "collapse": "A"})
+        store.keep_recorded(name, source, key, {"mean_price": "Z", "gone": "A", "how_low": "A"})
         try:
             assert tally(term).lessons[PLAIN].predicted == {
                 "mean_price": {"B": ["ben"], "A": ["cy"]}

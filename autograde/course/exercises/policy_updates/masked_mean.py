@@ -147,8 +147,9 @@ def mean_of_row_means(x: Tensor, mask: Tensor) -> Tensor:
 
 
 @masked_mean.wrong(
-    "Where nothing is real it is nan, as a mean of nothing is: of a row, as in a mean of the rows' "
-    "means, or of the batch. Sum over the whole batch, then divide once."
+    "This is the mean of the rows' means: in it a token of a short row counts more than one of a "
+    "long row, and a row with nothing real makes it nan. Sum over the whole batch, then divide "
+    "once."
 )
 def mean_of_row_means_nan(x: Tensor, mask: Tensor) -> Tensor:
     return (_kept(x, mask).sum(-1) / mask.sum(-1)).mean()

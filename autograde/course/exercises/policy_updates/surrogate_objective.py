@@ -313,6 +313,20 @@ surrogate_objective.changed(
     "The value is right, but the gradient is nan: the inputs were multiplied by the mask, and "
     "0 · inf is nan already. Replace padding with torch.where instead.",
 )
+
+
+@surrogate_objective.wrong(
+    "The value is right, but the gradient is nan: logp was multiplied by the mask, and 0 · inf is "
+    "nan already; what stands in the padding of the other two comes in besides. Replace padding in "
+    "all three with torch.where before any arithmetic."
+)
+def logp_alone_multiplied(
+    logp: Tensor, old_logp: Tensor, advantage: Tensor, mask: Tensor
+) -> Tensor:
+    gains = (logp * mask - old_logp.detach()).exp() * advantage.detach()
+    return torch.where(mask, gains, 0.0).sum() / _count(mask)
+
+
 surrogate_objective.changed(
     "padding_removed_too_late",
     "torch.where(mask, values, 0.0)",
@@ -445,6 +459,13 @@ for _name, _line, _instead, _says in (
         f"{_DIFFERENCE}.sum(-1, keepdim=True).exp()",
         "Every token got the ratio of its whole response, the product of its tokens' ratios. Here "
         "each token has its own.",
+    ),
+    (
+        "ratio_of_the_tokens_so_far",
+        _RATIO,
+        f"{_RATIO}.cumprod(-1)",
+        "Every token got the product of the ratios up to its own place (cumprod, or a cumsum of "
+        "the logarithms). Another formula: J weighs a token by its own ratio alone.",
     ),
     (
         "one_added_to_the_count",

@@ -277,6 +277,33 @@ token_log_probs.changed(
     "gather(-1, ...) takes one token at each.",
     of=written_out,
 )
+
+
+def _pairs(logits: Tensor, tokens: Tensor, temperature: float) -> list[Tensor]:
+    """At each place, every row's log-probability of every row's token."""
+    log_probs = (logits / temperature).log_softmax(-1)
+    return [log_probs[:, t, tokens[:, t + 1]] for t in range(tokens.shape[1] - 1)]
+
+
+_EVERY_PAIR = (
+    "as when probs[:, t, tokens[:, t + 1]] is taken at each t: with “:” every row meets the token "
+    "of every row. torch.arange(batch) in its place pairs row with row; gather(-1, ...) does all "
+    "places at once."
+)
+
+
+@token_log_probs.wrong(f"Three axes came back, {_EVERY_PAIR}")
+def every_row_with_every_row(logits: Tensor, tokens: Tensor, temperature: float = 1.0) -> Tensor:
+    return torch.stack(_pairs(logits, tokens, temperature), dim=1)
+
+
+@token_log_probs.wrong(f"Three axes came back, time the last, {_EVERY_PAIR}")
+def every_row_with_every_row_last(
+    logits: Tensor, tokens: Tensor, temperature: float = 1.0
+) -> Tensor:
+    return torch.stack(_pairs(logits, tokens, temperature), dim=-1)
+
+
 token_log_probs.changed(
     "cross_entropy",
     "return log_probs",
