@@ -424,7 +424,7 @@ check("k2", k2)
 # %% [markdown]
 # **Why half of a square?** For a policy near ref the mean of $k_2$ is KL(policy ‖ ref), up to
 # third powers. If its logits are ref's plus a small $d$, one number for each outcome, both are
-# half the variance of $d$ over ref's draws; the box writes that variance $d^\top F d$.
+# half the *variance of d over ref's draws*, up to the same; the box writes it $d^\top F d$.
 
 # %% [markdown]
 # <details><summary>Why: near ref a divergence is half of a square</summary>
@@ -449,7 +449,7 @@ if ready("categorical_kl", "k2"):
     _p = _ref.softmax(-1)
     _variance = _p @ _d**2 - (_p @ _d) ** 2
     assert torch.isclose(_d @ (torch.diag(_p) - torch.outer(_p, _p)) @ _d, _variance)
-    print("                       what is off, over size³, with")
+    print("                       (this − KL) / size³, for this =")
     print("size of d         KL    mean of k2    ½ variance    KL(ref ‖ policy)")
     for _size in (1.0, 0.1, 0.01, 0.001):
         _policy = (_ref + _size * _d).log_softmax(-1)
@@ -461,8 +461,8 @@ if ready("categorical_kl", "k2"):
         assert max(map(abs, _gaps)) < 1
 
 # %% [markdown]
-# Each of the three is off by a number that shrinks like the third power of the size, while the
-# divergence shrinks like the second. So near ref the direction does not matter either.
+# Three numbers beside KL(policy ‖ ref): each is off by what shrinks like the third power of the
+# size, while the divergence shrinks like the second. So near ref the direction does not matter.
 
 # %% [markdown]
 # ## 2.6 Unbiased and never negative *(7 points, 22 min, hard)*
@@ -648,13 +648,12 @@ def _bias_and_spread(k, m):
 
 if ready("k1", "k2", "k3"):
     _ks = {"k1": k1, "k2": k2, "k3": k3}
-    _gaps = []
-    for _m in (0.1, 1.0):
-        for _name, _k in _ks.items():
-            _claimed = torch.tensor(estimator_closed_forms(_m)[_name], dtype=torch.float64)
-            _gaps += (torch.stack(_bias_and_spread(_k, _m)) - _claimed).abs().tolist()
-    print(f"12 integrals and their formulas: greatest gap {max(_gaps):.0e}")
-    assert max(_gaps) < 1e-8
+    _found = [x for m in (0.1, 1.0) for k in _ks.values() for x in _bias_and_spread(k, m)]
+    _forms = [estimator_closed_forms(m).values() for m in (0.1, 1.0)]
+    _claimed = [x for forms in _forms for both in forms for x in both]
+    _gap = max(abs(one - other) for one, other in zip(_found, _claimed, strict=True))
+    print(f"{len(_found)} integrals and their formulas: greatest gap {_gap:.0e}")
+    assert _gap < 1e-8
 
 # %% [markdown]
 # Now draws, as in training: 10 seeds of 100,000 each.
@@ -867,9 +866,9 @@ if ready("categorical_kl"):
 
 # %% [markdown]
 # It was KL(old ‖ policy). Up to the turn the two are nearly one number, as 2.5 says they must be
-# near old. Far out they part: a policy that has come to write eight times "great" pays KL(policy
-# ‖ old) only what those words cost under old, while KL(old ‖ policy) grows with every step that
-# makes old's other words rarer.
+# near old. Far out they part. A policy that has come to write little but "great" pays
+# KL(policy ‖ old) at most what its words cost under old (the last line has eight of them), while
+# KL(old ‖ policy) grows with every step that makes old's other words rarer.
 
 # %% [markdown]
 # **Fitting one hump.** The ref below has two humps; each candidate policy has one. Your function

@@ -9,7 +9,7 @@ import torch
 from autograde.course.exercises import LESSONS
 from autograde.course.lessons import Cell, read_source
 from helpers.problems.divergence import response_kl, slips_of_response_kl
-from helpers.problems.policy_updates import old_table
+from helpers.problems.policy_updates import gradient_at, old_table, true_return
 from helpers.reference.divergence import categorical_kl
 
 
@@ -264,7 +264,8 @@ def test_a_right_one_is_told_from_a_wrong_one(lesson, capsys):
 
 def test_slips_in_the_kl_of_responses_are_told_apart():
     old = old_table()
-    far = old + torch.linspace(-1, 1, 16, dtype=old.dtype).view(4, 4).sin()
+    up = gradient_at(old, true_return)  # as in the lesson
+    far = old + 5 * up / up.norm()
     slips = list(slips_of_response_kl(far, old, categorical_kl).values())
     for one, other in itertools.combinations([response_kl(far, old, categorical_kl), *slips], 2):
         assert one.shape != other.shape or not torch.allclose(one, other, rtol=0.01)

@@ -139,7 +139,7 @@ def test_a_helper_written_below_a_prediction_is_found(base, solved):
         one["metadata"] = {}
     for submitted in (solved, lost):
         assert all_right(base, submitted)
-        assert written_in(LESSON, rebuild(base, submitted)) == {"least_kl": "A"}
+        assert written_in(LESSON, rebuild(base, submitted)) == {"two_directions": "A"}
 
 
 @pytest.mark.parametrize("address", ['""', '"https://github.com/me/course/archive/HEAD.zip"'])
