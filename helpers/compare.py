@@ -19,7 +19,7 @@ from .closeness import (
     same_value,
     tolerance,
 )
-from .describing import MOST_DIGITS, describe, short
+from .describing import MOST_DIGITS, describe, how_near, short
 from .exceptions import first_line
 from .observed import DTYPE, KIND, WEIGHTS, is_value, kind_of, split
 from .probe import Answer
@@ -371,6 +371,7 @@ def _failure(case: Case, part: str, what: str, got: Answer, expected: Answer) ->
     pair = describe(one, other, rtol=rtol), describe(other, one, rtol=rtol)
     if pair[0] == pair[1]:  # the difference is further back
         pair = describe(one, other, MOST_DIGITS, rtol), describe(other, one, MOST_DIGITS, rtol)
+    pair = pair[0] + how_near(one, other), pair[1]
     return Failure(part, case.title, what + _of_what(what, expected), *pair)
 
 

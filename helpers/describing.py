@@ -10,6 +10,7 @@ from .observed import KIND, NO_LEAF
 
 MOST_DIGITS = 12
 EPS = torch.finfo(torch.float64).eps
+ALIKE = 1e-3  # numbers that differ by less, relatively, are taken for equal at a glance
 KINDS = {
     "list": "an empty list",
     "NoneType": "None (is a `return` missing?)",
@@ -25,6 +26,23 @@ def describe(value: Any, beside: Any = None, digits: int = 5, rtol: float = 0.0)
     of 0 is shown as 0.
     """
     return short(_describe(value, beside, digits, rtol))
+
+
+def how_near(value: Any, beside: Any) -> str:
+    """What to add where two numbers look alike: how far apart they are, relative to the second."""
+    if not (_is_real(value) and _is_real(beside)):
+        return ""
+    one, other = (torch.as_tensor(number).double().flatten() for number in (value, beside))
+    if one.shape != other.shape or not (one.isfinite() & other.isfinite()).all():
+        return ""
+    off = ((one - other).abs() / other.abs()).nan_to_num(nan=0.0)  # 0 / 0 is no difference
+    if not off.numel() or not 0 < off.max() < ALIKE:
+        return ""
+    return f" (off by {off.max():.1g} of it)"
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, float) or (isinstance(value, Tensor) and value.is_floating_point())
 
 
 def short(text: str, limit: int = 500) -> str:

@@ -64,18 +64,9 @@ ASKED: dict[str, dict[str, Prediction]] = {
             "ref gives an outcome 0.2, the policy 0.9: which divergence is larger?", "B",
             A="KL(policy ‖ ref)", B="KL(ref ‖ policy)", C="they are equal",
         ),
-        "least_kl": _asked(
-            "Where does the least KL(policy ‖ ref) put the policy's one hump?", "A",
-            A="on one of ref's humps", B="between ref's two humps", C="beyond both of them",
-        ),
-        "two_allowed": _asked(
-            "The policy may have two humps: which one has the least divergence?", "A",
-            A="in each direction, ref itself", B="one hump by KL(policy ‖ ref) alone",
-            C="in each direction, one with one hump",
-        ),
-        "mean_price": _asked(
-            "Can the price of one response be negative, and can the policy's mean price?", "B",
-            A="neither can", B="that of one can, the mean cannot", C="both can",
+        "ref_price": _asked(
+            "Of a policy that has moved: what is the mean price over responses of ref?", "B",
+            A="above 0 too", B="below 0", C="0",
         ),
         "digits": _asked(
             "In float32, from which δ downwards may k3 be off by more than 1 %?", "A",
@@ -92,6 +83,10 @@ ASKED: dict[str, dict[str, Prediction]] = {
         "turning_point": _asked(
             "At how many nats per response does the return of 01's update turn?", "B",
             A="below 0.1", B="0.1 to 3", C="above 3",
+        ),
+        "least_kl": _asked(
+            "Where does the least KL(policy ‖ ref) put the policy's one hump?", "A",
+            A="on one of ref's humps", B="between ref's two humps", C="beyond both of them",
         ),
     },
     "03_penalized_objective": {

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -13,8 +14,6 @@ from .policy_updates import (
     LENGTH,
     STOP,
     draw_responses,
-    every_response,
-    exact_advantage,
     gradient_at,
 )
 
@@ -186,17 +185,43 @@ def words_before(table: Float[Tensor, "*leading word word"]) -> Float[Tensor, "*
     return often
 
 
-def promised_gain(
-    old: Float[Tensor, "word word"], tables: Float[Tensor, "*leading word word"]
+def response_kl(
+    policy: Float[Tensor, "*leading word word"],
+    ref: Float[Tensor, "*leading word word"],
+    kl: Callable[[Tensor, Tensor], Tensor],
 ) -> Float[Tensor, "*leading"]:
-    """J of lesson 01 with exact advantages, in points per response: 0 at old."""
-    responses = every_response()
-    before, word = responses.tokens[:, :-1], responses.tokens[:, 1:]
-    old_logp = old.log_softmax(-1)[before, word]
-    chance = torch.where(responses.mask, old_logp, 0.0).sum(-1, keepdim=True).exp()
-    ratio = (tables.log_softmax(-1)[..., before, word] - old_logp).exp()
-    gains = ratio * chance * exact_advantage(old, responses)
-    return torch.where(responses.mask, gains, 0.0).sum((-2, -1))
+    """KL(policy ‖ ref) of whole responses, for one table of logits or for many.
+
+    kl: the divergence of one choice, from the logits of both.
+    """
+    policy, ref = torch.broadcast_tensors(policy, ref)
+    return (words_before(policy) * kl(policy, ref)).sum(-1)
+
+
+def slips_of_response_kl(
+    policy: Float[Tensor, "word word"],
+    ref: Float[Tensor, "word word"],
+    kl: Callable[[Tensor, Tensor], Tensor],
+) -> dict[str, Float[Tensor, "..."]]:
+    """What is computed by mistake in place of `response_kl`, by what there is to say of it."""
+    often, each = words_before(policy), kl(policy, ref)
+    return {
+        "Not yet: the four KLs alone. Weigh each by how often a response meets the word.": each,
+        "Not yet: the four KLs count alike here. Weigh each by how often the policy meets the "
+        "word before.": each.sum(-1),
+        "Not yet: the parts are right, one for each word before. Add them up.": often * each,
+        "Not yet: the mean of the four parts. The weights count words already: sum.": (
+            (often * each).mean(-1)
+        ),
+        "Not yet: the words are counted in ref's responses. The policy does the drawing.": (
+            (words_before(ref) * each).sum(-1)
+        ),
+        "Not yet: the policy's weights, and the next word's KL the other way round.": (
+            (often * kl(ref, policy)).sum(-1)
+        ),
+        "Not yet: this is KL(ref ‖ policy), both the weights' and the next word's. Exchange "
+        "policy and ref.": response_kl(ref, policy, kl),
+    }
 
 
 def batch_direction(old: Float[Tensor, "word word"], seed: int) -> Float[Tensor, "word word"]:

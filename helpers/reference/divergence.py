@@ -28,7 +28,7 @@ def categorical_kl(
     """KL(policy ‖ ref), exactly, from the logits of every outcome.
 
     logits: the policy's; a logit of −inf is an outcome that cannot happen, and costs 0.
-    ref_logits: a constant; −inf where the policy's logit is finite makes the divergence +inf.
+    ref_logits: a constant; −inf where the policy's probability is above 0 costs +inf.
     Returns nats; differentiable in `logits`, the weight π included; summed, and returned, in
     float32 for logits of 16 bits.
     Raises TypeCheckError if shapes or kinds of numbers disagree.

@@ -11,7 +11,7 @@ def _logs(logits, ref_logits):
     return logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
 
 
-@told("kl_div_as_it_is", "zero_times_infinity", "reference_not_constant")
+@told("as_the_formula_stands")
 def as_in_the_book(logits, ref_logits):
     logp, ref_logp = logits.log_softmax(-1), ref_logits.log_softmax(-1)
     return (logp.exp() * (logp - ref_logp)).sum(-1)
@@ -199,6 +199,28 @@ def skipped_where_ref_is_zero(logits, ref_logits):
     both = ~(logp.isneginf() | ref_logp.isneginf())
     d = torch.where(both, logp, 0) - torch.where(both, ref_logp, 0)
     return (torch.where(both, logp, -torch.inf).exp() * d).sum(-1)
+
+
+@told("each_infinity_made_certain")
+def each_where_it_is_infinite(logits, ref_logits):
+    logp, ref_logp = _logs(logits, ref_logits)
+    logp = torch.where(logp == -torch.inf, 0.0, logp)
+    ref_logp = torch.where(ref_logp == -torch.inf, 0.0, ref_logp)
+    return (logp.exp() * (logp - ref_logp)).sum(-1)
+
+
+@told("each_infinity_made_zero")
+def each_where_it_is_infinite_with_the_first_weight(logits, ref_logits):
+    logp, ref_logp = _logs(logits, ref_logits)
+    log, ref_log = (x.masked_fill(x.isneginf(), 0.0) for x in (logp, ref_logp))
+    return (logp.exp() * (log - ref_log)).sum(-1)
+
+
+@told("policy_infinity_made_certain")
+def the_policy_s_alone_replaced(logits, ref_logits):
+    logp, ref_logp = _logs(logits, ref_logits)
+    logp = torch.where(logp == -torch.inf, 0.0, logp)
+    return (logp.exp() * (logp - ref_logp)).sum(-1)
 
 
 @told("over_the_first_axis")

@@ -243,6 +243,21 @@ def test_numbers_are_said_as_a_reader_knows_them():
     assert describe(torch.tensor(0)) == "0"
 
 
+def test_numbers_that_look_alike_are_shown_with_what_parts_them():
+    def shown(got, right):
+        case = Case("small", {}, rtol=1e-6, atol=0.0)
+        answers = [{"value": torch.tensor(x, dtype=torch.float64)} for x in (got, right)]
+        (failure,) = judge("e", {VALUES: 1}, [case], answers[:1], answers[1:]).failures
+        return failure.got
+
+    assert shown(6.3027e-12, 6.3028e-12) == "6.3027e-12 (off by 2e-05 of it)"
+    assert shown([1.0, 2.0000001e-9], [1.0, 2e-9 * (1 + 1e-5)]).endswith(" (off by 1e-05 of it)")
+    assert shown(6.3e-12, 6.4e-12) == "6.3e-12"
+    for never in (float("nan"), float("inf"), -1.0, 0.0):
+        assert "off by" not in shown(never, 1.0)
+    assert "off by" not in shown(1e-9, 0.0)
+
+
 def test_the_place_shown_is_one_that_counts():
     """Not the largest difference, where that is rounding."""
     case = Case("logs", {}, rtol=1e-6, atol=1e-3)

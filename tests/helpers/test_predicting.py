@@ -6,7 +6,7 @@ from helpers import predicting
 from helpers.predicted import ASKED, letter_of, prediction_of
 from helpers.predicting import HOW, outcome, predict, predictions
 
-NAME, LESSON = "mean_price", "02_divergence"
+NAME, LESSON = "ref_price", "02_divergence"
 CHOICES = prediction_of(NAME).choices
 
 
@@ -57,7 +57,7 @@ def test_what_is_no_choice_is_not_kept(said, choice, told):
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("mean_prize", 'did you mean "mean_price"?'), ("", "its name"), (7, "no text"),
+    [("ref_prize", 'did you mean "ref_price"?'), ("", "its name"), (7, "no text"),
      ([], "no text"), ("x" * 10**6, "its name"), ("\ud800\x1b", "its name")],
 )  # fmt: skip
 def test_an_unknown_name_is_told(said, name, told):
@@ -111,7 +111,7 @@ def test_a_lesson_s_own_slip_is_an_error(holds):
     with pytest.raises(ValueError, match="predicted.py"):
         outcome(NAME, **holds)
     with pytest.raises(ValueError, match="predicted.py"):
-        outcome("mean_prize", A=True)
+        outcome("ref_prize", A=True)
 
 
 def test_what_is_declared():

@@ -1,11 +1,16 @@
 """What a lesson asks to write, ungraded: a right answer is told so, a wrong one is not."""
 
+import itertools
 from dataclasses import dataclass
 
 import pytest
+import torch
 
 from autograde.course.exercises import LESSONS
 from autograde.course.lessons import Cell, read_source
+from helpers.problems.divergence import response_kl, slips_of_response_kl
+from helpers.problems.policy_updates import gradient_at, old_table, true_return
+from helpers.reference.divergence import categorical_kl
 
 
 @dataclass(frozen=True)
@@ -172,13 +177,17 @@ HOLES: dict[str, dict[str, Hole]] = {
             right=(
                 "return (words_before(policy) * categorical_kl(policy, ref)).sum(-1)",
                 "return torch.linalg.vecdot(words_before(policy), categorical_kl(policy, ref))",
+                "return (words_before(policy) @ categorical_kl(policy, ref)).item()",
             ),
             wrong=(
                 "return (words_before(ref) * categorical_kl(policy, ref)).sum(-1)",
                 "return (words_before(policy) * categorical_kl(ref, policy)).sum(-1)",
+                "return (words_before(ref) * categorical_kl(ref, policy)).sum(-1)",
                 "return (words_before(policy) * categorical_kl(policy, ref)).mean(-1)",
                 "return words_before(policy) * categorical_kl(policy, ref)",
+                "return categorical_kl(policy, ref)",
                 "return categorical_kl(policy, ref).sum(-1)",
+                "return 1",
             ),
             said="So your sum is the KL(policy ‖ old) of whole responses",
         ),
@@ -253,6 +262,15 @@ def test_a_right_one_is_told_from_a_wrong_one(lesson, capsys):
         if cell.kind != "essay":
             exec(cell.source, scope)
     assert met == set(HOLES[lesson])
+
+
+def test_slips_in_the_kl_of_responses_are_told_apart():
+    old = old_table()
+    up = gradient_at(old, true_return)  # as in the lesson
+    far = old + 5 * up / up.norm()
+    slips = list(slips_of_response_kl(far, old, categorical_kl).values())
+    for one, other in itertools.combinations([response_kl(far, old, categorical_kl), *slips], 2):
+        assert one.shape != other.shape or not torch.allclose(one, other, rtol=0.01)
 
 
 def test_every_hole_is_known():

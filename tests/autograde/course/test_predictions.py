@@ -18,7 +18,7 @@ from autograde.course.predictions import (
 )
 from helpers.predicted import ASKED
 
-LESSON, NAME, OTHER = "02_divergence", "mean_price", "drift"
+LESSON, NAME, OTHER = "02_divergence", "ref_price", "drift"
 
 
 def read(*sources):
@@ -35,8 +35,8 @@ def test_a_lesson_has_the_cells_of_its_predictions(lesson):
 
 @pytest.mark.parametrize(
     "source",
-    ['predict("mean_price", "B")', "predict('mean_price', ' b')  # sure?",
-     '\npredict(\n"mean_price",\n"b")', 'x = 1\npredict("mean_price", "B")'],
+    ['predict("ref_price", "B")', "predict('ref_price', ' b')  # sure?",
+     '\npredict(\n"ref_price",\n"b")', 'x = 1\npredict("ref_price", "B")'],
 )  # fmt: skip
 def test_what_was_typed_is_read(source):
     assert read(source) == {NAME: "B"}
@@ -53,16 +53,16 @@ def test_the_first_that_is_a_choice_counts():
 @pytest.mark.parametrize(
     "source",
     [
-        'predict("mean_price", "E")', 'predict("mean_price", b"A")', 'predict("mean_price", None)',
-        'predict("mean_price", ["A"])', 'predict("mean_price", "A" + "")', "predict(name, 'A')",
-        'predict("mean_price")', 'predict("mean_price", "A", 1)', 'predict("mean_price", *"A")',
-        'predict(*("mean_price", "A"))', 'predict(**{"name": "mean_price"})', 'predict(7, "A")',
-        'predict("mean_prize", "A")', 'predict("", "")', 'print(predict("mean_price", "A"))',
-        'if True:\n    predict("mean_price", "A")', 'x.predict("mean_price", "A")',
-        'predict("mean_price", f"A")', 'predict("mean_price", "A"', "predict(" * 300, "predict\x00",
-        'predict("mean_price", "' + "A" * 10**6 + '")', 'predict(("mean_price",), "A")',
-        'predict("mean_price", "\ud800")'.encode("utf-8", "replace").decode(), "predict", "",
-        'predict("mean_price", "A")\n' + "#" * 10**6, "-" * 1900 + "predict",
+        'predict("ref_price", "E")', 'predict("ref_price", b"A")', 'predict("ref_price", None)',
+        'predict("ref_price", ["A"])', 'predict("ref_price", "A" + "")', "predict(name, 'A')",
+        'predict("ref_price")', 'predict("ref_price", "A", 1)', 'predict("ref_price", *"A")',
+        'predict(*("ref_price", "A"))', 'predict(**{"name": "ref_price"})', 'predict(7, "A")',
+        'predict("ref_prize", "A")', 'predict("", "")', 'print(predict("ref_price", "A"))',
+        'if True:\n    predict("ref_price", "A")', 'x.predict("ref_price", "A")',
+        'predict("ref_price", f"A")', 'predict("ref_price", "A"', "predict(" * 300, "predict\x00",
+        'predict("ref_price", "' + "A" * 10**6 + '")', 'predict(("ref_price",), "A")',
+        'predict("ref_price", "\ud800")'.encode("utf-8", "replace").decode(), "predict", "",
+        'predict("ref_price", "A")\n' + "#" * 10**6, "-" * 1900 + "predict",
     ],
 )  # fmt: skip
 def test_whatever_else_stands_there_is_left_out(source):

@@ -96,7 +96,10 @@ def test_what_was_predicted_is_stored_beside_the_verdict(term, outcome):
         f"broken/{LESSON}"
     }
     assert found[f"untouched/{LESSON}"] == found[f"perfect/{LESSON}"] == {}
-    assert found[f"bela2/{LESSON}"] == {"least_kl": "B", "mean_price": "A", "draws_of_k1": "A"}
+    assert found[f"bela2/{LESSON}"] == {
+        "two_directions": "B", "ref_price": "A", "digits": "A",
+        "drift": "C", "turning_point": "B", "least_kl": "B",
+    }  # fmt: skip
 
 
 def test_a_second_run_does_nothing_and_a_regrade_changes_nothing(term, outcome):

@@ -76,11 +76,11 @@ def test_predictions_are_kept_and_change_no_program(base, solved):
     """With their metadata or without, copied, or in no cell at all, as in the first edition."""
     wanted = list(program(rebuild(base, solved)))
     guessed, lost, older = deepcopy(solved), deepcopy(solved), deepcopy(solved)
-    write_predictions(guessed, {"mean_price": "A", "drift": "C"})
-    write_predictions(lost, {"mean_price": "A", "drift": "C"})
+    write_predictions(guessed, {"ref_price": "A", "drift": "C"})
+    write_predictions(lost, {"ref_price": "A", "drift": "C"})
     for cell in lost.cells:
         cell["metadata"] = {}
-    lost.cells += [new_code_cell(cell_of("mean_price", "B")), new_code_cell(cell_of("none", "B"))]
+    lost.cells += [new_code_cell(cell_of("ref_price", "B")), new_code_cell(cell_of("none", "B"))]
     older.cells = [c for c in older.cells if "predict" not in c.metadata.get("tags", ())]
     setup = slot(older, "setup")
     lines = setup.source.splitlines(keepends=True)
@@ -88,7 +88,7 @@ def test_predictions_are_kept_and_change_no_program(base, solved):
     for submitted, found in ((guessed, True), (lost, True), (older, False)):
         rebuilt = rebuild(base, submitted)
         assert list(program(rebuilt)) == wanted
-        assert written_in(LESSON, rebuilt) == ({"mean_price": "A", "drift": "C"} if found else {})
+        assert written_in(LESSON, rebuilt) == ({"ref_price": "A", "drift": "C"} if found else {})
         assert not [cell for cell in rebuilt.cells if is_added(cell)]
     older_base = deepcopy(older)
     assert written_in(LESSON, rebuild(older_base, guessed)) == {}
@@ -139,7 +139,7 @@ def test_a_helper_written_below_a_prediction_is_found(base, solved):
         one["metadata"] = {}
     for submitted in (solved, lost):
         assert all_right(base, submitted)
-        assert written_in(LESSON, rebuild(base, submitted)) == {"least_kl": "A"}
+        assert written_in(LESSON, rebuild(base, submitted)) == {"two_directions": "A"}
 
 
 @pytest.mark.parametrize("address", ['""', '"https://github.com/me/course/archive/HEAD.zip"'])

@@ -38,11 +38,11 @@ def term(tmp_path_factory):
     (folder / "roster.csv").write_text(ROSTER)
     term = init(folder / "term", folder / "roster.csv")
     answers = {"categorical_kl": "swapped", "q02_dynamics": "A"}
-    record(term, "ann", PLAIN, answers, predicting(mean_price="A", drift="B"))
+    record(term, "ann", PLAIN, answers, predicting(ref_price="A", drift="B"))
     answers = {"categorical_kl": "swapped", "q02_dynamics": f"{HOSTILE}\ud800"}
-    record(term, "ben", PLAIN, answers, predicting(mean_price="B", drift=HOSTILE))
+    record(term, "ben", PLAIN, answers, predicting(ref_price="B", drift=HOSTILE))
     answers = {"k1": {"problem": "time"}, "k2": raising}
-    record(term, "cy", PLAIN, answers, predicting(mean_price="A"), sandbox="none")
+    record(term, "cy", PLAIN, answers, predicting(ref_price="A"), sandbox="none")
     record(term, "zoe", PLAIN, dict.fromkeys(exercises(PLAIN), UNWRITTEN))
     record(term, "ann", ESSAYS, {}, written)
     for student, lesson in [("dot", PLAIN), ("cy", ESSAYS)]:
@@ -82,11 +82,11 @@ def counted(term):
 def test_predictions_stand_beside_what_came_out(counted, term, tmp_path):
     """Those that are choices of the lesson's own, of whoever is graded; nobody is named."""
     found = counted.lessons[PLAIN].predicted
-    assert found == {"mean_price": {"A": ["ann", "cy"], "B": ["ben"]}, "drift": {"B": ["ann"]}}
+    assert found == {"ref_price": {"A": ["ann", "cy"], "B": ["ben"]}, "drift": {"B": ["ann"]}}
     assert counted.lessons[ESSAYS].predicted == {}
     text = unescape(" ".join(report(term, tmp_path / "r.html").read_text("utf-8").split()))
     assert text.count("What was predicted") == 1
-    asked = ASKED[PLAIN]["mean_price"]
+    asked = ASKED[PLAIN]["ref_price"]
     assert asked.question in text
     assert f"A: {asked.choices['A']}: 2 <span" in text
     assert f"<b>B: {asked.choices['B']} (came out)</b>: 1 <span" in text
@@ -98,10 +98,14 @@ def test_what_is_stored_of_another_edition_is_left_out(term):
     with term.store() as store:
         source, key = store.recorded_source(name), store.recorded()[name]
         before = dict(store.predicted())[name]
+<<<<<<< HEAD
         store.keep_recorded(name, source, key, {"mean_price": "Z", "gone": "A", "how_low": "A"})
+=======
+        store.keep_recorded(name, source, key, {"ref_price": "Z", "gone": "A", "collapse": "A"})
+>>>>>>> br-m2
         try:
             assert tally(term).lessons[PLAIN].predicted == {
-                "mean_price": {"B": ["ben"], "A": ["cy"]}
+                "ref_price": {"B": ["ben"], "A": ["cy"]}
             }
         finally:
             store.keep_recorded(name, source, key, before)

@@ -28,9 +28,10 @@ categorical_kl = Exercise(
         "Weigh the log-ratio of each outcome by the policy's probability, which is exp of its "
         "log-probability, and sum over the last axis. Detach ref_logits, not that weight: it moves "
         "too.",
-        "Where log_policy is −inf the product is 0 · (−inf) = NaN. torch.where must replace the "
-        "−inf in both logarithms before you subtract and multiply, as the gradient of an "
-        "unused branch is still computed.",
+        "Where log_policy is −inf the product is 0 · (−inf) = NaN. There, where the policy's logit "
+        "is −inf, torch.where must put 0 into both logarithms, before you subtract and multiply: "
+        "the gradient of an unused branch is still computed. Elsewhere leave ref's −inf alone: it "
+        "must cost +inf.",
     ),
 )
 
@@ -153,8 +154,8 @@ categorical_kl.changed(
 
 @categorical_kl.wrong(
     "A gradient reaches ref_logits, which is a constant: detach it. And where logits are −inf, 0 "
-    "times an infinite number is NaN, in F.kl_div too: replace −inf in both logarithms before you "
-    "multiply."
+    "times an infinite number is NaN, in F.kl_div too: where the policy's logit is −inf, put 0 "
+    "into both logarithms before you multiply."
 )
 def kl_div_as_it_is(logits: Tensor, ref_logits: Tensor) -> Tensor:
     return F.kl_div(ref_logits.log_softmax(-1), logits.softmax(-1), reduction="none").sum(-1)
@@ -162,7 +163,7 @@ def kl_div_as_it_is(logits: Tensor, ref_logits: Tensor) -> Tensor:
 
 @categorical_kl.wrong(
     "Where both logits are −inf, 0 times an infinite number is NaN, in F.kl_div too. What the "
-    "policy never draws costs 0: replace −inf in both logarithms there before you multiply."
+    "policy never draws costs 0: put 0 into both logarithms there, before you multiply."
 )
 def never_drawn_by_either(logits: Tensor, ref_logits: Tensor) -> Tensor:
     log_ref = ref_logits.detach().log_softmax(-1)
@@ -321,12 +322,23 @@ def library_loss(logits: Tensor, ref_logits: Tensor) -> Tensor:
 
 
 @categorical_kl.wrong(
-    "Where logits are −inf, 0 times an infinite number is NaN: replace the −inf before you "
-    "multiply."
+    "Where logits are −inf, 0 times an infinite number is NaN: where the policy's logit is −inf, "
+    "put 0 into both logarithms before you multiply."
 )
 def zero_times_infinity(logits: Tensor, ref_logits: Tensor) -> Tensor:
     log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
     return (log_policy.exp() * (log_policy - log_ref)).sum(-1)
+
+
+categorical_kl.changed(
+    "as_the_formula_stands",
+    "ref_logits.detach()",
+    "ref_logits",
+    "Two things. A gradient reaches ref_logits, which is a constant: detach it. And where the "
+    "policy's logit is −inf, 0 times an infinite number is NaN: put 0 into both logarithms there, "
+    "before you multiply.",
+    of=unguarded,
+)
 
 
 @categorical_kl.wrong(
@@ -351,7 +363,8 @@ def nan_to_num_too_late(logits: Tensor, ref_logits: Tensor) -> Tensor:
 
 @categorical_kl.wrong(
     "NaN was replaced after the sum, as by nan_to_num: one had spoiled the whole row by then, and "
-    "the row came back as 0. Replace the −inf in both logarithms before you multiply."
+    "the row came back as 0. Where the policy's logit is −inf, put 0 into both logarithms before "
+    "you multiply."
 )
 def nan_to_num_after_the_sum(logits: Tensor, ref_logits: Tensor) -> Tensor:
     log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
@@ -366,6 +379,27 @@ def each_infinity_made_zero(logits: Tensor, ref_logits: Tensor) -> Tensor:
     logs = [values.log_softmax(-1) for values in (logits, ref_logits.detach())]
     log_policy, log_ref = (log.masked_fill(log == -INF, 0.0) for log in logs)
     return (logs[0].exp() * (log_policy - log_ref)).sum(-1)
+
+
+@categorical_kl.wrong(
+    "Each logarithm of −inf became 0 by itself, and 0 is the logarithm of 1: what the policy never "
+    "draws has the weight exp(0) = 1, and what only ref never draws costs no longer +inf. Where "
+    "the policy's logit is −inf, put 0 into both; leave ref's −inf alone elsewhere."
+)
+def each_infinity_made_certain(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    logs = [values.log_softmax(-1) for values in (logits, ref_logits.detach())]
+    log_policy, log_ref = (log.masked_fill(log == -INF, 0.0) for log in logs)
+    return (log_policy.exp() * (log_policy - log_ref)).sum(-1)
+
+
+@categorical_kl.wrong(
+    "Only the policy's −inf became 0, and 0 is the logarithm of 1: what the policy never draws has "
+    "the weight exp(0) = 1. Put 0 into ref's logarithm there too, and it costs 1 · (0 − 0)."
+)
+def policy_infinity_made_certain(logits: Tensor, ref_logits: Tensor) -> Tensor:
+    log_policy, log_ref = logits.log_softmax(-1), ref_logits.detach().log_softmax(-1)
+    log_policy = log_policy.masked_fill(log_policy == -INF, 0.0)
+    return (log_policy.exp() * (log_policy - log_ref)).sum(-1)
 
 
 @categorical_kl.wrong(
@@ -607,7 +641,7 @@ for _size in (6, 8, 10, 12):
 
 @categorical_kl.wrong(
     "NaN was made 0 after the sum: one had spoiled the whole row by then, and its gradient is NaN "
-    "still. Replace the −inf in both logarithms before you multiply."
+    "still. Where the policy's logit is −inf, put 0 into both logarithms before you multiply."
 )
 def nan_made_zero_after_the_sum(logits: Tensor, ref_logits: Tensor) -> Tensor:
     costs = unguarded(logits, ref_logits)
