@@ -98,11 +98,7 @@ def test_what_is_stored_of_another_edition_is_left_out(term):
     with term.store() as store:
         source, key = store.recorded_source(name), store.recorded()[name]
         before = dict(store.predicted())[name]
-<<<<<<< HEAD
-        store.keep_recorded(name, source, key, {"mean_price": "Z", "gone": "A", "how_low": "A"})
-=======
-        store.keep_recorded(name, source, key, {"ref_price": "Z", "gone": "A", "collapse": "A"})
->>>>>>> br-m2
+        store.keep_recorded(name, source, key, {"ref_price": "Z", "gone": "A", "how_low": "A"})
         try:
             assert tally(term).lessons[PLAIN].predicted == {
                 "ref_price": {"B": ["ben"], "A": ["cy"]}
