@@ -71,7 +71,7 @@ def _(draw: Draw) -> Iterator[Case]:
     yield Case("logits of several hundred, k2", large, LARGE, rtol=1e-3, atol=1e-3)
     double = inputs(4, CUBIC, torch.float64)
     yield Case("float64", double, RULES, ("ref_logits", "sample_logits"))
-    yield Case("float64, detached", inputs(4, HELD_CUBIC, torch.float64), RULES)
+    yield Case("float64, detached", inputs(4, HELD_CUBIC, torch.float64), NO_GRADIENT)
 
 
 def _drawn(sample_logits: Tensor) -> Tensor:
@@ -353,6 +353,21 @@ expected_gradient.changed(
     "The caller's logits require a gradient now: requires_grad_() changed them in place. Make a "
     "leaf of your own, logits.detach().clone(), and switch that one.",
 )
+
+
+@expected_gradient.wrong(
+    "The caller's logits require a gradient now and hold one: requires_grad_() and backward() "
+    "worked on them in place. Make a leaf of your own, logits.detach().clone(), and work on that."
+)
+def backward_into_the_input(
+    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
+) -> Tensor:
+    logits.requires_grad_()
+    values = estimator(logits.log_softmax(-1), ref_logits.detach().log_softmax(-1))
+    if not values.requires_grad:
+        return torch.zeros_like(logits).detach()
+    (_drawn(sample_logits) * values).sum().backward()
+    return logits.grad
 
 
 def _estimates(
