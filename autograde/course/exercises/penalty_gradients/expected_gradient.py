@@ -356,18 +356,43 @@ expected_gradient.changed(
 
 
 @expected_gradient.wrong(
-    "The caller's logits require a gradient now and hold one: requires_grad_() and backward() "
-    "worked on them in place. Make a leaf of your own, logits.detach().clone(), and work on that."
+    "The caller's tensors require a gradient now, logits and ref_logits: requires_grad_() changed "
+    "them in place. Make one leaf of your own, logits.detach().clone(), and switch that one."
 )
-def backward_into_the_input(
+def leaves_made_of_two_inputs(
     logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
 ) -> Tensor:
+    found = reference.expected_gradient(logits, ref_logits, sample_logits, estimator)
     logits.requires_grad_()
-    values = estimator(logits.log_softmax(-1), ref_logits.detach().log_softmax(-1))
+    ref_logits.requires_grad_()
+    return found
+
+
+@expected_gradient.wrong(
+    "The caller's tensors require a gradient now, all three: requires_grad_() changed them in "
+    "place. Make one leaf of your own, logits.detach().clone(), and switch that one."
+)
+def leaves_made_of_all_inputs(
+    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
+) -> Tensor:
+    found = reference.expected_gradient(logits, ref_logits, sample_logits, estimator)
+    for given in (logits, ref_logits, sample_logits):
+        given.requires_grad_()
+    return found
+
+
+@expected_gradient.wrong(
+    "Each token counts by the policy's probability, and that was differentiated too. That is the "
+    "gradient of an expectation; autograd on tokens already drawn sees the estimator alone, and "
+    "the mean over softmax(sample_logits) comes after it."
+)
+def weights_differentiated_zeros_apart(
+    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
+) -> Tensor:
+    leaf, _, values = _estimates(logits, ref_logits, estimator)
     if not values.requires_grad:
-        return torch.zeros_like(logits).detach()
-    (_drawn(sample_logits) * values).sum().backward()
-    return logits.grad
+        return torch.zeros_like(logits)
+    return _gradient((leaf.softmax(-1) * values).sum(), leaf)
 
 
 def _estimates(
