@@ -8,7 +8,7 @@
 # - write a loss that pulls: for own tokens, for an older policy's tokens, for whole responses;
 # - find a library's penalty in the table, and recognise real defects by their symptoms.
 #
-# About 165 minutes, in three sittings: 4.4 ends the first, 4.7 the second; 4.10 is optional, and
+# About 170 minutes, in three sittings: 4.4 ends the first, 4.7 the second; 4.10 is optional, and
 # takes 20 more. The boxes that open are proofs for a second reading, and not counted. It needs
 # lesson 02 ($k_1$, $k_2$, $k_3$) and the ratio of lesson 01.
 
@@ -97,7 +97,7 @@ for _reference in (_ref, _another):
 # One token is an anecdote. What training follows is the mean over the tokens that are drawn.
 
 # %% [markdown]
-# ## 4.2 The expected gradient, exactly *(6 points, 18 min, medium)*
+# ## 4.2 The expected gradient, exactly *(6 points, 20 min, medium)*
 #
 # Autograd sees an estimator of a token that *has been drawn*: where the draw came from is not
 # in its graph. Averaged over draws from some `sample` policy, it therefore gives
@@ -704,11 +704,11 @@ if ready("expected_gradient", "off_policy_kl_loss", gradient=True):
 
 # %% [markdown]
 # Read it from the left, where the tokens are fresh. $k_1$ is off by 1, as its gradient is 0.
-# $k_3$, the row that most libraries of 4.5 have or had as their default, is biased from the start,
-# and without a ratio it leaves the picture as tokens age. ρ·$k_2$ is biased throughout. $k_2$
-# without a ratio begins right and loses its way: it is a loss for own tokens. Yours does not age.
-# (What does age is its noise: a large ratio on a rare token makes a single batch unsteady, which
-# is why lesson 05 bounds the step.)
+# $k_3$, the loss of GRPO and the default of verl and of TRL up to 1.9, is biased from the start,
+# and leaves the picture as tokens age. ρ·$k_2$ is biased throughout. $k_2$ without a ratio begins
+# right and loses its way: it is a loss for own tokens. Yours does not age. (What does age is its
+# noise: a large ratio on a rare token makes a single batch unsteady, which is why lesson 05 bounds
+# the step.)
 
 # %% [markdown]
 # ## 4.8 Whole responses, and what tokens owe to the future *(8 points, 33 min, hard)*
@@ -896,7 +896,7 @@ for _time in (1, 3, 6):
 # </details>
 
 # %% [markdown]
-# ## 4.9 The bug museum *(8 points, 22 min, medium)*
+# ## 4.9 The bug museum *(8 points, 23 min, medium)*
 #
 # Eight defects that people wrote, each rebuilt in a few lines. Run every exhibit and look at
 # its numbers; at the end you match them with complaints, each in our words. One complaint fits
