@@ -661,7 +661,8 @@ if ready("expected_gradient", "off_policy_kl_loss", gradient=True):
 #
 # The "1" averages to 0: it is the noise of 4.6 again. **Predict** which of the two is steadier,
 # and where the difference is largest. A gradient $g$ is a vector, and its *spread* is one number
-# as in lesson 02, √E‖g − E g‖², here exact. Twenty problems, each at some distance from ref.
+# as in lesson 02, $\sqrt{\mathbb{E}\,\|g - \mathbb{E}g\|^2}$, here exact. Twenty problems, each at
+# some distance from ref.
 
 # %% demo
 _kinds = {"ρ · k1": (_estimators["k1"], 1), "ρ · k3": (_estimators["k3"], 0)}
@@ -818,7 +819,7 @@ check("response_kl_loss", response_kl_loss)
 # **Look at yours** beside two others on the 27 responses: $k_2$ of the whole response,
 # $\tfrac12(\sum_t d_t)^2$, and $k_2$ token by token, $\sum_t \tfrac12 d_t^2$. Two columns: how far
 # the mean gradient is from ∇KL of responses, relative to it, and the spread of one response's
-# gradient, √E‖g − E g‖². **Predict** which are exact, and which of those is the steadier.
+# gradient, as in 4.7. **Predict** which are exact, and which of those is the steadier.
 
 # %% demo
 if ready("response_kl_loss", gradient=True):

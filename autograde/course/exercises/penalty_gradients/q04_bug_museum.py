@@ -36,7 +36,7 @@ SHOWS = {
     "padding": "three sums of log-ratios, each under a mask, at no β",
     "train_mode": "ratios of a network to itself in two modes, all finite, at no β",
     "temperature": "means over all draws at two temperatures, all finite, at no β",
-    "detached": "a KL above 0 and finite, and a gradient, at each of three β",
+    "detached": "the KL of one policy, above 0 and finite, and a gradient, at three β",
 }
 
 q04_bug_museum = Quiz(
