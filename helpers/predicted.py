@@ -132,10 +132,11 @@ ASKED: dict[str, dict[str, Prediction]] = {
             "k3 turned round is the loss, on the policy's own tokens: what does descent do?", "A",
             A="it pulls to ref", B="nothing, as with k1", C="it pushes away from ref",
         ),
-        "runs_from_ref": _asked(
-            "20 runs with k1 as their loss begin at ref: where do they end?", "C",
-            A="all of them at ref", B="next to ref, as those with k2 do",
-            C="away from ref, farther than those with k2",
+        "runs_near_ref": _asked(
+            "20 runs with k1 and with k2 as their loss begin near ref: where do they end?", "C",
+            A="all at ref, with k1 and with k2",
+            B="with k2 at ref, with k1 about where they began",
+            C="with k2 at ref, with k1 mostly farther off than they began",
         ),
         "exact_by_token": _asked(
             "Exact KLs at each position, summed: where is the mean gradient that of the KL?", "A",
@@ -149,10 +150,6 @@ ASKED: dict[str, dict[str, Prediction]] = {
             "Sampled under top-p, before any update: the ratios trainer/sampler?", "C",
             A="1 on every token", B="above 1 on likely tokens, below 1 on rarer ones",
             C="below 1, and equal on all kept tokens of a position",
-        ),
-        "equal_seeds": _asked(
-            "All draws of a group get one seed: what do mean reward and KL to ref do?", "A",
-            A="both fall", B="both stay where they are", C="both go on rising, more slowly",
         ),
         "reset_reference": _asked(
             "A resume resets the reference: what does the log show from there on?", "A",

@@ -114,7 +114,8 @@ def plot_runs(drift: Mapping[str, Float[Tensor, "seed step"]]) -> None:
         axis.plot(runs.median(dim=0).values, markevery=25, linewidth=2.5, **look)
     name, runs = next(iter(drift.items()))
     axis.set(
-        title=f"Begun at ref, runs with {name} end up to {runs[:, -1].max():.2f} nats away",
+        title=f"Begun {runs[:, 0].max():.3f} nats from ref, runs with {name} end up to "
+        f"{runs[:, -1].max():.2f} away",
         xlabel="step",
         ylabel="KL(policy ‖ ref) (nats)",
     )
@@ -196,7 +197,7 @@ def plot_length(
     )
     right.set(
         title="Noise of a single response",
-        ylabel="deviation of one response's gradient\n(nats)",
+        ylabel="spread of one response's gradient\n(nats)",
     )
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     said = "; ".join(f"{name} {_ends_of(error)}" for name, error in errors.items())
@@ -205,7 +206,7 @@ def plot_length(
     show(
         figure,
         f"Medians of {problems} problems, from {lengths[0]} to {lengths[-1]} tokens. Relative "
-        f"error: {said}. Deviation: {noise}.",
+        f"error: {said}. Spread: {noise}.",
     )
 
 

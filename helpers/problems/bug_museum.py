@@ -1,16 +1,17 @@
 """Problems of the bug museum's second room, in lesson 04: exact, or with every seed given."""
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from .penalty_gradients import Responses, all_responses
 
 Gradient = Callable[[Float[Tensor, "*problem action"]], Float[Tensor, "*problem action"]]
-SeedOf = Callable[[int, int, int], int]
+Weigh = Callable[[Tensor, Tensor], Tensor]
 
 
 def kept_by_top_p(
@@ -86,49 +87,6 @@ def penalised_loss_gradient(
     return gradient
 
 
-def train_on_groups(
-    seed_of: SeedOf,
-    start: Float[Tensor, "run action"],
-    ref: Float[Tensor, "run action"],
-    rewards: Float[Tensor, "run action"],
-    steps: range,
-    beta: float = 0.3,
-    group: int = 8,
-    rate: float = 0.3,
-) -> Float[Tensor, "run action"]:
-    """Logits after training on group-normalised advantages and the exact KL(policy ‖ ref).
-
-    seed_of: takes run, step and worker, and gives the seed of the one draw that is made there.
-    """
-    logits, log_ref = start, ref.log_softmax(-1)
-    for step in steps:
-        logp = logits.log_softmax(-1)
-        chance, log_ratio = logp.exp(), logp - log_ref
-        drawn = _draws(chance, lambda run, worker, at=step: seed_of(run, at, worker), group)
-        paid = rewards.gather(1, drawn)  # run group
-        advantage = (paid - paid.mean(1, keepdim=True)) / (paid.std(1, keepdim=True) + 1e-4)
-        kl_gradient = chance * (log_ratio - (chance * log_ratio).sum(1, keepdim=True))
-        taken = torch.zeros_like(chance).scatter_add(1, drawn, advantage)
-        push = (taken - chance * advantage.sum(1, keepdim=True)) / group
-        logits = logits + rate * (push - beta * kl_gradient)
-    return logits
-
-
-def _draws(
-    chance: Float[Tensor, "run action"], seed_of: Callable[[int, int], int], group: int
-) -> Int[Tensor, "run group"]:
-    """One draw a worker, each with a generator of its own."""
-    generator = torch.Generator()
-    drawn = [
-        [
-            torch.multinomial(one, 1, generator=generator.manual_seed(seed_of(run, worker)))
-            for worker in range(group)
-        ]
-        for run, one in enumerate(chance)
-    ]
-    return torch.stack([torch.cat(row) for row in drawn])
-
-
 def top_p_symptoms(
     score: Callable[[Tensor, Tensor], Tensor],
     logits: Float[Tensor, "position vocab"],
@@ -154,3 +112,66 @@ def top_p_symptoms(
         "mean ratio off 1, after an update": (mean - 1).abs().max().item(),
         "push where every advantage is 1": push.norm().item(),
     }
+
+
+def judge_kept_logp(
+    score: Callable[[Tensor, Tensor], Tensor],
+    logits: Float[Tensor, "position vocab"],
+    kept: Bool[Tensor, "position vocab"],
+) -> None:
+    """Print the symptoms before and with `score`, and whether they are gone."""
+    found = score(logits, kept)
+    if not isinstance(found, Tensor) or found.shape != logits.shape:
+        print(f"Not yet: a tensor of the shape of logits is asked, {tuple(logits.shape)}.")
+        return
+    before = top_p_symptoms(lambda logits, kept: logits.log_softmax(-1), logits, kept)
+    yours = top_p_symptoms(score, logits, kept)
+    print(f"{'':42}{'before':>9}{'yours':>9}")
+    for symptom in before:
+        print(f"{symptom:42}{before[symptom]:9.1e}{yours[symptom]:9.1e}")
+    left = [symptom for symptom, size in yours.items() if not size < 1e-10]
+    print("Healed: all three are gone." if not left else f"Not healed: {'; '.join(left)}.")
+    if any(math.isnan(size) for size in yours.values()):
+        print("nan: a logarithm of 0 has no gradient, even where its value is not read.")
+    elif left and yours["ratio off 1, weights unchanged"] < 1e-10:
+        print("The values are right for these weights. Does S move when the policy does?")
+
+
+def off_by(weigh: Weigh, responses: OldResponses, wanted: Float[Tensor, ""]) -> tuple[float, float]:
+    """Relative errors, of value and gradient, of k3 so weighted over all that old may draw.
+
+    weigh: takes logp and old_logp, "response time", and gives what multiplies each token's k3.
+    """
+    logp, ref_logp = responses.logp(), responses.ref_logp()
+    k3 = torch.expm1(ref_logp - logp) - (ref_logp - logp)
+    found = (responses.chance()[:, None] * weigh(logp, responses.old_logp()) * k3).sum()
+    slope, wanted_slope = responses.gradient(found), responses.gradient(wanted)
+    off = (slope - wanted_slope).norm() / wanted_slope.norm()
+    return abs(found / wanted - 1).item(), off.item()
+
+
+def judge_weight(weigh: Weigh, problems: Sequence[OldResponses]) -> None:
+    """Print how far off k3 is with this weight, and whether that heals the exhibit."""
+    for_one = problems[-1].logp(), problems[-1].old_logp()
+    found = weigh(*for_one)
+    if not isinstance(found, Tensor) or found.shape not in (for_one[0].shape, (len(for_one[0]), 1)):
+        print(f"Not yet: a weight for each token is asked, {tuple(for_one[0].shape)}.")
+        return
+    worst = {
+        aim: [max(errors) for errors in zip(*pairs, strict=True)]
+        for aim, pairs in {
+            "token": [off_by(weigh, one, one.kl_by_token()) for one in problems],
+            "response": [off_by(weigh, one, one.kl_of_responses()) for one in problems],
+        }.items()
+    }
+    value, slope = min(worst.values(), key=max)
+    print(f"yours, at worst: value off by {value:.0e}, gradient off by {slope:.0e}")
+    if max(worst["token"]) < 1e-10:
+        print("Healed: the KL of each position, in the contexts that old drew.")
+    elif max(worst["response"]) < 1e-10:
+        print("Healed, with another aim: KL of whole responses, in the policy's own contexts.")
+        print("A product of ratios is what that takes; its spread grows with the length.")
+    elif worst["token"][0] < 1e-10:
+        print("Not healed: the value is right, the gradient is not. Is the weight constant?")
+    else:
+        print("Not healed: a token's share in old's draws is corrected by its own ratio.")

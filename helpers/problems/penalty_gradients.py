@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,9 @@ from torch.distributions import Categorical, kl_divergence
 
 Estimator = Callable[[Tensor, Tensor], Tensor]
 Gradient = Callable[[Tensor], Tensor]
+Expected = Callable[[Tensor, Tensor, Tensor, Estimator], Tensor]
+
+PROBABILITIES = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)  # of the first of two tokens
 
 
 def three_policies(seed: int, vocab: int = 5) -> tuple[Tensor, Tensor, Tensor]:
@@ -81,7 +84,7 @@ def spread_of(
     ref_logits: Float[Tensor, " vocab"],
     sample_logits: Float[Tensor, " vocab"],
 ) -> float:
-    """Exact standard deviation of one drawn token's gradient, over all logits together."""
+    """Exact spread √E‖g − E g‖² of one drawn token's gradient g, over all logits together."""
     leaf = logits.detach().clone().requires_grad_(True)
     losses = loss(leaf.log_softmax(-1), ref_logits.log_softmax(-1))
     each = _each_gradient(losses, leaf)  # token vocab
@@ -115,6 +118,57 @@ def with_ratio(
         return estimator(log_policy, log_ref) * (share.detach() if constant else share)
 
     return weighted
+
+
+def push_by_probability(
+    expected: Expected,
+    estimators: Mapping[str, Estimator],
+    rows: Sequence[tuple[str, str]],
+    ref: float,
+) -> dict[str, Float[Tensor, " point"]]:
+    """Descent's push on the first of two logits, at each of PROBABILITIES.
+
+    expected: an expected gradient, of (logits, ref_logits, sample_logits, estimator).
+    rows: the name of an estimator, and who draws the tokens, "policy" or "ref".
+    """
+    anchor = torch.tensor([ref, 1 - ref], dtype=torch.float64).log()
+    push: dict[str, list[Tensor]] = {f"{name}, drawn by {who}": [] for name, who in rows}
+    for logits in torch.stack([PROBABILITIES, 1 - PROBABILITIES], dim=1).log():
+        for name, who in rows:
+            drawer = anchor if who == "ref" else logits
+            found = expected(logits.clone(), anchor, drawer.clone(), estimators[name])
+            push[f"{name}, drawn by {who}"].append(-found[0])
+    return {name: torch.stack(steps) for name, steps in push.items()}
+
+
+def errors_by_age(
+    expected: Expected,
+    yours: Callable[[Tensor, Tensor, Tensor], Tensor],
+    estimators: Mapping[str, Estimator],
+    problems: int,
+) -> tuple[list[Tensor], dict[str, list[Tensor]]]:
+    """How far the policy has left old, and the relative error of each loss's gradient there.
+
+    A number for each of 12 points on the way, one problem after the other.
+    yours: a loss of (logp, old_logp, ref_logp).
+    """
+    steps: list[Tensor] = []
+    errors: dict[str, list[Tensor]] = {}
+    for direction, drawer, anchor in map(three_policies, range(problems)):
+        losses = {f"{name}, no ratio": estimator for name, estimator in estimators.items()}
+        losses["ρ · k2"] = with_ratio(estimators["k2"], drawer)
+        losses["yours"] = lambda p, q, old=drawer: yours(p, old.log_softmax(-1), q)
+        for size in torch.logspace(-2, 0.3, 12, dtype=torch.float64):
+            moved = drawer + size * direction
+            steps.append(exact_kl(moved, drawer))
+            wanted = central_differences(
+                lambda one, anchor=anchor: exact_kl(one, anchor.expand_as(one)), moved
+            )
+            for name, loss in losses.items():
+                found = expected(moved, anchor, drawer, loss)
+                error = (found - wanted).norm() / wanted.norm()
+                errors.setdefault(name, []).append(error)
+    return steps, errors
 
 
 def descend(
@@ -230,9 +284,9 @@ class Responses:
     def mean_and_spread(
         self, losses: Float[Tensor, " response"], chance: Float[Tensor, " response"]
     ) -> tuple[Float[Tensor, "beginning vocab"], Float[Tensor, ""]]:
-        """Exact mean of the gradients of responses drawn by `chance`, and their deviation.
+        """Exact mean of the gradients of responses drawn by `chance`, and their spread.
 
-        The deviation is that of one response's gradient, over all logits together.
+        The spread is √E‖g − E g‖² of one response's gradient g, over all logits together.
         """
         return _mean_and_spread(_each_gradient(losses, self.logits), chance.detach())
 
@@ -254,3 +308,62 @@ def all_responses(seed: int, time: int, vocab: int = 3, apart: float = 0.5) -> R
     return Responses(
         (ref + apart * noise).requires_grad_(True), ref, torch.stack(beginnings, dim=1), tokens
     )
+
+
+ResponseLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+Found = dict[str, tuple[Tensor, Tensor]]
+
+
+def three_ways(yours: ResponseLoss, seed: int, time: int) -> Found:
+    """Relative error of the mean gradient of three losses on own responses, and their spread.
+
+    yours: a loss of (logp, ref_logp, mask), each "response time".
+    """
+    responses = all_responses(seed, time)
+    logp, ref_logp = responses.logp(), responses.ref_logp()
+    real, drawn = torch.ones_like(logp, dtype=torch.bool), logp.sum(1).exp()
+    return _error_and_spread(
+        responses,
+        {
+            "k2 of the whole response": ((logp - ref_logp).sum(1) ** 2 / 2, drawn),
+            "yours, what follows": (yours(logp, ref_logp, real), drawn),
+            "k2 token by token": ((logp - ref_logp).square().sum(1) / 2, drawn),
+        },
+    )
+
+
+def on_old(yours: ResponseLoss, seed: int, time: int, apart: float = 0.5) -> Found:
+    """The same of your loss on own responses and, by ratios, on old's; and of ρ · k3."""
+    responses = all_responses(seed, time)
+    logp, ref_logp = responses.logp(), responses.ref_logp()
+    old_logp = responses.old_logp(seed, apart)
+    own, drawn = logp.detach().sum(1).exp(), old_logp.sum(1).exp()
+    loss = yours(logp, ref_logp, torch.ones_like(logp, dtype=torch.bool))
+    delta = ref_logp - logp
+    by_token = ((logp - old_logp).exp() * (torch.expm1(delta) - delta)).sum(1)
+    return _error_and_spread(
+        responses,
+        {
+            "own responses": (loss, own),
+            "old's, product of ratios": (own / drawn * loss, drawn),
+            "old's, ρ · k3 token by token": (by_token, drawn),
+        },
+    )
+
+
+def _error_and_spread(responses: Responses, uses: Mapping[str, tuple[Tensor, Tensor]]) -> Found:
+    """uses: the loss of each response, and the chance with which it is drawn."""
+    logp, ref_logp = responses.logp(), responses.ref_logp()
+    wanted = responses.gradient((logp.sum(1).exp() * (logp - ref_logp).sum(1)).sum())
+    found = {name: responses.mean_and_spread(*use) for name, use in uses.items()}
+    return {n: ((m - wanted).norm() / wanted.norm(), spread) for n, (m, spread) in found.items()}
+
+
+def second_moment_of_ratio(time: int, apart: float = 0.5) -> tuple[float, float]:
+    """E[ρ²] of a response's ratio, positions alike: all responses listed, and by the power."""
+    logits, noise, _ = three_policies(seed=0, vocab=3)
+    policy, old = logits.softmax(-1), (logits + apart * noise).softmax(-1)
+    every = torch.cartesian_prod(*[torch.arange(3)] * time).reshape(-1, time)
+    drawn, ratio = old[every].prod(1), (policy / old)[every].prod(1)
+    chi_square = (policy.square() / old).sum() - 1
+    return (drawn * ratio.square()).sum().item(), ((1 + chi_square) ** time).item()

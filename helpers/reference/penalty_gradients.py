@@ -104,8 +104,8 @@ def response_kl_loss(
     response alone, and its gradient with respect to logp[:, t] on no log-ratio before t.
     Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: arXiv 2506.09477; arXiv 2512.21852.
-    Example: two tokens, all at (1/2, 1/2), under ref too, but there (1/4, 3/4) after a first a: the
-    mean gradient of the first token's logits is (⅛ log 4/3, −⅛ log 4/3).
+    Example: two tokens, each a or b. The policy is (1/2, 1/2) at both; ref too, save that after a
+    first a it is (1/4, 3/4). The first token's logits get (⅛ log 4/3, −⅛ log 4/3) on average.
     """
     gap = torch.where(mask, logp - ref_logp, 0.0).detach()
     ahead = gap.flip(1).cumsum(1).flip(1)  # from each token on

@@ -8,11 +8,13 @@
 # - write a loss that pulls: for own tokens, for an older policy's tokens, for whole responses;
 # - find a library's penalty in the table, and recognise real defects by their symptoms.
 #
-# About 155 minutes, in three sittings: 4.6 ends the first, 4.8 the second. It needs lesson 02
-# ($k_1$, $k_2$, $k_3$) and the ratio of lesson 01.
+# About 170 minutes, in three sittings: 4.4 ends the first, 4.7 the second; 4.10 is optional, and
+# takes 20 more. The boxes that open are proofs for a second reading, and not counted. It needs
+# lesson 02 ($k_1$, $k_2$, $k_3$) and the ratio of lesson 01.
 
 # %% setup
 from collections.abc import Callable
+from itertools import combinations
 
 import torch
 from jaxtyping import Bool, Float
@@ -30,32 +32,39 @@ from helpers.plots.penalty_gradients import (
 )
 from helpers.predicting import outcome, predict, predictions
 from helpers.problems.bug_museum import (
+    judge_kept_logp,
+    judge_weight,
     kept_by_top_p,
     many_problems,
     mean_reward,
+    off_by,
     penalised_loss_gradient,
     responses_of_old,
-    top_p_symptoms,
-    train_on_groups,
 )
 from helpers.problems.penalty_gradients import (
+    PROBABILITIES,
     all_responses,
     central_differences,
     descend,
     descend_on_samples,
     drift_after_training,
+    errors_by_age,
     exact_kl,
     gap_between,
     half_chi_square,
     known_gradients,
+    on_old,
+    push_by_probability,
+    second_moment_of_ratio,
     spread_of,
     start_and_ref,
     three_policies,
+    three_ways,
     with_ratio,
 )
 
 # %% [markdown]
-# ## 4.1 Two uses of one number *(no points, 4 min)*
+# ## 4.1 Two uses of one number *(no points, 5 min)*
 #
 # Three estimators of KL(policy ‖ ref) from one drawn token, as in lesson 02: each is a number
 # that you can *log*. Training asks for something else: call `.backward()` on it and follow the
@@ -79,7 +88,6 @@ for _reference in (_ref, _another):
     _value = _estimators["k1"](_logp, _ref_logp)
     (_by_scores,) = torch.autograd.grad(_value, _scores)
     print(f"k1 = {_value.item():+.4f}, its gradient", [f"{g:+.4f}" for g in _by_scores.tolist()])
-assert torch.allclose(_by_scores, torch.eye(5)[_token] - _policy.softmax(-1), rtol=0, atol=1e-12)
 
 # %% [markdown]
 # Two references, two values of $k_1$, one gradient. ref is a constant that is subtracted, so
@@ -89,7 +97,7 @@ assert torch.allclose(_by_scores, torch.eye(5)[_token] - _policy.softmax(-1), rt
 # One token is an anecdote. What training follows is the mean over the tokens that are drawn.
 
 # %% [markdown]
-# ## 4.2 The expected gradient, exactly *(6 points, 15 min, medium)*
+# ## 4.2 The expected gradient, exactly *(6 points, 20 min, medium)*
 #
 # Autograd sees an estimator of a token that *has been drawn*: where the draw came from is not
 # in its graph. Averaged over draws from some `sample` policy, it therefore gives
@@ -135,7 +143,7 @@ def expected_gradient(
 check("expected_gradient", expected_gradient)
 
 # %% [markdown]
-# ## 4.3 A loss that pulls, on your own tokens *(7 points, 20 min, medium)*
+# ## 4.3 A loss that pulls, on your own tokens *(7 points, 27 min, medium)*
 #
 # First $k_1$, the penalty as it is written. Its mean, on tokens of the policy, is exactly
 # KL(policy ‖ ref). **Predict** its expected gradient, on the same tokens:
@@ -204,6 +212,8 @@ if written(_draws_move):
     _off = gap_between(_draws_move, _whole - _log_ratio_moves)
     if _off < 1e-10:
         print("Right: both sums together are ∇KL(policy ‖ ref), to 1e-10.")
+    elif _off == torch.inf:
+        print("Not yet: five entries are asked, one for each logit.")
     else:
         print(f"Not yet: with yours, the two sums are off from ∇KL by {_off:.2g}.")
 
@@ -264,21 +274,12 @@ if ready("expected_gradient", "on_policy_kl_loss", gradient=True):
 # another. The next sections say which of the known ones may be differentiated.
 
 # %% [markdown]
-# ## 4.4 The table *(no points, 12 min)*
+# ## 4.4 The table *(no points, 15 min)*
 #
-# Three estimators and your loss, two samplers, eight expected gradients. The next cell compares
-# each with four candidates that are computed without autograd, from values of exact KLs and
-# central differences:
-#
-# $$0 \qquad \nabla\mathrm{KL}(\text{policy}\,\|\,\text{ref}) \qquad
-# \nabla\mathrm{KL}(\text{ref}\,\|\,\text{policy}) \qquad
-# -\nabla\mathrm{KL}(\text{old}\,\|\,\text{policy})$$
-#
-# **Predict**: give each row one of these, or "none". Write it down first. Remember from lesson
-# 02 that the means of $k_1$ and $k_3$ are right and that of $k_2$ is not.
-
-# %% [markdown]
-# Two of the rows to type in. First $k_2 = \tfrac12 d^2$, on the policy's own tokens:
+# Three estimators and your loss, two samplers, eight expected gradients. The cell below compares
+# each with 0 and with three gradients computed without autograd, from values of exact KLs:
+# ∇KL(policy ‖ ref), ∇KL(ref ‖ policy) and −∇KL(old ‖ policy). **Predict** every row, or "none",
+# on paper, and two of them here. First $k_2 = \tfrac12 d^2$, on the policy's own tokens:
 #
 # - **A**: 0
 # - **B**: ∇KL(policy ‖ ref)
@@ -301,32 +302,18 @@ predict("row_k3", ...)
 
 # %% demo
 if ready("expected_gradient", "on_policy_kl_loss", gradient=True):
-    _losses = {**_estimators, "yours": on_policy_kl_loss}
+    _losses, _gaps = {**_estimators, "yours": on_policy_kl_loss}, {}
     print("greatest gap to        " + "".join(f"{name:>20}" for name in _known))
-    _gaps = {}
     for _drawn_by, _sampler in (("policy", _policy.clone()), ("old", _old)):
         for _name, _loss in _losses.items():
             _found = expected_gradient(_policy, _ref, _sampler, _loss)
             _row = {what: gap_between(_found, one) for what, one in _known.items()}
             _said = [f"{gap:.0e} {'<--' if gap < 1e-10 else '   '}" for gap in _row.values()]
             print(f"{_name:5} drawn by {_drawn_by:8}" + "".join(f"{one:>20}" for one in _said))
-            _gaps[_name, _drawn_by] = _row
-
-# %% demo
-if ready("expected_gradient", "on_policy_kl_loss", gradient=True):
+            _gaps[_name, _drawn_by] = _row.values()
     for _name in ("k2", "k3"):
-        _zero, _to_ref, _from_ref, _ = (gap < 1e-10 for gap in _gaps[_name, "policy"].values())
+        _zero, _to_ref, _from_ref, _ = (gap < 1e-10 for gap in _gaps[_name, "policy"])
         outcome(f"row_{_name}", A=_zero, B=_to_ref, C=_from_ref, D=True)
-    _claimed = {
-        ("k1", "policy"): "0",
-        ("k2", "policy"): "∇KL(policy ‖ ref)",
-        ("k3", "policy"): "∇KL(ref ‖ policy)",
-        ("k1", "old"): "−∇KL(old ‖ policy)",
-    }
-    for _row, _name in _claimed.items():
-        assert _gaps[_row][_name] < 1e-10
-    for _row in (("k2", "old"), ("k3", "old")):
-        assert min(_gaps[_row].values()) > 1e-3
 
 # %% [markdown]
 # How many did you have right? The unbiased $k_1$ and $k_3$ have the wrong gradient, and the
@@ -359,50 +346,32 @@ if ready("expected_gradient", "on_policy_kl_loss", gradient=True):
 
 # %% [markdown]
 # And **$k_2$ and $k_3$, old tokens**: no KL's gradient, but not nothing. Old's draws stay where
-# they are, so here autograd misses nothing: it gives the gradient of the mean as it stands,
-#
-# $$\nabla \sum_y \text{old}(y)\,k\bigl(\log \text{policy}(y),\, \log \text{ref}(y)\bigr)$$
-#
-# For $k_1$ that mean is a constant minus KL(old ‖ policy). For $k_2$ and $k_3$ it is a distance
-# from ref that counts each token with old's weight and is 0 at ref alone: a pull, but not the
-# one you meant. [GRPO](https://arxiv.org/abs/2402.03300) with $k_3$ is in this row from the
-# second update on a batch on; at the first, it is in the row of own tokens.
+# they are, so here autograd misses nothing: it gives the gradient of the mean as it stands, Σ
+# old·$k$. For $k_2$ and $k_3$ that is a distance from ref that counts each token with old's
+# weight: a pull, but not the one you meant. [GRPO](https://arxiv.org/abs/2402.03300), a method
+# that draws a group of replies to each prompt and compares them with each other, has $k_3$ in
+# its loss: in the row of own tokens at the first update on a batch, in this one from the second
+# on. The cell looks at the one place where a pull towards ref must end.
 
 # %% demo
 if ready("expected_gradient"):
-    _weights, _ref_logp = _old.softmax(-1), _ref.log_softmax(-1)
     for _name, _estimator in _estimators.items():
-
-        def _mean_at(logits, estimator=_estimator):
-            return (_weights * estimator(logits.log_softmax(-1), _ref_logp)).sum(-1)
-
-        _found = expected_gradient(_policy, _ref, _old, _estimator)
-        _gap = gap_between(_found, central_differences(_mean_at, _policy))
         _there = expected_gradient(_ref.clone(), _ref, _old, _estimator).abs().max()
-        print(f"{_name} drawn by old: off from ∇Σ old·{_name} by {_gap:.0e}; at ref {_there:.0e}")
-        assert _gap < 1e-10
-        assert (_there < 1e-10) == (_name != "k1")
+        print(f"{_name} drawn by old, policy = ref: largest entry of the gradient {_there:.0e}")
 
 # %% [markdown]
 # **Look at yours** with two tokens, where a gradient is one number: the push of one descent
 # step on the first token's logit. Here ref itself drew the old tokens. **Predict** the sign of
-# each curve right of ref.
+# each curve right of ref, and which two mirror each other.
 
 # %% demo
 if ready("expected_gradient"):
-    _chance = torch.linspace(0.01, 0.99, 99, dtype=torch.float64)
-    _pair = torch.tensor([0.3, 0.7], dtype=torch.float64).log()
-    _push = {}
-    for _name, _drawn_by in (("k1", "ref"), ("k1", "policy"), ("k2", "policy"), ("k3", "policy")):
-        _steps = []
-        for _p in _chance:
-            _logits = torch.stack([_p, 1 - _p]).log()
-            _sampler = _pair.clone() if _drawn_by == "ref" else _logits.clone()
-            _steps.append(-expected_gradient(_logits, _pair, _sampler, _estimators[_name])[0])
-        _push[f"{_name}, drawn by {_drawn_by}"] = torch.stack(_steps)
-    _repels, _attracts = _push["k1, drawn by ref"], _push["k3, drawn by policy"]
-    assert torch.allclose(_repels, -_attracts, rtol=0, atol=1e-10)
-    plot_push(_chance, _push, ref=0.3)
+    _rows = (("k1", "ref"), ("k1", "policy"), ("k2", "policy"), ("k3", "policy"))
+    _push = push_by_probability(expected_gradient, _estimators, _rows, ref=0.3)
+    plot_push(PROBABILITIES, _push, ref=0.3)
+    for _one, _other in combinations(_push, 2):
+        _sum = (_push[_one] + _push[_other]).abs().max()
+        print(f"{_one}, plus {_other}: at most {_sum:.0e}")
 
 # %% [markdown]
 # The line of $k_1$ on ref's tokens is $k_3$'s turned upside down: the one repels exactly as
@@ -413,13 +382,14 @@ if ready("expected_gradient"):
 # %% [markdown]
 # ## 4.5 A row's owner *(no points, 12 min)*
 #
-# Which library is in which row? This is what their sources say, in TRL
+# Which code is in which row? The table says it of libraries for RL fine-tuning of language
+# models: find yours, and skip the table if you use none. Read for it were the sources of TRL
 # [1.9.0](https://github.com/huggingface/trl/blob/v1.9.0/trl/trainer/grpo_trainer.py) (July
-# 2026), 1.10.0 and 1.16.0, and in [verl](https://github.com/verl-project/verl/tree/1dda039),
-# [OpenRLHF](https://github.com/OpenRLHF/OpenRLHF/tree/3c3be62) 0.11.0,
-# [open-instruct](https://github.com/allenai/open-instruct/tree/e6c3044) and
-# [rlhf-book](https://github.com/natolambert/rlhf-book/tree/a66b0bf)'s code, each as committed
-# between 13 and 22 August 2026. Find the one that you use, or the one you would choose.
+# 2026), 1.10.0, 1.16.0, and as committed between 13 and 22 August 2026
+# [verl](https://github.com/verl-project/verl/tree/1dda039),
+# [OpenRLHF](https://github.com/OpenRLHF/OpenRLHF/tree/3c3be62) 0.11.0, Ai2's
+# [open-instruct](https://github.com/allenai/open-instruct/tree/e6c3044) and the code of a book,
+# [rlhf-book](https://github.com/natolambert/rlhf-book/tree/a66b0bf).
 
 # %% [markdown]
 # | what is differentiated, token by token | who has it |
@@ -429,12 +399,13 @@ if ready("expected_gradient"):
 # | $k_3$ | GRPO's paper; TRL up to 1.9; verl's default (`low_var_kl`); open-instruct's (2); OpenRLHF (`k3`) |
 # | $k_2$, under the value of $k_3$ | an option: verl (`k3+`) |
 # | policy/old · $k_1$ | an option: open-instruct (3) |
-# | policy/old · $k_3$ | DeepSeek-V3.2; TRL since 1.10 ([PR #6503](https://github.com/huggingface/trl/pull/6503)), as `use_bias_correction_kl=True` |
+# | policy/old · $k_3$ | DeepSeek-V3.2, a language model, by its report; TRL since 1.10 ([PR #6503](https://github.com/huggingface/trl/pull/6503)), as `use_bias_correction_kl=True` |
 # | $k_3$ turned round | rlhf-book's code (`kl3`) |
 # | nothing: $k_1$ goes into the reward | OpenRLHF's default; TRL's `RLOOTrainer`; verl with `use_kl_in_reward` |
 #
-# Where the loss is meant, the penalty may still be off by default (TRL: β = 0; verl:
-# `use_kl_loss: false`). The ratio is the subject of 4.7, the reward that of 4.8.
+# The penalty may still be off by default (TRL: β = 0; verl: `use_kl_loss: false`). `RLOOTrainer`
+# is REINFORCE leave-one-out: each reply's baseline is the mean reward of the others. The ratio is
+# the subject of 4.7, the reward that of 4.8.
 
 # %% [markdown]
 # verl's `k3+` logs one number and follows another in *one* tensor: its value is $k_3$, which is
@@ -488,18 +459,22 @@ def _turned(logp, ref_logp):
 
 # %% demo
 if ready("expected_gradient"):
-    _found = expected_gradient(_policy, _ref, _policy.clone(), _turned)
-    _wanted = central_differences(lambda x: half_chi_square(x, _ref), _policy)
-    print(f"its mean gradient is ½ ∇χ²(policy ‖ ref) to {gap_between(_found, _wanted):.0e}")
-    assert gap_between(_found, _wanted) < 1e-10
     _start, _goal = start_and_ref()
     _path = descend(lambda x: expected_gradient(x, _goal, x.clone(), _turned), _start)
     _before, _after = (exact_kl(_path[i], _goal).item() for i in (0, -1))
     print(f"a run with it: {_before:.4f} → {_after:.1e} nats")
     outcome("turned_k3", A=_after < 0.1 * _before, C=_after > 1.1 * _before, B=True)
 
+# %% [markdown]
+# Another divergence makes it pull: half of $\chi^2(p\,\|\,q) = \sum_y p(y)^2/q(y) - 1$, of policy
+# and ref, which is 0 where they are equal, as a KL is. The cell compares, and shows what each
+# loss multiplies a token's score by.
+
 # %% demo
-print("what the score is multiplied by, for a token with")
+if ready("expected_gradient"):
+    _found = expected_gradient(_policy, _ref, _policy.clone(), _turned)
+    _wanted = central_differences(lambda x: half_chi_square(x, _ref), _policy)
+    print(f"its mean gradient is ½ ∇χ²(policy ‖ ref) to {gap_between(_found, _wanted):.0e}")
 print("log policy − log ref      k2      k3    turned round")
 for _size in (-4.0, -1.0, 0.0, 1.0, 4.0, 8.0):
     _d = torch.tensor(_size, dtype=torch.float64, requires_grad=True)
@@ -510,11 +485,11 @@ for _size in (-4.0, -1.0, 0.0, 1.0, 4.0, 8.0):
     print(f"{_size:20.0f}{_factors[0]:8.1f}{_factors[1]:8.1f}{_factors[2]:16.1f}")
 
 # %% [markdown]
-# It pulls to ref, by the gradient of yet another divergence, ½χ²(policy ‖ ref). Its factor
-# grows as policy/ref: one token that the policy has made $e^8$ times likelier outweighs a whole
-# batch. That fits a spike; whether it was all of the cause there, a toy cannot say. $k_3$ has
-# its cliff on the other side, at tokens that the policy has made rare, and these it seldom
-# draws; verl and OpenRLHF cut its value at 10, and the gradient with it. $k_2$ has no cliff.
+# Its factor grows as policy/ref: one token that the policy has made $e^8$ times likelier
+# outweighs a whole batch. That fits a spike; whether it was all of the cause there, a toy cannot
+# say. $k_3$ has its cliff on the other side, at tokens that the policy has made rare, and these
+# it seldom draws; verl and OpenRLHF cut its value at 10, and the gradient with it. $k_2$ has no
+# cliff.
 #
 # <details><summary>Why: k3 turned round follows ½χ²(policy ‖ ref)</summary>
 #
@@ -528,7 +503,7 @@ for _size in (-4.0, -1.0, 0.0, 1.0, 4.0, 8.0):
 # </details>
 
 # %% [markdown]
-# ## 4.6 Train with each *(no points, 7 min)*
+# ## 4.6 Train with each *(no points, 8 min)*
 #
 # Now follow them, with no reward at all, 60 steps of expected gradient: whatever calls itself a
 # penalty towards ref should bring the policy there. **Predict** where each of the four runs
@@ -549,43 +524,46 @@ if ready("expected_gradient"):
 
 # %% [markdown]
 # The literal penalty, differentiated as it stands on fixed tokens, took the policy *away* until
-# it always does one thing. So it would with the textbook's: Xiao & Zhu ([section
-# 4.3.3](https://arxiv.org/abs/2501.09223)) build the penalty as you did, and as a value that is
-# right. One step is easily overlooked on the way to code: it is an *average over draws*, and
-# when θ moves, the draws move too. With tokens from $\theta_{\mathrm{ref}}$, differentiating
-# the difference alone gives −∇KL(ref ‖ θ), and subtracting the penalty repels.
+# it always does one thing. The same happens with the textbook's penalty (Xiao & Zhu, [section
+# 4.3.3](https://arxiv.org/abs/2501.09223)), which is correct as a value. One step is easily
+# overlooked on the way to code: it is an *average over draws*, and when θ moves, the draws move
+# too. With tokens from $\theta_{\mathrm{ref}}$, differentiating the difference alone gives
+# −∇KL(ref ‖ θ), and subtracting the penalty repels.
 
 # %% [markdown]
 # $k_1$ on own tokens stayed where it was. But "does nothing" holds for the mean. Real runs draw
-# tokens, and each brings $k_1$'s gradient, a score of full size. **Predict**: 20 runs begin *at
-# ref*, where there is nothing left to do: 200 steps on 16 fresh own tokens each, no reward.
-# Where do the runs with $k_2$ end, and where do those with $k_1$?
+# tokens, and each brings $k_1$'s gradient, a score of full size. **Predict**: 20 runs begin *near
+# ref*, and take 200 steps on 16 fresh own tokens each, no reward. Where do they end?
 #
-# - **A**: all of them at ref
-# - **B**: next to ref, as those with k2 do
-# - **C**: away from ref, farther than those with k2
+# - **A**: all at ref, with k1 and with k2
+# - **B**: with k2 at ref, with k1 about where they began
+# - **C**: with k2 at ref, with k1 mostly farther off than they began
 
-# %% predict="runs_from_ref"
-predict("runs_from_ref", ...)
+# %% predict="runs_near_ref"
+predict("runs_near_ref", ...)
 
 # %% demo
 _device = pick_device()
-_, _home = (logits.float().to(_device) for logits in start_and_ref())
+_far, _home = (logits.float().to(_device) for logits in start_and_ref())
+_near = _home + 0.1 * (_far - _home)
 _drift = {
-    f"{name} on own tokens": descend_on_samples(_estimators[name], _home, _home, seeds=20)
+    f"{name} on own tokens": descend_on_samples(_estimators[name], _near, _home, seeds=20)
     for name in ("k1", "k2")
 }
 plot_runs(_drift)
-_with_k1, _with_k2 = (runs[:, -1].median() for runs in _drift.values())
-outcome("runs_from_ref", A=_with_k1 < 1e-6, C=_with_k1 > 2 * _with_k2, B=True)
+_with_k1, _with_k2 = _drift.values()
+_home_k1, _home_k2 = (runs[:, -1].median() < 1e-6 for runs in _drift.values())
+_farther = (_with_k1[:, -1] > _with_k1[:, 0]).sum().item()
+print(f"with k1, {_farther} of 20 runs end farther from ref than they began")
+outcome("runs_near_ref", A=_home_k1 and _home_k2, C=_home_k2 and _farther > 15, B=_home_k2)
 
 # %% [markdown]
-# A step without direction is still a step. With $k_1$ the policies wander off, each its own
-# way; with $k_2$ they stay, since its gradient is the score *times the log-ratio*, and at ref
-# that is 0 for every token.
+# A step without direction is still a step. With $k_1$ the policies wander, each its own way;
+# with $k_2$ they come home and stay, since its gradient is the score *times the log-ratio*: a
+# pull while there is one, and at ref 0 for every token.
 
 # %% [markdown]
-# ## 4.7 Tokens that an older policy drew *(8 points, 20 min, hard)*
+# ## 4.7 Tokens that an older policy drew *(8 points, 27 min, hard)*
 #
 # Drawing is expensive, so one batch serves several updates. After the first of them the tokens
 # are old's, not the policy's. Importance weights of lesson 01 put each token's share right, for
@@ -657,17 +635,6 @@ if ready("expected_gradient", "off_policy_kl_loss", gradient=True):
         _off[_name] = _value, gap_between(_gradient, _whole)
         print(f"{_name:18}{_off[_name][0]:14.0e}{_off[_name][1]:18.0e}")
 
-# %% demo
-if ready("expected_gradient", "off_policy_kl_loss", gradient=True):
-    for _name in ("yours", "ρ · k1", "ρ · k3"):
-        assert max(_off[_name]) < 1e-10
-    assert min(_off["ρ · k2"]) > 1e-3
-    for _name in ("k1", "k3"):  # a right number to log, a wrong one to follow
-        _value_off, _gradient_off = _off[f"constant ρ · {_name}"]
-        assert _value_off < 1e-10 < 1e-3 < _gradient_off
-    assert _off["constant ρ · k2"][1] < 1e-10 < 1e-3 < _off["constant ρ · k2"][0]
-    print("ρ·k1 and ρ·k3 are exact in both; ρ·k2 in neither.")
-
 # %% [markdown]
 # Once the policy stands in the open, the rule turns round: an unbiased value has the right
 # gradient too, so ρ·$k_1$ and ρ·$k_3$ are exact, and ρ·$k_2$ inherits $k_2$'s bias. Hold ρ
@@ -693,8 +660,9 @@ if ready("expected_gradient", "off_policy_kl_loss", gradient=True):
 # \nabla(\rho\,k_3) = \rho\,d\,\nabla\log\text{policy}$$
 #
 # The "1" averages to 0: it is the noise of 4.6 again. **Predict** which of the two is steadier,
-# and where the difference is largest. Twenty problems, policy and old at some distance from
-# ref; the deviation of one token's gradient is exact.
+# and where the difference is largest. A gradient $g$ is a vector, and its *spread* is one number
+# as in lesson 02, $\sqrt{\mathbb{E}\,\|g - \mathbb{E}g\|^2}$, here exact. Twenty problems, each at
+# some distance from ref.
 
 # %% demo
 _kinds = {"ρ · k1": (_estimators["k1"], 1), "ρ · k3": (_estimators["k3"], 0)}
@@ -709,55 +677,42 @@ for _name, (_estimator, _extra) in _kinds.items():
 
 # %% demo
 for _size in (1.0, 0.3, 0.1):
-    _deviation = {name: [] for name in _kinds}
+    _spreads = {name: [] for name in _kinds}
     for _moved, _drawer, _anchor in map(three_policies, range(20)):
         _now, _then = _anchor + _size * _moved, _anchor + _size * _drawer
         for _name, (_one, _) in _kinds.items():
             _loss = with_ratio(_one, _then)
-            _deviation[_name].append(spread_of(_loss, _now, _anchor, _then))
-    _said = [f"{n} {torch.tensor(x).median():.3f}" for n, x in _deviation.items()]
-    print(f"at {_size:3.1f} from ref, median deviation:", ", ".join(_said))
+            _spreads[_name].append(spread_of(_loss, _now, _anchor, _then))
+    _said = [f"{n} {torch.tensor(x).median():.3f}" for n, x in _spreads.items()]
+    print(f"at {_size:3.1f} from ref, median spread:", ", ".join(_said))
 
 # %% [markdown]
 # Near ref, where training begins, ρ·$k_1$ is mostly noise, and ρ·$k_3$ falls silent with $d$:
 # on own tokens, where ρ = 1, its gradient is that of $k_2$. This is what DeepSeek-V3.2
-# ([2512.02556](https://arxiv.org/abs/2512.02556)) and TRL since 1.10 differentiate. If yours is
-# ρ·$k_1$, it is right, and worth this one change.
-#
-# How much does the ratio matter? That depends on how old the tokens are. **Predict** the shape
-# of each error as the policy leaves old. Twenty random problems; the last line is yours.
+# ([2512.02556](https://arxiv.org/abs/2512.02556)) and TRL since 1.10 differentiate. ρ times a
+# *constant* $d$ has that gradient too, by the draws alone, and the value of ρ·$k_1$. If yours is
+# ρ·$k_1$ itself, it is right, and worth this one change.
 
-
-# %% demo
-def _errors_by_age(seed):
-    """Pairs: how far the policy has left old, and the error of each loss's gradient there."""
-    direction, drawer, anchor = three_policies(seed)
-    losses = {f"{name}, no ratio": estimator for name, estimator in _estimators.items()}
-    losses["ρ · k2"] = with_ratio(_estimators["k2"], drawer)
-    losses["yours"] = lambda p, q: off_policy_kl_loss(p, drawer.log_softmax(-1), q)
-    for size in torch.logspace(-2, 0.3, 12, dtype=torch.float64):
-        moved = drawer + size * direction
-        wanted = expected_gradient(moved, anchor, moved.clone(), _estimators["k2"])
-        found = {n: expected_gradient(moved, anchor, drawer, loss) for n, loss in losses.items()}
-        off = {name: (one - wanted).norm() / wanted.norm() for name, one in found.items()}
-        yield exact_kl(moved, drawer), off
-
+# %% [markdown]
+# How much does the ratio matter? That depends on how old the tokens are. Five errors, as the
+# policy leaves old: the three without a ratio, ρ·$k_2$ and yours. **Predict** which of them start
+# at 0, with fresh tokens, and which of those stay there. Medians of twenty random problems.
 
 # %% demo
 if ready("expected_gradient", "off_policy_kl_loss", gradient=True):
-    _pairs = [pair for seed in range(20) for pair in _errors_by_age(seed)]
-    _steps = [step for step, _ in _pairs]
-    plot_reuse(_steps, {n: [off[n] for _, off in _pairs] for n in _pairs[0][1]}, problems=20)
+    _steps, _errors = errors_by_age(expected_gradient, off_policy_kl_loss, _estimators, problems=20)
+    plot_reuse(_steps, _errors, problems=20)
 
 # %% [markdown]
-# Read it from the left, where the tokens are fresh. $k_1$ is off by 1, as its gradient is 0;
-# $k_3$ and ρ·$k_2$ are biased from the start, however fresh. $k_2$ without a ratio begins right
-# and loses its way as the tokens age: it is a loss for own tokens. Yours does not age. (What
-# does age is its noise: a large ratio on a rare token makes a single batch unsteady, which is
-# why lesson 05 bounds the step.)
+# Read it from the left, where the tokens are fresh. $k_1$ is off by 1, as its gradient is 0.
+# $k_3$, the loss of GRPO and the default of verl and of TRL up to 1.9, is biased from the start,
+# and leaves the picture as tokens age. ρ·$k_2$ is biased throughout. $k_2$ without a ratio begins
+# right and loses its way: it is a loss for own tokens. Yours does not age. (What does age is its
+# noise: a large ratio on a rare token makes a single batch unsteady, which is why lesson 05 bounds
+# the step.)
 
 # %% [markdown]
-# ## 4.8 Whole responses, and what tokens owe to the future *(8 points, 30 min, hard)*
+# ## 4.8 Whole responses, and what tokens owe to the future *(8 points, 33 min, hard)*
 #
 # A response is many draws, and an early token decides which contexts come later. KL(policy ‖
 # ref) of whole responses counts that. Take the best token-level penalty there is: at each
@@ -847,8 +802,8 @@ def response_kl_loss(
     response alone, and its gradient with respect to logp[:, t] on no log-ratio before t.
     Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: arXiv 2506.09477; arXiv 2512.21852.
-    Example: two tokens, all at (1/2, 1/2), under ref too, but there (1/4, 3/4) after a first a: the
-    mean gradient of the first token's logits is (⅛ log 4/3, −⅛ log 4/3).
+    Example: two tokens, each a or b. The policy is (1/2, 1/2) at both; ref too, save that after a
+    first a it is (1/4, 3/4). The first token's logits get (⅛ log 4/3, −⅛ log 4/3) on average.
     """
     ### BEGIN SOLUTION
     gap = torch.where(mask, logp - ref_logp, 0.0).detach()
@@ -863,29 +818,13 @@ check("response_kl_loss", response_kl_loss)
 # %% [markdown]
 # **Look at yours** beside two others on the 27 responses: $k_2$ of the whole response,
 # $\tfrac12(\sum_t d_t)^2$, and $k_2$ token by token, $\sum_t \tfrac12 d_t^2$. Two columns: how far
-# the mean gradient is from ∇KL of responses, relative to it, and the deviation of one response's
-# gradient. **Predict** which are exact, and which of those is the steadier.
-
-
-# %% demo
-def _three_ways(responses):
-    """For each loss: relative error of its mean gradient, and the deviation of a response's."""
-    logp, ref_logp = responses.logp(), responses.ref_logp()
-    chance, real = logp.sum(1).exp(), torch.ones_like(logp, dtype=torch.bool)
-    wanted = responses.gradient((chance * (logp - ref_logp).sum(1)).sum())
-    losses = {
-        "k2 of the whole response": (logp - ref_logp).sum(1) ** 2 / 2,
-        "yours, what follows": response_kl_loss(logp, ref_logp, real),
-        "k2 token by token": _estimators["k2"](logp, ref_logp).sum(1),
-    }
-    found = {name: responses.mean_and_spread(loss, chance) for name, loss in losses.items()}
-    return {n: ((m - wanted).norm() / wanted.norm(), spread) for n, (m, spread) in found.items()}
-
+# the mean gradient is from ∇KL of responses, relative to it, and the spread of one response's
+# gradient, as in 4.7. **Predict** which are exact, and which of those is the steadier.
 
 # %% demo
 if ready("response_kl_loss", gradient=True):
-    for _name, (_error, _spread) in _three_ways(all_responses(seed=1, time=3)).items():
-        print(f"{_name:26} error {_error:8.1e}   deviation {_spread:.3f}")
+    for _name, (_error, _spread) in three_ways(response_kl_loss, seed=1, time=3).items():
+        print(f"{_name:26} error {_error:8.1e}   spread {_spread:.3f}")
 
 # %% [markdown]
 # $k_2$ of the whole response and yours have one mean; $k_2$'s gradient carries what came before
@@ -899,15 +838,16 @@ if ready("response_kl_loss", gradient=True):
 # %% demo
 if ready("response_kl_loss", gradient=True):
     _lengths = list(range(1, 6))
-    _runs = [[_three_ways(all_responses(seed, t)) for t in _lengths] for seed in range(20)]
+    _runs = [[three_ways(response_kl_loss, n, t) for t in _lengths] for n in range(20)]
     _shown = [
         {n: torch.tensor([[one[n][i] for one in row] for row in _runs]) for n in _runs[0][0]}
         for i in (0, 1)
     ]
     plot_length(_lengths, *_shown)
     _all, _yours, _ = _shown[1].values()
-    for _time, _fewer in zip(_lengths, (_yours < _all - 1e-12).sum(0).tolist(), strict=True):
-        print(f"length {_time}: yours is steadier than k2 of the response in {_fewer} of 20")
+    _less, _more = (_yours < _all - 1e-12).sum(0), (_yours > _all + 1e-12).sum(0)
+    print("spread of yours, beside that of k2 of the response, in 20 problems of each length:")
+    print(f"  less in {_less.tolist()}, more in {_more.tolist()}")
 
 # %% [markdown]
 # The bias differs widely from problem to problem, and its median grows with the length. It is
@@ -916,85 +856,57 @@ if ready("response_kl_loss", gradient=True):
 #
 # ### And on old's responses?
 #
-# The ratio of a *response* is a product: $\rho = \prod_t \text{policy}_t/\text{old}_t$. Weighted
-# by it, old's responses give the exact mean. **Predict** what happens to the deviation, beside
-# that of TRL's ρ·$k_3$, each token with its own ratio alone.
-
-
-# %% demo
-def _on_old(time, seed):
-    """For three uses of responses: relative error of the mean gradient, and deviation of one."""
-    responses = all_responses(seed, time)
-    logp, ref_logp, old_logp = responses.logp(), responses.ref_logp(), responses.old_logp(seed, 0.5)
-    own, drawn = logp.detach().sum(1).exp(), old_logp.sum(1).exp()
-    ratio, real = own / drawn, torch.ones_like(logp, dtype=torch.bool)
-    wanted = responses.gradient((logp.sum(1).exp() * (logp - ref_logp).sum(1)).sum())
-    loss = response_kl_loss(logp, ref_logp, real)
-    by_token = ((logp - old_logp).exp() * _estimators["k3"](logp, ref_logp)).sum(1)
-    uses = {
-        "own responses": (loss, own),
-        "old's, product of ratios": (ratio * loss, drawn),
-        "old's, ρ · k3 token by token": (by_token, drawn),
-    }
-    found = {name: responses.mean_and_spread(*use) for name, use in uses.items()}
-    return {n: ((m - wanted).norm() / wanted.norm(), s) for n, (m, s) in found.items()}
-
+# The ratio of a *response* is a product, $\rho = \prod_t \text{policy}_t/\text{old}_t$. Your loss
+# times this ratio has the exact mean on old's responses. **Predict** what happens to its spread
+# as responses grow, beside ρ·$k_3$ with each token's own ratio alone.
 
 # %% demo
 if ready("response_kl_loss", gradient=True):
+    print("medians of 20 problems          length   error    spread")
     for _time in (1, 3, 5):
-        _runs = [_on_old(_time, seed) for seed in range(20)]
-        print(f"length {_time}, medians of 20 problems")
+        _runs = [on_old(response_kl_loss, seed, _time) for seed in range(20)]
         for _name in _runs[0]:
             _error, _spread = torch.tensor([one[_name] for one in _runs]).median(0).values
-            print(f"  {_name:30} error {_error:8.1e}   deviation {_spread:.2f}")
+            print(f"{_name:30}{_time:8}{_error:9.0e}{_spread:9.2f}")
+for _time in (1, 3, 6):
+    _listed, _by_power = second_moment_of_ratio(_time)
+    print(f"E[ρ²] at length {_time}: {_listed:.6f} by listing, {_by_power:.6f} by the box below")
 
 # %% [markdown]
-# Exact, and noisier with each token. Why: where positions are alike, the second moment of the
-# product is a power, and so is the number of responses that do the work of one:
+# The product is exact, and its noise grows faster with the length than that of own responses;
+# ρ·$k_3$ is steadier on the longer ones, and wrong. Most of 4.5's libraries have no ratio in
+# their KL, the others (open-instruct's option 3, DeepSeek-V3.2, TRL) that of the single token,
+# and all live with a bias. ([2512.21852](https://arxiv.org/abs/2512.21852) finds no unbiased
+# gradient of the KL of responses in use for old data, and leaves one to later work.) Until then:
+# draw often and step little, as in lesson 05.
+
+# %% [markdown]
+# <details><summary>Why: the noise of the product grows as a power of the length</summary>
+#
+# One token's ratio has $\mathbb{E}_{\text{old}}[\rho_1^2] = \sum \text{old}\,(\text{policy}/
+# \text{old})^2 = \sum \text{policy}^2/\text{old}$, which is $1 + \chi^2(\text{policy}\,\|\,
+# \text{old})$. Where positions are alike, the same two distributions at each whatever came before,
+# the factors of ρ are independent, and the mean of their product is the product of their means:
 #
 # $$\mathbb{E}_{\text{old}}\bigl[\rho^2\bigr] =
-# \Bigl(\mathbb{E}_{\text{old}}\bigl[\rho_1^2\bigr]\Bigr)^{\text{time}} =
 # \bigl(1 + \chi^2(\text{policy}\,\|\,\text{old})\bigr)^{\text{time}}$$
 #
-# The cell lists all responses of up to six tokens to check it, and then goes on by the power, to
-# a length of 1000. A step is KL(policy ‖ old) of one token.
-
-# %% demo
-for _size in (0.5, 0.05):  # how far the logits of policy and old are apart
-    _now, _then, _ = three_policies(seed=0, vocab=3)
-    _then = (_now + _size * _then).softmax(-1)
-    _ratio = _now.softmax(-1) / _then
-    _once = (_then * _ratio**2).sum()
-    _chances, _ratios = torch.ones(1).double(), torch.ones(1).double()
-    for _time in range(1, 7):  # every response, one token longer each time
-        _chances = torch.outer(_chances, _then).flatten()
-        _ratios = torch.outer(_ratios, _ratio).flatten()
-        assert torch.allclose((_chances * _ratios**2).sum(), _once**_time, rtol=1e-10)
-    _step = exact_kl(_now, _then.log())
-    _said = [f"{(_once**time).item():.4g} at {time}" for time in (1, 6, 100, 1000)]
-    print(f"{_step:.1e} nats a token: E[ρ²] is", ", ".join(_said))
+# It is 1 for fresh responses. As a rule of thumb, where it is 1000, a thousand old responses tell
+# as much about a mean as a fresh one.
+#
+# </details>
 
 # %% [markdown]
-# E[ρ²] is 1 for fresh responses; where it is 1000, about a thousand old responses tell as much
-# about a mean as a fresh one. A small step and a short response are harmless, long responses
-# are not. So the libraries of 4.5 stop at the ratio of the single token, and accept its bias:
-# for old data [2512.21852](https://arxiv.org/abs/2512.21852) finds no unbiased gradient of the
-# KL of responses in use, and leaves one to later work. Until then: draw often and step little,
-# as in lesson 05.
-
-# %% [markdown]
-# ## 4.9 The bug museum *(8 points, 15 min, medium)*
+# ## 4.9 The bug museum *(8 points, 23 min, medium)*
 #
 # Eight defects that people wrote, each rebuilt in a few lines. Run every exhibit and look at
 # its numbers; at the end you match them with complaints, each in our words. One complaint fits
 # no exhibit.
 #
-# **Exhibit `k1_loss`** (open-instruct
-# [#534](https://github.com/allenai/open-instruct/issues/534),
-# [#535](https://github.com/allenai/open-instruct/pull/535)): the penalty in the loss is the
-# mean of logp − ref_logp, and a batch serves eight updates. Five batches, ten seeds, exact
-# means. **Predict** what the KL does as β grows.
+# **Exhibit `k1_loss`**: the penalty in the loss is the mean of logp − ref_logp, and a batch
+# serves eight updates. Five batches, ten seeds, exact means. **Predict** what the KL does as β
+# grows. (open-instruct [#534](https://github.com/allenai/open-instruct/issues/534),
+# [#535](https://github.com/allenai/open-instruct/pull/535))
 #
 # - **A**: it falls
 # - **B**: it stays as it is
@@ -1050,10 +962,9 @@ for _log_ratio in (-1.0, -0.3, 0.3, 1.0):
     print(f"{_d:20.1f} {torch.exp(_d) - 1 + _d:10.3f} {_k3:7.3f}")
 
 # %% [markdown]
-# **Exhibit `padding`** (prime-rl
+# **Exhibit `padding`**: log-ratios are multiplied by a mask and summed. (prime-rl
 # [#2084](https://github.com/PrimeIntellect-ai/prime-rl/pull/2084), ms-swift
-# [#9767](https://github.com/modelscope/ms-swift/pull/9767)): log-ratios are multiplied by a
-# mask and summed.
+# [#9767](https://github.com/modelscope/ms-swift/pull/9767))
 
 # %% demo
 for _last, _counts in ((0.4, True), (0.4, False), (-torch.inf, False)):
@@ -1062,10 +973,10 @@ for _last, _counts in ((0.4, True), (0.4, False), (-torch.inf, False)):
     print(f"{', '.join(_shown)} where {_mask.tolist()}: {(_log_ratios * _mask).sum():.2f}")
 
 # %% [markdown]
-# **Exhibit `train_mode`** (trl [#454](https://github.com/huggingface/trl/issues/454),
-# [#3234](https://github.com/huggingface/trl/pull/3234)): policy and old are one network with
-# one set of weights, scored twice, in the mode that training leaves a network in: dropout is
-# on.
+# **Exhibit `train_mode`**: policy and old are one network with one set of weights, scored twice,
+# in the mode that training leaves a network in: dropout is on. (trl
+# [#454](https://github.com/huggingface/trl/issues/454),
+# [#3234](https://github.com/huggingface/trl/pull/3234))
 
 # %% demo
 torch.manual_seed(0)  # dropout draws from the global generator
@@ -1079,12 +990,12 @@ for _mode in (True, False):
     print(f"train_mode {_mode!s:5}: policy/old", [f"{ratio:.3f}" for ratio in _ratios.tolist()])
 
 # %% [markdown]
-# **Exhibit `temperature`** (trl [#235](https://github.com/huggingface/trl/issues/235),
+# **Exhibit `temperature`**: tokens are drawn under other settings than they are scored with, here
+# at temperature ½ and at 1. The mean over all draws is exact. (trl
+# [#235](https://github.com/huggingface/trl/issues/235),
 # [#351](https://github.com/huggingface/trl/issues/351),
 # [#925](https://github.com/huggingface/trl/issues/925),
-# [#1005](https://github.com/huggingface/trl/issues/1005)): tokens are drawn under other
-# settings than they are scored with, here at temperature ½ and at 1. The mean over all draws is
-# exact.
+# [#1005](https://github.com/huggingface/trl/issues/1005))
 
 # %% demo
 _ref_scores = torch.tensor([2.0, 1.0, 0.0, -1.0], dtype=torch.float64)
@@ -1167,18 +1078,17 @@ check("q04_bug_museum", q04_bug_museum)
 # </details>
 
 # %% [markdown]
-# ## 4.10 The second room *(no points, 20 min)*
+# ## 4.10 The second room *(optional, no points, 20 min)*
 #
-# Five more defects. None is a wrong formula: in each, two parts that are right by themselves do
-# not fit together. The usual logs do not name them, so ask of each what *should* have been
-# logged. For the first two, you write the cure.
+# Five more defects, for when you have the time. None is a wrong formula: in each, two parts that
+# are right by themselves do not fit together, and the usual logs do not name it. Ask of each what
+# *should* have been logged. For the first two, you write the cure.
 
 # %% [markdown]
-# **Exhibit `top_p`** (trl [#6789](https://github.com/huggingface/trl/issues/6789), PR
-# [#7269](https://github.com/huggingface/trl/pull/7269)). The sampler keeps the likeliest tokens
-# up to a mass of 0.8, draws among these, and reports log-probabilities among these. The trainer
-# has the same weights, and scores over the whole vocabulary. Before any update, **predict** the
-# ratios trainer/sampler:
+# **Exhibit `top_p`**. A sampler keeps the likeliest tokens of a position, up to a mass of 0.8
+# (this is called top-p), draws among these, and reports log-probabilities among these. The
+# trainer has the same weights, and scores over the whole vocabulary. Before any update,
+# **predict** the ratios trainer/sampler:
 #
 # - **A**: 1 on every token
 # - **B**: above 1 on likely tokens, below 1 on rarer ones
@@ -1202,9 +1112,11 @@ _equal = (_ratios / _mass - 1)[_kept].abs().max() < 1e-6
 outcome("top_p_ratio", A=_one, C=_equal, B=True)
 
 # %% [markdown]
-# The ratio is S, the mass kept, since log p − log(p/S) = log S. On a model of 1.5 billion
-# parameters the PR measured a mean ratio of 0.896 where 0.895 of the mass was kept. Nothing has
-# been updated, and every token's gradient is scaled by its position's S already.
+# The ratio is S, the mass kept, since log p − log(p/S) = log S. Nothing has been updated, and
+# every token's gradient is scaled by its position's S already. On a model of 1.5 billion
+# parameters, a mean ratio of 0.896 was measured where 0.895 of the mass was kept (trl
+# [#6789](https://github.com/huggingface/trl/issues/6789), PR
+# [#7269](https://github.com/huggingface/trl/pull/7269)).
 #
 # <details><summary>Why: full-vocabulary scores of kept tokens push S up</summary>
 #
@@ -1243,51 +1155,29 @@ def _kept_logp(logits, kept):
 
 # %% demo
 if written(_kept_logp(_logits, _kept)):
-    _ill = top_p_symptoms(lambda logits, kept: logits.log_softmax(-1), _logits, _kept)
-    _yours = top_p_symptoms(_kept_logp, _logits, _kept)
-    print(f"{'':42}{'before':>9}{'yours':>9}")
-    for _symptom in _ill:
-        print(f"{_symptom:42}{_ill[_symptom]:9.1e}{_yours[_symptom]:9.1e}")
-    _left = [symptom for symptom, size in _yours.items() if not size < 1e-10]
-    print("Healed: all three are gone." if not _left else f"Not healed: {'; '.join(_left)}.")
-    if any(size != size for size in _yours.values()):
-        print("nan: a logarithm of 0 has no gradient, even where its value is not read.")
-    elif _left and _yours["ratio off 1, weights unchanged"] < 1e-10:
-        print("The values are right for these weights. Does S move when the policy does?")
+    judge_kept_logp(_kept_logp, _logits, _kept)
 
 # %% [markdown]
-# **Exhibit `broadcast`** (trl [#6586](https://github.com/huggingface/trl/issues/6586), PRs
-# [#6594](https://github.com/huggingface/trl/pull/6594) and
-# [#7188](https://github.com/huggingface/trl/pull/7188)). Each token's $k_3$ is weighted by its
-# ratio, differentiated, as in 4.7. Now the surrogate is set to one ratio for a whole response,
-# the exponential of its tokens' *mean* log-ratio, and the code weights the KL by the same
-# variable. **Predict** whether value and gradient suffer before the first update, when every
-# weight is 1.
+# **Exhibit `broadcast`**. Each token's $k_3$ is weighted by its ratio, differentiated, as in 4.7.
+# Now the surrogate is set to one ratio for a whole response, the exponential of its tokens'
+# *mean* log-ratio, and the code weights the KL by the same variable. **Predict** whether value
+# and gradient suffer before the first update, when every weight is 1. (trl
+# [#6586](https://github.com/huggingface/trl/issues/6586), PRs
+# [#6594](https://github.com/huggingface/trl/pull/6594),
+# [#7188](https://github.com/huggingface/trl/pull/7188))
 
 
 # %% demo
-def _off_by(weigh, responses, wanted):
-    """Relative errors, of value and gradient, of k3 so weighted over all that old may draw."""
-    logp, ref_logp = responses.logp(), responses.ref_logp()
-    k3 = torch.expm1(ref_logp - logp) - (ref_logp - logp)
-    weighted = weigh(logp, responses.old_logp()) * k3  # response time
-    found = (responses.chance()[:, None] * weighted).sum()
-    slope, wanted_slope = responses.gradient(found), responses.gradient(wanted)
-    off = (slope - wanted_slope).norm() / wanted_slope.norm()
-    return abs(found / wanted - 1).item(), off.item()
-
-
 def _mean_ratio(logp, old_logp):
     return (logp - old_logp).mean(1, keepdim=True).exp()
 
 
-# %% demo
 _fresh = [responses_of_old(seed, apart=0.0) for seed in range(20)]
 _reused = [responses_of_old(seed, apart=0.5) for seed in range(20)]
 print("medians of 20 problems; off by    value   gradient (by token)   gradient (of responses)")
 for _name, _problems in (("before the first update", _fresh), ("after some updates", _reused)):
-    _tokens = [_off_by(_mean_ratio, one, one.kl_by_token()) for one in _problems]
-    _whole = [_off_by(_mean_ratio, one, one.kl_of_responses()) for one in _problems]
+    _tokens = [off_by(_mean_ratio, one, one.kl_by_token()) for one in _problems]
+    _whole = [off_by(_mean_ratio, one, one.kl_of_responses()) for one in _problems]
     _value, _slope = torch.tensor(_tokens).median(dim=0).values
     _other = torch.tensor(_whole).median(dim=0).values[1]
     print(f"{_name:32}{_value:7.0%}{_slope:22.0%}{_other:26.0%}")
@@ -1307,77 +1197,12 @@ def _weight(logp, old_logp):
 
 # %% demo
 if written(_weight(_reused[0].logp(), _reused[0].old_logp())):
-    _by_token = [_off_by(_weight, one, one.kl_by_token()) for one in _fresh + _reused]
-    _whole = [_off_by(_weight, one, one.kl_of_responses()) for one in _fresh + _reused]
-    _value, _slope = torch.tensor(_by_token).max(dim=0).values
-    print(f"yours, at worst: value off by {_value:.0e}, gradient off by {_slope:.0e}")
-    if max(_value, _slope) < 1e-10:
-        print("Healed: the KL of each position, in the contexts that old drew.")
-    elif torch.tensor(_whole).max() < 1e-10:
-        print("Healed, with another aim: KL of whole responses, in the policy's own contexts.")
-        print("A product of ratios is what that takes; its spread grows with the length.")
-    elif _value < 1e-10:
-        print("Not healed: the value is right, the gradient is not. Is the weight constant?")
-    else:
-        print("Not healed: a token's share in old's draws is corrected by its own ratio.")
+    judge_weight(_weight, _fresh + _reused)
 
 # %% [markdown]
-# **Exhibit `equal_seeds`** (verl PRs [#5179](https://github.com/verl-project/verl/pull/5179) and
-# [#6857](https://github.com/verl-project/verl/pull/6857)). A server draws with given seeds,
-# to be repeatable. Ten runs, each on groups of eight draws with normalised advantages, β = 0.3.
-# From step 60 on, all eight draws have the seed of the step. **Predict** what happens to mean
-# reward and KL(policy ‖ ref) then:
-#
-# - **A**: both fall
-# - **B**: both stay where they are
-# - **C**: both go on rising, more slowly
-
-# %% predict="equal_seeds"
-predict("equal_seeds", ...)
-
-
-# %% demo
-def _apart(run, step, worker):
-    return 10_000 * run + 8 * step + worker
-
-
-def _alike(run, step, worker):
-    return 10_000 * run + step
-
-
-_refs, _rewards = many_problems(10)  # run action
-_sixty = train_on_groups(_apart, _refs, _refs, _rewards, steps=range(60))
-_later = {
-    name: train_on_groups(seed_of, _sixty, _refs, _rewards, steps=range(60, 200))
-    for name, seed_of in (("apart", _apart), ("alike", _alike))
-}
-for _name, _end in {"at step 60": _sixty, **_later}.items():
-    _paid, _nats = mean_reward(_end, _rewards).median(), exact_kl(_end, _refs).median()
-    print(f"{_name:10}  median reward {_paid:6.3f}, median KL {_nats:.3f} nats")
-
-# %% demo
-_gained = mean_reward(_later["alike"], _rewards) - mean_reward(_sixty, _rewards)
-_moved = exact_kl(_later["alike"], _refs) - exact_kl(_sixty, _refs)
-print(f"alike: reward falls in {(_gained < 0).sum()} of 10 runs, KL in {(_moved < 0).sum()}")
-_penalty_alone = penalised_loss_gradient(0 * _rewards, _refs, 0.3)
-_home = descend(_penalty_alone, _sixty, rate=0.3, steps=140)[-1]
-assert torch.allclose(_later["alike"], _home, rtol=0, atol=1e-9)
-print("Each run ends where the penalty alone takes it, with no reward at all.")
-_falls = (_gained < 0).all() and (_moved < 0).all()
-_rises = (_gained > 0).all() and (_moved > 0).all()
-outcome("equal_seeds", A=_falls, C=_rises, B=True)
-
-# %% [markdown]
-# Equal seeds draw equal responses, which earn equal rewards, and an advantage is a reward minus
-# its group's mean: 0. Only the penalty is left, and takes the policy home. PR #6857 makes the
-# seed from the step, the prompt and the response's number in its group.
-
-# %% [markdown]
-# **Exhibit `reset`** (NeMo-RL [#2955](https://github.com/NVIDIA-NeMo/RL/issues/2955), PR
-# [#3048](https://github.com/NVIDIA-NeMo/RL/pull/3048)). A run is resumed from its checkpoint,
-# and the reference is copied from the policy *after* that was loaded. Ten problems, exact
-# gradients, β = 1, resumed at step 300, where reward and KL have levelled off. **Predict** what
-# the log shows from there on:
+# **Exhibit `reset`**. A run is resumed from its checkpoint, and the reference is copied from the
+# policy *after* that was loaded. Ten problems, exact gradients, β = 1, resumed at step 300, where
+# reward and KL have levelled off. **Predict** what the log shows from there on:
 #
 # - **A**: the KL falls to 0 and rises again, and the reward rises too
 # - **B**: the KL falls to 0 and rises again, the reward stays level
@@ -1387,6 +1212,7 @@ outcome("equal_seeds", A=_falls, C=_rises, B=True)
 predict("reset_reference", ...)
 
 # %% demo
+_refs, _rewards = many_problems(10)  # run action
 _towards_first = penalised_loss_gradient(_rewards, _refs, 1.0)
 _begun = descend(_towards_first, _refs, rate=2.0, steps=300)
 _towards_resumed = penalised_loss_gradient(_rewards, _begun[-1], 1.0)
@@ -1395,66 +1221,60 @@ _reset = descend(_towards_resumed, _begun[-1], rate=2.0, steps=300)
 plot_reset(_begun, _unreset, _reset)
 
 # %% demo
-_half = _refs.log_softmax(-1) + _rewards / 0.5  # the optimum of β = 1/2, up to a constant
-_to_half = exact_kl(_reset[-1], _half).median()
 _stops = _refs, _begun[-1], _reset[-1]
 _at_ref, _at_resume, _at_end = (mean_reward(logits, _rewards) for logits in _stops)
 print(f"reward above ref's, median: {(_at_resume - _at_ref).median():.3f} at the resume,")
 print(f"                            {(_at_end - _at_ref).median():.3f} at the end")
-print(f"KL to the optimum of β = 1/2 around the first reference, median: {_to_half:.0e} nats")
+for _beta in (2.0, 1.0, 0.5, 0.25):
+    _best = _refs.log_softmax(-1) + _rewards / _beta  # π* of lesson 03, up to a constant
+    _nats = exact_kl(_reset[-1], _best).median()
+    print(f"KL to the optimum of β = {_beta:4} around the first reference: {_nats:.0e} nats")
 _anew, _earns = exact_kl(_reset[0], _begun[-1]).max() < 1e-9, (_at_end > _at_resume).all()
 outcome("reset_reference", A=_anew and _earns, B=_anew and not _earns, C=True)
 
 # %% [markdown]
 # The logged KL begins anew at 0 while the distance from the first reference grows. The second
-# optimum is (ref·exp(r/β))·exp(r/β), that of β/2 around the first. On
-# purpose, this is a method: ProRL ([2505.24864](https://arxiv.org/abs/2505.24864)) joins a KL
-# penalty with resets of the reference, to train for longer. By accident, it is a leash that gets
-# longer with every restart.
+# optimum is (ref·exp(r/β))·exp(r/β), that of β/2 around the first. On purpose, this is a method:
+# ProRL ([2505.24864](https://arxiv.org/abs/2505.24864)) joins a KL penalty with resets of the
+# reference, to train for longer. By accident, it is a leash that gets longer with every restart.
+# (NeMo-RL [#2955](https://github.com/NVIDIA-NeMo/RL/issues/2955), PR
+# [#3048](https://github.com/NVIDIA-NeMo/RL/pull/3048))
 
 # %% [markdown]
-# **Exhibit `twice`**. Is the KL charged in the reward, in the loss, in both, or in neither?
-# Asked in verl [#211](https://github.com/verl-project/verl/issues/211) (in one, was the answer)
-# and [#265](https://github.com/verl-project/verl/issues/265); suspected, in both, in the review
-# of NeMo-RL PR [#2530](https://github.com/NVIDIA-NeMo/RL/pull/2530); in neither in slime
-# [#397](https://github.com/THUDM/slime/issues/397), where GRPO does not use the weight for the
-# reward. At an optimum the log-ratios are r/β minus a constant (lesson 03), so the spread of r
-# over that of the log-ratios is the *β in force*. **Predict** it in each case, for β = 1.
-
+# Two more, in short. **`equal_seeds`**: to be repeatable, a server draws all replies of a group
+# with one seed. An advantage here is (reward − the group's mean)/(its spread + ε): what is it for
+# eight equal replies? The penalty is then alone, and takes the policy home. (verl PRs
+# [#5179](https://github.com/verl-project/verl/pull/5179),
+# [#6857](https://github.com/verl-project/verl/pull/6857): the cure is a seed made from the step,
+# the prompt and the reply's number.)
 
 # %% demo
-def _charged(in_reward, in_loss, log_ref, rewards):
-    """The loss's gradient by the logits, all draws listed, with a weight for each KL."""
-
-    def gradient(logits):
-        leaf = logits.clone().requires_grad_(True)
-        logp = leaf.log_softmax(-1)
-        kl = (logp.exp() * (logp - log_ref)).sum()
-        paid = rewards - in_reward * (logp - log_ref)  # k1 in the reward
-        policy_gradient = ((logp.exp() * paid).detach() * logp).sum()
-        return torch.autograd.grad(in_loss * kl - policy_gradient, leaf)[0]
-
-    return gradient
-
-
-# %% demo
-_log_ref, _pay = _refs[4].log_softmax(-1), _rewards[4]
-_rows = {"the reward": (1, 0), "the loss": (0, 1), "both": (1, 1), "neither": (0, 0)}
-print("KL charged in   β in force at step 500 and at 1,000   KL at the end")
-for _name, _betas in _rows.items():
-    _path = descend(_charged(*_betas, _log_ref, _pay), _log_ref, rate=1.0, steps=1000)
-    _log_ratios = _path[[500, 1000]].log_softmax(-1) - _log_ref
-    _early, _late = _pay.std() / _log_ratios.std(dim=-1)
-    _nats = exact_kl(_path[-1], _log_ref)
-    print(f"{_name:16}{_early:20.4f}{_late:16.4f}{_nats:16.4f}")
-for _beta in (1, 2):
-    print(f"optimum of β = {_beta}: {exact_kl(_log_ref + _pay / _beta, _log_ref):.4f} nats")
+for _paid in (torch.tensor([0.7] * 8), torch.tensor([0.7, 0.2] * 4)):
+    _advantages = (_paid - _paid.mean()) / (_paid.std() + 1e-4)
+    print("advantages", [f"{advantage:+.2f}" for advantage in _advantages.tolist()])
 
 # %% [markdown]
-# Both charges add up: an orderly run, at twice the β that you chose. With neither, β in force
-# falls as long as you train. The KL in the log is right in all four rows, and so tells nobody.
-# The cure is to refuse such settings at the start: exactly one of the two weights, and none
-# that the chosen estimator does not read.
+# **`twice`**: is the KL charged in the reward, in the loss, in both, or in neither? Asked in verl
+# [#211](https://github.com/verl-project/verl/issues/211) and
+# [#265](https://github.com/verl-project/verl/issues/265); both suspected in NeMo-RL PR
+# [#2530](https://github.com/NVIDIA-NeMo/RL/pull/2530), neither found in slime
+# [#397](https://github.com/THUDM/slime/issues/397). The KL in the log is right in all four cases,
+# and tells nobody. The cell takes the mean gradient of each charge.
+
+# %% demo
+_leaf = _policy.clone().requires_grad_(True)
+_logp, _log_ref = _leaf.log_softmax(-1), _ref.log_softmax(-1)
+_cost = (_logp - _log_ref).detach()  # k1, taken off the reward of each draw
+_in_reward = (_logp.exp().detach() * _cost * _logp).sum()  # policy gradient, all draws listed
+_in_loss = exact_kl(_leaf, _ref)
+for _name, _charge in (("reward", _in_reward), ("loss", _in_loss), ("both", _in_reward + _in_loss)):
+    (_step,) = torch.autograd.grad(_charge, _leaf, retain_graph=True)
+    print(f"charged in {_name:7}", [f"{g:+.4f}" for g in _step.tolist()])
+
+# %% [markdown]
+# Both charges have one gradient and add up: an orderly run, at twice the β that you chose. At an
+# optimum the log-ratios are r/β minus a constant (lesson 03), so the spread of r over that of the
+# log-ratios is the *β in force*. Refuse at the start what is not one charge.
 
 # %% [markdown]
 # | second room | cure | what would have shown it |

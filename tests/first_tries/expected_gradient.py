@@ -207,6 +207,26 @@ def gradient_of_the_input(logits, ref_logits, sample_logits, estimator):
     return logits.grad if logits.grad is not None else torch.zeros_like(logits)
 
 
+@told("leaves_made_of_two_inputs")
+def gradients_of_two_inputs(logits, ref_logits, sample_logits, estimator):
+    logits.requires_grad_()
+    ref_logits.requires_grad_()
+    values = estimator(logits.log_softmax(-1), ref_logits.log_softmax(-1))
+    if not values.requires_grad:
+        return torch.zeros_like(logits)
+    (sample_logits.softmax(-1) * values).sum().backward()
+    return logits.grad
+
+
+@told("weights_differentiated_zeros_apart")
+def weighed_by_the_moving_policy_with_zeros(logits, ref_logits, sample_logits, estimator):
+    leaf = _leaf(logits)
+    values = estimator(*_logs(leaf, ref_logits))
+    if not values.requires_grad:
+        return torch.zeros_like(logits)
+    return _of((leaf.softmax(-1) * values).sum(), leaf)
+
+
 @told("zeros_always")
 def logits_detached(logits, ref_logits, sample_logits, estimator):
     values = estimator(*_logs(logits.detach(), ref_logits))

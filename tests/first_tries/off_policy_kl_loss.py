@@ -54,6 +54,11 @@ def ratio_detached_times_k3(logp, old_logp, ref_logp):
     return _ratio(logp, old_logp).detach() * _k3(logp, ref_logp)
 
 
+@told("k3_detached_beside_the_ratio")
+def ratio_times_k3_detached(logp, old_logp, ref_logp):
+    return _ratio(logp, old_logp) * _k3(logp, ref_logp).detach()
+
+
 @told("constant_ratio_times_k2")
 def ratio_detached_times_k2(logp, old_logp, ref_logp):
     return _ratio(logp, old_logp).detach() * 0.5 * (logp - ref_logp.detach()) ** 2

@@ -5,6 +5,11 @@ import itertools
 import pytest
 import torch
 
+from helpers.problems.penalty_gradients import (
+    PROBABILITIES,
+    push_by_probability,
+    second_moment_of_ratio,
+)
 from helpers.reference import categorical_kl, expected_gradient, k1, k2, k3, response_kl_loss
 
 DOUBLE = torch.float64
@@ -64,6 +69,47 @@ def test_the_biased_one_is_biased(seed):
     )
     exact = gradient(lambda p: categorical_kl(p, ref), policy)
     assert (ratio_k2 - exact).abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_on_old_tokens_k2_and_k3_alone_end_at_the_reference(seed):
+    _, ref, old = problem(seed)
+    ends = [expected_gradient(ref.clone(), ref, old, k).abs().max() < 1e-10 for k in (k1, k2, k3)]
+    assert ends == [False, True, True]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_constant_ratio_has_the_right_value_or_the_right_gradient(seed):
+    """Of k1 and k3 the value, of k2 the gradient; and of ratio · constant log-ratio both."""
+    policy, ref, old = problem(seed)
+    log_old, held = old.log_softmax(-1), policy.log_softmax(-1)
+    exact = gradient(lambda p: categorical_kl(p, ref), policy)
+
+    def right(loss):
+        value = (log_old.exp() * loss(held, ref.log_softmax(-1))).sum()
+        found = expected_gradient(policy, ref, old, loss)
+        off = (value - categorical_kl(policy, ref)).abs(), (found - exact).abs().max()
+        return [bool(one < 1e-10) for one in off]
+
+    for k, wanted in ((k1, [True, False]), (k2, [False, True]), (k3, [True, False])):
+        assert right(lambda p, q, k=k: (p - log_old).exp().detach() * k(p, q)) == wanted
+    assert right(lambda p, q: (p - log_old).exp() * (p - q).detach()) == [True, True]
+    assert right(lambda p, q: (p - log_old).exp() * k3(p, q).detach()) == [True, False]
+
+
+def test_k1_on_the_references_tokens_repels_as_k3_attracts():
+    rows = (("k1", "ref"), ("k3", "policy"))
+    push = push_by_probability(expected_gradient, {"k1": k1, "k3": k3}, rows, ref=0.3)
+    repels, attracts = push.values()
+    assert torch.allclose(repels, -attracts, rtol=0, atol=1e-10)
+    assert (attracts[PROBABILITIES > 0.31] < 0).all()
+
+
+@pytest.mark.parametrize("time", [1, 2, 6])
+def test_the_second_moment_of_a_responses_ratio_is_a_power(time):
+    listed, by_power = second_moment_of_ratio(time)
+    assert listed == pytest.approx(by_power, rel=1e-10)
+    assert by_power > 1
 
 
 VOCAB, MOST = 3, 3

@@ -71,7 +71,7 @@ def _(draw: Draw) -> Iterator[Case]:
     yield Case("logits of several hundred, k2", large, LARGE, rtol=1e-3, atol=1e-3)
     double = inputs(4, CUBIC, torch.float64)
     yield Case("float64", double, RULES, ("ref_logits", "sample_logits"))
-    yield Case("float64, detached", inputs(4, HELD_CUBIC, torch.float64), RULES)
+    yield Case("float64, detached", inputs(4, HELD_CUBIC, torch.float64), NO_GRADIENT)
 
 
 def _drawn(sample_logits: Tensor) -> Tensor:
@@ -353,6 +353,46 @@ expected_gradient.changed(
     "The caller's logits require a gradient now: requires_grad_() changed them in place. Make a "
     "leaf of your own, logits.detach().clone(), and switch that one.",
 )
+
+
+@expected_gradient.wrong(
+    "The caller's tensors require a gradient now, logits and ref_logits: requires_grad_() changed "
+    "them in place. Make one leaf of your own, logits.detach().clone(), and switch that one."
+)
+def leaves_made_of_two_inputs(
+    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
+) -> Tensor:
+    found = reference.expected_gradient(logits, ref_logits, sample_logits, estimator)
+    logits.requires_grad_()
+    ref_logits.requires_grad_()
+    return found
+
+
+@expected_gradient.wrong(
+    "The caller's tensors require a gradient now, all three: requires_grad_() changed them in "
+    "place. Make one leaf of your own, logits.detach().clone(), and switch that one."
+)
+def leaves_made_of_all_inputs(
+    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
+) -> Tensor:
+    found = reference.expected_gradient(logits, ref_logits, sample_logits, estimator)
+    for given in (logits, ref_logits, sample_logits):
+        given.requires_grad_()
+    return found
+
+
+@expected_gradient.wrong(
+    "Each token counts by the policy's probability, and that was differentiated too. That is the "
+    "gradient of an expectation; autograd on tokens already drawn sees the estimator alone, and "
+    "the mean over softmax(sample_logits) comes after it."
+)
+def weights_differentiated_zeros_apart(
+    logits: Tensor, ref_logits: Tensor, sample_logits: Tensor, estimator: Estimator
+) -> Tensor:
+    leaf, _, values = _estimates(logits, ref_logits, estimator)
+    if not values.requires_grad:
+        return torch.zeros_like(logits)
+    return _gradient((leaf.softmax(-1) * values).sum(), leaf)
 
 
 def _estimates(

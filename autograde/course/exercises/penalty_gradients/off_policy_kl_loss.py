@@ -311,6 +311,13 @@ for _name, _instead, _says in (
         "autograd does not see that the policy's own draws change. Detach old_logp alone.",
     ),
     (
+        "k3_detached_beside_the_ratio",
+        "ratio * (torch.expm1(ref_logp.detach() - logp) - ref_logp.detach() + logp).detach()",
+        "The value is right, the gradient is not: k3 beside the ratio was held constant. A token's "
+        "score is then multiplied by ratio × k3, where ratio × log-ratio makes the gradient. Let "
+        "autograd see both factors of logp.",
+    ),
+    (
         "ratio_truncated_beside_k3",
         "ratio.clamp(max=2.0) * (torch.expm1(ref_logp.detach() - logp) - ref_logp.detach() + logp)",
         "Ratios above 2 were cut off beside k3 (truncated weights): another formula, which bounds "

@@ -16,28 +16,33 @@ SYMPTOMS = {
     "I": "a mean over many responses that stays below 0",
 }
 
-DOES = {
-    "k1_loss": "On stored tokens k1 has the gradient −∇KL(old ‖ policy), so a larger weight on it "
-    "pushes harder away from where the run started.",
-    "second_softmax": "One gathered log-probability per position is an axis of length one, whose "
-    "softmax is 1 for every model: nothing is left to differ.",
-    "kl_div": "Without log_target, F.kl_div takes the logarithm of its target, which here is a "
-    "log-probability: a negative number, with or without padding.",
-    "exponent": "With its exponent's sign turned, k3 is no longer the gap between a tangent and a "
-    "curve, and a token that became rarer gives a negative number.",
-    "padding": "The product with the mask is 0 · inf in the padding, and only there.",
-    "train_mode": "Dropout draws a new network at each call, so the same weights score the same "
-    "token twice with different results, before any update.",
-    "temperature": "The tokens were drawn at a lower temperature than they are scored at, so the "
-    "mean of the log-ratio is no KL, and nothing keeps it above 0.",
-    "detached": "A detached KL has the right value and no gradient, so its weight has no effect on "
-    "any update.",
+TAKES = {
+    "A": "a NaN of finite numbers that needs no padding",
+    "B": "a ratio of policy and old, before any update",
+    "C": "several β, and something that is the same at each",
+    "D": "several β, and a KL that rises with them",
+    "E": "a log, and no KL in it",
+    "F": "a NaN that needs padding",
+    "G": "a KL of 0 between two different models",
+    "H": "single tokens, and a number below 0 among them",
+    "I": "a mean over draws, and that below 0",
+}
+
+SHOWS = {
+    "k1_loss": "a KL after training at each of five β, all finite and not all the same",
+    "second_softmax": "two KLs of the same two models, both finite and neither below 0, at no β",
+    "kl_div": "one KL computed in two ways, with no padding, and at no β",
+    "exponent": "single tokens under two formulas, all finite, at no β",
+    "padding": "three sums of log-ratios, each under a mask, at no β",
+    "train_mode": "ratios of a network to itself in two modes, all finite, at no β",
+    "temperature": "means over all draws at two temperatures, all finite, at no β",
+    "detached": "the KL of one policy, above 0 and finite, and a gradient, at three β",
 }
 
 q04_bug_museum = Quiz(
     "q04_bug_museum",
-    parts=dict.fromkeys(DOES, 1),
-    forms=dict.fromkeys(DOES, list(SYMPTOMS)),
+    parts=dict.fromkeys(SHOWS, 1),
+    forms=dict.fromkeys(SHOWS, list(SYMPTOMS)),
     hints=(
         "Run each exhibit and read its numbers before you read the list of complaints. One letter "
         "fits no exhibit.",
@@ -49,8 +54,11 @@ q04_bug_museum = Quiz(
 
 
 def _compare_symptoms(key: str, letter: str) -> None:
-    """Register one wrong letter, with what the defect does in place of what the letter tells."""
-    says = f"{letter} tells of {SYMPTOMS[letter]}. Not {key}: {DOES[key]}"
+    """Register one wrong letter, with what it would take: not what the right one is."""
+    says = (
+        f"{letter} tells of {SYMPTOMS[letter]}. That takes {TAKES[letter]}; {key} shows "
+        f"{SHOWS[key]}. Compare the two, then read the other complaints."
+    )
     q04_bug_museum.mistakes.append(Mistake(f"{key}_answered_{letter.lower()}", says, {key: letter}))
 
 
