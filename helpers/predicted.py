@@ -48,7 +48,7 @@ ASKED: dict[str, dict[str, Prediction]] = {
         "how_low": _asked(
             "The step along the gradient grows from 0.1 to 100: how low does the return get?", "C",
             A="never below 0", B='to about −3, as with two "great" too many',
-            C="below −10, near −12, the lowest score there is",
+            C="below −10",
         ),
         "twenty_batches": _asked(
             "Twenty noisy batches: how many of the policies end below old, at a step of 100?", "C",

@@ -96,7 +96,8 @@ def beta_for_kl(
     ref_logits, rewards: of one choice. target_kl: in nats, the radius of the trust region.
     Returns a float, right to 1e-4 of itself in the KL that it leads to.
     Raises ValueError if target_kl ≤ 0, or beyond −log of ref's mass on the best actions, the
-    greatest KL that an optimum can have; TypeCheckError if shapes or kinds of numbers disagree.
+    greatest KL of an optimum where ref gives each a chance. Raises TypeCheckError if shapes or
+    kinds of numbers disagree.
     Source: KL(π* ‖ ref) falls as beta grows, so the two are one knob.
     Example: ref (1/2, 1/2), rewards (log 3, 0), target 0.1308: beta 1, as π* is (3/4, 1/4).
     """

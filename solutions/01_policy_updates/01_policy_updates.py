@@ -9,7 +9,7 @@
 # - show what a large step along it does to the return, and say what J leaves out;
 # - write J − β·D, choose a β for it, and say what D should compare.
 #
-# About 125 minutes; after 1.5 is a good place for a break. It needs lesson 00, softmax, and
+# About 136 minutes; after 1.5 is a good place for a break. It needs lesson 00, softmax, and
 # gradients in PyTorch. A line "Why: …" opens a derivation of a few lines.
 
 # %% setup
@@ -337,7 +337,7 @@ print(f"sum of advantages less (score less return), largest: {_left.abs().max():
 assert torch.stack([_mean, _left.abs().max()]).abs().max() < 1e-12
 
 # %% [markdown]
-# ## 1.6 The surrogate objective *(7 points, 22 min, medium)*
+# ## 1.6 The surrogate objective *(7 points, 28 min, medium)*
 #
 # A good policy makes words of positive advantage likelier. So take, as what an update climbs,
 #
@@ -501,7 +501,7 @@ if ready("token_log_probs", "surrogate_objective", gradient=True):
     assert abs(_values[0] - _values[1]) < 1e-4
 
 # %% [markdown]
-# ## 1.7 One update, larger and larger *(14 min)*
+# ## 1.7 One update, larger and larger *(16 min)*
 #
 # The direction is settled: the gradient of J at old. How far to go is not. **Predict**, and
 # sketch J and the return, as the step grows from 0.1 to 100 (its length, counted in logits). And
@@ -509,7 +509,7 @@ if ready("token_log_probs", "surrogate_objective", gradient=True):
 #
 # - **A**: never below 0
 # - **B**: to about −3, as with two "great" too many
-# - **C**: below −10, near −12, the lowest score there is
+# - **C**: below −10
 
 # %% predict="how_low"
 predict("how_low", ...)
@@ -619,7 +619,7 @@ if ready("token_log_probs", "surrogate_objective", gradient=True):
 # **Takeaway**: J tells the direction, not the distance.
 
 # %% [markdown]
-# ## 1.8 What J leaves out *(14 min)*
+# ## 1.8 What J leaves out *(17 min)*
 #
 # J reweighs each word with its own ratio $r_t$, but not the words before, its **prefix**: those
 # stay as old wrote them. Put their ratios in as well, and the equation is exact, for steps of
@@ -696,8 +696,8 @@ if ready("token_log_probs", "surrogate_objective", gradient=True):
 
 # %% [markdown]
 # Old's data are about the first and the second, which are good; from the fourth on each costs
-# more than 2 points, and old hardly ever wrote one. But the one logit for "great" after "film"
-# serves them all.
+# more than 2 points, and old hardly ever wrote one. But the one logit for "great" after "great"
+# serves all from the second on.
 
 # %% [markdown]
 # Must a large step end like this? **Predict**: give the policy logits of its own for every
@@ -787,8 +787,8 @@ if written(_objective):
             print("It comes too late." if _late else "It gives gain away.")
 
 # %% [markdown]
-# Now four β side by side. **Predict**: at the peak of its objective, which β gives a return
-# below old's?
+# Now four β side by side. **Predict**: at the peak of its objective, which β above 0 gives a
+# return below old's?
 
 # %% demo
 if ready("token_log_probs", "surrogate_objective", gradient=True):

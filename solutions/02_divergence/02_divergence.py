@@ -8,7 +8,7 @@
 # - estimate a divergence from drawn tokens, and say which estimator is biased or noisy;
 # - say at how many nats the update of lesson 01 broke.
 #
-# About 2 hours 30 minutes; after 2.4 is a good place to pause. It needs lesson 01:
+# About 2 hours 36 minutes; after 2.4 is a good place to pause. It needs lesson 01:
 # log-probabilities and masks. All logarithms are natural.
 
 # %% setup
@@ -104,9 +104,9 @@ plot_two_directions(ref=0.2)
 outcome("two_directions", A=_towards > _back, B=_towards < _back, C=True)
 
 # %% [markdown]
-# At the right edge the policy stops drawing the second outcome. KL(policy ‖ ref) stays finite
-# there: what is never drawn is never paid for. KL(ref ‖ policy) grows without bound. So there
-# are two rules:
+# Neither is always the larger: with two outcomes they are equal at 0.8, ref turned round. At the
+# right edge the policy stops drawing the second outcome. KL(policy ‖ ref) stays finite there:
+# what is never drawn is never paid for. KL(ref ‖ policy) grows without bound. Two rules follow:
 #
 # - an outcome that the policy never draws costs 0, whatever ref thinks of it;
 # - an outcome that the policy draws and ref never does costs +∞.
@@ -152,8 +152,8 @@ check("categorical_kl", categorical_kl)
 
 # %% [markdown]
 # **Never below 0.** A mean of log-ratios, some of them negative, and yet it cannot be: it is 0
-# where the two are equal, and above 0 elsewhere. It is at least 1 − ref(S), with S what the
-# policy can draw: each outcome outside S is free, and leaving it out is not.
+# where the two are equal, and above 0 elsewhere. If S is what the policy can draw, it is even
+# at least 1 − ref(S): what ref gives to the rest, and the policy does not.
 #
 # <details><summary>Why: a divergence is never negative</summary>
 #
@@ -355,10 +355,10 @@ if ready("categorical_kl", "sequence_log_ratio"):
 # | mask | True | True | True | False |
 
 # %% [markdown]
-# **Question.** What is the penalty of this response, in nats, to two decimals? And, by itself,
-# does the term −β · penalty raise the objective for this response (`"encourages"`: it speaks for
-# what the updates did) or lower it (`"discourages"`)? Answer with a dict:
-# `{"penalty": ..., "effect": ...}`.
+# **Question.** What is the penalty of this response, in nats, to two decimals? And by its sign:
+# on this response, does the term −β · penalty reward the update that has been made, adding to
+# the objective (`"encourages"`), or charge for it (`"discourages"`)? (Its value is asked, not
+# its gradient.) Answer with a dict: `{"penalty": ..., "effect": ...}`.
 
 # %% quiz="q02_interpret_penalty"
 q02_interpret_penalty = {"penalty": -1.3, "effect": "encourages"}
@@ -448,7 +448,8 @@ if ready("categorical_kl", "k2"):
     _ref, _d = torch.randn(2, 5, generator=_generator, dtype=torch.float64)
     _p = _ref.softmax(-1)
     _variance = _p @ _d**2 - (_p @ _d) ** 2
-    assert torch.isclose(_d @ (torch.diag(_p) - torch.outer(_p, _p)) @ _d, _variance)
+    _fisher = torch.diag(_p) - torch.outer(_p, _p)  # the box's F, for whoever reads it
+    assert torch.isclose(_d @ _fisher @ _d, _variance)
     print("                       (this − KL) / size³, for this =")
     print("size of d         KL    mean of k2    ½ variance    KL(ref ‖ policy)")
     for _size in (1.0, 0.1, 0.01, 0.001):
@@ -597,7 +598,7 @@ if ready("categorical_kl", "k1", "k3"):
 # top-p) does not draw all of them. $k_1$ stays right, if logp is that of what was drawn from.
 
 # %% [markdown]
-# ## 2.7 Which one to trust *(12 min)*
+# ## 2.7 Which one to trust *(14 min)*
 #
 # Let policy = N(m, 1) and ref = N(0, 1), where everything is known: the true KL is $m^2/2$, the
 # one bias is $k_2$'s, $m^2/4$ of the true KL, and the *spread* of one draw, its standard
@@ -755,7 +756,7 @@ if ready("categorical_kl"):
 # log-probabilities.
 
 # %% [markdown]
-# ## 2.9 How many nats broke lesson 01? *(18 min)*
+# ## 2.9 How many nats broke lesson 01? *(20 min)*
 #
 # In lesson 01 an update along J grew until the return fell. There the step was counted in
 # logits, which means nothing for another model. Count it in nats now, with your own function.
@@ -765,7 +766,7 @@ if ready("categorical_kl"):
 
 # %% demo
 _old = old_table()
-_up = gradient_at(_old, true_return)  # at old, J's direction: 1.5 showed that they are one
+_up = gradient_at(_old, true_return)  # at old, J's direction: 1.6 showed that they are one
 _up = _up / _up.norm()
 
 
@@ -847,7 +848,7 @@ if ready("categorical_kl"):
 # law: with other rewards the place is another. What carries over is the unit.
 
 # %% [markdown]
-# ## 2.10 Does the direction matter? *(10 min)*
+# ## 2.10 Does the direction matter? *(12 min)*
 #
 # In 1.9 you subtracted β·D from J. Was that D your KL(policy ‖ old), or KL(old ‖ policy)? And
 # does it matter which?
@@ -856,7 +857,7 @@ if ready("categorical_kl"):
 if ready("categorical_kl"):
     _of_01 = divergence_from_old(_old, _policies)
     _back = response_kl(_old, _policies, categorical_kl)
-    print("                    at the turn    at the last step    from 01's D at most")
+    print("                    at the turn    at the last step    largest gap to 01's D")
     for _name, _d in ("KL(policy ‖ old)", _moved), ("KL(old ‖ policy)", _back):
         print(f"{_name} {_d[_top]:10.2f} nats {_d[-1]:14.1f} nats", end=" ")
         print(f"{(_d - _of_01).abs().max():17.0e}")

@@ -8,7 +8,7 @@
 # - derive the best policy there is, and say by how much any other falls short of it;
 # - turn a trust region's radius into a β, and back, and say what β is to be compared with.
 #
-# About two and a half hours: 3.1 to 3.4 make one sitting, the rest another. The boxes that unfold
+# About 3 hours: 3.1 to 3.4 make one sitting, the rest another. The boxes that unfold
 # are for a second reading, and no minutes count them. It needs lesson 02 (KL(policy ‖ ref),
 # nats). Everything is exact: no sampling. A *log-ratio* is log policy − log ref throughout: above
 # 0 where the policy has made a reply likelier.
@@ -159,7 +159,7 @@ for _chance, _share in ((0.08, 1e-4), (1e-3, 1e-4), (1e-6, 1e-4), (1e-6, 1e-7), 
 # direction.
 
 # %% [markdown]
-# ## 3.2 Which way is up *(7 points, 25 min, hard)*
+# ## 3.2 Which way is up *(7 points, 30 min, hard)*
 #
 # Derive the gradient with respect to the logits $z$, $\pi = \mathrm{softmax}(z)$. Two facts
 # carry it. The first is how probabilities move: raise one logit, and all of them change.
@@ -439,7 +439,7 @@ if ready("penalized_gradient", "optimal_policy"):
 # and what a reward model is being asked for.
 
 # %% [markdown]
-# ## 3.4 How far short is any other policy? *(no points, 22 min)*
+# ## 3.4 How far short is any other policy? *(no points, 27 min)*
 #
 # Solve the formula for the reward,
 # $r(a) = \beta \log \frac{\pi^*(a)}{\text{ref}(a)} + \beta \log Z$, and put it into the
@@ -557,12 +557,15 @@ if written(_reward_difference(_replies.ref_logits, _replies.ref_logits, 0.5, 2, 
     print("Every difference is told." if max(_errors) < 1e-9 else "Not yet: is β in it, and ref?")
 
 # %% [markdown]
+# ### From rewards to pairs: DPO
+#
 # So a policy *is* a reward model, and Z, out of reach for a language model, has dropped out.
 # What one has instead of rewards is often pairs: somebody liked reply $w$ better than $l$. If
 # that happens with chance $\sigma(r_w - r_l)$, σ the logistic function, put β times the
 # log-ratios in place of $r$ and train the *policy* to predict the pairs. That is
 # [DPO](https://arxiv.org/abs/2305.18290), direct preference optimisation: no reward model, no
-# sampling, and, with pairs enough of all replies, the same optimum π*.
+# sampling, and, with pairs enough of all replies, the same optimum π*. **Predict**: what is the
+# slope of its loss, over all pairs, at ref, and at π*?
 #
 # $$\mathcal{L}_{\text{DPO}} = -\log \sigma\Bigl(\beta \log \frac{\pi(w)}{\text{ref}(w)} -
 # \beta \log \frac{\pi(l)}{\text{ref}(l)}\Bigr)$$
@@ -585,7 +588,7 @@ print(f"−log σ(1.4 − 1.0) = {-math.log(_chance[2, 1]):.4f}")
 assert _slope.abs().max() < 1e-12
 
 # %% [markdown]
-# ## 3.5 A price or a radius *(8 points, 32 min, hard)*
+# ## 3.5 A price or a radius *(8 points, 36 min, hard)*
 #
 # A trust region is usually given as a radius: maximise the reward with
 # $\mathrm{KL}(\pi \,\|\, \text{ref}) \le \delta$. Suppose that π* at some β has a divergence of
@@ -677,8 +680,9 @@ if ready("optimal_policy"):
 
 # %% [markdown]
 # β equal to the spread moves the policy half a nat or so; ten spreads hardly move it. Rewards
-# ten times as large with the same β are a β ten times as *small*. So a β quoted without the
-# spread of its rewards says nothing, and a change of the reward model is a change of β.
+# ten times as large with the same β are a β ten times as *small*: near ref that is a hundred
+# times the KL, and where the policy is certain already, hardly any more. So a β quoted without
+# the spread of its rewards says nothing, and a change of the reward model is a change of β.
 #
 # **Write** it the other way round, on paper first: a β that leaves π* about 0.01 nats from ref,
 # from `_spread` alone.
@@ -741,7 +745,8 @@ def beta_for_kl(
     ref_logits, rewards: of one choice. target_kl: in nats, the radius of the trust region.
     Returns a float, right to 1e-4 of itself in the KL that it leads to.
     Raises ValueError if target_kl ≤ 0, or beyond −log of ref's mass on the best actions, the
-    greatest KL that an optimum can have; TypeCheckError if shapes or kinds of numbers disagree.
+    greatest KL of an optimum where ref gives each a chance. Raises TypeCheckError if shapes or
+    kinds of numbers disagree.
     Source: KL(π* ‖ ref) falls as beta grows, so the two are one knob.
     Example: ref (1/2, 1/2), rewards (log 3, 0), target 0.1308: beta 1, as π* is (3/4, 1/4).
     """
@@ -847,7 +852,7 @@ q03_beta_trust_region = {"statement": False, "reason": "C"}
 check("q03_beta_trust_region", q03_beta_trust_region)
 
 # %% [markdown]
-# ## 3.7 The two ends of the knob *(2 points, 15 min, medium)*
+# ## 3.7 The two ends of the knob *(2 points, 20 min, medium)*
 #
 # **Quiz.** What does π* tend to as β → 0, and as β → ∞? Think of several replies sharing the
 # highest reward.
@@ -924,7 +929,7 @@ if ready("optimal_policy"):
 # ref's proportions*, whichever way the KL points. What the direction decides is the family: how
 # fast a worse-paid reply fades as β falls, by $e^{r/\beta}$ or by $\beta/(\lambda - r)$. How many
 # replies are covered? Count by $e^{\mathrm{H}}$, with H the entropy: n equally likely replies
-# count n. **Predict** what moves the count more: the direction, or β and a broken tie?
+# count n. **Predict**: as β falls and then the tie is broken, does either direction stay near 4?
 
 # %% demo
 if ready("optimal_policy"):
@@ -953,10 +958,10 @@ if ready("optimal_policy"):
 # a mass-covering divergence, computed on answers of ref, rehearses them, and better pass@k (the
 # chance that one of k answers is right) is reported.
 #
-# One difference is sharp: the forward KL does not charge for what ref *never* says. Such a reply
-# only keeps λ at its reward or above; what the others leave of 1 at that λ, if anything, it gets.
-# Let ref give 0.5, 0.3, 0.2 and 0 to replies paid 0, 1, 1.4 and 2, at β = 0.3. Work out, with
-# λ = 2, how much of the forward optimum the fourth reply is.
+# One difference is sharp: the forward KL does not charge for what ref *never* says. Let ref give
+# 0.5, 0.3, 0.2 and 0 to replies paid 0, 1, 1.4 and 2, at β = 0.3. λ cannot fall below the
+# fourth's reward, 2. If the other three then sum to less than 1, the fourth gets the rest.
+# **Predict**: about how much is that, and how much by the other direction?
 
 # %% demo
 if ready("optimal_policy"):
@@ -988,7 +993,7 @@ if ready("optimal_policy"):
 # ref seldom goes, β decides how much of that error you buy.
 
 # %% [markdown]
-# ## 3.9 Choose an objective *(1 point, 10 min, easy)*
+# ## 3.9 Choose an objective *(1 point, 14 min, easy)*
 #
 # A team trains a support assistant. Each round draws a batch with old, then takes many gradient
 # steps on the surrogate $J$. Most rounds go well. In some, one update of ordinary size *in the
@@ -1045,9 +1050,10 @@ if ready("optimal_policy"):
 # bounds each step, and nothing else*. Fifty of them end next to certainty, where no penalty at
 # all would have led.
 #
-# Now charge both, 2 per nat from old and 0.5 per nat from ref. That is 2.5 per nat from one
-# policy, as the box shows, whose logits are the weighted mean of old's and ref's. So your
-# `optimal_policy` applies. **Predict** where it stops, if it does: the cell has three candidates.
+# Now charge both, 2 per nat from old and 0.5 per nat from ref. The two charges are one, of 2.5
+# per nat from a policy whose logits are (2 · old's + 0.5 · ref's) / 2.5, so your
+# `optimal_policy` applies. **Predict** where the rounds stop, if they do: nowhere, or at the
+# optimum around ref alone for β = 2.5, for 2, or for 0.5?
 
 # %% [markdown]
 # <details><summary>Why: two penalties are one, and where their rounds stop</summary>

@@ -136,7 +136,8 @@ def wasting() -> Iterator[Hostile]:
         def k1(logp, ref_logp):
             return logp * 0
         """,
-        spoils_in={"strict": OTHERS},  # so many files stop the whole submission there
+        # So many files stop the whole submission in strict, so much as fills /tmp in a container.
+        spoils_in={"strict": OTHERS, "user": OTHERS},
     )
     yield answer(
         "left-behind",

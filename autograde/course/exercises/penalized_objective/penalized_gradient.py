@@ -96,6 +96,13 @@ penalized_gradient.changed(
     "objective hardly at all.",
 )
 penalized_gradient.changed(
+    "mean_without_probability",
+    "policy * (worth - (policy * worth).sum(dim=-1, keepdim=True))",
+    "policy * worth - (policy * worth).sum(dim=-1, keepdim=True)",
+    "The policy's probability is missing in front of the mean: it multiplies the whole "
+    "difference, π(b) · (worth(b) − mean worth), so that the entries sum to 0.",
+)
+penalized_gradient.changed(
     "diagonal_only",
     "policy * (worth - (policy * worth).sum(dim=-1, keepdim=True))",
     "policy * (1 - policy) * worth",

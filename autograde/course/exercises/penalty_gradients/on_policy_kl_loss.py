@@ -277,8 +277,8 @@ on_policy_kl_loss.changed(
     "0.5 * gap**2",
     "torch.expm1(-gap) + gap",
     "This is k3 itself, or has its mean gradient, as ref/policy alone has. k3's mean is "
-    "KL(policy ‖ ref), but that gradient is the other direction's, ∇KL(ref ‖ policy): autograd "
-    "does not see that the draws change with the policy.",
+    "KL(policy ‖ ref), but that mean gradient is another: autograd does not see that the draws "
+    "change with the policy. Whose it is, 4.4 says.",
     of=half_the_squared_gap,
 )
 on_policy_kl_loss.changed(
