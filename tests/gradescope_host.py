@@ -28,6 +28,7 @@ for one in bin sbin lib lib64 usr etc dev opt mnt srv {Path(sys.base_prefix).par
     mount --rbind "/$one" "/tmp/$one"
   fi
 done
+mount -t tmpfs -o mode=1777 none /tmp/dev/shm
 mkdir -m 1777 /tmp/tmp
 mkdir /tmp/proc
 mount -t proc none /tmp/proc

@@ -85,9 +85,9 @@ def spread_of(
     sample_logits: Float[Tensor, " vocab"],
 ) -> float:
     """Exact spread √E‖g − E g‖² of one drawn token's gradient g, over all logits together."""
-    leaf = logits.detach().clone().requires_grad_(True)
-    losses = loss(leaf.log_softmax(-1), ref_logits.log_softmax(-1))
-    each = _each_gradient(losses, leaf)  # token vocab
+    scores = logits.detach().clone().requires_grad_(True)
+    losses = loss(scores.log_softmax(-1), ref_logits.log_softmax(-1))
+    each = _each_gradient(losses, scores)  # token vocab
     return _mean_and_spread(each, sample_logits.softmax(-1))[1].item()
 
 
