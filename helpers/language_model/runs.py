@@ -9,6 +9,7 @@ from typing import Any
 from .checkpoint import DATA
 
 MY_RUN = Path("my_run.json")
+LEFT = Path("..", "06_language_model", MY_RUN)  # by lesson 06, seen from beside lesson 07
 RECORDED = "recorded_runs.json"
 STAND_IN_BETA = 0.2  # lesson 06's own default
 MEASURES = ("step", "proxy", "gold", "kl", "distinct_2", "length")
@@ -71,14 +72,20 @@ def failing() -> Run:
     return _recorded("failing")[0]
 
 
-def own_or_recorded(path: Path | str = MY_RUN) -> Run:
-    """The run that lesson 06 saved beside the notebook; a recorded one where there is none."""
-    if Path(path).exists():
-        run = Run.load(path)
-        print(f"Your own run of lesson 06: β = {run.beta:g}, {run.step[-1]} steps.")
-        return run
+def own_or_recorded(path: Path | str | None = None) -> Run:
+    """The run that lesson 06 saved; a recorded one where there is none.
+
+    path: of the file; without it, beside this notebook or where lesson 06 leaves it.
+    """
+    places = (MY_RUN, LEFT) if path is None else (Path(path),)
+    for place in places:
+        if place.exists():
+            run = Run.load(place)
+            print(f"Your own run of lesson 06, {place}: β = {run.beta:g}, {run.step[-1]} steps.")
+            return run
     run = min(recorded(), key=lambda one: abs(one.beta - STAND_IN_BETA))
-    print(f"{path} is not here, so a recorded run stands in for yours: β = {run.beta:g}.")
+    looked = " or ".join(map(str, places))
+    print(f"No {looked} is here, so a recorded run stands in for yours: β = {run.beta:g}.")
     return run
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from ..language_model.runs import MY_RUN, Run
+from ..language_model.runs import Run
 from ..problems.case_study import Pair, Points, at_end, points, seed_spread
 from . import COLOURS, DASHES, new_figure, show
 
@@ -115,7 +115,7 @@ def plot_fit(
     figure, (axis,) = new_figure(height=4.0)
     _draw_points(axis, runs, ref_gold)
     mine = points([own], ref_gold)
-    whose = "own run" if MY_RUN.exists() else "stand-in run"
+    whose = "stand-in run" if own in runs else "own run"
     axis.plot(_root(mine), mine.gain, "+", color=RED, markersize=9, label=whose)
     farthest = _root(points(runs, ref_gold)).max().item()
     d = torch.linspace(1e-3, farthest, 300)

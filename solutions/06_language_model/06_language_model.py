@@ -1088,5 +1088,5 @@ predictions("06_language_model")
 
 # %% [markdown]
 # Next: **07 · Analysing the impact of a penalty**. The record and your own run, `my_run.json`:
-# how much gold each nat is worth, which β to choose, and what went wrong in a run. Copy
-# `my_run.json` beside the notebook of lesson 07.
+# how much gold each nat is worth, which β to choose, and what went wrong in a run. It finds
+# `my_run.json` where it lies now. (On Colab, download it here and upload it there.)

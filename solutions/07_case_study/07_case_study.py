@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from helpers import check, hint, progress, ready, shaped
-from helpers.language_model.runs import MY_RUN, failing, own_or_recorded, recorded
+from helpers.language_model.runs import failing, own_or_recorded, recorded
 from helpers.plots.case_study import (
     frontier_says,
     plot_budget,
@@ -113,8 +113,8 @@ plot_toy(_d, 2**0.5 * _d, {c: 2**0.5 * _d - 2 * c * _d**2 - c for c in (0.1, 0.2
 # Now the language model. The record holds the training of lesson 06 for several β, each with
 # several seeds. *Proxy* is the score trained on, *gold* the independent one, both on the scale
 # of the ratings. KL(policy ‖ ref) is in nats per response: exact at each token, for responses
-# that were drawn. If `my_run.json` from lesson 06 lies beside this notebook, it is
-# your own run; otherwise a recorded one stands in.
+# that were drawn. Your own run is `my_run.json`, where lesson 06 left it or beside this
+# notebook; where there is none, a recorded one stands in.
 #
 # **Predict**: for which β does gold end *clearly* below its own best?
 
@@ -126,7 +126,7 @@ _ref_gold = gold_of_ref(sweep)  # every run starts from ref, so all of them meas
 print(
     f"{len(sweep)} runs of {sweep[0].step[-1]} steps: {len(betas)} values of β, {len(seeds)} seeds"
 )
-_whose = "own run" if MY_RUN.exists() else "stand-in for your run"
+_whose = "stand-in for your run" if own in sweep else "own run"
 print(f"{_whose}: β = {own.beta:g}, seed {own.seed}, {own.step[-1]} steps")
 print(f"gold of ref: {_ref_gold:.2f}")
 plot_sweep(sweep)

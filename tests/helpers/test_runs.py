@@ -91,7 +91,26 @@ def record(tmp_path, monkeypatch):
 def test_a_recorded_run_with_a_penalty_stands_in_and_that_is_said(record, capsys):
     assert own_or_recorded(record / "my_run.json") == RUN
     said = capsys.readouterr().out
-    assert "my_run.json is not here, so a recorded run stands in for yours: β = 0.1" in said
+    assert "my_run.json is here, so a recorded run stands in for yours: β = 0.1" in said
+
+
+def test_the_run_is_found_where_lesson_06_left_it_unless_one_lies_beside(
+    record, monkeypatch, capsys
+):
+    """A file of an earlier edition is told from a run as any other that holds none."""
+    here, there = record / "07_case_study", record / "06_language_model"
+    for folder in (here, there):
+        folder.mkdir()
+    monkeypatch.chdir(here)
+    assert own_or_recorded() == RUN
+    assert "No my_run.json or " in capsys.readouterr().out
+    Run(0.5, 1, [0], [0.0], [0.0], [0.0], [1.0], [4.0]).save(there / "my_run.json")
+    assert own_or_recorded().beta == 0.5
+    RUN.save()
+    assert own_or_recorded() == RUN
+    (here / "my_run.json").write_text("{}")
+    with pytest.raises(RunError, match="delete it"):
+        own_or_recorded()
 
 
 def test_the_recorded_runs_are_read(record):
