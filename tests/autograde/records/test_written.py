@@ -1,0 +1,48 @@
+"""Sentences that a larger model writes: which are kept, and how a stopped run goes on."""
+
+import pytest
+
+from autograde.records import written
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("The plot is thin, but the cast saves it.", True),
+        ("I didn't believe it!", True),
+        ("too small a letter.", False),
+        ("No end", False),
+        ("In 1999 it was new.", False),
+        ("See www.x.org for more.", False),
+        ("The film " + "is long and " * 20 + "dull.", False),
+    ],
+)
+def test_a_line_is_used_if_it_is_a_sentence_of_plain_words(line, kept):
+    assert bool(written.SENTENCE.fullmatch(line)) == kept
+
+
+def test_all_examples_would_be_used():
+    assert all(written.SENTENCE.fullmatch(one) for one in written.EXAMPLES)
+    assert len(set(written.EXAMPLES)) == len(written.EXAMPLES)
+
+
+@pytest.fixture
+def model(monkeypatch):
+    """One that writes two lines for each seed."""
+    monkeypatch.setattr(written, "load_gguf", lambda path: (None, None))
+    monkeypatch.setattr(written, "batch", lambda policy, tokenizer, seed: [f"A {seed}.", "B."])
+
+
+def test_a_stopped_run_goes_on_after_its_last_whole_batch(model, tmp_path):
+    file = tmp_path / "sentences.txt"
+    written.main(["model.gguf", str(file), "--batches", "2"])
+    assert file.read_text() == "A 0.\nB.\n\nA 1.\nB.\n\n"
+    file.write_text(file.read_text() + "A 2.\nhalf a ba")
+    written.main(["model.gguf", str(file), "--batches", "3"])
+    assert file.read_text() == "A 0.\nB.\n\nA 1.\nB.\n\nA 2.\nB.\n\n"
+
+
+def test_a_model_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(SystemExit, match="error: "):
+        written.main([str(tmp_path / "none.gguf"), str(tmp_path / "out.txt")])
+    assert not (tmp_path / "out.txt").exists()
