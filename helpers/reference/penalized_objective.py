@@ -81,7 +81,7 @@ def optimal_policy(
     Example: ref (1/2, 1/2), rewards (log 3, 0), beta 1: (log 3/4, log 1/4).
     """
     if beta <= 0:
-        raise ValueError(f"beta must be above 0, not {beta}: at 0 nothing holds the policy back")
+        raise ValueError(f"beta must be above 0, not {beta}: nothing would hold the policy back")
     # The best action is at 0, so that what decides between the good ones is a small number.
     gap = rewards - rewards.amax(dim=-1, keepdim=True)
     return (ref_logits.log_softmax(dim=-1) + gap / beta).log_softmax(dim=-1)
@@ -95,9 +95,9 @@ def beta_for_kl(
 
     ref_logits, rewards: of one choice. target_kl: in nats, the radius of the trust region.
     Returns a float, right to 1e-4 of itself in the KL that it leads to.
-    Raises ValueError if target_kl ≤ 0, or beyond −log of ref's mass on the best actions, the
-    greatest KL of an optimum where ref gives each a chance. Raises TypeCheckError if shapes or
-    kinds of numbers disagree.
+    Raises ValueError if target_kl ≤ 0, or beyond −log of ref's mass on the best actions, which
+    no optimum's KL reaches (ref gives every action some chance). Raises TypeCheckError if shapes
+    or kinds of numbers disagree.
     Source: KL(π* ‖ ref) falls as beta grows, so the two are one knob.
     Example: ref (1/2, 1/2), rewards (log 3, 0), target 0.1308: beta 1, as π* is (3/4, 1/4).
     """

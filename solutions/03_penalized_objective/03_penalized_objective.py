@@ -8,7 +8,7 @@
 # - derive the best policy there is, and say by how much any other falls short of it;
 # - turn a trust region's radius into a β, and back, and say what β is to be compared with.
 #
-# About 3 hours: 3.1 to 3.4 make one sitting, the rest another. The boxes that unfold
+# About three hours: 3.1 to 3.4 make one sitting, the rest another. The boxes that unfold
 # are for a second reading, and no minutes count them. It needs lesson 02 (KL(policy ‖ ref),
 # nats). Everything is exact: no sampling. A *log-ratio* is log policy − log ref throughout: above
 # 0 where the policy has made a reply likelier.
@@ -40,7 +40,7 @@ from helpers.problems.penalized_objective import (
 )
 
 # %% [markdown]
-# ## 3.1 Two terms *(4 points, 15 min, easy)*
+# ## 3.1 Two terms *(4 points, 18 min, easy)*
 #
 # One question, three replies. ref is how the assistant replies today; the rewards come from a
 # reward model, which can be wrong. It likes help, and it likes flattery even more.
@@ -92,8 +92,7 @@ check("penalized_objective", penalized_objective)
 # %% [markdown]
 # **Look at yours.** Take ref and mix in more and more of the best-paid reply. With β = 0 your
 # function gives the reward alone, so the distance between the two curves is the penalty.
-# **Predict**: where along this line is the objective greatest, and can it be greatest at ref
-# itself?
+# **Predict**: where along this line is the objective greatest?
 
 # %% demo
 if ready("penalized_objective"):
@@ -151,7 +150,7 @@ for _chance, _share in ((0.08, 1e-4), (1e-3, 1e-4), (1e-6, 1e-4), (1e-6, 1e-7), 
     )
 
 # %% [markdown]
-# The seldomer ref gives a reply, the smaller the step that still pays; where it never does, the
+# The more rarely ref gives a reply, the smaller the step that still pays; where it never does, the
 # price is infinite and no step pays at any β > 0. *What ref never says, the best policy never
 # says*: this penalty makes a policy choose among what ref can do.
 #
@@ -405,7 +404,7 @@ def optimal_policy(
     """
     ### BEGIN SOLUTION
     if beta <= 0:
-        raise ValueError(f"beta must be above 0, not {beta}: at 0 nothing holds the policy back")
+        raise ValueError(f"beta must be above 0, not {beta}: nothing would hold the policy back")
     # The best action is at 0, so that what decides between the good ones is a small number.
     gap = rewards - rewards.amax(dim=-1, keepdim=True)
     return (ref_logits.log_softmax(dim=-1) + gap / beta).log_softmax(dim=-1)
@@ -564,8 +563,8 @@ if written(_reward_difference(_replies.ref_logits, _replies.ref_logits, 0.5, 2, 
 # that happens with chance $\sigma(r_w - r_l)$, σ the logistic function, put β times the
 # log-ratios in place of $r$ and train the *policy* to predict the pairs. That is
 # [DPO](https://arxiv.org/abs/2305.18290), direct preference optimisation: no reward model, no
-# sampling, and, with pairs enough of all replies, the same optimum π*. **Predict**: what is the
-# slope of its loss, over all pairs, at ref, and at π*?
+# sampling, and, with pairs enough of all replies, the same optimum π*. **Predict**: is the
+# slope of its loss, over all pairs, 0 at ref? And at π*?
 #
 # $$\mathcal{L}_{\text{DPO}} = -\log \sigma\Bigl(\beta \log \frac{\pi(w)}{\text{ref}(w)} -
 # \beta \log \frac{\pi(l)}{\text{ref}(l)}\Bigr)$$
@@ -588,7 +587,7 @@ print(f"−log σ(1.4 − 1.0) = {-math.log(_chance[2, 1]):.4f}")
 assert _slope.abs().max() < 1e-12
 
 # %% [markdown]
-# ## 3.5 A price or a radius *(8 points, 36 min, hard)*
+# ## 3.5 A price or a radius *(8 points, 40 min, hard)*
 #
 # A trust region is usually given as a radius: maximise the reward with
 # $\mathrm{KL}(\pi \,\|\, \text{ref}) \le \delta$. Suppose that π* at some β has a divergence of
@@ -744,9 +743,9 @@ def beta_for_kl(
 
     ref_logits, rewards: of one choice. target_kl: in nats, the radius of the trust region.
     Returns a float, right to 1e-4 of itself in the KL that it leads to.
-    Raises ValueError if target_kl ≤ 0, or beyond −log of ref's mass on the best actions, the
-    greatest KL of an optimum where ref gives each a chance. Raises TypeCheckError if shapes or
-    kinds of numbers disagree.
+    Raises ValueError if target_kl ≤ 0, or beyond −log of ref's mass on the best actions, which
+    no optimum's KL reaches (ref gives every action some chance). Raises TypeCheckError if shapes
+    or kinds of numbers disagree.
     Source: KL(π* ‖ ref) falls as beta grows, so the two are one knob.
     Example: ref (1/2, 1/2), rewards (log 3, 0), target 0.1308: beta 1, as π* is (3/4, 1/4).
     """
@@ -852,7 +851,7 @@ q03_beta_trust_region = {"statement": False, "reason": "C"}
 check("q03_beta_trust_region", q03_beta_trust_region)
 
 # %% [markdown]
-# ## 3.7 The two ends of the knob *(2 points, 20 min, medium)*
+# ## 3.7 The two ends of the knob *(2 points, 24 min, medium)*
 #
 # **Quiz.** What does π* tend to as β → 0, and as β → ∞? Think of several replies sharing the
 # highest reward.
@@ -890,14 +889,8 @@ if ready("optimal_policy"):
 # At a low β only the best-paid replies are left. Is that because of the *direction*? In lesson 02,
 # where a policy was fitted to ref, KL(policy ‖ ref), the "reverse" one, sought a mode and
 # KL(ref ‖ policy), the "forward" one, covered all. Now charge
-# $\beta\, \mathrm{KL}(\text{ref} \,\|\, \pi)$ instead, and set the Lagrangian's derivative,
-# $r(a) + \beta\, \text{ref}(a)/\pi(a) - \lambda$, to 0. For replies that ref gives,
+# $\beta\, \mathrm{KL}(\text{ref} \,\|\, \pi)$ instead.
 #
-# $$\pi_{\text{forward}}(a) = \frac{\beta\, \text{ref}(a)}{\lambda - r(a)}$$
-#
-# with λ above all of their rewards, and such that the sum is 1.
-
-# %% [markdown]
 # **Predict**: ref gives "flattering" three times as often as "gushing", and both are paid alike.
 # Under the forward penalty's optimum at a small β, how do the two stand?
 #
@@ -907,6 +900,14 @@ if ready("optimal_policy"):
 
 # %% predict="tied_forward"
 predict("tied_forward", ...)
+
+# %% [markdown]
+# Set the Lagrangian's derivative, $r(a) + \beta\, \text{ref}(a)/\pi(a) - \lambda$, to 0. For
+# replies that ref gives,
+#
+# $$\pi_{\text{forward}}(a) = \frac{\beta\, \text{ref}(a)}{\lambda - r(a)}$$
+#
+# with λ above all of their rewards, and such that the sum is 1.
 
 # %% demo
 if ready("optimal_policy"):
@@ -929,10 +930,13 @@ if ready("optimal_policy"):
 # ref's proportions*, whichever way the KL points. What the direction decides is the family: how
 # fast a worse-paid reply fades as β falls, by $e^{r/\beta}$ or by $\beta/(\lambda - r)$. How many
 # replies are covered? Count by $e^{\mathrm{H}}$, with H the entropy: n equally likely replies
-# count n. **Predict**: as β falls and then the tie is broken, does either direction stay near 4?
+# count n. **Predict**: as β falls and then the tie is broken, does either direction stay near
+# ref's own count?
 
 # %% demo
 if ready("optimal_policy"):
+    _of_ref = Categorical(logits=_four.ref_logits).entropy().exp()
+    print(f"ref itself covers {_of_ref:.2f} replies")
     print("   β   gushing paid   replies covered: reverse   forward")
     for _beta, _extra in ((1.0, 0.0), (0.1, 0.0), (0.01, 0.0), (0.01, 0.1)):
         _paid = _four.rewards + _extra * torch.tensor([0.0, 0, 0, 1])
@@ -1047,8 +1051,8 @@ if ready("optimal_policy"):
 
 # %% [markdown]
 # Each round multiplies by $e^{r/\beta}$ again, so n rounds at β are one at β/n: *a penalty to old
-# bounds each step, and nothing else*. Fifty of them end next to certainty, where no penalty at
-# all would have led.
+# bounds each step, and nothing else*. Fifty of them end next to certainty, as training without
+# any penalty would have.
 #
 # Now charge both, 2 per nat from old and 0.5 per nat from ref. The two charges are one, of 2.5
 # per nat from a policy whose logits are (2 · old's + 0.5 · ref's) / 2.5, so your
@@ -1126,9 +1130,9 @@ if ready("penalized_gradient"):
 
 # %% [markdown]
 # The reward alone does not tell: it rises, then levels off, as in a healthy run. The divergence
-# was not held: the policy ends certain of one reply, and not of the best-paid one. "helpful"
-# rises first, as in 3.2; with the sign turned, what has risen is worth *more* for it, and so
-# nothing catches up with it. Log both.
+# was not held: the policy ends certain of one reply, at this β not the best-paid one. "helpful"
+# rises first, as in 3.2; with the sign turned, what has risen is worth *more* for it, and at
+# β = −0.5 "flattering" never catches up. Log both.
 
 # %% [markdown]
 # ## What to take along
