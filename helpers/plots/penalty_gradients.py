@@ -90,7 +90,7 @@ def _draw_simplex(
     top = math.sqrt(3) / 2
     axis.plot([0, 1, 0.5, 0], [0, 0, top, 0], color=GREY, linewidth=1)
     for number, x, y, above in ((1, 0, 0, -14), (2, 1, 0, -14), (3, 0.5, top, 5)):
-        _note(axis, f"always action {number}", x, y, (0, above))
+        _note(axis, f"always token {number}", x, y, (0, above))
     for name, logits, marker, offset in (
         ("start", start, "o", (0, 9)),
         ("ref", ref, "*", (-4, -16)),

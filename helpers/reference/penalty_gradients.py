@@ -100,8 +100,8 @@ def response_kl_loss(
 
     logp, ref_logp: log-probability of each token that the policy drew; `ref_logp` is a constant.
     mask: True on the response's tokens, wherever they stand; what stands elsewhere is never read.
-    Returns a number for each response: 0 where it has no token, else free. Each hangs on its own
-    response alone, and its gradient with respect to logp[:, t] on no log-ratio before t.
+    Returns a number for each response: 0 where it has no token, else free. It depends on that
+    response alone. Its gradient at logp[:, t] depends on the log-ratios from t on alone.
     Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: arXiv 2506.09477; arXiv 2512.21852.
     Example: two tokens, each a or b. The policy is (1/2, 1/2) at both; ref too, save that after a

@@ -106,8 +106,8 @@ for _reference in (_ref, _another):
 # \text{estimator}\bigl(\log \text{policy}(y),\, \log \text{ref}(y)\bigr)$$
 #
 # With five tokens nothing need be sampled: list them all. **Predict**: is this the same as the
-# gradient of the estimator's mean, when the policy itself is the sampler? Then write it. (The
-# cells below pass `_policy.clone()` as the sampler: equal numbers, another tensor.)
+# gradient of the estimator's mean, when the policy itself is the sampler? Then write it. (4.3
+# answers. The cells pass `_policy.clone()` as the sampler: equal numbers, another tensor.)
 
 
 # %% exercise="expected_gradient"
@@ -193,9 +193,9 @@ if ready("expected_gradient"):
 # $$\nabla \sum_y \text{policy}(y)\,d(y) =
 # \sum_y d(y)\,\nabla\text{policy}(y) + \sum_y \text{policy}(y)\,\nabla d(y)$$
 #
-# **Derive it**: autograd on $k_1$ sees the second sum alone. Bring the first to the same form,
-# a mean over the policy's draws, and put its number in place of the dots: five entries, one for
-# each logit.
+# **Derive it**: autograd on $k_1$ sees the second sum alone. Bring the first to the same form, a
+# mean over the policy's draws, by $\nabla\text{policy} = \text{policy}\cdot\nabla\log\text{policy}$,
+# and put its vector in place of the dots: five entries, one for each logit.
 
 # %% demo
 _probability = _policy.softmax(-1)  # token
@@ -208,7 +208,7 @@ _draws_move = ...
 if written(_draws_move):
     _whole = known_gradients(_policy, _old, _ref)["∇KL(policy ‖ ref)"]
     print("log-ratio moves ", [f"{g:+.6f}" for g in _log_ratio_moves.tolist()])
-    print("draws move      ", _draws_move)
+    print("draws move      ", torch.as_tensor(_draws_move).tolist())
     print("∇KL, from values", [f"{g:+.6f}" for g in _whole.tolist()])
     _off = gap_between(_draws_move, _whole - _log_ratio_moves)
     if _off < 1e-10:
@@ -512,8 +512,9 @@ for _size in (-4.0, -1.0, 0.0, 1.0, 4.0, 8.0):
 # ## 4.6 Train with each *(no points, 8 min)*
 #
 # Now follow them, with no reward at all, 60 steps of expected gradient: whatever calls itself a
-# penalty towards ref should bring the policy there. **Predict** where each of the four runs
-# ends. As in the figure of 4.4, $k_1$ once gets tokens that ref drew, again and again.
+# penalty towards ref should bring the policy there. As in the figure of 4.4, $k_1$ once gets
+# tokens that ref drew, again and again. There are three tokens, and a corner of the triangle is
+# certainty of one. **Predict**: can that run end anywhere but in a corner?
 
 # %% demo
 if ready("expected_gradient"):
@@ -530,11 +531,11 @@ if ready("expected_gradient"):
 
 # %% [markdown]
 # The literal penalty, differentiated as it stands on fixed tokens, took the policy *away* until
-# it always does one thing. The same happens with the textbook's penalty (Xiao & Zhu, [section
+# it always draws one token. The same happens with the textbook's penalty (Xiao & Zhu, [section
 # 4.3.3](https://arxiv.org/abs/2501.09223)), which is correct as a value. One step is easily
-# overlooked on the way to code: it is an *average over draws*, and when θ moves, the draws move
-# too. With tokens from $\theta_{\mathrm{ref}}$, differentiating the difference alone gives
-# −∇KL(ref ‖ θ), and subtracting the penalty repels.
+# overlooked on the way to code: it is an *average over draws*, and when the policy moves, the
+# draws move too. With tokens from ref, autograd on log policy − log ref alone gives −∇KL(ref ‖
+# policy), and an objective from which β times it is subtracted is best far away.
 
 # %% [markdown]
 # $k_1$ on own tokens stayed where it was. But "does nothing" holds for the mean. Real runs draw
@@ -666,7 +667,7 @@ if ready("expected_gradient", "off_policy_kl_loss", gradient=True):
 # \nabla(\rho\,k_3) = \rho\,d\,\nabla\log\text{policy}$$
 #
 # The "1" averages to 0: it is the noise of 4.6 again. **Predict** which of the two is steadier,
-# and where the difference is largest. A gradient $g$ is a vector, and its *spread* is one number
+# and whether near ref or far from it by the larger factor. A gradient $g$ is a vector, and its *spread* is one number
 # as in lesson 02, $\sqrt{\mathbb{E}\,\|g - \mathbb{E}g\|^2}$, here exact. Twenty problems, each at
 # some distance from ref.
 
@@ -804,8 +805,8 @@ def response_kl_loss(
 
     logp, ref_logp: log-probability of each token that the policy drew; `ref_logp` is a constant.
     mask: True on the response's tokens, wherever they stand; what stands elsewhere is never read.
-    Returns a number for each response: 0 where it has no token, else free. Each hangs on its own
-    response alone, and its gradient with respect to logp[:, t] on no log-ratio before t.
+    Returns a number for each response: 0 where it has no token, else free. It depends on that
+    response alone. Its gradient at logp[:, t] depends on the log-ratios from t on alone.
     Raises TypeCheckError if shapes or kinds of numbers disagree.
     Source: arXiv 2506.09477; arXiv 2512.21852.
     Example: two tokens, each a or b. The policy is (1/2, 1/2) at both; ref too, save that after a
@@ -833,10 +834,10 @@ if ready("response_kl_loss", gradient=True):
         print(f"{_name:26} error {_error:8.1e}   spread {_spread:.3f}")
 
 # %% [markdown]
-# $k_2$ of the whole response and yours have one mean; $k_2$'s gradient carries what came before
-# as noise. Token by token it is steadier still, and wrong. (Policy gradient with $k_1$ in the
-# *reward* of each token, and return-to-go, has your gradient: the last row of 4.5. TRL's
-# `RLOOTrainer` charges a response's log-ratio to all of its tokens, as $k_2$ of the response.)
+# $k_2$ of the whole response and yours have one mean; $k_2$'s gradient carries what came before,
+# nearly always as more noise. Token by token it is steadier still, and wrong. (A policy gradient
+# with $k_1$ in the *reward* of each token, and return-to-go, has your gradient; one that charges
+# a response's whole log-ratio to each of its tokens has that of $k_2$ of the response.)
 #
 # Is that one lucky problem? **Predict** both columns as responses grow, on twenty problems at
 # each length.
@@ -882,9 +883,8 @@ for _time in (1, 3, 6):
 
 # %% [markdown]
 # The product is exact, and its noise grows faster with the length than that of own responses;
-# ρ·$k_3$ is steadier on the longer ones, and wrong. Most of 4.5's libraries have no ratio in
-# their KL, the others (open-instruct's option 3, DeepSeek-V3.2, TRL) that of the single token,
-# and all live with a bias. ([2512.21852](https://arxiv.org/abs/2512.21852) finds no unbiased
+# ρ·$k_3$ is steadier on the longer ones, and wrong. Most libraries that 4.5 lists have no ratio
+# in their KL, the others that of the single token, and all live with a bias. ([2512.21852](https://arxiv.org/abs/2512.21852) finds no unbiased
 # gradient of the KL of responses in use for old data, and leaves one to later work.) Until then:
 # draw often and step little, as in lesson 05.
 
@@ -912,7 +912,7 @@ for _time in (1, 3, 6):
 # no exhibit.
 #
 # **Exhibit `k1_loss`**: the penalty in the loss is the mean of logp − ref_logp, and a batch
-# serves eight updates. Five batches, ten seeds, exact means. **Predict** what the KL does as β
+# serves eight updates. Five batches, ten seeds, means over the draws exact. **Predict** what the KL does as β
 # grows. (open-instruct [#534](https://github.com/allenai/open-instruct/issues/534),
 # [#535](https://github.com/allenai/open-instruct/pull/535))
 #
