@@ -912,8 +912,8 @@ for _time in (1, 3, 6):
 # no exhibit.
 #
 # **Exhibit `k1_loss`**: the penalty in the loss is the mean of logp − ref_logp, and a batch
-# serves eight updates. Five batches, ten seeds, means over the draws exact. **Predict** what the KL does as β
-# grows. (open-instruct [#534](https://github.com/allenai/open-instruct/issues/534),
+# serves eight updates. Five batches, ten seeds, means over the draws exact. **Predict** what the
+# KL does as β grows. (open-instruct [#534](https://github.com/allenai/open-instruct/issues/534),
 # [#535](https://github.com/allenai/open-instruct/pull/535))
 #
 # - **A**: it falls
