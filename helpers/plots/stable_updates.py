@@ -15,6 +15,7 @@ from . import COLOURS, DASHES, new_figure, show, with_sliders
 NAVY, RED, TEAL, AMBER, GREY = COLOURS
 MARKERS = "osv^D"
 LOWEST = -8.0  # of the return axis
+IN_A_ROW = 4  # panels of the comparison
 GRID_TITLES = {1: "1 epoch: only rounding", 5: "5 epochs", 20: "20 epochs: β decides"}
 GRID_LOWEST = -2.5  # of the grid's; what is below is marked there
 
@@ -151,6 +152,39 @@ def plot_runs(runs: Mapping[str, Sequence[Run]]) -> None:
         )
 
 
+def tell_runs(runs: Mapping[str, Sequence[Run]]) -> None:
+    """A row for each run: its worst drop, its largest update, and how it did on the whole."""
+    print("                     worst drop            largest update        mean return")
+    print("                return  update   nats    nats  update  return    all  last 10")
+    for name, group in runs.items():
+        for seed, run in enumerate(group):
+            change = torch.tensor(run.returns).diff()
+            at, top = int(change.argmin()), int(torch.tensor(run.kl).argmax())
+            drop = f"{change[at]:+7.2f} {at + 1:7} {run.kl[at]:6.2f}"
+            largest = f"{run.kl[top]:7.2f} {top + 1:7} {change[top]:+7.2f}"
+            means = f"{mean_return(run):6.2f} {sum(run.returns[-10:]) / 10:8.2f}"
+            print(f"{name:8} seed {seed} {drop} {largest} {means}")
+
+
+def mean_return(run: Run) -> float:
+    """Over the whole run, so that slow learning costs and so does a plunge."""
+    return sum(run.returns[1:]) / len(run.kl)
+
+
+def tell_difference(held: Sequence[Run], free: Sequence[Run]) -> None:
+    """At how many seeds the first group of runs is better than the second, by each count."""
+    pairs = list(zip(held, free, strict=True))
+    counts = {
+        "the worst drop is smaller": lambda run: -worst_drop(run.returns),
+        "the largest update is smaller": lambda run: -max(run.kl),
+        "the mean return of the whole run is higher": mean_return,
+        "the mean of the last ten returns is higher": lambda run: sum(run.returns[-10:]),
+    }
+    for what, score in counts.items():
+        better = sum(score(one) > score(other) for one, other in pairs)
+        print(f"{what} at {better} of {len(pairs)} seeds")
+
+
 def _mark_below(axis: Axes, returns: Sequence[float], colour: str) -> None:
     below = [update for update, value in enumerate(returns) if value < LOWEST]
     axis.plot(below, [LOWEST] * len(below), "v", color=colour, markersize=8)
@@ -212,12 +246,13 @@ def plot_ratios(ratios: Mapping[str, Float[Tensor, " step"]], epsilon: float) ->
 def plot_comparison(record: Mapping[str, Any]) -> None:
     """Return over updates, a panel for each method, a thin line for each seed."""
     methods = list(record["comparison"].items())
-    for start in range(0, len(methods), 3):
-        shown = methods[start : start + 3]
-        figure, axes = new_figure(3, height=2.8)
+    for start in range(0, len(methods), IN_A_ROW):
+        shown = methods[start : start + IN_A_ROW]
+        figure, axes = new_figure(IN_A_ROW, height=2.6)
         for axis, (name, curves) in zip(axes, shown, strict=True):
             _draw_seeds(axis, torch.tensor(curves["returns"]))
-            axis.set(title=name.replace(", ", ",\n"), xlabel="update")
+            axis.set_title(name.replace(", ", ",\n"), fontsize=10)
+            axis.set_xlabel("update")
         axes[0].set_ylabel("parcels − falls in a shift")
         ends = ", ".join(f"{name} {scores(c)['final return'].median():.2f}" for name, c in shown)
         show(figure, f"A line for each seed, the median in bold. Median final return: {ends}.")
@@ -233,7 +268,7 @@ def _draw_seeds(axis: Axes, returns: Float[Tensor, "seed update"]) -> None:
         axis.text(
             0.97,
             0.05,
-            f"below: {under} of {len(returns)} runs",
+            f"below: {under} of {len(returns)}",
             transform=axis.transAxes,
             ha="right",
             bbox=PLAIN,
@@ -256,7 +291,7 @@ def scores(curves: Mapping[str, Any]) -> dict[str, Float[Tensor, " seed"]]:
 
 def plot_scores(record: Mapping[str, Any]) -> None:
     """Final return, worst drop and greatest KL of every seed, a row for each method."""
-    figure, axes = new_figure(3, height=3.2)
+    figure, axes = new_figure(3, height=4.0)
     rows = {name: scores(curves) for name, curves in record["comparison"].items()}
     titles = {
         "final return": "Final return",
