@@ -123,7 +123,8 @@ def plot_epochs(divergences: Mapping[str, Sequence[Sequence[float]]]) -> None:
 
 def plot_runs(runs: Mapping[str, Sequence[Run]]) -> None:
     """Return and divergence of whole runs over updates: a figure for each label, a line a seed."""
-    sizes = [nats for group in runs.values() for run in group for nats in run.kl]
+    every = [nats for group in runs.values() for run in group for nats in run.kl]
+    sizes = [nats for nats in every if 0 < nats < float("inf")] or [1.0]
     limits = (max(min(sizes), 1e-5) / 2, max(sizes) * 2)
     for name, group in runs.items():
         figure, (left, right) = new_figure(2, height=3.0)

@@ -68,6 +68,14 @@ class Courier:
             here = torch.zeros_like(here).index_add(1, self.home, arrived)
         return total
 
+    def best_return(self) -> float:
+        """The most that a shift can bring on average: planned backwards, from its last step."""
+        ahead = torch.zeros_like(self.roof)  # place: with the steps left
+        for _ in range(SHIFT):
+            landing = self.reward + ahead[self.home]  # place landing
+            ahead = torch.einsum("paq,pq->pa", self.moves, landing).amax(-1)
+        return (self.roof @ ahead).item()
+
     def work(
         self,
         logits: Float[Tensor, "copy place action"],
