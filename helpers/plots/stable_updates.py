@@ -425,3 +425,25 @@ def _show_setting(record: Mapping[str, Any], rate: float, beta: float, epochs: i
 def _setting(record: Mapping[str, Any], rate: float, beta: float, epochs: int) -> dict[str, Any]:
     wanted = {"rate": rate, "beta": beta, "epochs": epochs}
     return next(row for row in record["grid"] if wanted.items() <= row.items())
+
+
+def tell_grid(grid: Sequence[Mapping[str, Any]]) -> None:
+    """The grid in numbers: with one epoch how far β moves an end; with more, ends and drops.
+
+    A final return says little about the way there, so the greatest drop stands beside it.
+    """
+    rates, betas = (sorted({row[name] for row in grid}) for name in ("rate", "beta"))
+    rows = {(row["rate"], row["beta"], row["epochs"]): row for row in grid}
+    for rate in rates:
+        ends = torch.tensor([rows[rate, beta, 1]["final"] for beta in betas])
+        effect = (ends - ends[0]).abs().amax()
+        print(f"1 epoch, rate {rate:4}: greatest effect of β on a final return {effect:.2g}")
+    print("\nmedian final return [worst seed], greatest drop of any seed")
+    print("   rate      β     5 epochs                    20 epochs")
+    for rate in rates[1:]:
+        for beta in betas:
+            cells = []
+            for row in (rows[rate, beta, 5], rows[rate, beta, 20]):
+                final, drop = torch.tensor(row["final"]), max(row["worst drop"])
+                cells.append(f"{final.median():5.2f} [{final.min():6.2f}], {drop:5.2f}")
+            print(f"   {rate:4}   {beta:4}     {cells[0]}     {cells[1]}")
