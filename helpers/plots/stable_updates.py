@@ -154,9 +154,12 @@ def plot_runs(runs: Mapping[str, Sequence[Run]]) -> None:
 
 
 def tell_runs(runs: Mapping[str, Sequence[Run]]) -> None:
-    """A row for each run: its worst drop, its largest update, and how it did on the whole."""
+    """A row for each run: its worst drop, its largest update, and how it did on the whole.
+
+    change: of the return, in one update.
+    """
     print("                     worst drop            largest update        mean return")
-    print("                return  update   nats    nats  update  return    all  last 10")
+    print("                change  update   nats    nats  update  change    all  last 10")
     for name, group in runs.items():
         for seed, run in enumerate(group):
             change = torch.tensor(run.returns).diff()

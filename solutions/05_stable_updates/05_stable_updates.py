@@ -403,7 +403,7 @@ if ready("policy_update"):
 # %% [markdown]
 # These numbers are yours alone. Runs like these are *chaotic*: one rounded digit flips one drawn
 # action, and sixty updates later the curve is another one. A classmate's answer, as right as
-# yours, or your own on another computer, shows other drops. What holds in general needs more
+# yours, or your own on another computer, may show others. What holds in general needs more
 # seeds than three: 5.8 has twelve.
 #
 # Do the plunges fall on the large updates? **Predict**; the cell pools the updates of the three
@@ -960,7 +960,9 @@ _generator = torch.Generator().manual_seed(0)
 _z = torch.randn(5, generator=_generator, dtype=torch.float64)
 _reward = torch.randn(5, generator=_generator, dtype=torch.float64)
 _old = Categorical(logits=_z)
-_hessian = torch.func.hessian(lambda v: (_old.probs * (_old.logits - v.log_softmax(0))).sum())(_z)
+_hessian = torch.autograd.functional.hessian(
+    lambda z: (_old.probs * (_old.logits - z.log_softmax(0))).sum(), _z
+)
 _scores_of_old = torch.eye(5, dtype=torch.float64) - _old.probs  # row a: ∇ log old(a)
 _fisher = torch.einsum("a,ai,aj->ij", _old.probs, _scores_of_old, _scores_of_old)
 print(f"greatest gap between Hessian and Fisher matrix: {(_hessian - _fisher).abs().max():.0e}")
