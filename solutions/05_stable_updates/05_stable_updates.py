@@ -446,7 +446,7 @@ if written(_own_beta) and ready("policy_update"):
     if _drop <= 0.5 and _end > 2:
         print("Steady, and it learns: no drop above a half, and every run ends above 2.")
     elif _drop <= 0.5:
-        print(f"No drop above a half, but one run ends at {_end:.2f}: it is held back too much.")
+        print(f"No drop above a half, but one run ends at {_end:.2f}: it does not learn enough.")
     else:
         print(f"The worst drop is {_drop:.2f}: not steady yet.")
 
