@@ -905,8 +905,8 @@ outcome("larger_beta", A=_safest == max(_ends), C=_safest == 0, B=True)
 # seeds the median worst drop falls from 5.1 to 0.54; three of the twelve still drop by
 # more than 2.
 #
-# **Mechanism.** The deep plunges come with large updates: the three worst came with 3.0, 0.28 and 1.1
-# nats. Not every large update is one; my greatest KLs fall on other updates, and on one of
+# **Mechanism.** The deep plunges come with large updates: the three worst came with 3.0, 0.28 and
+# 1.1 nats. Not every large update is one; my greatest KLs fall on other updates, and on one of
 # those the return rose. After twenty epochs on one batch the ratio is far from 1, the surrogate
 # promises a gain that it cannot know there, and nothing in it says stop. The penalty's gradient
 # is 0 at old and grows with the distance, so it acts on the late epochs and leaves the first
@@ -922,10 +922,10 @@ outcome("larger_beta", A=_safest == max(_ends), C=_safest == 0, B=True)
 #
 # - At the first step on a batch a penalty towards old has no gradient; it acts from the second
 #   on.
-# - A clip takes away an incentive, per token; it sets no bound on the step. min(r·A, clip(r)·A), with the
-#   advantage inside. It counts in ratios, a mask by |p − q| in probability.
-# - KL(old ‖ policy) measures a step, in nats; its Hessian is the Fisher matrix, so β and the
-#   learning rate belong together.
+# - A clip takes away an incentive, per token; it sets no bound on the step. min(r·A, clip(r)·A),
+#   with the advantage inside. It counts in ratios, a mask by |p − q| in probability.
+# - KL(old ‖ policy) measures a step, in nats; its Hessian at old is the Fisher matrix (appendix),
+#   so β and the learning rate belong together.
 # - TRPO's constant is safe and useless; practice tunes β, or steers it by a target.
 # - On this problem every way of holding the update back steadied the erratic run, though not at
 #   every seed; which one is best depends on what you count.
