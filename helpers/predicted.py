@@ -164,6 +164,12 @@ ASKED: dict[str, dict[str, Prediction]] = {
             A="yes, the larger β, the flatter", B="no, they have one slope",
             C="yes, the larger β, the steeper",
         ),
+        "one_update": _asked(
+            "After 20 epochs on one batch, the KL with β = 0.5 beside that with β = 0?", "C",
+            A="it is more than half of it, at some seed",
+            B="it is between a half and a fifth of it",
+            C="it is less than a fifth of it, at every seed",
+        ),
         "outside_the_clip": _asked(
             "How many of the clipped update's ratios lie outside 0.8 to 1.2?", "C",
             A="none", B="up to one in ten", C="more than one in ten",

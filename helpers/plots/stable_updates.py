@@ -15,6 +15,7 @@ from . import COLOURS, DASHES, new_figure, show, with_sliders
 NAVY, RED, TEAL, AMBER, GREY = COLOURS
 MARKERS = "osv^D"
 LOWEST = -8.0  # of the return axis
+IN_A_ROW = 4  # panels of the comparison
 GRID_TITLES = {1: "1 epoch: only rounding", 5: "5 epochs", 20: "20 epochs: β decides"}
 GRID_LOWEST = -2.5  # of the grid's; what is below is marked there
 
@@ -122,7 +123,8 @@ def plot_epochs(divergences: Mapping[str, Sequence[Sequence[float]]]) -> None:
 
 def plot_runs(runs: Mapping[str, Sequence[Run]]) -> None:
     """Return and divergence of whole runs over updates: a figure for each label, a line a seed."""
-    sizes = [nats for group in runs.values() for run in group for nats in run.kl]
+    every = [nats for group in runs.values() for run in group for nats in run.kl]
+    sizes = [nats for nats in every if 0 < nats < float("inf")] or [1.0]
     limits = (max(min(sizes), 1e-5) / 2, max(sizes) * 2)
     for name, group in runs.items():
         figure, (left, right) = new_figure(2, height=3.0)
@@ -149,6 +151,42 @@ def plot_runs(runs: Mapping[str, Sequence[Run]]) -> None:
             f"{name}: the return's greatest fall in one update is, seed by seed, {each}.{marked} "
             f"{last}",
         )
+
+
+def tell_runs(runs: Mapping[str, Sequence[Run]]) -> None:
+    """A row for each run: its worst drop, its largest update, and how it did on the whole.
+
+    change: of the return, in one update.
+    """
+    print("                     worst drop            largest update        mean return")
+    print("                change  update   nats    nats  update  change    all  last 10")
+    for name, group in runs.items():
+        for seed, run in enumerate(group):
+            change = torch.tensor(run.returns).diff()
+            at, top = int(change.argmin()), int(torch.tensor(run.kl).argmax())
+            drop = f"{change[at]:+7.2f} {at + 1:7} {run.kl[at]:6.2f}"
+            largest = f"{run.kl[top]:7.2f} {top + 1:7} {change[top]:+7.2f}"
+            means = f"{mean_return(run):6.2f} {sum(run.returns[-10:]) / 10:8.2f}"
+            print(f"{name:8} seed {seed} {drop} {largest} {means}")
+
+
+def mean_return(run: Run) -> float:
+    """Over the whole run, so that slow learning costs and so does a plunge."""
+    return sum(run.returns[1:]) / len(run.kl)
+
+
+def tell_difference(held: Sequence[Run], free: Sequence[Run]) -> None:
+    """At how many seeds the first group of runs is better than the second, by each count."""
+    pairs = list(zip(held, free, strict=True))
+    counts = {
+        "the worst drop is smaller": lambda run: -worst_drop(run.returns),
+        "the largest update is smaller": lambda run: -max(run.kl),
+        "the mean return of the whole run is higher": mean_return,
+        "the mean of the last ten returns is higher": lambda run: sum(run.returns[-10:]),
+    }
+    for what, score in counts.items():
+        better = sum(score(one) > score(other) for one, other in pairs)
+        print(f"{what} at {better} of {len(pairs)} seeds")
 
 
 def _mark_below(axis: Axes, returns: Sequence[float], colour: str) -> None:
@@ -212,12 +250,13 @@ def plot_ratios(ratios: Mapping[str, Float[Tensor, " step"]], epsilon: float) ->
 def plot_comparison(record: Mapping[str, Any]) -> None:
     """Return over updates, a panel for each method, a thin line for each seed."""
     methods = list(record["comparison"].items())
-    for start in range(0, len(methods), 3):
-        shown = methods[start : start + 3]
-        figure, axes = new_figure(3, height=2.8)
+    for start in range(0, len(methods), IN_A_ROW):
+        shown = methods[start : start + IN_A_ROW]
+        figure, axes = new_figure(IN_A_ROW, height=2.6)
         for axis, (name, curves) in zip(axes, shown, strict=True):
             _draw_seeds(axis, torch.tensor(curves["returns"]))
-            axis.set(title=name.replace(", ", ",\n"), xlabel="update")
+            axis.set_title(name.replace(", ", ",\n"), fontsize=10)
+            axis.set_xlabel("update")
         axes[0].set_ylabel("parcels − falls in a shift")
         ends = ", ".join(f"{name} {scores(c)['final return'].median():.2f}" for name, c in shown)
         show(figure, f"A line for each seed, the median in bold. Median final return: {ends}.")
@@ -233,7 +272,7 @@ def _draw_seeds(axis: Axes, returns: Float[Tensor, "seed update"]) -> None:
         axis.text(
             0.97,
             0.05,
-            f"below: {under} of {len(returns)} runs",
+            f"below: {under} of {len(returns)}",
             transform=axis.transAxes,
             ha="right",
             bbox=PLAIN,
@@ -256,7 +295,7 @@ def scores(curves: Mapping[str, Any]) -> dict[str, Float[Tensor, " seed"]]:
 
 def plot_scores(record: Mapping[str, Any]) -> None:
     """Final return, worst drop and greatest KL of every seed, a row for each method."""
-    figure, axes = new_figure(3, height=3.2)
+    figure, axes = new_figure(3, height=4.0)
     rows = {name: scores(curves) for name, curves in record["comparison"].items()}
     titles = {
         "final return": "Final return",
@@ -389,3 +428,25 @@ def _show_setting(record: Mapping[str, Any], rate: float, beta: float, epochs: i
 def _setting(record: Mapping[str, Any], rate: float, beta: float, epochs: int) -> dict[str, Any]:
     wanted = {"rate": rate, "beta": beta, "epochs": epochs}
     return next(row for row in record["grid"] if wanted.items() <= row.items())
+
+
+def tell_grid(grid: Sequence[Mapping[str, Any]]) -> None:
+    """The grid in numbers: with one epoch how far β moves an end; with more, ends and drops.
+
+    A final return says little about the way there, so the greatest drop stands beside it.
+    """
+    rates, betas = (sorted({row[name] for row in grid}) for name in ("rate", "beta"))
+    rows = {(row["rate"], row["beta"], row["epochs"]): row for row in grid}
+    for rate in rates:
+        ends = torch.tensor([rows[rate, beta, 1]["final"] for beta in betas])
+        effect = (ends - ends[0]).abs().amax()
+        print(f"1 epoch, rate {rate:4}: greatest effect of β on a final return {effect:.2g}")
+    print("\nmedian final return [worst seed], greatest drop of any seed")
+    print("   rate      β     5 epochs                    20 epochs")
+    for rate in rates[1:]:
+        for beta in betas:
+            cells = []
+            for row in (rows[rate, beta, 5], rows[rate, beta, 20]):
+                final, drop = torch.tensor(row["final"]), max(row["worst drop"])
+                cells.append(f"{final.median():5.2f} [{final.min():6.2f}], {drop:5.2f}")
+            print(f"   {rate:4}   {beta:4}     {cells[0]}     {cells[1]}")

@@ -6,13 +6,15 @@ probability of every place through a shift.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from tqdm.auto import tqdm
 
 ROWS, COLUMNS = 4, 8  # row 0 is the edge: START and GOAL at its ends, the street between them
 PLACES, ACTIONS = ROWS * COLUMNS, 4
@@ -23,6 +25,7 @@ SHIFT = 40  # steps
 DISCOUNT = 0.95  # in the returns-to-go that learning sees; the return reported has none
 FEATURES = ROWS + COLUMNS
 SHIFTS, UPDATES, RATE = 16, 60, 0.5  # of one training run
+PATIENCE = 5  # seconds without a progress bar
 
 Update = Callable[[nn.Module, torch.optim.Optimizer, Tensor, Tensor, Tensor], list[float]]
 
@@ -64,6 +67,14 @@ class Courier:
             arrived = torch.einsum("cp,cpq->cq", here, landing)
             here = torch.zeros_like(here).index_add(1, self.home, arrived)
         return total
+
+    def best_return(self) -> float:
+        """The most that a shift can bring on average: planned backwards, from its last step."""
+        ahead = torch.zeros_like(self.roof)  # place: with the steps left
+        for _ in range(SHIFT):
+            landing = self.reward + ahead[self.home]  # place landing
+            ahead = torch.einsum("paq,pq->pa", self.moves, landing).amax(-1)
+        return (self.roof @ ahead).item()
 
     def work(
         self,
@@ -108,6 +119,41 @@ class Run(NamedTuple):
     kl: list[float]
 
 
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread within: on networks this small, handing work to others costs more than the work.
+
+    Afterwards there are as many as before.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def train_couriers(
+    updates: Mapping[str, Update], seeds: Sequence[int], courier: Courier
+) -> dict[str, list[Run]]:
+    """For each way to update, a run for each seed; with a progress bar where it takes long."""
+    total = len(updates) * len(seeds) * UPDATES
+    with tqdm(total=total, delay=PATIENCE, leave=False, unit="update") as bar:
+
+        def counted(update: Update) -> Update:
+            def one(*batch: Any) -> list[float]:
+                bar.update()
+                return update(*batch)
+
+            return one
+
+        return {
+            name: [train_courier(counted(update), seed, courier) for seed in seeds]
+            for name, update in updates.items()
+        }
+
+
+@one_thread()
 def train_courier(update: Update, seed: int, courier: Courier, updates: int = UPDATES) -> Run:
     """Train one policy: at each update it works SHIFTS shifts and learns from them.
 
@@ -139,6 +185,7 @@ def _return(policy: nn.Module, courier: Courier) -> float:
         return courier.expected_return(policy(courier.features)[None]).item()
 
 
+@one_thread()
 def learn_from_one_batch(
     policy: nn.Module, observations: Float[Tensor, "batch obs"], loss: Callable, n_epochs: int
 ) -> Float[Tensor, "batch action"]:

@@ -234,6 +234,13 @@ HOLES: dict[str, dict[str, Hole]] = {
             said="Within a tenth of 0.01",
         ),
     },
+    "05_stable_updates": {
+        "_own_beta = ...": Hole(
+            right=("_own_beta = 2.0", "_own_beta = 2", "_own_beta = torch.tensor(2.0)"),
+            wrong=("_own_beta = 0", "_own_beta = 4.0", "_own_beta = -0.5", "_own_beta = 1000"),
+            said="Steady, and it learns",
+        ),
+    },
 }
 
 
