@@ -26,8 +26,17 @@ def verdict_of(term: Term, lesson: str, rebuilt: NotebookNode, mode: str = "fork
 def grade_file(path: Path, mode: str = "fork", secret: bytes = b"") -> Graded:
     """Grade one notebook with no term and no gradebook. Raises UsageError if it is no notebook.
 
+    secret: as in `grade_rebuilt`.
+    """
+    return grade_rebuilt(*read_and_rebuild(path), mode, secret)
+
+
+def grade_rebuilt(
+    lesson: str, rebuilt: NotebookNode, mode: str = "fork", secret: bytes = b""
+) -> Graded:
+    """Grade a rebuilt notebook with no term and no gradebook.
+
     secret: chooses the hidden cases, with the program; without one, anybody can compute them.
     """
-    lesson, rebuilt = read_and_rebuild(path)
     one = Program(lesson, rebuilt, mode)
     return Graded.of(do(one.work(secret, how_of([lesson], mode))).graded)

@@ -30,9 +30,9 @@ from ..common.root import AS_ROOT
 from ..common.saying import said, say
 from ..course.exercises import exercises
 from ..course.lessons import ROOT, checkout_base, known_lesson
-from ..grading.from_file import lesson_in
+from ..grading.from_file import lesson_in, read_and_rebuild
 from ..grading.program import how_of
-from ..grading.single import grade_file
+from ..grading.single import grade_rebuilt
 from ..grading.working import sandbox_of
 from ..term.verdict import Graded
 
@@ -158,11 +158,11 @@ def results(root: Path, lesson: str, mode: str) -> dict[str, Any]:
     """What Gradescope shows of a submission. Raises UsageError when nothing can run here."""
     _compare_points(root, lesson)
     try:
-        path = _notebook(root / "submission", lesson)
+        _, rebuilt = read_and_rebuild(_notebook(root / "submission", lesson))
     except UsageError as error:
         return _nothing(lesson, str(error).replace(f"{root / 'submission'}/", ""))
     secret = _secret(root) + secrets.token_bytes(SECRET_BYTES)
-    return _shown(grade_file(path, _mode(lesson, mode), secret))
+    return _shown(grade_rebuilt(lesson, rebuilt, _mode(lesson, mode), secret))
 
 
 def _secret(root: Path) -> bytes:

@@ -5,8 +5,10 @@ import re
 import subprocess
 import sys
 import zipfile
+from copy import deepcopy
 
 import pytest
+from nbformat.v4 import new_markdown_cell
 
 from autograde.common.errors import UsageError
 from autograde.course.as_cells import handed_in
@@ -14,6 +16,7 @@ from autograde.course.exercises import exercises
 from autograde.course.lessons import checkout_base
 from autograde.course.sample import solutions, with_mistakes
 from autograde.grading import isolation
+from autograde.grading.rebuild import MOST_CELLS
 from autograde.grading.sandbox import Sandbox
 from autograde.returning.gradescope import gradescope, main
 from tests.as_user import can_mount
@@ -219,6 +222,15 @@ def test_what_is_no_notebook_gets_nothing_and_a_sentence(host, capsys, files, sa
     assert str(host.root) not in shown["output"]
     assert shown["tests"][0]["max_score"] == MOST
     assert "Traceback" not in capsys.readouterr().out
+
+
+def test_a_notebook_that_meets_a_limit_is_told_and_the_autograder_has_not_failed(host, solved):
+    solved = deepcopy(solved)
+    solved.cells += [new_markdown_cell() for _ in range(MOST_CELLS)]
+    host.hand_in(solved)
+    assert main([str(host.root), LESSON, "none"]) == 0
+    assert "has more than 5,000 cells" in host.shown()["output"]
+    assert str(host.root) not in host.shown()["output"]
 
 
 def test_an_autograder_that_cannot_start_says_so(host, solved):
