@@ -73,11 +73,11 @@ def test_hidden_cases_hang_on_the_zips_secret_and_are_new_for_each_try(host, sol
     host.hand_in(solved)
     given = []
 
-    def grade_file(path, mode, secret):
+    def grade(lesson, rebuilt, mode, secret):
         given.append(secret)
         raise UsageError("enough")
 
-    monkeypatch.setattr("autograde.returning.gradescope.grade_file", grade_file)
+    monkeypatch.setattr("autograde.returning.gradescope.grade_rebuilt", grade)
     for _ in range(2):
         main([str(host.root), LESSON, "none"])
     own = (host.root / "source" / "secret").read_bytes()
