@@ -58,7 +58,7 @@ class Hostile:
     anything; spoils_in: more of them, in a mode. says: words that the verdicts hold. stage: what it
     is to break; modes: where it can be tried. refusable: it may meet a limit, and is then not
     graded. unreadable: words of the line that says why the file was not graded at all; "" for one
-    that is.
+    that is; on_gradescope: in their place there.
     """
 
     name: str
@@ -69,6 +69,7 @@ class Hostile:
     spoils_in: Mapping[str, Sequence[str]] = field(default_factory=dict)
     says: str = ""
     unreadable: str = ""
+    on_gradescope: str = ""
     stage: str = ""
     modes: Sequence[str] = MODES
     lesson: str = LESSON
@@ -136,8 +137,9 @@ def disagreement(hostile: Hostile, seen: Seen, mode: str = "fork") -> str:
     """What is not as expected, in words; "" where all is."""
     spoils = {*hostile.spoils, *hostile.spoils_in.get(mode, ())}
     if hostile.unreadable:
-        refused = seen.points is None and hostile.unreadable in seen.failed
-        return "" if refused else f"not refused with {hostile.unreadable!r}: {seen.told}"
+        words = (mode == "user" and hostile.on_gradescope) or hostile.unreadable
+        refused = seen.points is None and words in seen.failed
+        return "" if refused else f"not refused with {words!r}: {seen.told}"
     if seen.points is None:
         if hostile.refusable and seen.failed:
             return ""

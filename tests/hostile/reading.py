@@ -30,9 +30,12 @@ def breaking() -> Iterator[Hostile]:
               '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": []}', "",
               earns=NOTHING)  # fmt: skip
     yield raw("other-lesson", "is another lesson's notebook", solved_text("01_policy_updates"),
-              "this is lesson 01_policy_updates under the name of 02_divergence")  # fmt: skip
+              "this is lesson 01_policy_updates under the name of 02_divergence",
+              on_gradescope="is 01_policy_updates: hand in 02_divergence.ipynb here")  # fmt: skip
     yield file("long-file", "is 300 MB long", _long, unreadable="larger than 64 MiB")
-    yield file("folder", "is a folder", Path.mkdir, unreadable="cannot be read")
+    # Gradescope's autograder looks for plain files alone.
+    none = {"on_gradescope": "no notebook came"}
+    yield file("folder", "is a folder", Path.mkdir, unreadable="cannot be read", **none)
     for name, tries, target in (
         ("link-passwd", "is a link to a file of the machine", "/etc/passwd"),
         ("link-gradebook", "is a link to the gradebook", "../../../gradebook.db"),
@@ -43,7 +46,7 @@ def breaking() -> Iterator[Hostile]:
         ),
         ("link-nowhere", "is a link to itself", f"{LESSON}.ipynb"),
     ):
-        yield file(name, tries, _link(target), unreadable=f"{LESSON}.ipynb: ")
+        yield file(name, tries, _link(target), unreadable=f"{LESSON}.ipynb: ", **none)
     yield file("link-beside", "has a link to the term's key beside it", _beside, earns={})
 
 
