@@ -2,13 +2,12 @@
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from .penalty_gradients import Responses, all_responses
+from .penalty_gradients import OldResponses
 
 Gradient = Callable[[Float[Tensor, "*problem action"]], Float[Tensor, "*problem action"]]
 Weigh = Callable[[Tensor, Tensor], Tensor]
@@ -21,40 +20,6 @@ def kept_by_top_p(
     chance, order = logits.softmax(-1).sort(-1, descending=True)
     likelier = chance.cumsum(-1) - chance  # the mass of all that come before
     return torch.zeros_like(logits, dtype=torch.bool).scatter(-1, order, likelier < top_p)
-
-
-@dataclass(frozen=True)
-class OldResponses(Responses):
-    """Every response of some length, each as likely to be in the batch as old is to draw it."""
-
-    old_logits: Float[Tensor, "beginning vocab"]
-
-    def old_logp(self) -> Float[Tensor, "response time"]:
-        """Log-probability of each token under old, a constant."""
-        return self.old_logits.log_softmax(-1)[self.beginnings, self.tokens]
-
-    def chance(self) -> Float[Tensor, " response"]:
-        """With which old draws each response, a constant."""
-        return self.old_logp().sum(1).exp()
-
-    def kl_by_token(self) -> Float[Tensor, ""]:
-        """KL(policy ‖ ref) at each position that old reaches, added up; only the policy moves."""
-        return torch.einsum("r,rt->", self.chance(), self.next_token_kl())
-
-    def kl_of_responses(self) -> Float[Tensor, ""]:
-        """KL(policy ‖ ref) of whole responses: where the policy moves, its contexts do."""
-        return torch.einsum("r,rt->", self.logp().sum(1).exp(), self.logp() - self.ref_logp())
-
-
-def responses_of_old(seed: int, apart: float, time: int = 3) -> OldResponses:
-    """All responses, scored by a policy whose logits are off old's by normal numbers of that size.
-
-    apart: 0 makes old and policy one, before the first update.
-    """
-    drawn = all_responses(seed, time)
-    generator = torch.Generator().manual_seed(1000 + seed)
-    noise = torch.randn(drawn.logits.shape, generator=generator, dtype=drawn.logits.dtype)
-    return OldResponses(**vars(drawn), old_logits=drawn.logits.detach() + apart * noise)
 
 
 def many_problems(

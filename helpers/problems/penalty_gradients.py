@@ -274,13 +274,6 @@ class Responses:
         ahead = costs.detach().flip(1).cumsum(1).flip(1)
         return torch.einsum("rt,rt->r", ahead, self.logp())
 
-    def old_logp(self, seed: int, apart: float) -> Float[Tensor, "response time"]:
-        """The same under an older policy, whose logits are off by normal numbers, a constant."""
-        generator = torch.Generator().manual_seed(seed)
-        noise = torch.randn(self.logits.shape, generator=generator, dtype=self.logits.dtype)
-        old_logits = self.logits.detach() + apart * noise
-        return old_logits.log_softmax(-1)[self.beginnings, self.tokens]
-
     def mean_and_spread(
         self, losses: Float[Tensor, " response"], chance: Float[Tensor, " response"]
     ) -> tuple[Float[Tensor, "beginning vocab"], Float[Tensor, ""]]:
@@ -332,11 +325,44 @@ def three_ways(yours: ResponseLoss, seed: int, time: int) -> Found:
     )
 
 
+@dataclass(frozen=True)
+class OldResponses(Responses):
+    """Every response of some length, each as likely to be in the batch as old is to draw it."""
+
+    old_logits: Float[Tensor, "beginning vocab"]
+
+    def old_logp(self) -> Float[Tensor, "response time"]:
+        """Log-probability of each token under old, a constant."""
+        return self.old_logits.log_softmax(-1)[self.beginnings, self.tokens]
+
+    def chance(self) -> Float[Tensor, " response"]:
+        """With which old draws each response, a constant."""
+        return self.old_logp().sum(1).exp()
+
+    def kl_by_token(self) -> Float[Tensor, ""]:
+        """KL(policy ‖ ref) at each position that old reaches, added up; only the policy moves."""
+        return torch.einsum("r,rt->", self.chance(), self.next_token_kl())
+
+    def kl_of_responses(self) -> Float[Tensor, ""]:
+        """KL(policy ‖ ref) of whole responses: where the policy moves, its contexts do."""
+        return torch.einsum("r,rt->", self.logp().sum(1).exp(), self.logp() - self.ref_logp())
+
+
+def responses_of_old(seed: int, apart: float, time: int = 3) -> OldResponses:
+    """All responses, scored by a policy whose logits are off old's by normal numbers of that size.
+
+    apart: 0 makes old and policy one, before the first update.
+    """
+    drawn = all_responses(seed, time)
+    generator = torch.Generator().manual_seed(1000 + seed)
+    noise = torch.randn(drawn.logits.shape, generator=generator, dtype=drawn.logits.dtype)
+    return OldResponses(**vars(drawn), old_logits=drawn.logits.detach() + apart * noise)
+
+
 def on_old(yours: ResponseLoss, seed: int, time: int, apart: float = 0.5) -> Found:
     """The same of your loss on own responses and, by ratios, on old's; and of ρ · k3."""
-    responses = all_responses(seed, time)
-    logp, ref_logp = responses.logp(), responses.ref_logp()
-    old_logp = responses.old_logp(seed, apart)
+    responses = responses_of_old(seed, apart, time)
+    logp, ref_logp, old_logp = responses.logp(), responses.ref_logp(), responses.old_logp()
     own, drawn = logp.detach().sum(1).exp(), old_logp.sum(1).exp()
     loss = yours(logp, ref_logp, torch.ones_like(logp, dtype=torch.bool))
     delta = ref_logp - logp

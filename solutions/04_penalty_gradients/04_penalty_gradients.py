@@ -39,7 +39,6 @@ from helpers.problems.bug_museum import (
     mean_reward,
     off_by,
     penalised_loss_gradient,
-    responses_of_old,
 )
 from helpers.problems.penalty_gradients import (
     PROBABILITIES,
@@ -55,6 +54,7 @@ from helpers.problems.penalty_gradients import (
     known_gradients,
     on_old,
     push_by_probability,
+    responses_of_old,
     second_moment_of_ratio,
     spread_of,
     start_and_ref,
