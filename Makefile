@@ -87,7 +87,7 @@ browser:
 	$$do apt-get update -qq && $$do apt-get install -y -qq chromium >/dev/null
 
 lab: setup
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab notebooks $$([ "$$(id -u)" != 0 ] || echo --allow-root)
 
 build: setup
 	$(BIN)/autograde build
