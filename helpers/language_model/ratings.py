@@ -1,4 +1,4 @@
-"""Sentences that people have rated: the text the model learns from, and the scorers' targets.
+"""The text that the model learns from: sentences that people rated, and that a model wrote.
 
 Source: Hutto & Gilbert 2014, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of
 Social Media Text", ICWSM-14; MIT licence, in `data/LICENSE-sentences.txt`.
@@ -10,6 +10,7 @@ from importlib.resources import files
 from zlib import crc32
 
 SENTENCES = "sentences.tsv.gz"
+WRITTEN = "written.txt.gz"
 
 
 @dataclass(frozen=True)
@@ -40,3 +41,13 @@ def sentences(*sources: str) -> list[Sentence]:
         for source, mean, ratings, text in rows
         if not sources or source in sources
     ]
+
+
+def written() -> list[str]:
+    """Short sentences on films that SmolLM2-135M-Instruct wrote, in lower case, each once.
+
+    Source: `python -m autograde.records.written`; Ben Allal et al. 2025 (arXiv 2502.02737),
+    Apache 2.0.
+    """
+    packed = (files(__package__) / "data" / WRITTEN).read_bytes()
+    return gzip.decompress(packed).decode().splitlines()

@@ -11,8 +11,12 @@ from .checkpoint import DATA
 MY_RUN = Path("my_run.json")
 LEFT = Path("..", "06_language_model", MY_RUN)  # by lesson 06, seen from beside lesson 07
 RECORDED = "recorded_runs.json"
+SMOLLM2 = "smollm2_runs.json"
 STAND_IN_BETA = 0.2  # lesson 06's own default
-MEASURES = ("step", "proxy", "gold", "kl", "distinct_2", "length")
+MEASURES = (
+    *("step", "proxy", "gold", "kl", "distinct_2", "length"),
+    *("entropy", "forgotten", "weight"),
+)
 BROKEN = (OSError, ValueError, TypeError, KeyError, AttributeError)  # what damage may raise
 
 
@@ -28,6 +32,9 @@ class Run:
     proxy, gold: mean rating of the responses by the two scorers, about −4 to 4.
     kl: KL(policy ‖ ref) of a response, in nats. distinct_2: different pairs of neighbouring
     tokens, as a share of all pairs. length: tokens of a response, the end token included.
+    entropy: of the policy at a token of a response, in nats. forgotten: perplexity on sentences
+    that people wrote, over what it was before. weight: of the penalty when it was measured; beta,
+    unless a controller moves it.
     texts: some of the responses, with their prompts, by step.
     """
 
@@ -39,6 +46,9 @@ class Run:
     kl: list[float] = field(default_factory=list)
     distinct_2: list[float] = field(default_factory=list)
     length: list[float] = field(default_factory=list)
+    entropy: list[float] = field(default_factory=list)
+    forgotten: list[float] = field(default_factory=list)
+    weight: list[float] = field(default_factory=list)
     texts: dict[int, list[str]] = field(default_factory=dict)
 
     def save(self, path: Path | str = MY_RUN) -> None:

@@ -1,10 +1,10 @@
 """Two judges of a review, learned from different people's ratings.
 
-The proxy is what is optimised: one weight for each token, learned from a few sentences that one
-person each has rated, by ridge regression. The gold score stands for what is wanted: the
-pretrained model, taught on to predict the mean of all raters, on many other sentences, and 0 for
-shuffled or repeated words. Neither is a human. The proxy has met no text that nobody would
-write, gold only those two kinds: what they say about such text is a guess.
+The proxy is what is optimised: one weight for each word, learned from a few sentences that one
+person each has rated, by ridge regression. The gold score stands for what is wanted: a reader of
+its own, taught to predict the mean of all raters on many other sentences, and that a text which
+nobody would write is worth nothing, from what models wrote that had been tuned on other proxies.
+Neither is a human.
 """
 
 import torch
@@ -13,11 +13,14 @@ from torch import Tensor, nn
 
 from ..shapes import shaped
 from .model import LanguageModel, Sizes
-from .vocabulary import END
+from .vocabulary import END, UNKNOWN
 
 
 class Proxy(nn.Module):
-    """Mean rating by the tokens alone, whatever their order: bias + Σ weight / √length."""
+    """Mean rating by which words there are, in any order: bias + Σ weight / √number of them.
+
+    A word counts once, however often it stands there.
+    """
 
     def __init__(self, vocab: int) -> None:
         super().__init__()
@@ -27,19 +30,22 @@ class Proxy(nn.Module):
     @shaped
     def forward(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, " batch"]:
         """A rating for each row, about −4 to 4; the bias for a row that is all END."""
-        real = tokens != END
-        total = (self.weight[tokens] * real).sum(dim=1)
-        return self.bias + total / real.sum(dim=1).clamp(min=1).sqrt()
+        return self.bias + self._shares(tokens) @ self.weight
+
+    def _shares(self, tokens: Tensor) -> Tensor:
+        """1/√n for each of a row's n different words, "batch vocab"."""
+        there = torch.zeros(len(tokens), len(self.weight), device=tokens.device)
+        there = there.scatter(1, tokens, 1.0)
+        there[:, : UNKNOWN + 1] = 0.0
+        return there / there.sum(dim=1, keepdim=True).clamp(min=1).sqrt()
 
     @torch.no_grad()
     def fit(self, tokens: Tensor, ratings: Tensor, ridge: float) -> None:
         """Least squares with a penalty of `ridge` on the weights; the bias is the mean rating."""
-        real = (tokens != END).float()
-        counts = torch.zeros(len(tokens), len(self.weight)).scatter_add(1, tokens, real)
-        counts = counts / real.sum(dim=1, keepdim=True).clamp(min=1).sqrt()
-        normal = counts.T @ counts + ridge * torch.eye(len(self.weight))
+        shares = self._shares(tokens)
+        normal = shares.T @ shares + ridge * torch.eye(len(self.weight))
         self.bias.copy_(ratings.mean())
-        self.weight.copy_(torch.linalg.solve(normal, counts.T @ (ratings - ratings.mean())))
+        self.weight.copy_(torch.linalg.solve(normal, shares.T @ (ratings - ratings.mean())))
 
 
 class Gold(nn.Module):

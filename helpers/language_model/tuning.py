@@ -15,6 +15,8 @@ from tqdm.auto import tqdm
 from ..codec import BadDataError, pack, unpack
 from ..device import pick_device
 from .checkpoint import load_gold, load_model, load_proxy, load_vocabulary
+from .learning import perplexity
+from .ratings import sentences
 from .runs import Run
 from .sampling import Samples, evaluating, sample
 
@@ -29,6 +31,7 @@ PROMPTS = (
     "i think the",
 )
 N_TEXTS = len(PROMPTS)
+N_UNSEEN = 100  # sentences of people, on which it is measured what is forgotten
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Settings:
     """learning_rate: of AdamW. n_samples: responses to each prompt at each step.
 
     n_tokens: the longest response. epsilon: PPO's clip range. every: steps between measurements.
-    n_measured: responses to each prompt when it is measured.
+    n_measured: responses to each prompt when it is measured. n_epochs: steps on each batch.
     """
 
     learning_rate: float = 3e-4
@@ -45,15 +48,21 @@ class Settings:
     epsilon: float = 0.2
     every: int = 10
     n_measured: int = 16
+    n_epochs: int = 1
 
 
 @dataclass(frozen=True)
 class Steps:
-    """The student's answers that a run is made of."""
+    """The student's answers that a run is made of.
+
+    controller: the next beta from this one and from KL(policy ‖ ref) of a response, as the batch
+        estimates it; without one, beta stays.
+    """
 
     freeze_reference: Callable[[nn.Module], nn.Module]
     group_advantage: Callable[[Tensor], Tensor]
     train_step: Callable[..., dict[str, float]]
+    controller: Callable[[float, float], float] | None = None
 
 
 @dataclass
@@ -64,6 +73,13 @@ class World:
     proxy: nn.Module = field(default_factory=load_proxy)
     gold: nn.Module = field(default_factory=load_gold)
     vocabulary: Any = field(default_factory=load_vocabulary)
+    people: Tensor | None = None  # film sentences, "text time", that the model has not seen
+
+    def __post_init__(self) -> None:
+        """Sentences of people, unless others are given."""
+        if self.people is None:
+            unseen = [one.text for one in sentences("film") if one.tenth == 0][:N_UNSEEN]
+            self.people = self.vocabulary.batch(unseen, self.model.sizes.context)
 
     def prompts(self, n_each: int) -> list[list[int]]:
         """Every prompt's tokens n_each times, one prompt after the other."""
@@ -96,7 +112,9 @@ class Tuning:
         self.ref = steps.freeze_reference(self.policy)
         self.optimizer = torch.optim.AdamW(self.policy.parameters(), settings.learning_rate)
         self.generator = torch.Generator().manual_seed(seed)
-        self.done, self.run_so_far = 0, Run(beta, seed)
+        self.done, self.beta, self.run_so_far = 0, beta, Run(beta, seed)
+        with evaluating(self.policy):
+            self._perplexity_before = perplexity(self.policy, self.world.people)
         self.path = Path(path) if path else None
         if self.path and self.path.exists():
             self._restore(self._read())
@@ -132,19 +150,27 @@ class Tuning:
             rewards = self.world.proxy(samples.tokens)
         self._demand_numbers("the proxy gave", rewards)
         advantage = self.steps.group_advantage(rewards.view(len(PROMPTS), -1)).flatten()
-        on_device = (samples.tokens, samples.response_mask, samples.logp, advantage)
+        batch = (samples.tokens, samples.response_mask, samples.logp, advantage)
+        said = [self._update(batch) for _ in range(self.settings.n_epochs)][0]  # before any update
+        if self.steps.controller:
+            drift = said["kl"] * samples.lengths.float().mean().item()
+            self.beta = float(self.steps.controller(self.beta, drift))
+        self.done += 1
+        self._keep()
+        return said | {"proxy": rewards.mean().item()}
+
+    def _update(self, batch: tuple[Tensor, ...]) -> dict[str, float]:
+        """One step of the optimiser on the batch."""
         said = self.steps.train_step(
             self.policy,
             self.ref,
             self.optimizer,
-            *(tensor.to(self.device) for tensor in on_device),
+            *(tensor.to(self.device) for tensor in batch),
             epsilon=self.settings.epsilon,
-            beta=self.run_so_far.beta,
+            beta=self.beta,
         )
         self._demand_numbers("train_step returned", torch.tensor([said["loss"], said["kl"]]))
-        self.done += 1
-        self._keep()
-        return said | {"proxy": rewards.mean().item()}
+        return said
 
     def _demand_numbers(self, who: str, numbers: Tensor) -> None:
         """Stop before what is no number gets into the policy and from there everywhere."""
@@ -178,7 +204,21 @@ class Tuning:
             "kl": sequence_kl(self.policy, self.ref, samples).mean().item(),
             "distinct_2": distinct_2(samples),
             "length": samples.lengths.float().mean().item(),
+            "entropy": self._entropy(samples),
+            "forgotten": self._forgotten(),
+            "weight": self.beta,
         }
+
+    def _entropy(self, samples: Samples) -> float:
+        """Mean over the response's tokens of how undecided the policy is, in nats."""
+        with evaluating(self.policy):
+            logits = self.policy(samples.tokens.to(self.device))[:, :-1].cpu()
+        return Categorical(logits=logits[samples.response_mask]).entropy().mean().item()
+
+    def _forgotten(self) -> float:
+        """Perplexity on sentences of people, over what the model had that training began with."""
+        with evaluating(self.policy):
+            return perplexity(self.policy, self.world.people) / self._perplexity_before
 
     def _keep(self) -> None:
         """Remember this moment, in memory and on disk."""
@@ -193,6 +233,7 @@ class Tuning:
         return {
             "settings": asdict(self.settings),
             "done": self.done,
+            "beta": self.beta,
             "run": asdict(self.run_so_far),
             "generator": self.generator.get_state(),
             "policy": _copy(self.policy.state_dict()),
@@ -200,7 +241,8 @@ class Tuning:
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
-        self.done, self.run_so_far = state["done"], Run.of(state["run"])
+        self.done, self.beta = state["done"], state["beta"]
+        self.run_so_far = Run.of(state["run"])
         self.generator.set_state(state["generator"])
         self.policy.load_state_dict(state["policy"])
         moments = {int(name): _copy(moment) for name, moment in state["optimizer"].items()}

@@ -1,14 +1,19 @@
-"""Text to tokens and back: a byte-level BPE vocabulary learned from the sentences."""
+"""Text to tokens and back: every word and every mark that people wrote is a token of its own."""
 
+import re
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from torch import Tensor
 
 END = 0  # the token that begins and ends every sentence; what comes after it is padding
-END_TEXT = "<|end|>"
+UNKNOWN = 1  # what no token is there for: the model reads it, and is never taught to write it
+END_TEXT, UNKNOWN_TEXT = "<|end|>", "<|unknown|>"
+PIECE = r"\w+(?:['’-]\w+)*|[^\w\s]"  # a word, its apostrophes and hyphens within, or a mark
+BEFORE = re.compile(r" (?=[.,!?;:)\]%])|(?<=[(\[$]) ")  # no space stands here
 
 
 class Vocabulary:
@@ -18,18 +23,19 @@ class Vocabulary:
         self._tokenizer = tokenizer
 
     @classmethod
-    def learn(cls, texts: Iterable[str], n_tokens: int) -> "Vocabulary":
-        """Merge the commonest neighbours until there are n_tokens units (arXiv 1508.07909)."""
-        tokenizer = Tokenizer(models.BPE())
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-        tokenizer.decoder = decoders.ByteLevel()
-        trainer = trainers.BpeTrainer(
-            vocab_size=n_tokens,
-            special_tokens=[END_TEXT],
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        )
-        tokenizer.train_from_iterator(texts, trainer)
+    def learn(cls, texts: Iterable[str], n_tokens: int, known: Iterable[str] = ()) -> "Vocabulary":
+        """The commonest words and marks of `texts`, those that stand in `known` if it is given.
+
+        Of words that are equally common the first in the alphabet is taken.
+        """
+        allowed = {piece for text in known for piece in pieces(text)}
+        counts = Counter(piece for text in texts for piece in pieces(text))
+        order = sorted(counts, key=lambda piece: (-counts[piece], piece))
+        kept = [piece for piece in order if not allowed or piece in allowed][: n_tokens - 2]
+        words = {piece: i for i, piece in enumerate([END_TEXT, UNKNOWN_TEXT, *kept])}
+        tokenizer = Tokenizer(models.WordLevel(words, unk_token=UNKNOWN_TEXT))
+        tokenizer.normalizer = normalizers.Lowercase()
+        tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(PIECE), "removed", invert=True)
         return cls(tokenizer)
 
     @classmethod
@@ -46,13 +52,23 @@ class Vocabulary:
 
     def encode(self, text: str) -> list[int]:
         """The tokens of the text, in lower case, after the token that begins it."""
-        return [END, *self._tokenizer.encode(text.lower()).ids]
+        return [END, *self._tokenizer.encode(text, add_special_tokens=False).ids]
 
     def decode(self, tokens: Iterable[int]) -> str:
-        """The text of the tokens; END is left out."""
-        return self._tokenizer.decode([int(token) for token in tokens]).strip()
+        """The text of the tokens; END and what is unknown are left out."""
+        said = (self.word(int(token)) for token in tokens if int(token) > UNKNOWN)
+        return BEFORE.sub("", " ".join(said))
+
+    def word(self, token: int) -> str:
+        """What one token stands for."""
+        return self._tokenizer.id_to_token(token)
 
     def batch(self, texts: Iterable[str], longest: int) -> Tensor:
         """Texts as "text time", each begun and ended by END, cut to `longest`, padded by END."""
         rows = [torch.tensor([*self.encode(text), END][:longest]) for text in texts]
         return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=END)
+
+
+def pieces(text: str) -> list[str]:
+    """The words and marks of a text, in lower case."""
+    return re.findall(PIECE, text.lower())

@@ -24,7 +24,7 @@ from torch.distributions import Categorical
 
 from helpers import check, hint, pick_device, progress, ready, shaped
 from helpers.language_model.checkpoint import count_parameters, load_model
-from helpers.language_model.pretrain import perplexity, split_raters
+from helpers.language_model.learning import perplexity, split_raters
 from helpers.language_model.ratings import sentences
 from helpers.language_model.runs import recorded
 from helpers.language_model.sampling import sample

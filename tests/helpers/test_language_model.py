@@ -9,15 +9,15 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from helpers.language_model import checkpoint, pretrain, sampling
+from helpers.language_model import checkpoint, learning, sampling
 from helpers.language_model.checkpoint import CheckpointError, load_into
 from helpers.language_model.model import LanguageModel, Sizes
 from helpers.language_model.ngram import KneserNey
-from helpers.language_model.ratings import sentences
+from helpers.language_model.ratings import sentences, written
 from helpers.language_model.sampling import sample
 from helpers.language_model.scorers import Gold, Proxy
 from helpers.language_model.scoring import response_log_probs
-from helpers.language_model.vocabulary import END, END_TEXT, Vocabulary
+from helpers.language_model.vocabulary import END, END_TEXT, UNKNOWN, Vocabulary, pieces
 
 TINY = Sizes(vocab=12, context=32, width=16, heads=2, layers=2)
 SEEDS = range(3)
@@ -325,12 +325,20 @@ class TestNgram:
 
 
 class TestVocabulary:
-    def test_every_kind_of_text_comes_back(self):
+    def test_every_text_that_it_knows_comes_back_word_for_word(self):
         vocabulary = checkpoint.load_vocabulary()
-        texts = [one.text for one in sentences()[::118]]
-        assert len(texts) > 200
-        for text in texts:
-            assert vocabulary.decode(vocabulary.encode(text)) == text
+        texts = [one.text for one in sentences()[::11]] + written()[::200]
+        known = [text for text in texts if UNKNOWN not in vocabulary.encode(text)]
+        assert len(known) > 200
+        for text in known:
+            found = vocabulary.decode(vocabulary.encode(text))
+            assert pieces(found) == pieces(text)
+            assert vocabulary.encode(found) == vocabulary.encode(text)
+
+    def test_a_sentence_is_written_as_people_write(self):
+        vocabulary = Vocabulary.learn(["it's a well-made (short) film, isn't it? $5!"], 300)
+        text = "it's a well-made (short) film, isn't it? $5!"
+        assert vocabulary.decode(vocabulary.encode(text)) == text
 
     def test_text_is_read_in_lower_case_after_the_token_that_begins_it(self):
         vocabulary = Vocabulary.learn(["a film"] * 3, 300)
@@ -338,9 +346,20 @@ class TestVocabulary:
         assert vocabulary.encode("a film")[0] == END
         assert vocabulary.encode("") == [END]
 
-    def test_what_it_has_not_learned_is_spelled(self):
+    def test_what_it_has_not_learned_is_read_as_unknown_and_left_out(self):
         vocabulary = Vocabulary.learn(["a film"], 260)
-        assert vocabulary.decode(vocabulary.encode("größe 映画 😀")) == "größe 映画 😀"
+        assert vocabulary.encode("a größe film") == [END, 2, UNKNOWN, 3]
+        assert vocabulary.decode(vocabulary.encode("a größe film")) == "a film"
+
+    def test_what_is_read_as_a_special_token_is_text(self):
+        vocabulary = Vocabulary.learn(["a film"], 260)
+        assert END not in vocabulary.encode(f"a {END_TEXT} film")[1:]
+
+    def test_only_words_that_are_known_are_taken_the_commonest_first(self):
+        texts, known = ["bad bad good fine film"] * 2, ["bad film and good"]
+        vocabulary = Vocabulary.learn(texts, 4, known)
+        assert len(vocabulary) == 4
+        assert [vocabulary.word(i) for i in (2, 3)] == ["bad", "film"]
 
     def test_a_batch_is_begun_ended_cut_and_padded(self):
         vocabulary = Vocabulary.learn(["good"] * 4, 262)
@@ -352,7 +371,7 @@ class TestVocabulary:
         vocabulary = Vocabulary.learn(["a film", "a story"], 270)
         vocabulary.save(tmp_path / "v.json")
         again = Vocabulary.load(tmp_path / "v.json")
-        assert len(again) == len(vocabulary) <= 270
+        assert len(again) == len(vocabulary) == 5
         assert again.encode("a story") == vocabulary.encode("a story")
 
     def test_learning_is_deterministic_and_end_is_token_0(self, tmp_path):
@@ -360,8 +379,7 @@ class TestVocabulary:
         for name in ("a", "b"):
             Vocabulary.learn(texts, 500).save(tmp_path / name)
         assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-        assert END == 0
-        assert f'"id":0,"content":"{END_TEXT}"' in "".join((tmp_path / "a").read_text().split())
+        assert Vocabulary.load(tmp_path / "a").word(END) == END_TEXT
 
 
 class TestRatings:
@@ -397,10 +415,10 @@ class TestRatings:
 
     def test_proxy_gold_and_held_out_share_no_text(self):
         learn = [one for one in sentences() if one.tenth != 0]
-        few, many = pretrain.split_raters(learn)
+        few, many = learning.split_raters(learn)
         texts = [{one.text for one in part} for part in (few, many)]
         held_out = {one.text for one in sentences() if one.tenth == 0}
-        assert len(few) == pretrain.N_PROXY
+        assert len(few) == learning.N_PROXY
         assert {one.source for one in few} == {"film"}
         assert len(few) + len(many) == len(learn)
         assert not texts[0] & texts[1]
@@ -443,12 +461,13 @@ class TestScorers:
         assert ((gold(shuffled) - gold(self.TOKENS)).abs() > 1e-3).all()
 
     def test_the_proxy_by_hand(self):
-        proxy = Proxy(3)
+        proxy = Proxy(4)
         with torch.no_grad():
-            proxy.weight.copy_(torch.tensor([100.0, 1.0, -2.0]))
+            proxy.weight.copy_(torch.tensor([100.0, 100.0, 1.0, -3.0]))
             proxy.bias.fill_(0.5)
-        found = proxy(torch.tensor([[0, 1, 1, 2, 1, 0]]))
-        assert found.item() == pytest.approx(0.5 + (3 - 2) / 2)
+        rows = torch.tensor([[END, 2, 2, 3, 2, END], [END, 2, UNKNOWN, 2, 2, END]])
+        once = 0.5 + (1 - 3) / 2**0.5  # two words, each counted once
+        torch.testing.assert_close(proxy(rows).detach(), torch.tensor([once, 0.5 + 1]))
 
     @pytest.mark.parametrize("ridge", [0.1, 1.0])
     def test_fit_is_where_the_gradient_is_zero(self, ridge):
@@ -490,14 +509,14 @@ class TestCheckpoint:
             with pytest.raises(CheckpointError) as caught:
                 load_into(LanguageModel(TINY), path)
             assert str(path) in str(caught.value)
-            assert "python -m helpers.language_model.pretrain" in str(caught.value)
+            assert "make pretrain" in str(caught.value)
 
     @pytest.mark.parametrize("content", [None, b"", b"{", b"[1, 2]", b"\xff\xfe"])
     def test_a_damaged_vocabulary_is_named_too(self, tmp_path, content):
         path = tmp_path / "vocabulary.json"
         if content is not None:
             path.write_bytes(content)
-        with pytest.raises(CheckpointError, match="vocabulary.json.*helpers.language_model"):
+        with pytest.raises(CheckpointError, match="vocabulary.json.*make pretrain"):
             checkpoint.load_vocabulary(path)
 
     def test_parameters_are_counted_once(self):
@@ -513,7 +532,7 @@ class TestPretrain:
         torch.manual_seed(seed)
         row = torch.tensor([END, 3, 5, 5, 7, 2, 9, END, END])
         before = row.clone()
-        spoiled = pretrain.spoil(row)
+        spoiled = learning.spoil(row)
         assert torch.equal(row, before)
         assert torch.equal(spoiled == END, row == END)
         assert set(spoiled.tolist()) <= set(row.tolist())
@@ -521,7 +540,7 @@ class TestPretrain:
     def test_spoiling_shuffles_or_repeats(self):
         torch.manual_seed(0)
         row = torch.tensor([END, *range(1, 12), END])
-        spoiled = [pretrain.spoil(row)[1:-1].tolist() for _ in range(200)]
+        spoiled = [learning.spoil(row)[1:-1].tolist() for _ in range(200)]
         shuffled = [one for one in spoiled if sorted(one) == list(range(1, 12))]
         assert 30 < len(shuffled) < 90  # 0.3 of 200, give or take 4 standard deviations
         assert all(len(set(one)) <= 4 for one in spoiled if one not in shuffled)
@@ -530,36 +549,36 @@ class TestPretrain:
     def test_a_sentence_of_one_word_can_be_spoiled(self):
         for seed in range(10):
             torch.manual_seed(seed)
-            assert pretrain.spoil(torch.tensor([END, 4, END])).tolist() == [END, 4, END]
+            assert learning.spoil(torch.tensor([END, 4, END])).tolist() == [END, 4, END]
 
     def test_perplexity_by_hand(self):
         """Two real tokens and an end, then an end alone; padding is not counted."""
         rows = torch.tensor([[END, 1, 1, END, END], [END, END, END, END, END]])
         wanted = math.exp(-(2 * math.log(0.75) + 2 * math.log(0.25)) / 4)
-        assert pretrain.perplexity(TwoTokens(), rows) == pytest.approx(wanted)
+        assert learning.perplexity(TwoTokens(), rows) == pytest.approx(wanted)
 
     def test_perplexity_of_a_row_cut_short_counts_all_its_tokens(self):
         rows = torch.tensor([[END, 1, 1, 1]])
-        assert pretrain.perplexity(TwoTokens(), rows) == pytest.approx(4 / 3)
+        assert learning.perplexity(TwoTokens(), rows) == pytest.approx(4 / 3)
 
     def test_perplexity_is_the_sum_of_the_scored_log_probs(self):
         model, rows = tiny(), torch.tensor([[END, 3, 5, 2, END, END], [END, 1, 1, 4, 9, END]])
         counted = torch.tensor([[True] * 4 + [False], [True] * 5])
         with torch.no_grad():
             mean = response_log_probs(model, rows)[counted].mean()
-        assert pretrain.perplexity(model, rows) == pytest.approx(mean.neg().exp().item(), rel=1e-4)
+        assert learning.perplexity(model, rows) == pytest.approx(mean.neg().exp().item(), rel=1e-4)
 
     def test_counts_and_network_are_measured_on_the_same_tokens(self):
         rows = torch.tensor([[END, 1, 1, END, END], [END, 1, 1, 1, 1]])
-        assert pretrain._plain(rows) == [[END, 1, 1, END], [END, 1, 1, 1, 1]]
+        assert learning.plain(rows) == [[END, 1, 1, END], [END, 1, 1, 1, 1]]
 
     @pytest.mark.parametrize("n", [1, 31, 32, 100])
     def test_batches_hold_every_row_once_beside_rows_of_like_length(self, n):
         torch.manual_seed(0)
         lengths = torch.randint(1, 60, (n,))
-        batches = list(pretrain._batches(lengths))
+        batches = list(learning._batches(lengths))
         assert sorted(torch.cat(batches).tolist()) == list(range(n))
-        assert max(map(len, batches)) <= pretrain.BATCH
+        assert max(map(len, batches)) <= learning.BATCH
         spans = sorted((lengths[rows].min().item(), lengths[rows].max().item()) for rows in batches)
         assert all(first[1] <= second[0] for first, second in pairwise(spans))
 
@@ -568,16 +587,16 @@ class TestPretrain:
         vocabulary = Vocabulary.learn(["a good film"] * 4, 270)
         model = LanguageModel(Sizes(vocab=270, context=16, width=16, heads=2, layers=1))
         rows = vocabulary.batch(["a good film"] * 8, 16)
-        before = pretrain.perplexity(model, rows)
-        pretrain._optimise(
+        before = learning.perplexity(model, rows)
+        learning._optimise(
             model,
-            lambda batch: pretrain._surprise(model, rows[batch]) / 8,
-            pretrain._lengths(rows),
+            lambda batch: learning._surprise(model, rows[batch]) / 8,
+            learning._lengths(rows),
             epochs=60,
             learning_rate=1e-2,
         )
         assert before > 200
-        assert pretrain.perplexity(model, rows) < 3
+        assert learning.perplexity(model, rows) < 3
         assert not model.training
 
 
@@ -591,9 +610,9 @@ class TestShipped:
         vocabulary = checkpoint.load_vocabulary()
         learn = vocabulary.batch([one.text for one in sentences() if one.tenth != 0], 64)
         rows = vocabulary.batch([one.text for one in held_out[:200]], 64)
-        counts = KneserNey(COUNTED, len(vocabulary)).fit(pretrain._plain(learn))
-        found = pretrain.perplexity(checkpoint.load_model(), rows)
-        assert found < counts.perplexity(pretrain._plain(rows))
+        counts = KneserNey(COUNTED, len(vocabulary)).fit(learning.plain(learn))
+        found = learning.perplexity(checkpoint.load_model(), rows)
+        assert found < counts.perplexity(learning.plain(rows))
 
     def test_gold_agrees_with_people_better_than_the_proxy_does(self, held_out):
         rows = checkpoint.load_vocabulary().batch([one.text for one in held_out], 64)

@@ -1,0 +1,223 @@
+"""Make lesson 06's language model and its two judges again: `make pretrain SMOLLM2=FILE`.
+
+FILE is what `python -m autograde.records.written` takes: SmolLM2 judges, from outside, what
+tuned models write. Learns the vocabulary, the model, the proxy and the gold score from rated and
+written sentences, prints what each is worth on text that it has not seen, and writes them. About
+an hour on two cores.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from helpers import reference
+from helpers.language_model.adapter import AdapterError
+from helpers.language_model.checkpoint import DATA, SIZES, TEMPERATURE, count_parameters, save
+from helpers.language_model.learning import (
+    fit_proxy,
+    fold_temperature,
+    learn_to_write,
+    perplexity,
+    plain,
+    split_raters,
+    spoil,
+    teach_to_rate,
+)
+from helpers.language_model.model import LanguageModel
+from helpers.language_model.ngram import KneserNey
+from helpers.language_model.ratings import Sentence, sentences, written
+from helpers.language_model.sampling import sample
+from helpers.language_model.scorers import Gold, Proxy
+from helpers.language_model.tuning import PROMPTS
+from helpers.language_model.vocabulary import Vocabulary, pieces
+
+from ..common.saying import say
+from .outside import Outside
+
+N_COUNTED = 400  # held-out sentences on which counts are compared: they are slow
+OTHERS = range(1, 5)  # the draws of sentences for the proxies that gold's models are tuned on
+HELD_OUT = 5  # one more of these, for the test
+N_STEPS, EVERY = 80, 4  # of such a tuning, and the steps between the texts that are kept
+TUNINGS = ((0.0, 3e-4), (0.0, 1e-3), (0.1, 3e-4))  # β and learning rate
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Make and write everything."""
+    parser = argparse.ArgumentParser(
+        prog="python -m autograde.records.pretraining",
+        description="Make lesson 06's language model and its two judges again.",
+    )
+    parser.add_argument("outside", type=Path, help="SmolLM2: a GGUF file, or a wheel of one")
+    parser.add_argument("--to", type=Path, default=DATA, help="folder to write to")
+    parser.add_argument("--epochs", type=int, default=6, help="of the language model")
+    options = parser.parse_args(arguments)
+    try:
+        outside = Outside(options.outside)
+    except AdapterError as error:
+        sys.exit(f"error: {error}")
+    options.to.mkdir(parents=True, exist_ok=True)
+    make(outside, options.to, options.epochs)
+
+
+def make(outside: Outside, to: Path, epochs: int) -> None:
+    """The vocabulary, the model, the proxy and gold, in files."""
+    learn = [one for one in sentences() if one.tenth != 0]
+    held_out = [one for one in sentences("film") if one.tenth == 0]
+    vocabulary = vocabulary_of(learn)
+    vocabulary.save(to / "vocabulary.json")
+    model = pretrained(vocabulary, learn, held_out, epochs)
+    save(model, to / "reviewer.safetensors")
+    few, many = split_raters(learn)
+    proxy = fit_proxy(vocabulary, few, SIZES.context)
+    save(proxy, to / "proxy.safetensors")
+    say(f"proxy, from one rating of each of {len(few)} sentences:")
+    report_on_people(proxy, vocabulary, held_out)
+    save(gold_score(vocabulary, model, many, held_out, outside), to / "gold.safetensors")
+
+
+def vocabulary_of(learn: Sequence[Sentence]) -> Vocabulary:
+    """The commonest words of film sentences, each of which some person has written."""
+    films = [one.text for one in learn if one.source == "film"]
+    return Vocabulary.learn([*films, *films, *written()], SIZES.vocab, [one.text for one in learn])
+
+
+def pretrained(
+    vocabulary: Vocabulary, learn: Sequence[Sentence], held_out: Sequence[Sentence], epochs: int
+) -> LanguageModel:
+    """A model of people's reviews and of written sentences; prints perplexities beside counts'."""
+    reviews = [one.text for one in learn if one.source in ("film", "product")]
+    texts = written()
+    unseen, seen = texts[::20], [text for i, text in enumerate(texts) if i % 20]
+    rows = vocabulary.batch([*reviews, *seen], SIZES.context)
+    model = learn_to_write(SIZES, rows, epochs)
+    say(f"language model: {count_parameters(model):,} parameters, {len(rows):,} sentences")
+    tests = {"people's film sentences": [one.text for one in held_out], "written": unseen}
+    tests = {n: vocabulary.batch(x[:N_COUNTED], SIZES.context) for n, x in tests.items()}
+    said = "  ".join(f"{n}: {perplexity(model, x):.1f}" for n, x in tests.items())
+    say(f"  perplexity a token  {said}")
+    for order in (2, 3, 4):
+        counts = KneserNey(order, len(vocabulary)).fit(plain(rows))
+        said = "  ".join(f"{n}: {counts.perplexity(plain(x)):.1f}" for n, x in tests.items())
+        say(f"  Kneser-Ney, {order}:      {said}")
+    fold_temperature(model, TEMPERATURE)
+    said = "  ".join(f"{n}: {perplexity(model, x):.1f}" for n, x in tests.items())
+    say(f"  temperature {TEMPERATURE:g} folded in  {said}")
+    return model
+
+
+def gold_score(
+    vocabulary: Vocabulary,
+    model: LanguageModel,
+    many: Sequence[Sentence],
+    held_out: Sequence[Sentence],
+    outside: Outside,
+) -> Gold:
+    """A reader with a start of its own, taught people's ratings, then what nobody would write.
+
+    First by people's sentences alone. Then texts of models that were tuned on other proxies come
+    to them, with the rating that it gives them times how readable they are from outside; and
+    spoiled sentences, with 0.
+    """
+    rows = vocabulary.batch([one.text for one in many], SIZES.context)
+    ratings = torch.tensor([one.mean for one in many])
+    gold = Gold(SIZES)
+    gold.reader = learn_to_write(SIZES, rows, epochs=2, seed=1)
+    teach_to_rate(gold, rows, ratings, epochs=3)
+    say(f"gold, from all ratings of {len(many):,} sentences:")
+    report_on_people(gold, vocabulary, held_out)
+    tuned = torch.cat([tuned_texts(vocabulary, model, fold) for fold in OTHERS])
+    torch.manual_seed(2)
+    spoiled = torch.stack([spoil(row) for row in rows[::3]])
+    worth = rate(gold, tuned) * outside.readable([vocabulary.decode(row) for row in tuned])
+    every = torch.nn.utils.rnn.pad_sequence([*rows, *spoiled, *tuned], batch_first=True)
+    teach_to_rate(gold, every, torch.cat([ratings, torch.zeros(len(spoiled)), worth]), epochs=3)
+    say(f"gold, with {len(tuned):,} texts of tuned models and {len(spoiled):,} spoiled ones:")
+    report_on_people(gold, vocabulary, held_out)
+    report_on_tuned(gold, vocabulary, tuned_texts(vocabulary, model, HELD_OUT), outside)
+    return gold
+
+
+def tuned_texts(vocabulary: Vocabulary, model: LanguageModel, fold: int) -> Tensor:
+    """What models write while they are tuned on another proxy, "text time"."""
+    few, _ = split_raters([one for one in sentences() if one.tenth != 0], seed=fold)
+    proxy = fit_proxy(vocabulary, few, SIZES.context)
+    kept = [
+        tokens
+        for beta, rate in TUNINGS
+        for tokens in _tune(vocabulary, model, proxy, beta, rate, fold)
+    ]
+    longest = max(tokens.shape[1] for tokens in kept)
+    return torch.cat([nn.functional.pad(x, (0, longest - x.shape[1])) for x in kept])
+
+
+def _tune(
+    vocabulary: Vocabulary,
+    model: LanguageModel,
+    proxy: Proxy,
+    beta: float,
+    learning_rate: float,
+    seed: int,
+) -> Iterator[Tensor]:
+    policy, ref = deepcopy(model).train(), reference.freeze_reference(model)
+    optimizer = torch.optim.AdamW(policy.parameters(), learning_rate)
+    generator = torch.Generator().manual_seed(seed)
+    prompts = [vocabulary.encode(text) for text in PROMPTS for _ in range(8)]
+    for step in range(N_STEPS):
+        drawn = sample(policy, prompts, 16, generator)
+        with torch.no_grad():
+            rewards = proxy(drawn.tokens).view(len(PROMPTS), -1)
+        batch = (drawn.tokens, drawn.response_mask, drawn.logp)
+        advantage = reference.group_advantage(rewards).flatten()
+        reference.train_step(policy, ref, optimizer, *batch, advantage, 0.2, beta)
+        if step % EVERY == 0:
+            yield drawn.tokens
+
+
+@torch.no_grad()
+def rate(scorer: nn.Module, rows: Tensor) -> Tensor:
+    """The scorer's rating of each row."""
+    return torch.cat([scorer(part) for part in rows.split(256)])
+
+
+def report_on_people(
+    scorer: nn.Module, vocabulary: Vocabulary, held_out: Sequence[Sentence]
+) -> None:
+    """Print the correlation with the mean of all raters."""
+    rows = vocabulary.batch([one.text for one in held_out], SIZES.context)
+    found = correlation(rate(scorer, rows), torch.tensor([one.mean for one in held_out]))
+    say(f"  correlation with the mean human rating of {len(rows)} unseen: {found:.2f}")
+
+
+def report_on_tuned(gold: Gold, vocabulary: Vocabulary, rows: Tensor, outside: Outside) -> None:
+    """Print how gold goes with the judges from outside, on texts of models tuned elsewhere."""
+    texts, score = [vocabulary.decode(row) for row in rows], rate(gold, rows)
+    praise, readable = outside.praise(texts), outside.readable(texts)
+    say(f"  on {len(texts):,} texts of models tuned on a proxy that it has not met:")
+    for name, value in (
+        ("VADER's praise", praise),
+        ("readable", readable),
+        ("praise × readable", praise * readable),
+        ("-nats a word", -outside.nats_per_word(texts)),
+    ):
+        say(f"    correlation with {name}: {correlation(score, value):.2f}")
+
+
+def correlation(one: Tensor, other: Tensor) -> float:
+    """Pearson's."""
+    return torch.corrcoef(torch.stack([one, other]))[0, 1].item()
+
+
+def known(texts: Sequence[str]) -> float:
+    """The share of the texts' words that people wrote in the rated sentences."""
+    people = {piece for one in sentences() for piece in pieces(one.text)}
+    said = [piece for text in texts for piece in pieces(text)]
+    return sum(piece in people for piece in said) / max(len(said), 1)
+
+
+if __name__ == "__main__":
+    main()
