@@ -133,17 +133,25 @@ def _parser() -> argparse.ArgumentParser:
     feedback.add_argument("--to", metavar="OUT.zip", type=Path, help="with --for: the zip to write")
     export = command("export", _export, "write the points as CSV")
     export.add_argument("--to", metavar="FILE.csv", type=Path, required=True)
+    export.add_argument("lessons", metavar="LESSON", nargs="*", help="only these")
     export.add_argument(
-        "--for", dest="form", choices=("table", "canvas", "moodle"), default="table",
-        help="what reads it: a person (the default), or the import of Canvas or Moodle",
+        "--for", dest="form", choices=("table", "students", "canvas", "moodle"), default="table",
+        help="table (the default): a line for each student and lesson; students: one for each "
+        "student on the roster, with the total, for a spreadsheet; or the import of Canvas or "
+        "Moodle",
+    )  # fmt: skip
+    export.add_argument(
+        "--ids", choices=("id", "email"), default="",
+        help="by what students are known in it; without, by both",
     )  # fmt: skip
     export.add_argument(
         "--fill", metavar="CANVAS.csv", type=Path,
-        help="with --for canvas: the gradebook that Canvas exported, to fill in",
+        help="with --for canvas: the gradebook that Canvas exported, to fill in; who is excused in "
+        "it stays so",
     )  # fmt: skip
     export.add_argument(
         "--partial", action="store_true",
-        help="for Canvas and Moodle: also scores whose essays are not graded by hand yet",
+        help="but for the table: also scores whose essays are not graded by hand yet",
     )  # fmt: skip
     report = command("report", _report, "write what the class did as one HTML page, for you")
     report.add_argument("--to", metavar="FILE.html", type=Path, required=True)
@@ -354,11 +362,15 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
+    from .course.lessons import known_lesson
     from .returning.exporting import export
     from .term.term import Term
 
     term = Term.open(options.course)
-    made = export(term, options.to, options.form, options.fill, options.partial)
+    lessons = [known_lesson(name) for name in options.lessons]
+    made = export(
+        term, options.to, options.form, options.fill, options.partial, lessons, options.ids
+    )
     for line in (*made.notes, *made.unplaced):
         warn(line)
     say(made.path)

@@ -189,7 +189,9 @@ def _sorted_out(made: Addresses, everybody: Iterable[Address], roster: Roster) -
         found = known & meant if known and meant else known or meant
         if not (known or meant):
             made.strangers.append(one)
-        elif len(found) != 1 or (not meant and bearers[one.origin.person] == 1):
+        elif len(found) != 1 or (
+            not meant and one.origin.person and bearers[one.origin.person] == 1
+        ):
             made.unsure.append(one)
         else:
             own.setdefault(min(found), []).append(one)

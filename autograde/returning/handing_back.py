@@ -183,11 +183,11 @@ def _for_moodle(origin: Origin, page: str) -> str:
 
 
 def _for_canvas(origin: Origin, page: str) -> str:
-    anonymous = origin.person == "anon" and len(origin.number) == 5
     spread = unicodedata.normalize("NFKD", origin.person)
-    name = "".join(c for c in spread if c.isascii() and c.isalpha()) or "student"
-    who = "anon" if anonymous else f"{name[:MOST_NAME]}" if name != "anon" else "student"
-    return f"{who}_{origin.number}_{origin.attachment}_{page}"
+    name = "".join(c for c in spread if c.isascii() and c.isalpha())[:MOST_NAME]
+    if name in ("", "anon"):
+        name = "student" if origin.person else "anon"
+    return f"{name}_{origin.number}_{origin.attachment}_{page}"
 
 
 NAMES: dict[str, Callable[[Origin, str], str]] = {"moodle": _for_moodle, "canvas": _for_canvas}

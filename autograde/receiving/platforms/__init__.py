@@ -24,6 +24,7 @@ class Claim:
     group's name that may stand in front, and what is then the person's. sure: whether only this
     platform names things so; else it counts only where the roster knows it. loose: and other things
     may be named so too. text: typed into the platform, no file. late: marked so. time: handed in.
+    anonymous: the name is nobody's.
     """
 
     platform: str
@@ -40,11 +41,13 @@ class Claim:
     text: bool = False
     late: bool = False
     time: datetime | None = None
+    anonymous: bool = False
 
     @property
     def origin(self) -> Origin:
-        """What a platform must be told to take something back."""
-        return Origin(self.platform, self.name, self.number, self.attachment)
+        """What a platform must be told to take something back; of nobody's name, none."""
+        person = "" if self.anonymous else self.name
+        return Origin(self.platform, person, self.number, self.attachment)
 
     def __str__(self) -> str:
         return self.name or self.email or (self.logins[0] if self.logins else self.number)

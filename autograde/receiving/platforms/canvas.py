@@ -40,7 +40,7 @@ def _claim(part: str, at: int) -> Claim | None:
         return Claim("Canvas", at, found["name"], number=found["number"], text=True)
     if found := ANONYMOUS.fullmatch(part):
         return Claim("Canvas", at, "anon", number=found["number"], attachment=found["attachment"],
-                     lasting=False, late=bool(found["late"]))  # fmt: skip
+                     lasting=False, late=bool(found["late"]), anonymous=True)  # fmt: skip
     found = FILE.fullmatch(part)
     if (
         not found
