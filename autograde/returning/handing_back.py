@@ -25,12 +25,12 @@ from ..common.errors import UsageError
 from ..common.files import partial_file
 from ..course.lessons import lesson_path
 from ..receiving.addresses import Address, Addresses, downloaded, kept
+from ..receiving.collecting import MOST_NAMED
 from ..term.store import Origin
 from ..term.term import Term
 from .feedback import feedback
 
 MOST_NAME = 60  # characters of a person's name, and of an id, in a file's: it has 255 bytes at most
-MOST_TOLD = 5  # people that a line names
 PLATFORMS = {"moodle": "Moodle", "canvas": "Canvas"}
 HOW = {
     "moodle": "to hand them back: View all submissions, Grading action, Upload multiple feedback "
@@ -107,15 +107,17 @@ def _require_same_class(
         raise UsageError(
             f"{term.root}: nothing of {there.lesson} is graded yet; run: autograde grade"
         )
-    if download is None and not there.count:
-        raise UsageError(
-            f"{term.root}: nothing of {there.lesson} was collected from {platform}; name the zip "
-            "that you downloaded from it with --like"
-        )
     both = there.of.keys() & due
+    if download is None:
+        if not both:
+            raise UsageError(
+                f"{term.root}: of nobody who has a page of {there.lesson} a number of {platform}'s "
+                "was collected; name the zip that you downloaded from there with --like"
+            )
+        return
     if not both or (2 * len(there.of) < there.count and 2 * len(both) < len(due)):
         raise UsageError(
-            f"{download or term.root}: of another class: {len(there.of)} of the {there.count} "
+            f"{download}: of another class: {len(there.of)} of the {there.count} "
             f"people in it are on the roster, and {len(both)} of the {len(due)} who have pages of "
             f"{there.lesson} are in it; name the zip of this class"
         )
@@ -157,8 +159,10 @@ def _tell(
             "nothing goes back to it"
         )
     if there.strangers:
-        some = ", ".join(one.where for one in there.strangers[:MOST_TOLD])
-        more = f" and {len(there.strangers) - MOST_TOLD} more" * (len(there.strangers) > MOST_TOLD)
+        some = ", ".join(one.where for one in there.strangers[:MOST_NAMED])
+        more = f" and {len(there.strangers) - MOST_NAMED} more" * (
+            len(there.strangers) > MOST_NAMED
+        )
         made.notes.append(f"{some}{more}: not on the roster; nothing goes back to them")
 
 

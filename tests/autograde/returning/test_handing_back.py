@@ -338,7 +338,7 @@ def test_a_part_of_the_class_and_a_class_within_a_larger_one_are_no_other_class(
 def test_nothing_collected_from_there(tmp_path, term, pack):
     collect(pack({on_moodle("zoe"): "zoe"}), term)
     graded(term, "zoe")
-    with pytest.raises(UsageError, match="collected from Canvas; name the zip .* with --like"):
+    with pytest.raises(UsageError, match="a number of Canvas's was collected; .* --like"):
         hand_back(term, "canvas", tmp_path / "out.zip", lesson=LESSON)
 
 
