@@ -17,6 +17,7 @@ from .common.saying import said, say, show_exception, warn
 
 if TYPE_CHECKING:
     from .grading.cluster import Remote
+    from .term.term import Term
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -119,19 +120,38 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     grade.add_argument("--device", default="cpu", help="where answers are computed: cpu, cuda")
     feedback = command("feedback", _feedback, "make the pages that go back to students")
+    feedback.add_argument("lesson", metavar="LESSON", nargs="?", default="", help="only of this")
+    feedback.add_argument(
+        "--for", dest="form", choices=("moodle", "canvas"),
+        help="and pack those of one lesson as this platform takes them back",
+    )  # fmt: skip
+    feedback.add_argument(
+        "--like", metavar="DOWNLOAD.zip", type=Path,
+        help="with --for: what you downloaded from there, whose numbers say who is who; else "
+        "those that collect kept",
+    )  # fmt: skip
+    feedback.add_argument("--to", metavar="OUT.zip", type=Path, help="with --for: the zip to write")
     export = command("export", _export, "write the points as CSV")
     export.add_argument("--to", metavar="FILE.csv", type=Path, required=True)
+    export.add_argument("lessons", metavar="LESSON", nargs="*", help="only these")
     export.add_argument(
-        "--for", dest="form", choices=("table", "canvas", "moodle"), default="table",
-        help="what reads it: a person (the default), or the import of Canvas or Moodle",
+        "--for", dest="form", choices=("table", "students", "canvas", "moodle"), default="table",
+        help="table (the default): a line for each student and lesson; students: one for each "
+        "student on the roster, with the total, for a spreadsheet; or the import of Canvas or "
+        "Moodle",
+    )  # fmt: skip
+    export.add_argument(
+        "--ids", choices=("id", "email"), default="",
+        help="by what students are known in it; without, by both",
     )  # fmt: skip
     export.add_argument(
         "--fill", metavar="CANVAS.csv", type=Path,
-        help="with --for canvas: the gradebook that Canvas exported, to fill in",
+        help="with --for canvas: the gradebook that Canvas exported, to fill in; who is excused in "
+        "it stays so",
     )  # fmt: skip
     export.add_argument(
         "--partial", action="store_true",
-        help="for Canvas and Moodle: also scores whose essays are not graded by hand yet",
+        help="but for the table: also scores whose essays are not graded by hand yet",
     )  # fmt: skip
     report = command("report", _report, "write what the class did as one HTML page, for you")
     report.add_argument("--to", metavar="FILE.html", type=Path, required=True)
@@ -283,16 +303,51 @@ def _remote(options: argparse.Namespace) -> "Remote | None":
 
 
 def _feedback(options: argparse.Namespace) -> int:
+    from .course.lessons import known_lesson
     from .term.term import Term
 
     term = Term.open(options.course)  # or that there is none is told after seconds of imports
+    lesson = known_lesson(options.lesson) if options.lesson else ""
+    _require_platform(options)
+    if options.form:
+        return _hand_back(options, term, lesson)
     from .returning.feedback import feedback
 
-    pages, failed = feedback(term, _bar)
+    pages, failed = feedback(term, _bar, lesson)
     for line in failed:
         warn(line)
     say(f"{len(pages)} pages in {Path(options.course) / 'feedback'}")
     return 1 if failed else 0
+
+
+def _require_platform(options: argparse.Namespace) -> None:
+    """Raise UsageError for options that go with --for where it, or what it needs, is not there."""
+    if not options.form:
+        for name in ("like", "to"):
+            if path := getattr(options, name):
+                raise UsageError(f"--{name} {path}: only with --for moodle or --for canvas; add it")
+        return
+    if options.to is None:
+        raise UsageError(f"--for {options.form}: name the zip to write, with --to OUT.zip")
+    require_target(options.to, ".zip")
+    if options.like is None and not options.lesson:
+        raise UsageError(
+            f"--for {options.form}: name the LESSON whose pages go back, or what you downloaded "
+            "with --like DOWNLOAD.zip"
+        )
+    if options.like and options.like.resolve() == options.to.resolve():
+        raise UsageError(f"{options.to}: is the download; name another file with --to")
+
+
+def _hand_back(options: argparse.Namespace, term: "Term", lesson: str) -> int:
+    from .returning.handing_back import HOW, PLATFORMS, hand_back
+
+    made = hand_back(term, options.form, options.to, options.like, lesson, _bar)
+    for line in (*made.notes, *made.unplaced):
+        warn(line)
+    say(f"{made.path}: {made.count} pages of {made.lesson} for {PLATFORMS[options.form]}")
+    say(HOW[options.form])
+    return 1 if made.unplaced else 0
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -307,11 +362,15 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
+    from .course.lessons import known_lesson
     from .returning.exporting import export
     from .term.term import Term
 
     term = Term.open(options.course)
-    made = export(term, options.to, options.form, options.fill, options.partial)
+    lessons = [known_lesson(name) for name in options.lessons]
+    made = export(
+        term, options.to, options.form, options.fill, options.partial, lessons, options.ids
+    )
     for line in (*made.notes, *made.unplaced):
         warn(line)
     say(made.path)

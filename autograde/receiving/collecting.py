@@ -16,9 +16,10 @@ from ..course.exercises import LESSONS
 from ..course.recognise import lesson_of, named_lesson, other_lesson
 from ..term.reading import ASK_ANEW, notebook_text, quick_cells, what_it_is
 from ..term.rosters import is_student_id, read_mapping
+from ..term.store import Origin
 from ..term.term import UNMATCHED, Term
 from .matching import Owner, Roster, attempt_of
-from .platforms import Batch
+from .platforms import Batch, claim_of
 from .platforms.times import local_zone, read_time
 from .unpacking import BAD_ZIP, JUNK, LOST, TIMESTAMP, Found, Left, Search
 
@@ -36,7 +37,7 @@ class Collected:
 
     left: how many files of other systems, or beside a notebook, were left out. timed: how many of
     those placed have a hand-in time. times: of each file placed, its hash and the time that it is
-    of, the download's where no better is known.
+    of, the download's where no better is known. origins: by what a platform knows each.
     """
 
     placed: list[str] = field(default_factory=list)
@@ -45,6 +46,7 @@ class Collected:
     left: int = 0
     timed: int = 0
     times: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+    origins: dict[str, Origin] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,7 @@ def collect(
         for one in _latest(tries, result):
             _place(one, term, roster, known, result)
         store.keep_placed(result.times)
+        store.keep_origins(result.origins)
         store.keep_persons(
             {_person(one): one.owner.who for one in tries if one.owner.who and one.owner.claim}
         )
@@ -154,7 +157,7 @@ class Sorting:
         self._lessons: dict[int, tuple[str, str]] = {}
         for i, found in enumerate(everything):
             try:
-                self._lessons[i] = _lesson(found)
+                self._lessons[i] = lesson_in(found)
             except UsageError as error:
                 result.unplaced.append(str(error))
 
@@ -213,7 +216,7 @@ class Sorting:
                 others[one.who or one.student] = str(one.claim or one.student)
             notes = self._batches[found.batch].notes
             stamp = notes.get(found.path.with_name(TIMESTAMP), b"") if stamped else b""
-            owner = Owner(student)
+            owner = Owner(student, claim=claim_of(found.path, self._batches[found.batch]))
             one = self._made(owner, found, lesson, named)
             made.append(replace(one, handed_in=read_time(stamp.decode("ascii", "replace"))))
         if len(others) > 1:
@@ -344,7 +347,7 @@ def _packed(found: Found, result: Collected) -> datetime | None:
     return time
 
 
-def _lesson(found: Found) -> tuple[str, str]:
+def lesson_in(found: Found) -> tuple[str, str]:
     """The lesson by what is in it, and by its name, or its zip's. Raises UsageError if by none."""
     named = named_lesson(found.name) or named_lesson(found.path)
     try:
@@ -428,6 +431,8 @@ def _place(
         _write(stamp, f"{one.handed_in:%Y-%m-%d %H:%M:%S.%f} UTC".encode())
     result.placed.append(name)
     result.times[name] = (_mark(data), max(one.when, of))
+    if one.owner.claim and one.owner.claim.number:
+        result.origins[name] = one.owner.claim.origin
     result.timed += stamp.is_file()
     _say_what_was_placed(one, term, roster, stamp, result)
 

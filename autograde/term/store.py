@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from helpers.clean import clean, clean_tree
 
@@ -30,7 +30,20 @@ create table if not exists placed (
     name text primary key, mark text not null, time text not null
 );
 create table if not exists person (name text primary key, who text not null);
+create table if not exists origin (
+    name text primary key, platform text not null, person text not null, number text not null,
+    attachment text not null
+);
 """
+
+
+class Origin(NamedTuple):
+    """By what a platform knows somebody who handed in there, and may know the file."""
+
+    platform: str
+    person: str
+    number: str
+    attachment: str
 
 
 class Store:
@@ -40,7 +53,8 @@ class Store:
     a student's file, under which verdict, stand in the gradebook, "predicted" what was predicted in
     it. "failed" says why the latest try
     to grade a file came to nothing. "placed" says which bytes went into submitted/, of when, and
-    "person" whom a platform meant who was taken for a student by the name alone.
+    "person" whom a platform meant who was taken for a student by the name alone, "origin" by what
+    numbers a platform knows what was placed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -155,4 +169,17 @@ class Store:
             self._database.executemany(
                 "insert or replace into person values (?, ?)",
                 [(clean(name), clean(who)) for name, who in persons.items()],
+            )
+
+    def origins(self) -> dict[str, Origin]:
+        """ "student/lesson": by what the platform that it came from knows it."""
+        rows = self._database.execute("select * from origin")
+        return {name: Origin(*known) for name, *known in rows}
+
+    def keep_origins(self, origins: Mapping[str, Origin]) -> None:
+        """Say by what a platform knows what was placed."""
+        with self._database:
+            self._database.executemany(
+                "insert or replace into origin values (?, ?, ?, ?, ?)",
+                [tuple(map(clean, (name, *known))) for name, known in origins.items()],
             )
