@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-pytest.importorskip("vaderSentiment", reason="the extra `records` is not installed")
+pytest.importorskip("vaderSentiment", reason="vaderSentiment is not installed")
 from autograde.records.outside import Outside, distinct_words, words
 
 
@@ -21,13 +21,6 @@ def judge(monkeypatch):
 def test_words_are_counted_without_marks():
     found = words("It's a well-made film, isn't it?")
     assert found == ["it's", "a", "well-made", "film", "isn't", "it"]
-        "it's",
-        "a",
-        "well-made",
-        "film",
-        "isn't",
-        "it",
-    ]
     assert distinct_words(["a b a b", "a b", ""]).tolist() == [0.5, 1.0, 0.0]
 
 
