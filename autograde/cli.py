@@ -201,12 +201,15 @@ def _init(options: argparse.Namespace) -> int:
     from .term.rosters import read_people
     from .term.term import init
 
-    term = init(options.folder, options.roster)
+    refused: list[str] = []
+    term = init(options.folder, options.roster, refused.append)
+    for line in refused:
+        warn(line)
     say(f"{term.root}: {len(term.roster())} students on the roster")
     column = read_people(options.roster).column if options.roster else "id"
     if column != "id":
         say(f"their ids are what {options.roster} has under {column!r}")
-    return 0
+    return 1 if refused else 0
 
 
 def _release(options: argparse.Namespace) -> int:
@@ -253,6 +256,11 @@ def _grade(options: argparse.Namespace) -> int:
         )
     unknown = "of no lesson, or of no id, that is known; left out"
     strangers = [f"{path}: {unknown}" for path in term.strangers()]
+    strangers += [
+        f"{lesson}: not among the term's lessons, see nbgrader_config.py; {count} handed in, and "
+        "left out"
+        for lesson, count in term.left_out().items()
+    ]
     for line in (*outcome.failed, *strangers):
         warn(line)
     unprotected = ", WITHOUT A SANDBOX" if options.sandbox == "none" else ""

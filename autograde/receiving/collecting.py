@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from ..common.errors import LimitError, UsageError, shown
 from ..common.guard import guarded
+from ..common.times import local_zone, read_time
 from ..course.exercises import LESSONS
 from ..course.recognise import lesson_of, named_lesson, other_lesson
 from ..term.reading import ASK_ANEW, notebook_text, quick_cells, what_it_is
@@ -19,7 +20,6 @@ from ..term.rosters import is_student_id, read_mapping
 from ..term.term import UNMATCHED, Term
 from .matching import Owner, Roster, attempt_of
 from .platforms import Batch
-from .platforms.times import local_zone, read_time
 from .unpacking import BAD_ZIP, JUNK, LOST, TIMESTAMP, Found, Left, Search
 
 CLOCKS = timedelta(hours=1)  # by how much clocks may differ
