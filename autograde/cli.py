@@ -70,14 +70,23 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("folder", metavar="DIR", type=Path)
     init.add_argument("--roster", metavar="FILE.csv", type=Path, help="the students")
     release = command("release", _release, "write the student bundle into a folder")
+    release.epilog = (
+        "Into a bundle that is there, it writes the lessons that are not in it yet, on the terms "
+        "on which it was begun, and leaves all else as it is."
+    )
     release.add_argument("folder", metavar="DIR", type=Path)
+    release.add_argument("lessons", metavar="LESSON", nargs="*", help="only these, for now")
+    release.add_argument(
+        "--course", metavar="DIR",
+        help="the term folder, whose lessons and points it takes; where you are in none, all",
+    )  # fmt: skip
     release.add_argument(
         "--colab", metavar="WHERE", default="",
         help="where Google Colab will find the bundle: the GitHub repository that you push it to, "
         "or the URL, or the path on Colab, of a zip of it",
     )  # fmt: skip
     release.add_argument(
-        "--quizzes", choices=("told", "kept"), default="kept",
+        "--quizzes", choices=("told", "kept"), default="",
         help="told: a check says whether a question is answered rightly, and why not; kept (the "
         "default): only grading does",
     )  # fmt: skip
@@ -214,8 +223,13 @@ def _init(options: argparse.Namespace) -> int:
 
 def _release(options: argparse.Namespace) -> int:
     from .term.releasing import release
+    from .term.term import Term
 
-    say(release(options.folder, options.colab, options.quizzes, options.solutions))
+    here = Path(".autograde", "key").is_file()
+    course = options.course or ("." if here else None)
+    plan = Term.open(course).plan if course else None
+    terms = options.colab, options.quizzes, options.solutions
+    say(release(options.folder, *terms, options.lessons, plan))
     return 0
 
 

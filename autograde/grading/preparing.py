@@ -133,8 +133,8 @@ def require_base(path: Path, lesson: str) -> None:
     gone = sorted({name.removeprefix("test_") for name in names} - set(exercise_names()[lesson]))
     if gone:
         raise UsageError(
-            f"{path}: grades {gone[0]}, which this version of the course has no more; grade with the "
-            "version that handed it out"
+            f"{path}: grades {gone[0]}, which this version of the course has no more; grade with "
+            "the version that handed it out"
         )
 
 
