@@ -146,6 +146,19 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--to", metavar="FILE.html", type=Path, required=True)
     for made in (collect, grade, feedback, export, report):
         made.add_argument("--course", metavar="DIR", default=".", help="the term folder")
+    leave = command("remove", _remove, "take a student out of the term for good")
+    leave.add_argument("student", metavar="ID")
+    extend = command("extend", _extend, "give one student more time for a lesson")
+    extend.epilog = (
+        "TIME is when it is due for them, with its zone, such as '2026-10-04 12:00:00 UTC', or how "
+        "much longer they have than the others, such as 2d, 36h or 1w; none takes it back. It "
+        "stands in place of what they had before. Without arguments: what extensions there are."
+    )
+    for name in ("student", "lesson", "time"):
+        shown_as = {"student": "ID"}.get(name, name.upper())
+        extend.add_argument(name, metavar=shown_as, nargs="?")
+    for made in (leave, extend):
+        made.add_argument("--course", metavar="DIR", default=".", help="the term folder")
     check = command("check", _check, "grade one file, with no gradebook")
     check.add_argument("file", metavar="FILE.ipynb", type=Path)
     check.add_argument("--json", action="store_true", help="for programs")
@@ -338,6 +351,32 @@ def _export(options: argparse.Namespace) -> int:
         warn(line)
     say(made.path)
     return 1 if made.unplaced else 0
+
+
+def _remove(options: argparse.Namespace) -> int:
+    from .term.leaving import remove
+    from .term.term import Term
+
+    gone = remove(Term.open(options.course), options.student)
+    say(f"{options.student}: removed from {', '.join(gone)}")
+    return 0
+
+
+def _extend(options: argparse.Namespace) -> int:
+    from .term.extending import extend, extensions
+    from .term.term import Term
+
+    term = Term.open(options.course)
+    given = options.student, options.lesson, options.time
+    if any(given):
+        if not all(given):
+            raise UsageError("extend: give ID, LESSON and TIME, or nothing to see what there is")
+        say(extend(term, *given))
+    there = extensions(term)
+    say(f"{len(there)} extension{'s' * (len(there) != 1)} in this term{':' if there else ''}")
+    for one in there:
+        say(f"  {one}")
+    return 0
 
 
 def _check(options: argparse.Namespace) -> int:
