@@ -13,6 +13,7 @@ from helpers.report import BENEATH
 from helpers.unnamed import FIRST
 
 from ..course.exercises import exercises
+from ..term.extending import extended, told
 from ..term.gradebook import (
     assignments,
     base_cells,
@@ -38,6 +39,7 @@ def tally(term: Term) -> Tally:
         _list_items(found, connection)
         _count_grades(found, connection)
         _count_submissions(found, connection)
+        _list_extensions(found, connection)
     engine.dispose()
     _count_files(found, term)
     _count_verdicts(found, term)
@@ -117,6 +119,13 @@ def _count_submissions(found: Tally, connection: Connection) -> None:
         if handed_in and due and handed_in > due + (extension or timedelta()):
             late_by = handed_in - due - (extension or timedelta())
             known.late[student] = late_by, penalty or 0.0
+
+
+def _list_extensions(found: Tally, connection: Connection) -> None:
+    """Who has more time, whether they have handed in or not."""
+    for lesson, student, due, extra in extended(connection):
+        if lesson in found.lessons:
+            found.lessons[lesson].extended[student] = told(due, extra)
 
 
 def _count_files(found: Tally, term: Term) -> None:

@@ -5,6 +5,7 @@ so whatever decides who is late reads it there. When the due date moves, an exte
 """
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ def extend(term: Term, student: str, lesson: str, time: str) -> str:
             extra = asked if isinstance(asked, timedelta) else asked - due
             _require_more(lesson, due, extra)
             _give(connection, student, lesson, extra)
-            says = f"{student}, {lesson}: {_told(due, extra)}"
+            says = f"{student}, {lesson}: {told(due, extra)}"
     engine.dispose()
     graded = f"{student}/{lesson}" in term.in_gradebook()
     return says + ("; what is graded follows with the next autograde grade" if graded else "")
@@ -58,25 +59,38 @@ def extend(term: Term, student: str, lesson: str, time: str) -> str:
 
 def extensions(term: Term) -> list[str]:
     """A line on each, in the order of the lessons."""
-    from sqlalchemy import create_engine, select
+    from sqlalchemy import create_engine
+
+    engine = create_engine(term.url)
+    with engine.connect() as connection:
+        found = list(extended(connection))
+    engine.dispose()
+    return [
+        f"{lesson}, {student}: {told(due, extra)}"
+        for name in term.lessons
+        for lesson, student, due, extra in found
+        if lesson == name
+    ]
+
+
+def extended(
+    connection: "Connection",
+) -> Iterator[tuple[str, str, datetime | None, timedelta]]:
+    """(lesson, student, the due date of all, how much more) of each, in the order of the ids."""
+    from sqlalchemy import select
 
     from .gradebook import assignments, submissions
 
     query = (
-        select(submissions.c.student_id, assignments.c.name, assignments.c.duedate,
-               submissions.c.extension)
+        select(
+            assignments.c.name, submissions.c.student_id, assignments.c.duedate,
+            submissions.c.extension,
+        )
         .join(assignments, assignments.c.id == submissions.c.assignment_id)
         .where(submissions.c.extension.is_not(None))
+        .order_by(submissions.c.student_id)
     )  # fmt: skip
-    engine = create_engine(term.url)
-    with engine.connect() as connection:
-        found = connection.execute(query).all()
-    engine.dispose()
-    places = {lesson: place for place, lesson in enumerate(term.lessons)}
-    found = sorted(
-        (row for row in found if row[1] in places), key=lambda row: (places[row[1]], row)
-    )
-    return [f"{lesson}, {student}: {_told(due, extra)}" for student, lesson, due, extra in found]
+    yield from map(tuple, connection.execute(query))
 
 
 def _read(text: str) -> datetime | timedelta | None:
@@ -120,9 +134,7 @@ def _due(connection: "Connection", lesson: str) -> datetime:
 
 def _require_more(lesson: str, due: datetime, extra: timedelta) -> None:
     if extra <= timedelta():
-        raise UsageError(
-            f"{lesson}: is due {_at(due)} for all, which is no less; name a later time"
-        )
+        raise UsageError(f"{lesson}: is due {_at(due)} for all; name a later time")
     if extra > MOST:
         raise UsageError(f"{lesson}: {_length(extra)} after the others is too long; {HOW}")
 
@@ -150,9 +162,7 @@ def _take_back(connection: "Connection", student: str, lesson: str) -> None:
     )
     entry = connection.execute(query).first()
     if entry is None or entry.extension is None:
-        raise UsageError(
-            f"{lesson}: {student} has no extension to take back; see: autograde extend"
-        )
+        raise UsageError(f"{lesson}: {student} has no extension to take back")
     own = submissions.c.id == entry.id
     there = select(copies.c.id).where(copies.c.assignment_id == entry.id)
     if connection.execute(there).first() is None:
@@ -161,7 +171,8 @@ def _take_back(connection: "Connection", student: str, lesson: str) -> None:
         connection.execute(submissions.update().where(own).values(extension=None))
 
 
-def _told(due: datetime | None, extra: timedelta) -> str:
+def told(due: datetime | None, extra: timedelta) -> str:
+    """An extension, in words."""
     longer = f"{_length(extra)} after the others"
     return f"due {_at(due + extra)}, {longer}" if due else f"{longer}, of whom none is due"
 
