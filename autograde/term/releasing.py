@@ -176,13 +176,19 @@ def _agreed(folder: Path, before: Terms | None, asked: Terms) -> Terms:
         ("--colab", before.colab, asked.colab),
         ("--quizzes", before.quizzes, asked.quizzes),
         ("--solutions", before.solutions, asked.solutions),
-        ("c.Course.points", before.points, asked.points),
     ):
-        if now != was and (now or option == "c.Course.points"):
+        if now and now != was:
+            before_it, now_it = ("given" if one is True else shown(one or "left out")
+                                 for one in (was, now))  # fmt: skip
             raise UsageError(
-                f"{folder}: was written with {option} {shown(was or 'left out')}, and not "
-                f"{shown(now or 'left out')}; leave it as it was, or name a new folder"
+                f"{folder}: was written with {option} {before_it}, and not {now_it}; leave it as "
+                "it was, or name a new folder"
             )
+    if before.points != asked.points:
+        raise UsageError(
+            f"{folder}: was written with other points than c.Course.points has; name the term that "
+            "it is of with --course, or a new folder"
+        )
     return before
 
 

@@ -69,7 +69,8 @@ class Term:
     @property
     def plan(self) -> Plan:
         """Its lessons and their points. Raises UsageError where the settings say none."""
-        return Plan.of(self._config().get("Course", {}), self.root / SETTINGS)
+        where = self.root / SETTINGS
+        return Plan.of(self._config().get("Course", {}), where) if where.is_file() else Plan()
 
     @property
     def lessons(self) -> tuple[str, ...]:

@@ -86,7 +86,10 @@ def test_a_time_or_a_length(term, time, extra):
         (("ana", LESSON, "2026-10-04 12:00:00"), "no time that can be read, with a zone"),
         (("ana", LESSON, "2026-13-04 12:00:00 UTC"), "no time that can be read"),
         (("ana", LESSON, "2026-10-04 12:00:00 Nowhere"), "no time that can be read"),
-        (("ana", LESSON, "2026-10-02 12:00:00 UTC"), "is due 2026-10-02 12:00:00 UTC for all; name"),
+        (
+            ("ana", LESSON, "2026-10-02 12:00:00 UTC"),
+            "is due 2026-10-02 12:00:00 UTC for all; name",
+        ),
         (("ana", LESSON, "0d"), "is due 2026-10-02 12:00:00 UTC for all; name a later time"),
         (("ana", LESSON, "999999w"), "too long"),
         (("ana", LESSON, "9999-10-02 12:00:00 UTC"), "too long"),
@@ -155,7 +158,9 @@ def test_it_moves_with_the_due_date(term):
     extend(term, "ana", LESSON, "2d")
     with term.api().gradebook as gradebook:
         gradebook.update_or_create_assignment(LESSON, duedate="2026-10-09 12:00:00 UTC")
-    assert extensions(term) == [f"{LESSON}, ana: due 2026-10-11 12:00:00 UTC, 2 days after the others"]
+    assert extensions(term) == [
+        f"{LESSON}, ana: due 2026-10-11 12:00:00 UTC, 2 days after the others"
+    ]
     with term.api().gradebook as gradebook:
         gradebook.update_or_create_assignment(LESSON, duedate=None)
     assert extensions(term) == [f"{LESSON}, ana: 2 days after the others, of whom none is due"]

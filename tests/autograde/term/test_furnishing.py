@@ -27,7 +27,7 @@ POINTS = 'c.Course.points = {"k1": 6, "q00_units": 0}\n'
 
 def settle(root, *lines):
     """Write the term's settings anew, with these lines at the end."""
-    text = (root / SETTINGS).read_text("utf-8").partition("c.Course.lessons = [\"02")[0]
+    text = (root / SETTINGS).read_text("utf-8").partition('c.Course.lessons = ["02')[0]
     (root / SETTINGS).write_text(text + "".join(lines), encoding="utf-8")
 
 

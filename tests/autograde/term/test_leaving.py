@@ -151,7 +151,11 @@ def test_a_folder_that_is_a_link_leads_nowhere(term):
 
 @pytest.mark.parametrize(
     ("student", "says"),
-    [("an", "(did you mean ana"), ("../term", "nobody has the id '../term'"), ("x\n", "nobody has the id 'x␊'")],
+    [
+        ("an", "(did you mean ana"),
+        ("../term", "nobody has the id '../term'"),
+        ("x\n", "nobody has the id 'x␊'"),
+    ],
 )
 def test_an_id_that_nobody_has(term, capsys, student, says):
     before = rows(term.url)
