@@ -235,12 +235,17 @@ def _init(options: argparse.Namespace) -> int:
 
 
 def _release(options: argparse.Namespace) -> int:
-    from .term.releasing import release
+    from .course.lessons import known_lesson
+    from .course.plan import Plan
     from .term.term import Term
 
     here = Path(".autograde", "key").is_file()
     course = options.course or ("." if here else None)
-    plan = Term.open(course).plan if course else None
+    plan = Term.open(course).plan if course else Plan()
+    for name in options.lessons:
+        known_lesson(name, plan.lessons)  # as for feedback
+    from .term.releasing import release
+
     terms = options.colab, options.quizzes, options.solutions
     say(release(options.folder, *terms, options.lessons, plan))
     return 0
