@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # it takes a second to import
     from nbformat import NotebookNode
 
 STAGES = ("source", "release")
+KEPT = ".autograde/before"  # what stood of a lesson while it is made anew
 LEFT_OUT = (
     "not among the term's lessons; what was handed in stays, and is left out everywhere until the "
     "lesson is among them again"
@@ -46,6 +47,7 @@ def furnish(
     if not (term.root / SETTINGS).exists():
         (term.root / SETTINGS).write_text(CONFIG, encoding="utf-8")
     plan = term.plan  # what is wrong in the settings is told before anything is written
+    _put_back(term)
     (term.root / "submitted").mkdir(exist_ok=True)
     if students is not None:
         write_roster(term.root / "roster.csv", students)
@@ -89,18 +91,31 @@ def _bring_up(term: Term, lesson: str, api: Any) -> str:
 def _standing(term: Term, lesson: str) -> Iterator[list[Path]]:
     """What stands of a lesson now stands again after the block, unless the list is emptied in it:
     nbgrader deletes a release before it makes the next."""
-    kept = term.root / ".autograde" / "before"
-    shutil.rmtree(kept, ignore_errors=True)
+    kept = term.root / KEPT
+    partial = kept.with_name(f"{kept.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     stood = [stage / lesson for stage in map(Path, STAGES) if (term.root / stage / lesson).is_dir()]
     for place in stood:
-        shutil.copytree(term.root / place, kept / place)
+        shutil.copytree(term.root / place, partial / place)
+    partial.rename(kept)
     try:
         yield stood
     finally:
-        for place in stood:
-            shutil.rmtree(term.root / place, ignore_errors=True)
-            (kept / place).rename(term.root / place)
+        if stood:
+            _put_back(term)
         shutil.rmtree(kept, ignore_errors=True)
+
+
+def _put_back(term: Term) -> None:
+    """Let stand again what stood before a block of `_standing` that failed, or was killed."""
+    kept = term.root / KEPT
+    for place in kept.glob("*/*"):
+        target = term.root / place.relative_to(kept)
+        shutil.rmtree(target, ignore_errors=True)
+        target.parent.mkdir(exist_ok=True)
+        place.rename(target)
+    shutil.rmtree(kept, ignore_errors=True)
 
 
 def _rests_on_others(api: Any, lesson: str, notebook: "NotebookNode") -> str:
@@ -177,7 +192,7 @@ def _write_due(term: Term, lesson: str, api: Any) -> None:
 
     with api.gradebook as gradebook:
         due = gradebook.find_assignment(lesson).duedate
-    if due:
+    if due and term.base_path(lesson).is_file():
         notebook = nbformat.read(term.base_path(lesson), as_version=4)
         notebook.metadata[DUE] = due.replace(tzinfo=UTC).isoformat()
         write_notebook(term.base_path(lesson), notebook)

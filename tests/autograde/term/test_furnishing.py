@@ -268,6 +268,19 @@ def test_stopped_in_the_middle_it_stands_again(term, monkeypatch):
     assert files(term, *STAGES) == before
 
 
+def test_killed_in_the_middle_it_stands_again(term, changed):
+    """Also where the lesson could not be made again, as the course has changed since."""
+    before = files(term, *STAGES)
+    for stage in STAGES:
+        kept = term.root / furnishing.KEPT / stage / FIRST
+        shutil.copytree(term.root / stage / FIRST, kept)
+    shutil.rmtree(term.root / "release" / FIRST)
+    lesson_path(term.root / "source", FIRST).write_text("half")
+    changed(FIRST, without_an_exercise)
+    assert main(["init", str(term.root)]) == 1
+    assert files(term, *STAGES) == before
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [
