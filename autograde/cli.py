@@ -154,9 +154,8 @@ def _parser() -> argparse.ArgumentParser:
         "much longer they have than the others, such as 2d, 36h or 1w; none takes it back. It "
         "stands in place of what they had before. Without arguments: what extensions there are."
     )
-    for name in ("student", "lesson", "time"):
-        shown_as = {"student": "ID"}.get(name, name.upper())
-        extend.add_argument(name, metavar=shown_as, nargs="?")
+    for name, shown in (("student", "ID"), ("lesson", "LESSON"), ("time", "TIME")):
+        extend.add_argument(name, metavar=shown, nargs="?")
     for made in (leave, extend):
         made.add_argument("--course", metavar="DIR", default=".", help="the term folder")
     check = command("check", _check, "grade one file, with no gradebook")
