@@ -71,14 +71,23 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("folder", metavar="DIR", type=Path)
     init.add_argument("--roster", metavar="FILE.csv", type=Path, help="the students")
     release = command("release", _release, "write the student bundle into a folder")
+    release.epilog = (
+        "Into a bundle that is there, it writes the lessons that are not in it yet, on the terms "
+        "on which it was begun, and leaves all else as it is."
+    )
     release.add_argument("folder", metavar="DIR", type=Path)
+    release.add_argument("lessons", metavar="LESSON", nargs="*", help="only these, for now")
+    release.add_argument(
+        "--course", metavar="DIR",
+        help="the term folder, whose lessons and points it takes; where you are in none, all",
+    )  # fmt: skip
     release.add_argument(
         "--colab", metavar="WHERE", default="",
         help="where Google Colab will find the bundle: the GitHub repository that you push it to, "
         "or the URL, or the path on Colab, of a zip of it",
     )  # fmt: skip
     release.add_argument(
-        "--quizzes", choices=("told", "kept"), default="kept",
+        "--quizzes", choices=("told", "kept"), default="",
         help="told: a check says whether a question is answered rightly, and why not; kept (the "
         "default): only grading does",
     )  # fmt: skip
@@ -157,6 +166,18 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--to", metavar="FILE.html", type=Path, required=True)
     for made in (collect, grade, feedback, export, report):
         made.add_argument("--course", metavar="DIR", default=".", help="the term folder")
+    leave = command("remove", _remove, "take a student out of the term for good")
+    leave.add_argument("student", metavar="ID")
+    extend = command("extend", _extend, "give one student more time for a lesson")
+    extend.epilog = (
+        "TIME is when it is due for them, with its zone, such as '2026-10-04 12:00:00 UTC', or how "
+        "much longer they have than the others, such as 2d, 36h or 1w; none takes it back. It "
+        "stands in place of what they had before. Without arguments: what extensions there are."
+    )
+    for name, shown in (("student", "ID"), ("lesson", "LESSON"), ("time", "TIME")):
+        extend.add_argument(name, metavar=shown, nargs="?")
+    for made in (leave, extend):
+        made.add_argument("--course", metavar="DIR", default=".", help="the term folder")
     check = command("check", _check, "grade one file, with no gradebook")
     check.add_argument("file", metavar="FILE.ipynb", type=Path)
     check.add_argument("--json", action="store_true", help="for programs")
@@ -221,18 +242,31 @@ def _init(options: argparse.Namespace) -> int:
     from .term.rosters import read_people
     from .term.term import init
 
-    term = init(options.folder, options.roster)
+    refused: list[str] = []
+    term = init(options.folder, options.roster, refused.append)
+    for line in refused:
+        warn(line)
     say(f"{term.root}: {len(term.roster())} students on the roster")
     column = read_people(options.roster).column if options.roster else "id"
     if column != "id":
         say(f"their ids are what {options.roster} has under {column!r}")
-    return 0
+    return 1 if refused else 0
 
 
 def _release(options: argparse.Namespace) -> int:
+    from .course.lessons import known_lesson
+    from .course.plan import Plan
+    from .term.term import Term
+
+    here = Path(".autograde", "key").is_file()
+    course = options.course or ("." if here else None)
+    plan = Term.open(course).plan if course else Plan()
+    for name in options.lessons:
+        known_lesson(name, plan.lessons)  # as for feedback
     from .term.releasing import release
 
-    say(release(options.folder, options.colab, options.quizzes, options.solutions))
+    terms = options.colab, options.quizzes, options.solutions
+    say(release(options.folder, *terms, options.lessons, plan))
     return 0
 
 
@@ -273,6 +307,11 @@ def _grade(options: argparse.Namespace) -> int:
         )
     unknown = "of no lesson, or of no id, that is known; left out"
     strangers = [f"{path}: {unknown}" for path in term.strangers()]
+    strangers += [
+        f"{lesson}: not among the term's lessons, see nbgrader_config.py; {count} handed in, and "
+        "left out"
+        for lesson, count in term.left_out().items()
+    ]
     for line in (*outcome.failed, *strangers):
         warn(line)
     unprotected = ", WITHOUT A SANDBOX" if options.sandbox == "none" else ""
@@ -375,6 +414,32 @@ def _export(options: argparse.Namespace) -> int:
         warn(line)
     say(made.path)
     return 1 if made.unplaced else 0
+
+
+def _remove(options: argparse.Namespace) -> int:
+    from .term.leaving import remove
+    from .term.term import Term
+
+    gone = remove(Term.open(options.course), options.student)
+    say(f"{options.student}: removed from {', '.join(gone)}")
+    return 0
+
+
+def _extend(options: argparse.Namespace) -> int:
+    from .term.extending import extend, extensions
+    from .term.term import Term
+
+    term = Term.open(options.course)
+    given = options.student, options.lesson, options.time
+    if any(given):
+        if not all(given):
+            raise UsageError("extend: give ID, LESSON and TIME, or nothing to see what there is")
+        say(extend(term, *given))
+    there = extensions(term)
+    say(f"{len(there)} extension{'s' * (len(there) != 1)} in this term{':' if there else ''}")
+    for one in there:
+        say(f"  {one}")
+    return 0
 
 
 def _check(options: argparse.Namespace) -> int:

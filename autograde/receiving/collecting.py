@@ -5,22 +5,22 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 from ..common.errors import LimitError, UsageError, shown
 from ..common.guard import guarded
+from ..common.times import local_zone, read_time
 from ..course.exercises import LESSONS
 from ..course.recognise import lesson_of, named_lesson, other_lesson
 from ..term.reading import ASK_ANEW, notebook_text, quick_cells, what_it_is
 from ..term.rosters import is_student_id, read_mapping
 from ..term.store import Origin
-from ..term.term import UNMATCHED, Term
+from ..term.term import SETTINGS, UNMATCHED, Term
 from .matching import Owner, Roster, attempt_of
 from .platforms import Batch, claim_of
-from .platforms.times import local_zone, read_time
 from .unpacking import BAD_ZIP, JUNK, LOST, TIMESTAMP, Found, Left, Search
 
 CLOCKS = timedelta(hours=1)  # by how much clocks may differ
@@ -103,7 +103,7 @@ def collect(
     roster = Roster(rows, read_mapping(people, rows) if people else None)
     search = Search(roster.owns)
     everything = list(search.files(downloads))
-    sorting = Sorting(roster, search, everything, result)
+    sorting = Sorting(roster, search, everything, result, term.lessons)
     if student is not None:
         tries = sorting.all_of(student, _is_kept_apart(downloads, term))
     else:
@@ -143,7 +143,12 @@ class Sorting:
     those that are nobody's."""
 
     def __init__(
-        self, roster: Roster, search: Search, everything: list[Found], result: Collected
+        self,
+        roster: Roster,
+        search: Search,
+        everything: list[Found],
+        result: Collected,
+        given: Collection[str] = LESSONS,
     ) -> None:
         self.apart: list[Apart] = []
         self._roster, self._everything, self._result = roster, everything, result
@@ -157,7 +162,7 @@ class Sorting:
         self._lessons: dict[int, tuple[str, str]] = {}
         for i, found in enumerate(everything):
             try:
-                self._lessons[i] = lesson_in(found)
+                self._lessons[i] = _given(found, *lesson_in(found), given)
             except UsageError as error:
                 result.unplaced.append(str(error))
 
@@ -364,6 +369,16 @@ def lesson_in(found: Found) -> tuple[str, str]:
             return lesson, ""
     known = f"of no lesson that is known; name it like one of {', '.join(LESSONS)}"
     raise UsageError(problem or f"{found}: {known}")
+
+
+def _given(found: Found, lesson: str, named: str, given: Collection[str]) -> tuple[str, str]:
+    """The same, of a lesson that the term gives. Raises UsageError for another."""
+    if lesson not in given:
+        raise UsageError(
+            f"{found}: is {lesson}, which is not among the term's lessons; name it in {SETTINGS}, "
+            "and run autograde init, or leave it"
+        )
+    return lesson, named
 
 
 def _lesson_told(data: bytes, name: str, named: str) -> tuple[str, str]:

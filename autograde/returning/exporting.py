@@ -15,6 +15,7 @@ from helpers.clean import SIGN, clean
 
 from ..common.errors import UsageError
 from ..common.files import require_target, write_whole
+from ..course.plan import in_order
 from ..term.term import FORMGRADER, Term
 from . import canvas
 from .points import Points
@@ -51,15 +52,18 @@ def grades(term: Term) -> Iterator[dict[str, Any]]:
 
     unscored: how many of its essays have never been graded by hand.
     """
+    plan = term.plan
     with term.api().gradebook as gradebook:
-        unscored = _unscored(gradebook)
+        unscored, graded = _unscored(gradebook), _graded(gradebook)
+        assignments = {one.name: one for one in gradebook.assignments}
         submissions = {
             (one.student.id, one.assignment.name): one
-            for assignment in gradebook.assignments
+            for assignment in assignments.values()
             for one in assignment.submissions
+            if one.id in graded  # else there is but an extension
         }
         for student in sorted(gradebook.students, key=lambda s: (s.last_name or "", s.id)):
-            for assignment in sorted(gradebook.assignments, key=lambda a: a.name):
+            for assignment in (assignments[name] for name in in_order(assignments, plan)):
                 one = submissions.get((student.id, assignment.name))
                 yield {
                     "id": student.id,
@@ -73,6 +77,13 @@ def grades(term: Term) -> Iterator[dict[str, Any]]:
                     "needs_hand_grading": one.needs_manual_grade if one else "",
                     "unscored": unscored.get(one.id, 0) if one else 0,
                 }
+
+
+def _graded(gradebook: Any) -> set[str]:
+    """The ids of the submissions that a notebook was graded of."""
+    from nbgrader.api import SubmittedNotebook
+
+    return {one for (one,) in gradebook.db.query(SubmittedNotebook.assignment_id)}
 
 
 def _unscored(gradebook: Any) -> dict[str, int]:
@@ -163,7 +174,7 @@ def _points(term: Term, rows: list[dict[str, Any]], partial: bool, made: Exporte
     most = {row["lesson"]: number(row["max_score"]) for row in scored}
     return Points(
         list({row["id"]: row for row in rows}.values()),
-        {lesson: most[lesson] for lesson in sorted(most)},
+        {row["lesson"]: most[row["lesson"]] for row in rows if row["lesson"] in most},
         {(row["id"], row["lesson"]): number(row["score"]) for row in kept},
         frozenset() if partial else frozenset((row["id"], row["lesson"]) for row in waiting),
     )
@@ -251,7 +262,7 @@ def _is_formula(text: str) -> bool:
 def table(rows: Iterable[dict[str, Any]]) -> str:
     """Students down, lessons across, as text for a terminal."""
     rows = list(rows)
-    lessons = sorted({row["lesson"] for row in rows})
+    lessons = list(dict.fromkeys(row["lesson"] for row in rows))
     students = list(dict.fromkeys(row["id"] for row in rows))
     scores = {(row["id"], row["lesson"]): _score(row) for row in rows}
     width = 2 + max(len(text) for text in (*students, "student"))

@@ -4,6 +4,7 @@ One SQLite file, written in whole steps, so that a run that is killed anywhere c
 """
 
 import json
+import re
 import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping
@@ -158,6 +159,47 @@ class Store:
         rows = [(clean(name), mark, time.isoformat()) for name, (mark, time) in placed.items()]
         with self._database:
             self._database.executemany("insert or replace into placed values (?, ?, ?)", rows)
+
+    def students(self) -> set[str]:
+        """Everybody of whom something is kept: tables name them "student/lesson" or, for people of
+        platforms, "student scope"."""
+        found: set[str] = set()
+        for table in self._of_students():
+            rows = self._database.execute(f"select name from {table}")
+            found |= {re.split("[/ ]", name, maxsplit=1)[0] for (name,) in rows}
+        return found
+
+    def forget(self, student: str) -> bool:
+        """Delete, in one step, all that is kept of a student; whether there was any. With it go the
+        verdicts and answers of programs that nobody has recorded now, earlier tries' too: whose
+        they were is not known, and they are made again where they are needed."""
+        mine = "substr(name, 1, ?) in (?, ?)"
+        begin = len(student) + 1, f"{student}/", f"{student} "
+        with self._database:
+            before = self._database.total_changes
+            for table in self._of_students():
+                self._database.execute(f"delete from {table} where {mine}", begin)
+            if self._database.total_changes == before:
+                return False
+            keys = set(self.recorded().values())
+            programs = {key.rpartition("-")[0] for key in keys}
+            self._keep_only("verdict", "key", keys)
+            self._keep_only("answers", "program", programs)
+        return True
+
+    def _keep_only(self, table: str, column: str, kept: set[str]) -> None:
+        there = self._database.execute(f"select {column} from {table}").fetchall()
+        gone = [(one,) for (one,) in there if one not in kept]
+        self._database.executemany(f"delete from {table} where {column} = ?", gone)
+
+    def _of_students(self) -> list[str]:
+        """The tables whose rows are named by students."""
+        tables = self._database.execute("select name from sqlite_master where type = 'table'")
+        columns = {
+            table: {row[1] for row in self._database.execute(f"pragma table_info({table})")}
+            for (table,) in tables.fetchall()
+        }
+        return [table for table, names in columns.items() if "name" in names]
 
     def persons(self) -> dict[str, str]:
         """ "student scope": the platform's number, or the name, of who was taken for a student."""
