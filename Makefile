@@ -3,11 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 BUNDLE ?= my-bundle
+HUB ?= .hub
+HUB_VERSION := 6.1.1
+PROXY_VERSION := 5.3.0
 export TORCH
 # What is graded by these targets is this course's own; where root is the only user, it is root's.
 export AUTOGRADE_AS_ROOT := 1
 
-.PHONY: help setup setup-dev lock versions bundle test-student sandbox postgresql browser lab demo pictures build test test-long test-all test-gpu test-browser hostile coverage steadiness experiments pretrain sweep bench bench-grading same-scores lint clean
+.PHONY: help setup setup-dev lock versions bundle test-student sandbox postgresql browser hub lab demo pictures build test test-long test-all test-gpu test-browser hostile coverage steadiness experiments pretrain sweep bench bench-grading same-scores lint clean
 
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
@@ -85,6 +88,21 @@ browser:
 	echo "== installing Chromium, for the tests in a browser =="; \
 	if [ "$$(id -u)" = 0 ]; then do=; else do=sudo; fi; \
 	$$do apt-get update -qq && $$do apt-get install -y -qq chromium >/dev/null
+
+# A JupyterHub, as README tells an administrator to install one, for the test of it: two environments,
+# the students' of the bundle alone. Other users must be able to read HUB, and the Python it is made with.
+HUB_INSTALL = install --quiet --disable-pip-version-check -c requirements.lock --build-constraint requirements.lock
+hub: $(HUB)/ready
+$(HUB)/ready: requirements.lock pyproject.toml | setup
+	@echo "== installing a JupyterHub in $(HUB) (about 5 minutes, once) =="
+	@rm -rf $(HUB) && mkdir -p $(HUB)
+	@npm install --silent --prefix $(HUB) configurable-http-proxy@$(PROXY_VERSION)
+	@$(BIN)/autograde release $(HUB)/bundle
+	@for one in students instructors; do \
+	  $(PYTHON) -m venv $(HUB)/$$one && $(HUB)/$$one/bin/pip install --quiet --require-hashes -r .venv/pip.txt || exit 1; done
+	@$(HUB)/students/bin/pip $(HUB_INSTALL) '$(HUB)/bundle[lab]' nbgrader jupyterhub==$(HUB_VERSION)
+	@$(HUB)/instructors/bin/pip $(HUB_INSTALL) -e '.[instructor]' jupyterhub==$(HUB_VERSION)
+	@touch $@
 
 lab: setup
 	$(BIN)/jupyter lab notebooks $$([ "$$(id -u)" != 0 ] || echo --allow-root)
