@@ -27,13 +27,22 @@ PASSWORD = "sesame"
 OUTSIDER = 64_000  # a user of no name: what may be read by all is read by it
 COURSE = "stable-policy-updates"  # what nbgrader calls it, see `autograde.course.settings`
 # What the instructor's folder has of the checkout.
-OF_THE_COURSE = ("autograde", "helpers", "notebooks", "solutions", "pyproject.toml", "requirements.lock")
+OF_THE_COURSE = (
+    "autograde",
+    "helpers",
+    "notebooks",
+    "solutions",
+    "pyproject.toml",
+    "requirements.lock",
+)
 ALONE = """
 set -e
 mount -t tmpfs none "$1/etc" && mkdir "$1/etc/upper" "$1/etc/work"
 mount -t overlay -o "lowerdir=/etc,upperdir=$1/etc/upper,workdir=$1/etc/work" none /etc
 """
-START = ALONE + """
+START = (
+    ALONE
+    + """
 shift
 for name in $USERS; do useradd --create-home --base-dir "$HOMES" --shell /bin/bash "$name"; done
 for name in $USERS; do echo "$name:$PASSWORD"; done | chpasswd
@@ -41,6 +50,7 @@ chmod 700 "$HOMES"/*
 mkdir -p /etc/jupyter && cp "$NBGRADER_CONFIG" /etc/jupyter/nbgrader_config.py
 exec "$@"
 """
+)
 NBGRADER_CONFIG = """
 c = get_config()
 c.CourseDirectory.course_id = {course!r}
