@@ -65,7 +65,9 @@ lock: setup-dev
 	} >requirements.lock
 
 # Student code is run under bubblewrap, which comes with the system and not with Python.
+ELSEWHERE := on Windows use WSL2 (wsl --install), on a Mac a virtual machine with Linux, anywhere the Containerfile; README, 'Without Linux'
 sandbox:
+	@[ "$$(uname -s)" = Linux ] || { echo "grading needs Linux, and this is $$(uname -s): $(ELSEWHERE)"; exit 1; }
 	@command -v bwrap >/dev/null && ldconfig -p 2>/dev/null | grep -q libseccomp.so.2 && exit 0; \
 	echo "== installing bubblewrap and libseccomp, which student code is run in =="; \
 	if [ "$$(id -u)" = 0 ]; then do=; else do=sudo; fi; \
