@@ -1,0 +1,127 @@
+"""A Containerfile's steps without a container engine: in a folder that becomes the root.
+
+The image that it begins with is made by mmdebstrap from Debian's packages. Only root can do so;
+what runs has namespaces of its own, and of this machine the network, its certificates, and pip's
+settings.
+"""
+
+import json
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+MIRROR = "http://deb.debian.org/debian"
+NEEDS = ("mmdebstrap", "unshare", "setpriv", "chroot")
+# Read-only, where this machine has them: how to reach what is to be installed.
+REACHING = ("/etc/resolv.conf", "/etc/ssl/certs", "/etc/pip.conf", "/etc/xdg/pip")
+ENTER = """
+set -e
+root=$1; shift
+mount --rbind /dev "$root/dev"
+mount -t proc proc "$root/proc"
+for path in $REACHING; do
+  mkdir -p "$root$(dirname "$path")"
+  if [ -d "$path" ]; then mkdir -p "$root$path"; else touch "$root$path"; fi
+  mount --rbind -o ro "$path" "$root$path"
+done
+exec chroot "$root" "$@"
+"""
+KNOWN = ("FROM", "RUN", "WORKDIR", "COPY", "ARG", "ENV", "USER", "CMD")
+
+
+def instructions(text: str) -> Iterator[tuple[str, str]]:
+    """(instruction, its words) of a Containerfile, in order. Raises ValueError for others."""
+    lines = re.sub(r"\\\n", " ", re.sub(r"(?m)^\s*#.*\n?", "", text)).splitlines()
+    for line in filter(str.strip, lines):
+        name, _, rest = line.partition(" ")
+        if name not in KNOWN:
+            raise ValueError(f"{name}: no instruction that is known here")
+        yield name, rest.strip()
+
+
+@dataclass
+class Image:
+    """What becomes of the steps in `root`; `context` is the folder that they copy from.
+
+    given: values of ARG, as an engine takes them by --build-arg.
+    """
+
+    root: Path
+    context: Path
+    given: dict[str, str] = field(default_factory=dict)
+    folder: str = "/"
+    user: str = "root"
+    variables: dict[str, str] = field(default_factory=dict)
+    command: list[str] = field(default_factory=list)
+
+    def build(self, text: str) -> None:
+        """Raises CalledProcessError where a step fails, with what it said."""
+        for name, words in instructions(text):
+            getattr(self, f"_{name.lower()}")(words)
+
+    def _from(self, words: str) -> None:
+        release = re.fullmatch(r"docker\.io/library/debian:(\w+)-slim", words)[1]
+        command = ["mmdebstrap", "--quiet", "--variant=minbase", release, self.root, MIRROR]
+        subprocess.run([str(word) for word in command], check=True)
+
+    def _run(self, words: str) -> None:
+        self.run("sh", "-c", words)
+
+    def _workdir(self, words: str) -> None:
+        self.folder = words
+        (self.root / words.lstrip("/")).mkdir(parents=True, exist_ok=True)
+
+    def _copy(self, words: str) -> None:
+        *sources, target = shlex.split(words)
+        place = self.root / self.folder.lstrip("/") / target
+        ignore = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+        for source in sources:
+            if (self.context / source).is_dir():
+                shutil.copytree(self.context / source, place, ignore=ignore)
+            else:
+                shutil.copy2(self.context / source, place)
+
+    def _arg(self, words: str) -> None:
+        name, _, value = words.partition("=")
+        self.variables[name] = self.given.get(name, value)
+
+    def _env(self, words: str) -> None:
+        self.variables |= dict([words.split("=", 1)])
+
+    def _user(self, words: str) -> None:
+        self.user = words
+
+    def _cmd(self, words: str) -> None:
+        self.command = json.loads(words)
+
+    def run(self, *words: str) -> str:
+        """What a command in it printed, run as whoever is the user by now."""
+        home = "/root" if self.user == "root" else f"/home/{self.user}"
+        own = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": home} | _reaching()
+        own |= self.variables
+        become = ["setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--init-groups"]
+        inside = ["env", "-i", "-C", self.folder, *(f"{n}={value}" for n, value in own.items())]
+        command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", ENTER]
+        command += ["sh", str(self.root), *become, *inside, *words]
+        shown = [path for path in (*REACHING, *_folders_of_pip()) if os.path.exists(path)]
+        done = subprocess.run(
+            command, env=os.environ | {"REACHING": " ".join(shown)}, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        if done.returncode:
+            raise subprocess.CalledProcessError(done.returncode, words, done.stdout[-4000:])
+        return done.stdout
+
+
+def _reaching() -> dict[str, str]:
+    """The variables of this machine by which pip and apt reach what they install."""
+    return {n: v for n, v in os.environ.items() if n.startswith("PIP_") or n.endswith("_proxy")}
+
+
+def _folders_of_pip() -> list[str]:
+    return [path for path in os.environ.get("PIP_FIND_LINKS", "").split() if path.startswith("/")]
