@@ -56,6 +56,13 @@ c = get_config()
 c.CourseDirectory.course_id = {course!r}
 c.Exchange.root = {exchange!r}
 """
+# README's, with its places.
+CHOOSE = """
+def choose_environment(spawner):
+    teaches = spawner.user.name in [{instructor!r}]
+    programs = {instructors!r} if teaches else {students!r}
+    spawner.cmd = [f"{{programs}}/bin/jupyterhub-singleuser"]
+"""
 HUB_CONFIG = """
 c = get_config()
 c.JupyterHub.bind_url = "http://127.0.0.1:{ports[0]}"
@@ -64,14 +71,12 @@ c.ConfigurableHTTPProxy.api_url = "http://127.0.0.1:{ports[2]}"
 c.ConfigurableHTTPProxy.command = {proxy!r}
 c.Authenticator.allowed_users = {users!r}
 c.PAMAuthenticator.open_sessions = False
-c.Spawner.default_url = "/lab"
 c.Spawner.http_timeout = c.Spawner.start_timeout = {seconds}
 
 
 def set_up(spawner):
-    taught = spawner.user.name != {instructor!r}
-    spawner.cmd = [({students!r} if taught else {instructors!r}) + "/bin/jupyterhub-singleuser"]
-    if not taught:
+    choose_environment(spawner)
+    if spawner.user.name == {instructor!r}:  # whose checkout is a copy
         spawner.environment = {{"PYTHONPATH": {course!r}}}
 
 
@@ -135,7 +140,7 @@ class Hub:
         self._give_course()
 
     def _write_hub_config(self, users: list[str]) -> None:
-        text = HUB_CONFIG.format(
+        text = (CHOOSE + HUB_CONFIG).format(
             ports=self.ports, users=set(users), instructor=self.instructor, seconds=OPENS,
             proxy=[str(PROGRAMS / "node_modules/.bin/configurable-http-proxy")],
             students=str(STUDENTS), instructors=str(INSTRUCTORS), course=str(self.course),

@@ -13,15 +13,21 @@ from tests.browser.axe import open_browser
 from tests.browser.jupyterlab import RUNS, Lesson
 from tests.some import LONG
 
-pytestmark = [pytest.mark.browser, LONG]  # four minutes
+pytestmark = pytest.mark.browser
 
 LESSON = "00_start_here"
 NOTEBOOK = f"{LESSON}/{LESSON}.ipynb"
 INES, ANA, BEN = "ines", "ana", "ben"  # who teaches, who is right, who is not
 RIGHT = "    return p.log() - q.log()"
 WRONG = "    return q.log() - p.log()"
-# For formgrader, which is not started in the term folder here.
-SETTINGS = 'import os; load_subconfig(os.path.expanduser("~/term/nbgrader_config.py"))'
+SETTINGS = 'load_subconfig("{}/nbgrader_config.py")'  # for formgrader, in the instructor's home
+TERMINAL = (
+    f"nbgrader release_assignment {LESSON}",
+    f"nbgrader collect {LESSON}",
+    "autograde grade",
+    "autograde feedback",
+    f"nbgrader release_feedback {LESSON}",
+)
 ROSTER = f"id,first_name,last_name,email\n{ANA},Ana,Lind,\n{BEN},Ben,Moss,\n"
 SUCCESS = "Success! Your notebook passes all the tests."
 
@@ -45,10 +51,10 @@ def release(hub):
     roster = hub.term.parent / "roster.csv"
     roster.write_text(ROSTER, encoding="utf-8")
     hub.run(INES, "autograde", "init", hub.term, "--roster", roster)
-    hub.run(
-        INES, "sh", "-c", f"mkdir -p .jupyter && echo '{SETTINGS}' >.jupyter/nbgrader_config.py"
-    )
-    hub.run(INES, "nbgrader", "release_assignment", LESSON, folder=hub.term)
+    settings = SETTINGS.format(hub.term)
+    write = f"mkdir -p .jupyter && echo '{settings}' >.jupyter/nbgrader_config.py"
+    hub.run(INES, "sh", "-c", write)
+    hub.run(INES, *TERMINAL[0].split(), folder=hub.term)
 
 
 def handed_in(hub):
@@ -156,14 +162,9 @@ def ben_works(hub, page, screenshot):
 
 def grade(hub):
     """In the instructor's terminal; points by student."""
-    for words in (
-        ("nbgrader", "collect", LESSON),
-        ("autograde", "grade"),
-        ("autograde", "feedback"),
-        ("nbgrader", "release_feedback", LESSON),
-        ("autograde", "export", "--to", "points.csv"),
-    ):
-        hub.run(INES, *words, folder=hub.term)
+    for line in TERMINAL[1:]:
+        hub.run(INES, *line.split(), folder=hub.term)
+    hub.run(INES, "autograde", "export", "--to", "points.csv", folder=hub.term)
     with (hub.term / "points.csv").open(newline="", encoding="utf-8-sig") as file:
         rows = [row for row in csv.DictReader(file) if row["lesson"] == LESSON]
     return {row["id"]: float(row["score"]) for row in rows}
@@ -179,6 +180,7 @@ def looked_over(hub, page, screenshot):
     return row.first.inner_text().split()
 
 
+@LONG  # four minutes
 def test_from_release_to_feedback(hub, browser, screenshot):
     release(hub)
     for closed in (hub.term, hub.course, hub.term / "gradebook.db", hub.homes / BEN):
@@ -190,9 +192,26 @@ def test_from_release_to_feedback(hub, browser, screenshot):
     assert handed_in(hub) == [ANA, BEN]
     assert grade(hub) == {ANA: 5, BEN: 0}
     with hub.logged_in(browser, INES) as page:
-        assert looked_over(hub, page, screenshot)[-2:] == ["2"]
+        assert looked_over(hub, page, screenshot)[-2:] == ["released", "2"]
     for user, points, says in ((ANA, "5 of 5", ""), (BEN, "0 of 5", "The sign is turned")):
         with hub.logged_in(browser, user) as page:
             told = read_feedback(hub, page, user, screenshot)
         assert points in told
         assert says in told
+
+
+def test_what_is_tried_here_is_what_readme_says():
+    text = (hubs.ROOT / "README.md").read_text("utf-8")
+    recipe = text.partition("### On a hub\n")[2].partition("\n### ")[0]
+    told = [line.strip() for line in recipe.splitlines() if line.startswith("    ")]
+    settings = hubs.NBGRADER_CONFIG.format(course=hubs.COURSE, exchange="/srv/exchange")
+    places = {"students": "/opt/students", "instructors": "/opt/course/.venv"}
+    chosen = hubs.CHOOSE.format(instructor=INES, **places)
+    tried = [*settings.splitlines(), *chosen.splitlines(), *TERMINAL]
+    tried += [SETTINGS.format(f"/home/{INES}/term")]
+    lines = [line.strip().replace("'", '"') for line in tried if line.strip()]
+    assert [line for line in lines if line not in told] == []
+    makefile = (hubs.ROOT / "Makefile").read_text("utf-8")
+    for what in ("[lab]", "nbgrader", "labextension disable --level=sys_prefix @jupyter/nbgrader"):
+        assert any(what in line for line in told)
+        assert what in makefile
