@@ -10,7 +10,7 @@ export TORCH
 # What is graded by these targets is this course's own; where root is the only user, it is root's.
 export AUTOGRADE_AS_ROOT := 1
 
-.PHONY: help setup setup-dev lock versions bundle test-student sandbox postgresql browser hub lab demo pictures build test test-long test-all test-gpu test-browser hostile coverage steadiness experiments pretrain sweep bench bench-grading same-scores lint clean
+.PHONY: help setup setup-dev lock versions bundle test-student sandbox postgresql browser hub test-hub lab demo pictures build test test-long test-all test-gpu test-browser hostile coverage steadiness experiments pretrain sweep bench bench-grading same-scores lint clean
 
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
@@ -32,6 +32,7 @@ help:
 	@echo "make build     make the notebooks from the lessons' sources"
 	@echo "make test-gpu  the exercises' tests on a GPU"
 	@echo "make pictures  take the README's pictures again; about 1 minute"
+	@echo "make test-hub  a lesson on a JupyterHub of its own, in HUB; for root; about 5 minutes"
 	@echo "make test-browser  the lessons and formgrader in JupyterLab, and every page's accessibility"
 
 # requirements.lock pins all that any of it needs, with hashes, and only what is asked for comes from
@@ -107,6 +108,10 @@ $(HUB)/ready: requirements.lock pyproject.toml | setup
 	  $(HUB)/students/bin/jupyter labextension disable --level=sys_prefix @jupyter/nbgrader:$$one || exit 1; done
 	@$(HUB)/instructors/bin/pip $(HUB_INSTALL) -e '.[instructor]' jupyterhub==$(HUB_VERSION)
 	@touch $@
+
+# Its users are the system's, so only root can run it.
+test-hub: setup-dev hub browser
+	HUB="$(HUB)" OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser/test_hub.py
 
 lab: setup
 	$(BIN)/jupyter lab notebooks $$([ "$$(id -u)" != 0 ] || echo --allow-root)

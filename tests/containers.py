@@ -1,8 +1,8 @@
 """A Containerfile's steps without a container engine: in a folder that becomes the root.
 
 The image that it begins with is made by mmdebstrap from Debian's packages. Only root can do so;
-what runs has namespaces of its own, and of this machine the network, its certificates, and pip's
-settings.
+what runs has namespaces of its own, and of this machine the network and what pip is told by the
+environment.
 """
 
 import json
@@ -17,17 +17,18 @@ from pathlib import Path
 
 MIRROR = "http://deb.debian.org/debian"
 NEEDS = ("mmdebstrap", "unshare", "setpriv", "chroot")
-# Read-only, where this machine has them: how to reach what is to be installed.
-REACHING = ("/etc/resolv.conf", "/etc/ssl/certs", "/etc/pip.conf", "/etc/xdg/pip")
+HERE = "/run/here"  # in it, under their own paths, files and folders that pip is told of
 ENTER = """
 set -e
 root=$1; shift
 mount --rbind /dev "$root/dev"
 mount -t proc proc "$root/proc"
-for path in $REACHING; do
-  mkdir -p "$root$(dirname "$path")"
-  if [ -d "$path" ]; then mkdir -p "$root$path"; else touch "$root$path"; fi
-  mount --rbind -o ro "$path" "$root$path"
+mount --bind -o ro /etc/resolv.conf "$root/etc/resolv.conf"
+for path in $SHOWN; do
+  there=$root$HERE$path
+  mkdir -p "$(dirname "$there")"
+  if [ -d "$path" ]; then mkdir -p "$there"; else touch "$there"; fi
+  mount --bind -o ro "$path" "$there"
 done
 exec chroot "$root" "$@"
 """
@@ -108,9 +109,8 @@ class Image:
         inside = ["env", "-i", "-C", self.folder, *(f"{n}={value}" for n, value in own.items())]
         command = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", ENTER]
         command += ["sh", str(self.root), *become, *inside, *words]
-        shown = [path for path in (*REACHING, *_folders_of_pip()) if os.path.exists(path)]
         done = subprocess.run(
-            command, env=os.environ | {"REACHING": " ".join(shown)}, text=True,
+            command, env=os.environ | {"SHOWN": " ".join(_shown()), "HERE": HERE}, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         )  # fmt: skip
         if done.returncode:
@@ -118,10 +118,21 @@ class Image:
         return done.stdout
 
 
-def _reaching() -> dict[str, str]:
-    """The variables of this machine by which pip and apt reach what they install."""
+def _told() -> dict[str, str]:
+    """The variables of this machine that say how pip and apt reach what they install."""
     return {n: v for n, v in os.environ.items() if n.startswith("PIP_") or n.endswith("_proxy")}
 
 
-def _folders_of_pip() -> list[str]:
-    return [path for path in os.environ.get("PIP_FIND_LINKS", "").split() if path.startswith("/")]
+def _shown() -> list[str]:
+    """The paths among them."""
+    words = " ".join(_told().values()).split()
+    return [word for word in words if word.startswith("/") and os.path.exists(word)]
+
+
+def _reaching() -> dict[str, str]:
+    """The same variables, as they are where HERE is."""
+    shown = _shown()
+    return {
+        name: " ".join(HERE + word if word in shown else word for word in value.split())
+        for name, value in _told().items()
+    }
