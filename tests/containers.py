@@ -67,7 +67,8 @@ class Image:
 
     def _from(self, words: str) -> None:
         release = re.fullmatch(r"docker\.io/library/debian:(\w+)-slim", words)[1]
-        command = ["mmdebstrap", "--quiet", "--variant=minbase", release, self.root, MIRROR]
+        command = ["unshare", "--mount"]  # what it mounts ends with it, whatever becomes of it
+        command += ["mmdebstrap", "--quiet", "--variant=minbase", release, self.root, MIRROR]
         subprocess.run([str(word) for word in command], check=True)
 
     def _run(self, words: str) -> None:

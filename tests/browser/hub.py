@@ -18,7 +18,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page
 
-from tests.browser.jupyterlab import OPENS
+from tests.browser.jupyterlab import RUNS
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(os.environ.get("HUB") or ROOT / ".hub").absolute()
@@ -145,14 +145,14 @@ class Hub:
 
     def _write_hub_config(self) -> None:
         text = (CHOOSE + HUB_CONFIG).format(
-            ports=self.ports, instructor=self.instructor, seconds=OPENS,
+            ports=self.ports, instructor=self.instructor, seconds=RUNS,
             proxy=[str(PROGRAMS / "node_modules/.bin/configurable-http-proxy")],
             students=str(STUDENTS), instructors=str(INSTRUCTORS), course=str(self.course),
         )  # fmt: skip
         (self.place / "hub_config.py").write_text(text, encoding="utf-8")
 
     def _await(self) -> None:
-        until = time.monotonic() + OPENS
+        until = time.monotonic() + RUNS
         while self.process.poll() is None and time.monotonic() < until:
             with suppress(OSError), urllib.request.urlopen(f"{self.url}/hub/health"):
                 return
@@ -200,7 +200,7 @@ class Hub:
     def logged_in(self, browser: Browser, user: str) -> Iterator[Page]:
         """JupyterLab of a user who has signed in, in a browser of their own."""
         context = browser.new_context(viewport={"width": 1200, "height": 900})
-        context.set_default_timeout(2 * OPENS * 1000)  # a server is started for whoever signs in
+        context.set_default_timeout(RUNS * 1000)  # a server is started for whoever signs in
         try:
             page = context.new_page()
             page.goto(f"{self.url}/hub/login")
@@ -217,7 +217,7 @@ class Hub:
         if self.process is not None:
             self.process.terminate()
             try:
-                self.process.wait(OPENS)
+                self.process.wait(RUNS)
             except subprocess.TimeoutExpired:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
