@@ -18,9 +18,11 @@ from pathlib import Path
 MIRROR = "http://deb.debian.org/debian"
 NEEDS = ("mmdebstrap", "unshare", "setpriv", "chroot")
 HERE = "/run/here"  # in it, under their own paths, files and folders that pip is told of
+# Moved to where all roots begin: whose root is only changed gets no namespaces of users.
 ENTER = """
 set -e
 root=$1; shift
+mount --bind "$root" "$root"
 mount --rbind /dev "$root/dev"
 mount -t proc proc "$root/proc"
 mount --bind -o ro /etc/resolv.conf "$root/etc/resolv.conf"
@@ -30,7 +32,9 @@ for path in $SHOWN; do
   if [ -d "$path" ]; then mkdir -p "$there"; else touch "$there"; fi
   mount --bind -o ro "$path" "$there"
 done
-exec chroot "$root" "$@"
+cd "$root"
+mount --move . /
+exec chroot . "$@"
 """
 KNOWN = ("FROM", "RUN", "WORKDIR", "COPY", "ARG", "ENV", "USER", "CMD")
 
