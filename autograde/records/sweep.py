@@ -33,13 +33,15 @@ from ..common.files import write_whole
 from ..common.saying import say
 from .methods import EPOCHS, METHODS, Method
 
-BETAS = (0.0, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0)
+BETAS = (0.0, 0.03, 0.1, 0.2, 0.5, 1.0)
 BEST = 0.2  # the weight with which the other methods are compared
 SEEDS = (0, 1, 2, 3, 4)
+FEWER = SEEDS[:3]  # for the other methods
 STEPS = 100
-N_BATCHES = 30  # of four steps each
-EVERY = {"failing": 5, "epochs": 3}  # steps between measurements; 10 elsewhere
-FAILING_BETA, RESUMED = 0.1, (60, 90)  # the steps at which the failing run gets a wrong reference
+N_BATCHES = 24  # of four steps each
+EVERY = {"failing": 5, "epochs": 4}  # steps between measurements; 10 elsewhere
+# The failing run: its weight, the steps at which it gets a wrong reference, and its last one.
+FAILING_BETA, RESUMED, FAILING_STEPS = 0.1, (60, 90), 120
 
 
 @dataclass(frozen=True)
@@ -59,21 +61,22 @@ class Job:
     def file(self, folder: Path) -> Path:
         """Where it is kept: another name for another setting."""
         method = self.method
-        told = (
-            self.part,
-            self.name,
-            self.seed,
-            BEST if method.beta is None else method.beta,
-            STEPS,
-        )
-        told += (EVERY, N_BATCHES, method.settings)
+        beta = BEST if method.beta is None else method.beta
+        steps = (STEPS, N_BATCHES, FAILING_STEPS, EVERY)
+        told = (self.part, self.name, self.seed, beta, steps, method.settings)
         return folder / f"{sha256(repr(told).encode()).hexdigest()[:16]}.json"
 
 
 def jobs() -> list[Job]:
     """All runs."""
-    parts = (("sweep", [str(b) for b in BETAS]), ("methods", METHODS), ("epochs", EPOCHS))
-    each = [Job(part, name, seed) for part, names in parts for seed in SEEDS for name in names]
+    parts = (
+        ("sweep", [str(beta) for beta in BETAS], SEEDS),
+        ("methods", METHODS, FEWER),
+        ("epochs", EPOCHS, FEWER),
+    )
+    each = [
+        Job(part, name, seed) for part, names, seeds in parts for seed in seeds for name in names
+    ]
     return [Job("failing", "failing", len(SEEDS)), *each]
 
 
@@ -110,7 +113,7 @@ def _fail(tuning: Tuning) -> Run:
     for step in RESUMED:
         tuning.run(step - 1, progress=False)
         tuning.ref = reference.freeze_reference(deepcopy(tuning.policy))
-    return tuning.run(STEPS, progress=False)
+    return tuning.run(FAILING_STEPS, progress=False)
 
 
 def keep(job: Job, folder: Path) -> None:
