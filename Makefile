@@ -10,7 +10,7 @@ export TORCH
 # What is graded by these targets is this course's own; where root is the only user, it is root's.
 export AUTOGRADE_AS_ROOT := 1
 
-.PHONY: help setup setup-dev lock versions bundle test-student sandbox postgresql browser hub test-hub lab demo pictures build test test-long test-all test-gpu test-browser hostile coverage steadiness experiments pretrain sweep bench bench-grading same-scores lint clean
+.PHONY: help setup setup-dev lock versions bundle test-student sandbox postgresql browser hub test-hub lab demo pictures build test test-long test-all test-gpu test-browser hostile coverage steadiness experiments pretrain sweep smollm2 bench bench-grading same-scores lint clean
 
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
@@ -21,6 +21,7 @@ help:
 	@echo "make steadiness  ask every answer again as another machine would compute it; about 10 minutes"
 	@echo "make experiments  record again the runs that lesson 05 plots; about 1 minute"
 	@echo "make pretrain  make lesson 06's language model and scorers again; about an hour; needs SMOLLM2=FILE"
+	@echo "make smollm2   record lesson 06's runs of SmolLM2-135M; hours, goes on when stopped; needs SMOLLM2=FILE"
 	@echo "make sweep     record again the runs that lessons 06 and 07 plot; about an hour, goes on when stopped"
 	@echo "make bench     what a student waits for; the divergence term at size, beside TRL; 3 minutes"
 	@echo "make hostile   grade hostile and broken submissions, and show what became of each; 30 minutes"
@@ -167,6 +168,10 @@ pretrain: setup-dev
 
 sweep: setup
 	$(BIN)/python -m autograde.records.sweep
+
+smollm2: setup-dev
+	$(BIN)/pip install -q transformers gguf vaderSentiment
+	$(BIN)/python -m autograde.records.smollm2 $(SMOLLM2)
 
 bench: setup-dev
 	@$(BIN)/python -P tests/bench_student.py
