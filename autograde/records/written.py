@@ -190,7 +190,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def pack(text: str) -> bytes:
-    """Its sentences, each once and in lower case, compressed; the same text gives the same bytes."""
+    """Its sentences, each once and in lower case, compressed: equal texts give equal bytes."""
     lines = dict.fromkeys(" ".join(line.lower().split()) for line in text.splitlines())
     return gzip.compress("\n".join(filter(None, lines)).encode(), compresslevel=9, mtime=0)
 
