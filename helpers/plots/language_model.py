@@ -167,7 +167,9 @@ def _last(runs: Sequence[Any], name: str) -> float:
 
 
 def _highest(last: Mapping[str, float]) -> str:
-    """Where a measure ends highest."""
+    """Where a measure ends highest, or at what where there is but one."""
+    if len(last) == 1:
+        return f"ends at {next(iter(last.values())):.2f}".replace("-", "−")
     first, *others = sorted(last.values(), reverse=True)
     if others and math.isclose(first, others[0], rel_tol=1e-2, abs_tol=1e-2):
         return "no one ends highest"

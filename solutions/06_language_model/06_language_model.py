@@ -25,8 +25,8 @@ from torch import Tensor, nn
 from torch.distributions import Categorical
 
 from helpers import check, hint, pick_device, progress, ready, shaped, written
-from helpers.language_model.checkpoint import TEMPERATURE, count_parameters, load_model
-from helpers.language_model.learning import fold_temperature, perplexity, split_raters
+from helpers.language_model.checkpoint import count_parameters, load_model
+from helpers.language_model.learning import perplexity, split_raters
 from helpers.language_model.ratings import sentences
 from helpers.language_model.ratings import written as written_by_a_model
 from helpers.language_model.runs import (
@@ -60,6 +60,7 @@ from helpers.plots.language_model import (
     spread_text,
 )
 from helpers.predicting import outcome, predict, predictions
+from helpers.problems.case_study import at_end
 from helpers.problems.language_model import BETA, N_STEPS, blind_pairs, letters, loop_says
 from helpers.problems.penalty_gradients import (
     all_responses,
@@ -87,33 +88,24 @@ _world = World()  # the model, its vocabulary and two judges
 _unseen = [one for one in sentences("film") if one.tenth == 0]
 _rows = _world.vocabulary.batch([one.text for one in _unseen], _world.model.sizes.context)
 _short = _world.vocabulary.batch(written_by_a_model()[::20], _world.model.sizes.context)
-_warmer = copy.deepcopy(_world.model)
-fold_temperature(_warmer, 1 / TEMPERATURE)
 print(f"{count_parameters(_world.model):,} parameters, {len(_world.vocabulary):,} tokens")
-print("perplexity on 200 unseen sentences      by people   by the larger model")
-for _name, _model in (("as it learned", _warmer), ("as it is used below", _world.model)):
-    _found = [perplexity(_model, texts[:200]) for texts in (_rows, _short)]
-    print(f"{_name:37} {_found[0]:11.1f} {_found[1]:21.1f}")
+for _name, _texts in (("by people", _rows), ("by the larger model", _short)):
+    _found = perplexity(_world.model, _texts[:400])
+    print(f"perplexity on 400 unseen sentences {_name}: {_found:.1f}")
 
 # %% [markdown]
 # Perplexity is exp of the mean −log p of a token: a model that is undecided between 100 equally
-# likely tokens has 100. `make pretrain`, which makes model and judges again, printed on 400 of
-# each, beside models that only count (Kneser–Ney):
+# likely tokens has 100. `make pretrain`, which makes the model and both judges again, printed
+# the same of models that only count (Kneser–Ney):
 #
 # | | by people | by the larger model |
 # |---|---|---|
-# | this model, as it learned | 119.6 | 12.3 |
 # | counts of pairs | 121.6 | 21.1 |
 # | counts of triples | 108.5 | 16.1 |
 # | counts of four | 110.3 | 15.7 |
-
-# %% [markdown]
-# It has read few people's sentences, and of these counting still knows more. But counts have no
-# parameters that an update could move.
 #
-# *As it is used*: its logits are divided by 0.75, once and for all. So it is surer than its data
-# are, which costs perplexity and buys sentences that hold together. Whatever follows is about
-# this model: it is old and ref, at temperature 1. Now let it write.
+# It has read few people's sentences, and of these counting triples still knows more. But counts
+# have no parameters that an update could move. Now let it write.
 
 # %% demo
 _generator = torch.Generator().manual_seed(0)
@@ -750,9 +742,10 @@ with torch.no_grad():
         for name, scores in _scores.items()
     }
 _trainer = _log_probs["float32"]
-_ordered, _order = _trainer.exp().sort(-1, descending=True)
-_in_s = torch.zeros_like(_trainer).scatter(-1, _order, (_ordered.cumsum(-1) - _ordered < 0.9) + 0.0)
-_log_probs["top-p 0.9"] = (_trainer + _in_s.log()).log_softmax(-1)
+_sorted, _order = _trainer.exp().sort(-1, descending=True)
+_likelier = (_sorted.cumsum(-1) - _sorted).gather(-1, _order.argsort(-1))  # mass before a token
+_in_s = _likelier < 0.9
+_log_probs["top-p 0.9"] = _trainer.masked_fill(~_in_s, -torch.inf).log_softmax(-1)
 
 # %% demo
 if ready("truncated_weights"):
@@ -961,18 +954,20 @@ def _measure(policy, ref, n_done):
         return _world.proxy(drawn.tokens).mean(), sequence_kl(policy, ref, drawn).mean()
 
 
-def _tune(n_steps, beta, epsilon=0.2):
-    """What `_measure` gives before the first step and after each: a list of n_steps + 1."""
-    policy = load_model().to(device)
-    ref = freeze_reference(policy)
-    optimizer = torch.optim.AdamW(policy.parameters(), lr=3e-4)
-    generator = torch.Generator().manual_seed(0)  # of all responses that are learned from
+def _tune(policy, ref, optimizer, generator, n_steps, beta, epsilon=0.2):
+    """What `_measure` gives before the first step and after each, in a list of n_steps + 1.
+
+    generator: of all responses that are learned from.
+    """
     return ...
 
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
-    _mine = _tune(N_STEPS, BETA)
+    _policy = load_model().to(device)
+    _ref, _dice = freeze_reference(_policy), torch.Generator().manual_seed(0)
+    _optimizer = torch.optim.AdamW(_policy.parameters(), lr=3e-4)
+    _mine = _tune(_policy, _ref, _optimizer, _dice, N_STEPS, BETA)
     if written(_mine):
         _steps = Steps(freeze_reference, group_advantage, train_step)
         print(loop_says(_mine, _steps, _world))
@@ -1136,27 +1131,28 @@ outcome("forgetting", A=abs(_mean - 1) <= 0.1, B=_mean <= 2, C=True)
 # goes with KL(ref ‖ policy) on the new task, whichever method got there. Here it is set beside
 # KL(policy ‖ ref): see what the last line printed.
 #
-# Entropy is what reward is often bought with ([arXiv 2505.22617](https://arxiv.org/abs/2505.22617)):
-# a policy that is sure of everything has nothing left to try.
+# Entropy is what reward is often bought with
+# ([arXiv 2505.22617](https://arxiv.org/abs/2505.22617)): a policy that is sure of everything has
+# nothing left to try.
 
 # %% [markdown]
 # ### What is gold worth here?
 #
-# Gold is a network. Three judges had no part in this training and can be asked about what the runs
-# wrote at their end: a rule-based scorer of praise (VADER, by the same authors as the ratings);
-# SmolLM2's surprise, in nats a word (less reads more like English); and *readable*, 0 to 1, from
-# that surprise and from how much a text repeats. The last two had a part in teaching gold, on
-# other texts.
+# Gold is a network. Three judges can be asked that no run was trained by: VADER's rules for praise,
+# −1 to 1; SmolLM2's surprise, in nats a word (less reads more like English); and *readable*, 0 to
+# 1, from that surprise and from how much a text repeats. (Gold learned from the last two, on texts
+# of other models; from VADER nothing.)
 
 # %% demo
 _outside = recorded_outside()
-_names = list(next(iter(_outside["ends"].values())))
-print("last texts, means" + "".join(f"{name:>16}" for name in _names))
-for _beta, _said in sorted(_outside["ends"].items()):
-    print(f"β = {_beta:<13g}" + "".join(f"{_said[name]:16.2f}" for name in _names))
-print("\ntext by text, gold's correlation with")
-for _name, _found in _outside["correlation"].items():
-    print(f"  {_name:20} {_found:+.2f}")
+print("last texts, means   nats a word   readable    praise")
+for _name, _said in _outside["by_beta"].items():
+    _label = _name if _name == "ref" else f"β = {_name}"
+    print(f"{_label:17} {_said['nats_a_word']:13.2f} {_said['readable']:10.2f}", end=" ")
+    print(f"{_said['praise']:9.2f}")
+print(f"text by text, over {_outside['texts']} texts, gold correlates with")
+for _name, _found in _outside["gold"].items():
+    print(f"  {_name.replace('_', ' '):16} {_found:+.2f}")
 
 # %% [markdown]
 # Read these as you read the two judges on people's sentences above: which way they go together,
@@ -1181,10 +1177,16 @@ if written(_choices) and letters(_choices, len(_blind.pairs)):
     _for_tuned = sum(one == other for one, other in zip(_yours, _blind.tuned, strict=True))
     print(f"{_for_tuned} of your {len(_yours)} are of the tuned model, β = {_first:g}:", end=" ")
     print(f"its letters were {_blind.tuned}.")
-    _read = preferences()
-    if _read:
-        print(f"Readers who were not told either, with β = {_read.beta:g}, chose it in", end=" ")
-        print(", ".join(f"{tuned} of {pairs}" for tuned, pairs in _read.chosen) + " pairs.")
+
+# %% demo
+_read = preferences()
+if _read:
+    print(f"{len(_read.chosen['ref'])} readers, who were not told either, were asked:")
+    print(_read.question)
+    for _other, _name in (("ref", "ref's"), ("0", "that of β = 0")):
+        _shares = ", ".join(f"{share:.0%}" for share in _read.chosen[_other])
+        print(f"the text of β = {_read.beta:g} rather than {_name}:", end=" ")
+        print(f"in {_shares} of {_read.pairs[_other]} pairs")
 
 # %% [markdown]
 # Ten pairs are few: of ten tosses of a coin, 7 or more fall on one given side in every sixth try.
@@ -1221,7 +1223,7 @@ print_ends(_usual | _methods, ("proxy", "gold", "kl"))
 print()
 print_ends(_usual | _methods, ("distinct_2", "entropy", "forgotten"))
 _by_loss = ends(_sweep, _shared, "kl")
-_by_reward = ends(_methods["in the reward, k1"], _shared, "kl")
+_by_reward = [at_end(run, "kl") for run in _methods["in the reward, k1"]]
 outcome(
     "where_charged",
     A=max(_by_reward) < min(_by_loss),
@@ -1244,7 +1246,7 @@ plot_frontier(_sweep, _methods)
 
 # %% demo
 plot_groups({"controller": _methods["controller"]}, ("kl", "weight", "gold"))
-_kl = ends(_methods["controller"], _shared, "kl")
+_kl = [at_end(run, "kl") for run in _methods["controller"]]
 print(f"the controller was to hold 6 nats; it ends at {spread_text(_kl)}")
 
 # %% [markdown]
@@ -1263,7 +1265,7 @@ predict("four_steps", ...)
 _epochs = recorded_epochs()
 plot_groups(_epochs, ("proxy", "gold", "kl"))
 print_ends(_epochs, ("proxy", "gold", "kl"))
-_gold = {name: sum(ends(runs, runs[0].beta, "gold")) for name, runs in _epochs.items()}
+_gold = {name: sum(at_end(run, "gold") for run in runs) for name, runs in _epochs.items()}
 _top = max(_gold, key=_gold.get)
 outcome("four_steps", A=_top == "none", B=_top in ("clip", "mask"), C=True)
 
@@ -1279,7 +1281,9 @@ outcome("four_steps", A=_top == "none", B=_top in ("clip", "mask"), C=True)
 # checks the answer, as in mathematics or code, it is worth the same everywhere, and the model is
 # meant to go far: [DAPO](https://arxiv.org/abs/2503.14476) and
 # [Dr. GRPO](https://arxiv.org/abs/2503.20783) drop the penalty there, and save the memory of ref;
-# TRL's default is 0. Others keep a small one on such rewards:
+# TRL's default is 0.
+#
+# Others keep a small one on such rewards:
 # [DeepSeek-R1](https://arxiv.org/abs/2501.12948), trained partly on a learned reward as well;
 # [DeepSeek-V3.2](https://arxiv.org/abs/2512.02556), with a strength for each domain;
 # [ProRL](https://arxiv.org/abs/2505.24864), which moves ref now and then, so as to train on.
@@ -1352,8 +1356,8 @@ for _name, _runs, _paid in (("the small model", _sweep, "proxy"), ("SmolLM2", _r
 # | a ref that moves | `sync_ref_model` False | | |
 #
 # So three trainers with "the defaults" are three methods: TRL charges nothing, nor does verl;
-# OpenRLHF charges $k_1$ in the reward. verl also has `k3+`: $k_3$'s value with $k_2$'s gradient, your
-# cure of 4.7. Before a run, find β, the place and the estimator in the log, not in memory.
+# OpenRLHF charges $k_1$ in the reward. verl also has `k3+`: $k_3$'s value with $k_2$'s gradient,
+# your cure of 4.7. Before a run, find β, the place and the estimator in the log, not in memory.
 
 # %% [markdown]
 # ## What to take along
