@@ -778,12 +778,12 @@ if ready("truncated_weights"):
     _eight = sample(_samplers["8-bit weights"], _world.prompts(64), 16, _generator)
     _real = _eight.response_mask
     _gap = torch.where(_real, response_log_probs(_world.model, _eight.tokens) - _eight.logp, 0.0)
-    print("drawn by 8-bit weights      spread   beyond cap 2   mean: truncated   masked")
+    print("drawn by 8-bit weights      spread   beyond cap 1.2   mean: truncated   masked")
     for _name, _log in (("token", _gap[_real]), ("response", _gap.sum(dim=1))):
         _ratio, _log = _log.detach().exp(), _log.detach()[None]
-        _kept = truncated_weights(_log, 0 * _log, _log == _log, cap=2.0).mean()
-        _masked = torch.where(_ratio > 2, 0.0, _ratio).mean()
-        print(f"each {_name:20} {_ratio.std():8.3f} {(_ratio > 2).float().mean():14.2%}", end=" ")
+        _kept = truncated_weights(_log, 0 * _log, _log == _log, cap=1.2).mean()
+        _masked = torch.where(_ratio > 1.2, 0.0, _ratio).mean()
+        print(f"each {_name:20} {_ratio.std():8.3f} {(_ratio > 1.2).float().mean():16.2%}", end=" ")
         print(f"{_kept:17.3f} {_masked:8.3f}")
 
 # %% [markdown]
