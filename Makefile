@@ -3,11 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 DEMO ?= demo
 BUNDLE ?= my-bundle
+HUB ?= .hub
+HUB_VERSION := 6.1.1
+PROXY_VERSION := 5.3.0
 export TORCH
 # What is graded by these targets is this course's own; where root is the only user, it is root's.
 export AUTOGRADE_AS_ROOT := 1
 
-.PHONY: help setup setup-dev lock versions bundle test-student sandbox postgresql browser lab demo pictures build test test-long test-all test-gpu test-browser hostile coverage steadiness experiments pretrain sweep bench bench-grading same-scores lint clean
+.PHONY: help setup setup-dev lock versions bundle test-student sandbox postgresql browser hub test-hub lab demo pictures build test test-long test-all test-gpu test-browser hostile coverage steadiness experiments pretrain sweep smollm2 bench bench-grading same-scores lint clean
 
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
@@ -18,6 +21,7 @@ help:
 	@echo "make steadiness  ask every answer again as another machine would compute it; about 10 minutes"
 	@echo "make experiments  record again the runs that lesson 05 plots; about 1 minute"
 	@echo "make pretrain  make lesson 06's language model and scorers again; about an hour; needs SMOLLM2=FILE"
+	@echo "make smollm2   record lesson 06's runs of SmolLM2-135M; hours, goes on when stopped; needs SMOLLM2=FILE"
 	@echo "make sweep     record again the runs that lessons 06 and 07 plot; about an hour, goes on when stopped"
 	@echo "make bench     what a student waits for; the divergence term at size, beside TRL; 3 minutes"
 	@echo "make hostile   grade hostile and broken submissions, and show what became of each; 30 minutes"
@@ -29,6 +33,7 @@ help:
 	@echo "make build     make the notebooks from the lessons' sources"
 	@echo "make test-gpu  the exercises' tests on a GPU"
 	@echo "make pictures  take the README's pictures again; about 1 minute"
+	@echo "make test-hub  a lesson on a JupyterHub of its own, in HUB; for root; about 5 minutes"
 	@echo "make test-browser  the lessons and formgrader in JupyterLab, and every page's accessibility"
 
 # requirements.lock pins all that any of it needs, with hashes, and only what is asked for comes from
@@ -62,7 +67,9 @@ lock: setup-dev
 	} >requirements.lock
 
 # Student code is run under bubblewrap, which comes with the system and not with Python.
+ELSEWHERE := on Windows use WSL2 (wsl --install), on a Mac a virtual machine with Linux, anywhere the Containerfile; README, 'Without Linux'
 sandbox:
+	@[ "$$(uname -s)" = Linux ] || { echo "grading needs Linux, and this is $$(uname -s): $(ELSEWHERE)"; exit 1; }
 	@command -v bwrap >/dev/null && ldconfig -p 2>/dev/null | grep -q libseccomp.so.2 && exit 0; \
 	echo "== installing bubblewrap and libseccomp, which student code is run in =="; \
 	if [ "$$(id -u)" = 0 ]; then do=; else do=sudo; fi; \
@@ -85,6 +92,27 @@ browser:
 	echo "== installing Chromium, for the tests in a browser =="; \
 	if [ "$$(id -u)" = 0 ]; then do=; else do=sudo; fi; \
 	$$do apt-get update -qq && $$do apt-get install -y -qq chromium >/dev/null
+
+# A JupyterHub, as README tells an administrator to install one, for the test of it: two environments,
+# the students' of the bundle alone. Other users must be able to read HUB, and the Python it is made with.
+HUB_INSTALL = install --quiet --disable-pip-version-check -c requirements.lock --build-constraint requirements.lock
+hub: $(HUB)/ready
+$(HUB)/ready: requirements.lock pyproject.toml | setup
+	@echo "== installing a JupyterHub in $(HUB) (about 2 minutes, once) =="
+	@rm -rf $(HUB) && mkdir -p $(HUB)
+	@npm install --silent --prefix $(HUB) configurable-http-proxy@$(PROXY_VERSION)
+	@$(BIN)/autograde release $(HUB)/bundle
+	@for one in students instructors; do \
+	  $(PYTHON) -m venv $(HUB)/$$one && $(HUB)/$$one/bin/pip install --quiet --require-hashes -r .venv/pip.txt || exit 1; done
+	@$(HUB)/students/bin/pip $(HUB_INSTALL) '$(HUB)/bundle[lab]' nbgrader jupyterhub==$(HUB_VERSION)
+	@for one in create-assignment formgrader; do \
+	  $(HUB)/students/bin/jupyter labextension disable --level=sys_prefix @jupyter/nbgrader:$$one || exit 1; done
+	@$(HUB)/instructors/bin/pip $(HUB_INSTALL) -e '.[instructor]' jupyterhub==$(HUB_VERSION)
+	@touch $@
+
+# Its users are the system's, so only root can run it.
+test-hub: setup-dev hub browser
+	HUB="$(HUB)" OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/browser/test_hub.py
 
 lab: setup
 	$(BIN)/jupyter lab notebooks $$([ "$$(id -u)" != 0 ] || echo --allow-root)
@@ -140,6 +168,10 @@ pretrain: setup-dev
 
 sweep: setup
 	$(BIN)/python -m autograde.records.sweep
+
+smollm2: setup-dev
+	$(BIN)/pip install -q transformers gguf vaderSentiment
+	$(BIN)/python -m autograde.records.smollm2 $(SMOLLM2)
 
 bench: setup-dev
 	@$(BIN)/python -P tests/bench_student.py

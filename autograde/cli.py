@@ -14,6 +14,7 @@ from .common.errors import UsageError, is_disk_full
 from .common.files import require_target
 from .common.interrupts import kept
 from .common.saying import said, say, show_exception, warn
+from .common.system import require_linux
 
 if TYPE_CHECKING:
     from .grading.cluster import Remote
@@ -25,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     sys.excepthook = show_exception
     options = _parser().parse_args(argv)
     try:
+        if options.run not in ANYWHERE:
+            require_linux()
         if hasattr(options, "as_root"):
             _settle_root(options.as_root)
         with kept():
@@ -504,3 +507,7 @@ def _doctor(options: argparse.Namespace) -> int:
         if finding.mend:
             say(f"    {finding.mend}")
     return 2 if lacking else 0
+
+
+# What needs no sandbox, and works on other systems than Linux.
+ANYWHERE = (_release, _doctor)

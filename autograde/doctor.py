@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .common.errors import UsageError
+from .common.system import ELSEWHERE, LINUX, system
 from .course.build import ROOT
 from .course.exercises import LESSONS
 from .course.lessons import NOTEBOOKS, SOLUTIONS, lesson_path
@@ -35,7 +36,10 @@ class Finding:
 
 
 def findings() -> Iterator[Finding]:
-    """Everything that grading needs, one by one."""
+    """Everything that grading needs, one by one; without Linux, nothing else of it matters."""
+    yield Finding("system", system(), "" if system() == LINUX else f"grade on {LINUX}: {ELSEWHERE}")
+    if system() != LINUX:
+        return
     version = ".".join(map(str, sys.version_info[:3]))
     old = "" if sys.version_info >= (3, 11) else "install Python 3.11 or later"
     yield Finding("Python", version, old)

@@ -48,7 +48,7 @@ def limits() -> Iterator[Limit]:
 
 
 def table() -> str:
-    """The limits as a table in Markdown, as README holds it."""
+    """The limits as a table in Markdown, as SECURITY.md holds it."""
     rows = [astuple(limit) for limit in limits()]
     lines = ["| " + " | ".join(row) + " |" for row in (HEAD, ("---",) * len(HEAD), *rows)]
     return "\n".join(lines)

@@ -53,7 +53,7 @@ class Exercise:
     parts: points by property; "values" is the one without which the others are worth nothing.
     hints: three, of rising explicitness; the last is one step short of the answer.
     advisory: by part, what is observed in the student's own process alone: nobody outside can tell
-    whether it is so. CONTRIBUTING.md lists it.
+    whether it is so. SECURITY.md lists it.
     """
 
     name: str

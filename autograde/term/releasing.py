@@ -60,13 +60,20 @@ README = """# {description}
 Install what the notebooks import, in this folder, with Python 3.11 or later:
 
     python3 -m venv .venv
-    .venv/bin/pip install --upgrade pip
-    .venv/bin/pip install -c requirements.lock .[lab]
-    .venv/bin/jupyter lab notebooks
+    .venv/bin/python -m pip install --upgrade pip
+    .venv/bin/python -m pip install -c requirements.lock ".[lab]"
+    .venv/bin/python -m jupyter lab notebooks
 
-(On Windows it is `py -m venv .venv`, then `.venv\\Scripts\\python -m pip` for `.venv/bin/pip`. With
-conda: `conda env create -f environment.yml`, then `conda activate {name}` and
-`jupyter lab notebooks`.)
+On Windows, in PowerShell or a command prompt:
+
+    py -m venv .venv
+    .venv\\Scripts\\python -m pip install --upgrade pip
+    .venv\\Scripts\\python -m pip install -c requirements.lock ".[lab]"
+    .venv\\Scripts\\python -m jupyter lab notebooks
+
+(With conda: `conda env create -f environment.yml`, then `conda activate {name}` and
+`jupyter lab notebooks`. On a Mac older than macOS 14, or with an Intel processor, work on Google
+Colab: there is no PyTorch of these versions for it.)
 
 {begin} The
 lessons:

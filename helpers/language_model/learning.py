@@ -48,15 +48,28 @@ def fit_proxy(vocabulary: Vocabulary, few: Sequence[Sentence], longest: int) -> 
     return proxy
 
 
-def teach_to_rate(
-    gold: Gold, rows: Tensor, ratings: Tensor, epochs: int, learning_rate: float = 5e-4
+def teach_to_judge(
+    gold: Gold,
+    rows: Tensor,
+    ratings: Tensor,
+    readable: Tensor,
+    epochs: int,
+    learning_rate: float = 5e-4,
 ) -> None:
-    """Teach gold's reader to predict the ratings of the rows, "text time"."""
+    """Teach gold's reader the ratings of the rows, "text time", and how readable they are, 0 to 1.
+
+    ratings: nan where none is known, which then teaches none.
+    """
     gold.to(pick_device())
 
     def loss(batch: Tensor) -> Tensor:
+        found, odds = gold.judge(_trim(rows[batch]).to(pick_device()))
         wanted = ratings[batch].to(pick_device())
-        return F.mse_loss(gold(_trim(rows[batch]).to(pick_device())), wanted)
+        known = wanted.isfinite()
+        apart = torch.where(known, found - wanted.nan_to_num(), 0.0).square().sum()
+        return apart / known.sum().clamp(min=1) + F.binary_cross_entropy_with_logits(
+            odds, readable[batch].to(pick_device())
+        )
 
     _optimise(gold, loss, _lengths(rows), epochs, learning_rate)
     gold.cpu()

@@ -56,13 +56,13 @@ class Run:
 
     def save(self, path: Path | str = MY_RUN) -> None:
         """As JSON."""
-        Path(path).write_text(json.dumps(asdict(self)))
+        Path(path).write_text(json.dumps(asdict(self)), encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path | str = MY_RUN) -> "Run":
         """Read what `save` wrote. Raises RunError, naming the file, when it is not that."""
         try:
-            return _whole(cls.of(json.loads(Path(path).read_text())))
+            return _whole(cls.of(json.loads(Path(path).read_text(encoding="utf-8"))))
         except BROKEN as error:
             raise RunError(
                 f"{path} holds no run of lesson 06 ({error}): delete it, and run lesson 06 again"

@@ -49,16 +49,21 @@ class Proxy(nn.Module):
 
 
 class Gold(nn.Module):
-    """Mean rating by a transformer that has read the sentence, in order."""
+    """By a transformer that has read the sentence, in order: rating × how readable it is."""
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
         self.reader = LanguageModel(sizes)
-        self.head = nn.Linear(sizes.width, 1)
+        self.head = nn.Linear(sizes.width, 2)
 
     @shaped
     def forward(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, " batch"]:
-        """A rating for each row, about −4 to 4; the head's bias for a row that is all END."""
+        """A rating for each row, about −4 to 4, and 0 for what nobody would write."""
+        rating, readable = self.judge(tokens)
+        return rating * readable.sigmoid()
+
+    def judge(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """A rating of each row, and the log-odds that it is readable."""
         real = (tokens != END)[..., None]
         total = torch.where(real, self.reader.vectors(tokens)[0], 0.0).sum(dim=1)
-        return self.head(total / real.sum(dim=1).clamp(min=1)).squeeze(1)
+        return self.head(total / real.sum(dim=1).clamp(min=1)).unbind(dim=1)

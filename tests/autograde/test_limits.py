@@ -31,7 +31,7 @@ def test_every_bound_of_a_stage_is_in_the_table():
 
 
 def test_the_table_is_the_same_in_the_docs():
-    assert limits.table() in Path(ROOT, "README.md").read_text("utf-8")
+    assert limits.table() in Path(ROOT, "SECURITY.md").read_text("utf-8")
 
 
 def test_every_row_says_what_happens():

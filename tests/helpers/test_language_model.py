@@ -452,7 +452,8 @@ class TestScorers:
     def test_a_row_of_padding_gets_the_bias(self):
         proxy, gold, nothing = tiny_proxy(), tiny_gold(), torch.zeros(2, 4, dtype=torch.int64)
         assert torch.equal(proxy(nothing), proxy.bias.expand(2))
-        torch.testing.assert_close(gold(nothing), gold.head.bias.expand(2))
+        rating, readable = gold.head.bias
+        torch.testing.assert_close(gold(nothing), (rating * readable.sigmoid()).expand(2))
 
     def test_order_is_nothing_to_the_proxy_and_something_to_gold(self):
         shuffled = torch.tensor([[END, 5, 7, 3, 5, END], [END, 2, 1, END, END, END]])
@@ -551,6 +552,17 @@ class TestPretrain:
             torch.manual_seed(seed)
             assert learning.spoil(torch.tensor([END, 4, END])).tolist() == [END, 4, END]
 
+    def test_a_rating_that_is_not_known_teaches_none(self):
+        rows = drawn_tokens(6, 7, seed=2).clamp(min=2)
+        rows[:, -1] = rows[:, 0] = END
+        unknown, readable = torch.full((6,), torch.nan), torch.tensor([0.0, 1.0] * 3)
+        gold = tiny_gold()
+        before = gold.head.weight[0].clone()
+        learning.teach_to_judge(gold, rows, unknown, readable, epochs=8, learning_rate=1e-2)
+        odds = gold.judge(rows)[1]
+        assert ((odds > 0) == (readable > 0.5)).all()
+        assert (gold.head.weight[0] / before - 1).abs().max() < 0.1  # the decay of weights alone
+
     def test_perplexity_by_hand(self):
         """Two real tokens and an end, then an end alone; padding is not counted."""
         rows = torch.tensor([[END, 1, 1, END, END], [END, END, END, END, END]])
@@ -606,13 +618,28 @@ def held_out():
 
 
 class TestShipped:
-    def test_the_model_is_better_than_counts(self, held_out):
+    def test_the_model_is_better_than_counts_on_the_text_that_it_learned_from(self):
         vocabulary = checkpoint.load_vocabulary()
-        learn = vocabulary.batch([one.text for one in sentences() if one.tenth != 0], 64)
-        rows = vocabulary.batch([one.text for one in held_out[:200]], 64)
+        reviews = [one.text for one in sentences("film", "product") if one.tenth != 0]
+        seen = [text for i, text in enumerate(written()) if i % 20]
+        learn = vocabulary.batch([*reviews, *seen], 48)
+        rows = vocabulary.batch(written()[::20][:200], 48)
         counts = KneserNey(COUNTED, len(vocabulary)).fit(learning.plain(learn))
         found = learning.perplexity(checkpoint.load_model(), rows)
         assert found < counts.perplexity(learning.plain(rows))
+
+    def test_all_its_words_are_ones_that_people_wrote(self):
+        vocabulary = checkpoint.load_vocabulary()
+        people = {piece for one in sentences() for piece in pieces(one.text)}
+        assert {vocabulary.word(i) for i in range(2, len(vocabulary))} <= people
+
+    def test_gold_is_not_taken_in_by_strings_of_liked_words(self):
+        liked = "you love his love and it has love and you love his love and it"
+        plain = "the acting is great and the story has a warm heart."
+        rows = checkpoint.load_vocabulary().batch([liked, plain], 48)
+        with torch.no_grad():
+            string, sentence = checkpoint.load_gold()(rows).tolist()
+        assert sentence > string + 0.3
 
     def test_gold_agrees_with_people_better_than_the_proxy_does(self, held_out):
         rows = checkpoint.load_vocabulary().batch([one.text for one in held_out], 64)

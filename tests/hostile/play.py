@@ -23,7 +23,7 @@ from tests.hostile.entry import LESSON, Download, Hostile, Seen, disagreement, s
 from tests.hostile.grading import seen_of
 
 EVERY = 10  # an honest neighbour comes after so many
-MEMORY = 6 * 2**30  # bytes of address space for each process; see `README.md`
+MEMORY = 6 * 2**30  # bytes of address space for each process; see `SECURITY.md`
 # Who tries nothing, and what they have written in a cell of their own.
 HONEST = {"plain": "", "noting": "These are plain words of mine about $x^2$ in this lesson."}
 BROKEN = "broken"  # whose download was cut short

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import sysconfig
@@ -39,17 +41,33 @@ def run(*command, cwd) -> str:
 def student(tmp_path_factory) -> Path:
     """The bundle's folder, installed as its README says."""
     bundle = release(tmp_path_factory.mktemp("student") / "course")
-    commands = [
-        line.strip()
-        for line in (bundle / "README.md").read_text("utf-8").splitlines()
-        if line.startswith("    ") and "jupyter lab" not in line
-    ]
-    assert len(commands) == 3
-    for command in commands:
-        run(
-            *(sys.executable if word == "python3" else word for word in command.split()), cwd=bundle
-        )
+    for command in typed(bundle)[:3]:
+        run(*(sys.executable if word == "python3" else word for word in command), cwd=bundle)
     return bundle
+
+
+def typed(bundle: Path) -> list[list[str]]:
+    """The words of each line that README says to type: for Linux and macOS, then for Windows."""
+    lines = (bundle / "README.md").read_text("utf-8").splitlines()
+    commands = [line.strip() for line in lines if line.startswith("    ")]
+    assert len(commands) == 8
+    # A backslash is a part of the path there.
+    return [shlex.split(command.replace("\\", "\\\\")) for command in commands]
+
+
+def test_windows_types_the_same_in_its_own_words(tmp_path):
+    commands = typed(release(tmp_path / "course"))
+    words = {"python3": "py", ".venv/bin/python": ".venv\\Scripts\\python"}
+    translated = [[words.get(word, word) for word in command] for command in commands[:4]]
+    assert translated == commands[4:]
+
+
+def test_no_shell_takes_an_extra_for_a_pattern(tmp_path):
+    """zsh ends at .[lab] where no file is named so; double quotes are the same in every shell."""
+    for path in (release(tmp_path / "course") / "README.md", ROOT / "README.md"):
+        for line in path.read_text("utf-8").splitlines():
+            if "pip install" in line and "[" in line:
+                assert re.search(r"""(["'])[^"'\s]*\[\w+\]\1""", line), line
 
 
 def execute(student: Path, notebook: Path) -> nbformat.NotebookNode:

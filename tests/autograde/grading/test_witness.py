@@ -201,7 +201,7 @@ def test_what_a_seal_tells_counts_against_an_answer_that_says_otherwise():
 
 
 def test_what_is_advisory_is_listed_as_the_exercises_say_it():
-    text = Path(__file__).parents[3].joinpath("CONTRIBUTING.md").read_text()
+    text = Path(__file__).parents[3].joinpath("SECURITY.md").read_text("utf-8")
     told = re.search(r"\| exercise \| part \| advisory \|\n\|[-|]+\n((?:\|.*\n)+)", text)
     rows = [
         f"| `{one.name}` | {part} | {what} |"

@@ -12,7 +12,7 @@ from helpers.language_model.runs import MEASURES, Run
 def a_run(job):
     measured = {name: [0.12345, 1.0] for name in MEASURES[1:]}
     run = Run(beta=job.method.beta or 0.0, seed=job.seed, texts={0: ["a"], 5: ["b"], 10: ["c"]})
-    return replace(run, step=[0, 10], **measured)
+    return replace(run, step=[0, 10], **measured), {0: [[0, 2, 0]], 10: [[0, 3, 0]]}
 
 
 @pytest.fixture
@@ -44,9 +44,11 @@ def test_every_run_has_a_file_of_its_own_and_another_setting_another(tmp_path, m
 
 def test_every_weight_and_every_method_is_there_with_every_seed():
     found = [(job.part, job.name) for job in sweep.jobs()]
-    for part, names in (("sweep", map(str, sweep.BETAS)), ("methods", sweep.METHODS)):
+    for beta in sweep.BETAS:
+        assert found.count(("sweep", str(beta))) == len(sweep.SEEDS) >= 5
+    for part, names in (("methods", sweep.METHODS), ("epochs", sweep.EPOCHS)):
         for name in names:
-            assert found.count((part, name)) == len(sweep.SEEDS) >= 5
+            assert found.count((part, name)) == len(sweep.FEWER) >= 3
 
 
 def test_the_record_has_the_sweeps_texts_and_the_ends_of_the_others(made, tmp_path, monkeypatch):
@@ -67,9 +69,11 @@ def test_the_record_has_the_sweeps_texts_and_the_ends_of_the_others(made, tmp_pa
             return type("Done", (), {"result": lambda self: None})()
 
     monkeypatch.setattr(sweep, "ProcessPoolExecutor", Here)
+    monkeypatch.setattr(sweep, "load_gold", lambda: lambda rows: rows.float().sum(1))
     whole = json.loads(json.dumps(sweep.record(tmp_path, 1)))
     assert len(whole["sweep"]) == len(sweep.BETAS) * len(sweep.SEEDS)
     assert whole["sweep"][0]["proxy"] == [0.1235, 1.0]
+    assert whole["sweep"][0]["gold"] == [2.0, 3.0]  # what it says now of the tokens
     assert list(whole["sweep"][0]["texts"]) == ["0", "5", "10"]
     assert {tuple(run["texts"]) for runs in whole["methods"].values() for run in runs} == {
         ("0", "10")

@@ -1,5 +1,7 @@
 """Sentences that a larger model writes: which are kept, and how a stopped run goes on."""
 
+import gzip
+
 import pytest
 from torch import nn
 
@@ -38,11 +40,17 @@ def model(monkeypatch):
 
 def test_a_stopped_run_goes_on_after_its_last_whole_batch(model, tmp_path):
     file = tmp_path / "sentences.txt"
-    written.main(["model.gguf", str(file), "--batches", "2"])
+    written.main(["model.gguf", str(file), "--batches", "2", "--to", str(tmp_path)])
     assert file.read_text() == "A 0.\nB.\n\nA 1.\nB.\n\n"
     file.write_text(file.read_text() + "A 2.\nhalf a ba")
-    written.main(["model.gguf", str(file), "--batches", "3"])
+    written.main(["model.gguf", str(file), "--batches", "3", "--to", str(tmp_path)])
     assert file.read_text() == "A 0.\nB.\n\nA 1.\nB.\n\nA 2.\nB.\n\n"
+
+
+def test_sentences_are_packed_once_and_in_lower_case_to_the_same_bytes():
+    packed = written.pack("The film.\nA  plot.\n\nthe film.\n\n")
+    assert gzip.decompress(packed).decode() == "the film.\na plot."
+    assert packed == written.pack("The film.\nA  plot.\n\nthe film.\n\n")
 
 
 def test_a_model_that_is_not_there_is_named(tmp_path):

@@ -1,0 +1,65 @@
+"""SECURITY.md promises what a test holds, and the other guides lead where they say."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SECURITY = (ROOT / "SECURITY.md").read_text("utf-8")
+GUIDES = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
+NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+
+@cache
+def functions(path: str) -> set[str]:
+    """The names of a test file's functions."""
+    tree = ast.parse((ROOT / path).read_text("utf-8"))
+    return {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def promises() -> list[list[str]]:
+    """The cells of every row of every table of promises."""
+    part = SECURITY.partition("## What is promised")[2].partition("\n## ")[0]
+    rows = [line.strip("| ").split(" | ") for line in part.splitlines() if line.startswith("| ")]
+    return [row for row in rows if row[0] != "promise"]
+
+
+@pytest.mark.parametrize("row", promises(), ids=lambda row: row[0])
+def test_each_promise_names_a_test_that_is_there(row):
+    promise, held = row
+    assert promise
+    named = NAMED.findall(held)
+    assert "<br>".join(f"`{path}::{name}`" for path, name in named) == held
+    for path, name in named:
+        assert name.startswith("test_")
+        assert name in functions(path), f"{path} has no {name}"
+
+
+def test_it_says_what_a_reviewer_asks():
+    assert len(promises()) >= 25
+    headings = re.findall(r"(?m)^## (.+)$", SECURITY)
+    for what in ("attacks", "promised", "point proves", "falls back", "feedback", "Limits"):
+        assert any(what in heading for heading in headings), what
+    assert "**To report**" in SECURITY
+    assert "**Never grade as root**" in SECURITY
+
+
+def anchors(text: str) -> set[str]:
+    """What a heading is called in an address, as GitHub makes it."""
+    headings = re.findall(r"(?m)^#+ (.+)$", text)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_what_a_guide_links_to_is_there(guide):
+    text = (ROOT / guide).read_text("utf-8")
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if target.startswith("http"):
+            continue
+        path, _, anchor = target.partition("#")
+        assert (ROOT / path).exists(), target
+        if anchor:
+            assert anchor in anchors((ROOT / path).read_text("utf-8") if path else text), target
