@@ -178,9 +178,15 @@ def _highest(last: Mapping[str, float]) -> str:
 
 def _scale(axis: Axes, name: str) -> None:
     """In powers of ten where the measure has gone through more than one."""
-    if name in IN_DECADES and axis.get_ylim()[1] > 20:
-        axis.set_yscale("symlog", linthresh=1 if name == "kl" else 2)
-        axis.minorticks_off()
+    top = axis.get_ylim()[1]
+    if name not in IN_DECADES or top < 20:
+        return
+    least = 0 if name == "kl" else 1
+    axis.set_yscale("symlog", linthresh=1 if name == "kl" else 2)
+    axis.set_yticks([least, *(10**n for n in range(1 - least, 5) if 10**n <= top)])
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.minorticks_off()
+    axis.set_ylim(least - 0.15, top)
 
 
 def plot_ends(runs: Sequence[Run], names: Sequence[str] = CURVES) -> None:
@@ -190,10 +196,11 @@ def plot_ends(runs: Sequence[Run], names: Sequence[str] = CURVES) -> None:
     size = {"figsize": (8.0, 2.4 * rows), "layout": "constrained", "squeeze": False}
     figure, grid = plt.subplots(rows, 3, sharex=True, **size)
     for axis, name in zip(grid.flat, names, strict=True):
-        each = torch.tensor([ends(runs, beta, name) for beta in betas])  # beta seed
-        places = torch.arange(len(betas))
-        axis.plot(places, each.mean(dim=1), color=NAVY, linewidth=1.5)
-        axis.plot(places, each, "o", color=NAVY, markersize=3, alpha=0.5)
+        each = [ends(runs, beta, name) for beta in betas]
+        places = range(len(betas))
+        axis.plot(places, [*map(_mean, each)], color=NAVY, linewidth=1.5)
+        for place, dots in zip(places, each, strict=True):
+            axis.plot([place] * len(dots), dots, "o", color=NAVY, markersize=3, alpha=0.5)
         before = sum(getattr(run, name)[0] for run in runs) / len(runs)
         axis.axhline(before, color=RED, linestyle=DASHES[1], linewidth=1.2)
         title, unit = MEASURES[name]
@@ -212,7 +219,7 @@ def plot_frontier(sweep: Sequence[Run], others: Mapping[str, Sequence[Run]]) -> 
 
     A cross spans its runs, from the least to the greatest of both.
     """
-    figure, (axis,) = new_figure(height=4.2)
+    figure, (axis,) = new_figure(height=4.4)
     betas = sorted({run.beta for run in sweep}, reverse=True)
     kl, gold = ([_mean(ends(sweep, beta, name)) for beta in betas] for name in ("kl", "gold"))
     axis.plot(kl, gold, "-o", color=GREY, markersize=4, label="the penalty in the loss, by β")
@@ -229,9 +236,11 @@ def plot_frontier(sweep: Sequence[Run], others: Mapping[str, Sequence[Run]]) -> 
         axis.errorbar(_mean(x), _mean(y), label=name, linestyle="none", **look, **spans)
         said.append(f"{name} KL {spread_text(x, 1)}, gold {spread_text(y)}")
     axis.set_xscale("symlog", linthresh=1)
+    axis.xaxis.set_major_formatter("{x:g}")
+    axis.minorticks_off()
     axis.set(xlabel="KL(policy ‖ ref), nats a response", ylabel="gold (rating)")
     axis.set_title(f"Gold ends highest with {_highest_gold(sweep, others)}")
-    axis.legend(fontsize=8, loc="lower left")
+    figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     show(figure, f"Mean [least, greatest] over the seeds at the end: {'; '.join(said)}.")
 
 
@@ -262,7 +271,7 @@ def by_beta(runs: Sequence[Any], betas: Sequence[float] | None = None) -> dict[s
 
 def ranked(runs: Sequence[Run], name: str) -> list[float]:
     """The weights, from the highest mean at the end to the lowest."""
-    means = {beta: sum(ends(runs, beta, name)) for beta in sorted({run.beta for run in runs})}
+    means = {beta: _mean(ends(runs, beta, name)) for beta in sorted({run.beta for run in runs})}
     return sorted(means, key=lambda beta: -means[beta])
 
 

@@ -131,12 +131,12 @@ for _text in _world.texts(_drawn):
 
 # %% [markdown]
 # The proxy is what one has in practice: a cheap model of few people's judgements. Gold stands
-# for what one would like to have. It is *not* a human: it is a network, wrong in its own ways. So
-# that it is not fooled as easily, it was also taught with what tuned models write: models tuned
-# on *other* proxies, drawn from other sentences. What it is to say of such a text is its own
-# rating, times how well the text reads (SmolLM2's surprise at it) and how little it repeats; of
-# sentences with their words mixed up, 0. Whether that was enough is tested in 6.8, on texts tuned
-# on *this* proxy. It never takes part in training: a policy tuned on gold would exploit gold.
+# for what one would like to have. It is *not* a human: it is a network, wrong in its own ways. Its
+# score is a rating times how readable it finds the text, from 0 to 1. The second it learned from
+# sentences with their words mixed up, and from texts of models that were tuned on *other* proxies,
+# made from other sentences: there it was told how much like English SmolLM2 finds the text, and
+# how little it repeats. Whether that was enough is tested in 6.8, on texts tuned on *this* proxy.
+# Gold never takes part in training: a policy tuned on gold would exploit gold.
 #
 # **Predict**: their correlation with the mean human rating, on sentences that neither has seen.
 
@@ -1004,7 +1004,7 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 # file for each. This run is saved as `my_run.json`, which lesson 07 will read.
 
 # %% demo
-my_beta = 0.15  # yours: the record of 6.8 has 0, 0.03, 0.1, 0.2, 0.3, 0.5 and 1 already
+my_beta = 0.15  # yours: the record of 6.8 has 0, 0.03, 0.1, 0.2, 0.5 and 1 already
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
     _steps = Steps(freeze_reference, group_advantage, train_step)
     _where = f"tuning_beta_{my_beta:g}.safetensors"
@@ -1066,8 +1066,8 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 # %% [markdown]
 # ## 6.8 The record: several β, five seeds *(no points, 20 min)*
 #
-# One pair of runs is an anecdote. The same training was recorded once for seven β, with five
-# seeds each and 120 steps. **Predict**: with which β does the proxy end highest? Is the best β
+# One pair of runs is an anecdote. The same training was recorded once for six β, with five
+# seeds each and 100 steps. **Predict**: with which β does the proxy end highest? Is the best β
 # the one with the lowest KL? And with which does gold end highest, by the mean over seeds?
 #
 # - **A**: 0
@@ -1160,8 +1160,8 @@ for _name, _found in _outside["gold"].items():
 #
 # ### Read for yourself
 #
-# Ten pairs: one text is ref's, the other was written after 120 steps with the β whose gold ends
-# highest, to the same prompt. Which is which was drawn. Read them as reviews, and choose.
+# Ten pairs: one text is ref's, the other was written at the end of a run with the β whose gold
+# ends highest, to the same prompt. Which is which was drawn. Read them as reviews, and choose.
 
 # %% demo
 _blind = blind_pairs(_sweep, _first, n_pairs=10, seed=6)
@@ -1204,7 +1204,7 @@ browse_texts(_sweep, sorted({0.0, _first, _betas[-1]}))
 # %% [markdown]
 # ## 6.9 What readers asked to see run *(no points, 15 min, second reading)*
 #
-# The same task, with one thing changed, five seeds each. First *where* drift is charged, at one β:
+# The same task, with one thing changed, three seeds each. First *where* drift is charged, at one β:
 # $k_1$ in the reward, from each token to the end of its response (6.2); $k_3$ in the loss, as in
 # the sweep; ρ · $k_3$ in the loss. By 6.6 their gradients differ. **Predict**: charged in the
 # reward, where does KL end, beside $k_3$ in the loss?
@@ -1251,7 +1251,7 @@ print(f"the controller was to hold 6 nats; it ends at {spread_text(_kl)}")
 
 # %% [markdown]
 # Then four steps on each batch, and what holds them: the clip of 05 or DPPO's mask, which bound a
-# step away from *old*; a penalty, which charges for drift from *ref*. 30 batches, 120 steps of the
+# step away from *old*; a penalty, which charges for drift from *ref*. 24 batches, 96 steps of the
 # optimiser. **Predict**: with which does gold end highest?
 #
 # - **A**: with none of them
@@ -1271,7 +1271,7 @@ outcome("four_steps", A=_top == "none", B=_top in ("clip", "mask"), C=True)
 
 # %% [markdown]
 # A bound on each step is no bound on the sum of steps: whoever may go a little way in every batch
-# goes any way in thirty. Clip and mask keep one update honest, near the data that it was computed
+# goes any way in the end. Clip and mask keep one update honest, near the data that it was computed
 # from. Only the penalty knows where training began.
 
 # %% [markdown]
