@@ -1,6 +1,7 @@
 """Our log-probabilities, divergence and loss beside TRL's: equal, or the difference is stated."""
 
 import re
+from importlib.metadata import version
 
 import pytest
 import torch
@@ -162,3 +163,22 @@ def test_trls_divergence_is_nan_where_neither_ever_draws(trl):
     assert trl.trl_divergence(logits, ref_logits).isnan()
     rest = categorical_kl(logits[..., 1:], ref_logits[..., 1:])
     torch.testing.assert_close(categorical_kl(logits, ref_logits), rest, **SAME)
+
+
+def test_the_page_from_here_to_trl_says_trls_defaults(trl):
+    """Every setting in the column under TRL, each with what it is where nobody sets it."""
+    defaults = trl.trl_defaults()
+    source = "\n".join(cell.source for cell in read_source("06_language_model"))
+    page = source[source.index("From here to TRL") : source.index("What to take along")]
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]*) \|[^|]*\|[^|]*\|$", page, re.MULTILINE)
+    assert len(rows) > 10, page
+    told = [found for _, cell in rows for found in re.findall(r"`(\w+)` ([\w.]+)", cell)]
+    names = [name for name, _ in told]
+    assert {"epsilon", "beta", "num_iterations", "use_bias_correction_kl"} <= set(names)
+    assert {name: str(defaults[name]) for name in names} == dict(told)
+    assert f"version {trl_version()}" in page
+
+
+def trl_version() -> str:
+    """Major and minor, as the page has it."""
+    return ".".join(version("trl").split(".")[:2])

@@ -5,9 +5,12 @@ import json
 import pytest
 
 from helpers.language_model import runs
-from helpers.language_model.runs import Run, RunError, own_or_recorded
+from helpers.language_model.runs import MEASURES, Run, RunError, own_or_recorded
 
 RUN = Run(0.1, 3, [0, 5], [0.1, 1.5], [0.2, -0.5], [0.0, 2.5], [0.9, 0.8], [7.5, 16.0])
+RUN.entropy.extend([2.5, 1.0])
+RUN.forgotten.extend([1.0, 3.5])
+RUN.weight.extend([0.1, 0.1])
 RUN.texts.update({0: ["the film größe", 'a "quote"'], 5: ["π ‖ ref"]})
 
 
@@ -55,6 +58,8 @@ WHOLE = json.dumps(RUN.__dict__)
         WHOLE.replace("[0, 5]", "5").encode(),
         WHOLE.replace("[0.1, 1.5]", '["0.1", 1.5]').encode(),
         WHOLE.replace('"beta": 0.1', '"beta": "0.1"').encode(),
+        WHOLE.replace("[0.1, 1.5]", "[NaN, 1.5]").encode(),
+        WHOLE.replace('"entropy": [2.5, 1.0], ', "").encode(),  # of the first edition
     ],
 )
 def test_a_file_that_holds_no_run_is_named_with_the_remedy(tmp_path, content):
@@ -78,12 +83,40 @@ def test_the_students_own_run_is_taken_where_there_is_one(tmp_path, capsys):
     assert "β = 0.1, 5 steps" in capsys.readouterr().out
 
 
+OUTSIDE = {
+    "by_beta": {"0": {"praise": 0.5}, "ref": {"praise": 0.1}},
+    "gold": {"praise": 0.7},
+    "texts": 80,
+}
+LARGER = {
+    "beta": 0.3,
+    "seed": 1,
+    "step": [0, 10],
+    "praise": [0.1, 0.5],
+    "kl": [0.0, 3.0],
+    "nats_a_word": [4.0, 5.0],
+    "distinct_2": [0.9, 0.7],
+    "texts": {"0": ["a"], "10": ["b"]},
+}
+READ = {
+    "question": "Which?",
+    "best": 0.3,
+    "all": [],
+    "ref": {"pairs": 50, "readers": [0.6, 0.7]},
+    "0": {"pairs": 25, "readers": [0.9, 0.8]},
+}
+
+
 @pytest.fixture
 def record(tmp_path, monkeypatch):
-    """A folder with recorded runs: two and a failing one."""
+    """A folder with recorded runs: two, a failing one, other methods, and all that is beside."""
     free = {**RUN.__dict__, "beta": 0.0}
-    content = {"sweep": [free, RUN.__dict__], "failing": {**RUN.__dict__, "seed": 9}}
+    content = {"sweep": [free, RUN.__dict__], "failing": {**RUN.__dict__, "seed": 9}, "best": 0.1}
+    content |= {"methods": {"controller": [free]}, "epochs": {"none": [free], "clip": [free]}}
+    content["outside"] = OUTSIDE
     (tmp_path / runs.RECORDED).write_text(json.dumps(content))
+    (tmp_path / runs.SMOLLM2).write_text(json.dumps([LARGER]))
+    (tmp_path / runs.PREFERENCES).write_text(json.dumps(READ))
     monkeypatch.setattr(runs, "DATA", tmp_path)
     return tmp_path
 
@@ -104,7 +137,7 @@ def test_the_run_is_found_where_lesson_06_left_it_unless_one_lies_beside(
     monkeypatch.chdir(here)
     assert own_or_recorded() == RUN
     assert "No my_run.json or " in capsys.readouterr().out
-    Run(0.5, 1, [0], [0.0], [0.0], [0.0], [1.0], [4.0]).save(there / "my_run.json")
+    Run(0.5, 1, *([0.0] for _ in MEASURES)).save(there / "my_run.json")
     assert own_or_recorded().beta == 0.5
     RUN.save()
     assert own_or_recorded() == RUN
@@ -116,14 +149,59 @@ def test_the_run_is_found_where_lesson_06_left_it_unless_one_lies_beside(
 def test_the_recorded_runs_are_read(record):
     assert [run.beta for run in runs.recorded()] == [0.0, 0.1]
     assert runs.failing().seed == 9
+    assert [run.beta for run in runs.recorded_methods()["controller"]] == [0.0]
+    assert list(runs.recorded_epochs()) == ["none", "clip"]
+    assert runs.methods_beta() == 0.1
+    assert runs.recorded_outside() == OUTSIDE
 
 
-@pytest.mark.parametrize("content", [None, "", "{}", '{"sweep": [1], "failing": 2}'])
-def test_damage_of_the_recorded_runs_is_named_with_the_file(record, content):
-    path = record / runs.RECORDED
+def test_a_larger_model_s_runs_and_what_readers_chose_are_read(record):
+    (larger,) = runs.recorded_smollm2()
+    assert (larger.beta, larger.praise, larger.texts[10]) == (0.3, [0.1, 0.5], ["b"])
+    read = runs.preferences()
+    assert read.pairs == {"ref": 50, "0": 25}
+    assert read.chosen["ref"] == [0.6, 0.7]
+    (record / runs.PREFERENCES).unlink()
+    assert runs.preferences() is None
+
+
+READERS = {
+    runs.RECORDED: (
+        *(runs.recorded, runs.failing, runs.recorded_methods),
+        *(runs.recorded_epochs, runs.methods_beta, runs.recorded_outside),
+    ),
+    runs.SMOLLM2: (runs.recorded_smollm2,),
+    runs.PREFERENCES: (runs.preferences,),
+}
+FIRST_EDITION = json.dumps({"sweep": [{"beta": 0.1, "seed": 0, "step": [0], "texts": {}}]})
+DAMAGED = {
+    runs.RECORDED: [None, "", "{}", '{"sweep": [1], "failing": 2}', FIRST_EDITION],
+    runs.SMOLLM2: [
+        *(None, "[{}]", "3", json.dumps([{**LARGER, "kl": []}])),
+        *(json.dumps([{**LARGER, "kl": [0.0, None]}]), json.dumps([{**LARGER, "more": 1}])),
+    ],
+    runs.PREFERENCES: [
+        *(
+            "{}",
+            json.dumps(
+                {**READ, "ref": {"pairs": 50, "readers": []}, "0": READ["ref"] | {"readers": []}}
+            ),
+        ),
+        json.dumps({**READ, "ref": {"pairs": 50, "readers": [1.5]}}),
+        json.dumps({**READ, "ref": {"pairs": "50", "readers": [0.5]}}),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [(name, each) for name, contents in DAMAGED.items() for each in contents]
+)
+def test_damage_of_what_ships_is_named_with_the_file(record, name, content):
+    path = record / name
     path.unlink()
     if content is not None:
         path.write_text(content)
-    for read in (runs.recorded, runs.failing):
-        with pytest.raises(RunError, match=r"recorded_runs\.json"):
+    for read in READERS[name]:
+        with pytest.raises(RunError, match=name.replace(".", r"\.")) as caught:
             read()
+        assert "install the course again" in str(caught.value)

@@ -25,6 +25,18 @@ class Hole:
     said: str
 
 
+LOOP = """\
+measured = [_measure(policy, ref, 0)]
+for done in range(n_steps):
+    drawn = sample(policy, _world.prompts(8), 16, generator)
+    with torch.no_grad():
+        rewards = _world.proxy(drawn.tokens)
+    advantage = group_advantage(rewards.view(8, -1)).flatten()
+    batch = (drawn.tokens, drawn.response_mask, drawn.logp, advantage)
+    train_step(policy, ref, optimizer, *(x.to(device) for x in batch), epsilon, beta)
+    measured.append(_measure(policy, ref, done + 1))
+return measured"""
+
 # By the lesson, and by the line with dots without its indent.
 HOLES: dict[str, dict[str, Hole]] = {
     "04_penalty_gradients": {
@@ -232,6 +244,27 @@ HOLES: dict[str, dict[str, Hole]] = {
                 "_guess = -_spread / math.sqrt(2 * 0.01)",
             ),
             said="Within a tenth of 0.01",
+        ),
+    },
+    "06_language_model": {
+        "return ...": Hole(
+            right=(LOOP, LOOP.replace("rewards.view(8, -1)", "rewards.view(8, 8)")),
+            wrong=(
+                LOOP.replace("rewards.view(8, -1)", "rewards[None]"),
+                LOOP.replace("_world.proxy", "_world.gold"),
+                LOOP.replace("    drawn", "    generator.manual_seed(0)\n    drawn"),
+                LOOP.replace("range(n_steps)", "range(n_steps - 1)"),
+                "return [0.0] * (n_steps + 1)",
+            ),
+            said="Right: the same numbers",
+        ),
+        "_choices = ...": Hole(
+            right=('_choices = "ABABABABAB"', '_choices = "aaaaa bbbbb"'),
+            wrong=(
+                *('_choices = "AB"', '_choices = "ABABABABAC"', "_choices = 1"),
+                '_choices = ["A"] * 10',
+            ),
+            said="of your 10 are of the tuned model",
         ),
     },
     "05_stable_updates": {

@@ -1,0 +1,151 @@
+"""What lesson 06 says of a reader's loop, and the texts that it shows without names."""
+
+from collections import Counter
+
+import pytest
+import torch
+
+from autograde.course.lessons import read_source
+from autograde.records.methods import TARGET
+from helpers import reference
+from helpers.language_model.runs import Run
+from helpers.language_model.sampling import sample
+from helpers.language_model.scoring import response_log_probs
+from helpers.language_model.tuning import Steps, World, sequence_kl
+from helpers.plots.language_model import by_beta, commonest_word, plot_groups, print_ends
+from helpers.problems.language_model import BETA, N_STEPS, blind_pairs, letters, loop_says
+
+STEPS = Steps(reference.freeze_reference, reference.group_advantage, reference.train_step)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World()
+
+
+def loop(world: World, slip: str = "") -> list:
+    """A reader's, with a slip."""
+    policy = reference.freeze_reference(world.model).requires_grad_(True)
+    ref = reference.freeze_reference(policy)
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=3e-4)
+    generator, measured = torch.Generator().manual_seed(0), []
+    for done in range(N_STEPS + 1):
+        dice = torch.Generator().manual_seed(1_000_003 + done + (slip == "measure"))
+        fresh = sample(policy, world.prompts(16), 16, dice)
+        with torch.no_grad():
+            proxy = world.proxy(fresh.tokens).mean()
+        measured.append((proxy, sequence_kl(policy, ref, fresh).mean()))
+        if slip == "same batch":
+            generator.manual_seed(0)
+        drawn = sample(policy, world.prompts(8), 16, generator)
+        with torch.no_grad():
+            rewards = (world.gold if slip == "gold" else world.proxy)(drawn.tokens).view(8, 8)
+            old_logp = response_log_probs(policy.eval(), drawn.tokens)
+        advantage = reference.group_advantage(rewards).flatten()
+        if slip == "all":
+            advantage = reference.group_advantage(rewards.view(1, -1)).flatten()
+        if slip == "mixed":
+            advantage = reference.group_advantage(rewards.T).T.flatten()
+        if slip == "raw":
+            advantage = rewards.flatten()
+        if slip == "sign":
+            advantage = -advantage
+        beta = {"free": 0.0, "swapped": 0.2}.get(slip, BETA)
+        batch = (drawn.tokens, drawn.response_mask, old_logp, advantage)
+        reference.train_step(policy, ref, optimizer, *batch, 0.2, beta)
+    return measured
+
+
+def test_a_right_loop_has_the_course_s_numbers(world):
+    """Old scored again by the policy itself, which is right too."""
+    assert loop_says(loop(world), STEPS, world).startswith("Right")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("slip", "told"),
+    [
+        ("measure", "how you measure"),
+        ("same batch", "should be new in each step"),
+        ("gold", "paid by gold"),
+        ("all", "compares all 64 responses"),
+        ("mixed", "groups mix prompts"),
+        ("raw", "the rewards themselves"),
+        ("free", "beta does not arrive"),
+        ("swapped", "swapped with epsilon"),
+        ("sign", "in the first step"),
+    ],
+)
+def test_a_slip_in_the_loop_is_named(world, slip, told):
+    said = loop_says(loop(world, slip), STEPS, world)
+    assert told in said
+    assert "Right" not in said
+
+
+@pytest.mark.parametrize("mine", [3.0, [], [1.0, 2.0], [(1, 2)], ["ab"] * 3, [(0.0, None)] * 3])
+def test_what_are_no_measurements_is_told(world, monkeypatch, mine):
+    monkeypatch.setattr(
+        "helpers.problems.language_model.course_loop", lambda *_: [(0.0, 0.0)] * (N_STEPS + 1)
+    )
+    assert "A list of 3 pairs" in loop_says(mine, STEPS, world)
+
+
+def run_of(beta: float, seed: int) -> Run:
+    texts = {at: [f"{beta} {seed} {at} {place}" for place in range(8)] for at in (0, 10)}
+    texts[10][0] = texts[0][0]  # nothing has changed there
+    both = [[1.0 + seed, 2.0 + seed] for _ in range(8)]
+    return Run(beta, seed, [0, 10], *both, texts)
+
+
+RUNS = [run_of(beta, seed) for beta in (0.0, 0.3) for seed in range(5)]
+
+
+def test_pairs_to_be_read_blind():
+    found = blind_pairs(RUNS, 0.3, n_pairs=10, seed=6)
+    assert len(found.pairs) == len(found.tuned) == len({*found.pairs}) == 10
+    for pair, letter in zip(found.pairs, found.tuned, strict=True):
+        tuned, ref = pair["AB".index(letter)].split(), pair["BA".index(letter)].split()
+        assert (tuned[2], ref[2]) == ("10", "0")
+        assert tuned[0] == ref[0] == "0.3"
+        assert (tuned[1], tuned[3]) == (ref[1], ref[3])
+    assert found == blind_pairs(RUNS, 0.3, n_pairs=10, seed=6)
+    assert found != blind_pairs(RUNS, 0.3, n_pairs=10, seed=7)
+
+
+def test_neither_side_has_the_tuned_text_more_often():
+    drawn = "".join(blind_pairs(RUNS, 0.3, 10, seed).tuned for seed in range(100))
+    assert 0.45 < Counter(drawn)["A"] / len(drawn) < 0.55
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("abab", "ABAB"),
+        ("AB AB\n", "ABAB"),
+        ("ABA", None),
+        ("ABAC", None),
+        (["A"], None),
+        (7, None),
+    ],
+)
+def test_letters(said, meant, capsys):
+    assert letters(said, 4) == meant
+    assert ("4 letters" in capsys.readouterr().out) == (meant is None)
+
+
+def test_words_are_counted_without_marks_and_prompts():
+    assert commonest_word(["the film, film, is good.", "this movie is film"]) == ("film", 0.5)
+
+
+def test_a_group_s_measures_are_told_in_words(capsys):
+    plot_groups(by_beta(RUNS), ("proxy", "kl", "forgotten"))
+    said = capsys.readouterr().out
+    assert "Proxy 4.00 with β = 0, 4.00 with β = 0.3" in said
+    print_ends(by_beta(RUNS, [0.3]), ("gold",))
+    assert "3.50 [1.50, 5.50]" in capsys.readouterr().out
+
+
+def test_the_controller_s_target_is_the_lesson_s():
+    source = "".join(cell.source for cell in read_source("06_language_model"))
+    assert f"towards {TARGET:g} nats a response" in source.replace("\n# ", " ")
+    assert f"to hold {TARGET:g} nats" in source
