@@ -10,7 +10,7 @@
 # - find out from its curves what went wrong in a run;
 # - back every claim with a number that holds and that could have refuted it.
 #
-# Two hours, a good third of them writing. It needs lessons 02 to 05, and lesson 06, whose runs
+# Two hours, a good quarter of them writing. It needs lessons 02 to 05, and lesson 06, whose runs
 # it is about.
 
 # %% setup
@@ -52,7 +52,7 @@ from helpers.problems.case_study import (
 )
 
 # %% [markdown]
-# ## 7.1 A proxy that overlooks a cost *(no points, 8 min)*
+# ## 7.1 A proxy that overlooks a cost *(no points, 7 min)*
 #
 # First a case in which everything is exact. An answer has a strength $s$, normal with mean 0 and
 # standard deviation 1 under ref. The **proxy** pays $s$. What people want, **gold**, is
@@ -102,7 +102,7 @@ plot_toy(_d, 2**0.5 * _d, {c: 2**0.5 * _d - 2 * c * _d**2 - c for c in (0.1, 0.2
 # peak a run is.
 
 # %% [markdown]
-# ## 7.2 The runs of lesson 06 *(no points, 7 min)*
+# ## 7.2 The runs of lesson 06 *(no points, 5 min)*
 #
 # Now the language model. The record holds the training of lesson 06 for several β, each with
 # several seeds. *Proxy* is the score trained on, *gold* the independent one, both on the scale
@@ -200,7 +200,7 @@ def fit_overoptimization(
 check("fit_overoptimization", fit_overoptimization)
 
 # %% [markdown]
-# ## 7.4 The peak, and whether to believe it *(9 points, 25 min, medium)*
+# ## 7.4 The peak, and whether to believe it *(9 points, 20 min, medium)*
 #
 # At which KL is the fitted curve highest? Differentiate $d\,(\alpha - b\log d)$ with respect to
 # $d$, and set it to 0. **Predict**: what does the curve look like when $b$ is 0, or negative?
@@ -365,7 +365,8 @@ for _low in (0.5, 1, 2, 4, 8, 16, 32, 64):
 # %% [markdown]
 # **Decide**: put in the nats up to which, by this table, going further has paid, and beyond which
 # it has not. The cell below looks at what was measured between half your budget and the budget,
-# and between the budget and twice as much.
+# and between the budget and twice as much. (Far from ref it is mostly runs with a small β that
+# were measured: a table of what happened, not of what any run would do there.)
 
 # %% demo
 _budget = ...
@@ -438,7 +439,7 @@ for _beta, _each in _ends.items():
 # carries over is the rule.
 
 # %% [markdown]
-# ## 7.6 Is a penalty more than a brake? *(no points, 12 min)*
+# ## 7.6 Is a penalty more than a brake? *(no points, 10 min)*
 #
 # Gao et al. report that in their setting a KL penalty did not improve the gold that is had at a
 # given KL: it acted like stopping a run without penalty earlier (and they warn that this may
@@ -493,9 +494,9 @@ for _name, _runs in _at_end.items():
 
 # %% [markdown]
 # Read it with care. Gold at the stopped KL is read off a straight line between two measurements.
-# With several β and five seeds, one sign at all seeds comes by chance now and then, hence the
-# second condition. Where a β is named, the penalty did something that a smaller step does not;
-# where none is, our record agrees with Gao et al. And all of it is what *gold* says: lesson 06
+# One sign at five seeds comes by chance once in sixteen, and several β are looked at, hence the
+# second condition. Where a β gains more, the penalty did something that smaller steps do not;
+# where none does, our record agrees with Gao et al. And all of it is what *gold* says: lesson 06
 # shows how far other judges agree with it.
 #
 # A penalty has a use even where it buys nothing at equal KL: a penalised run *stays* at its KL,
@@ -521,7 +522,7 @@ for _run in _methods["controller"]:
 outcome("steered", A=max(_off) <= 0.1, B=max(_off) <= 0.25, C=True)
 
 # %% [markdown]
-# ## 7.7 A run that went wrong *(3 points, 12 min, medium)*
+# ## 7.7 A run that went wrong *(3 points, 10 min, medium)*
 #
 # A colleague trained with a small β, on a machine that others needed too, so the run was
 # stopped, and resumed from its latest checkpoint, more than once. Nobody saw an error message.
@@ -584,7 +585,7 @@ check("q07_diagnose", q07_diagnose)
 # suspicion: distinct word pairs, or a look at the texts.
 
 # %% [markdown]
-# ## 7.8 Essay: the impact of the penalty's weight *(6 points, 20 min, graded by hand)*
+# ## 7.8 Essay: the impact of the penalty's weight *(6 points, 18 min, graded by hand)*
 #
 # *What does the weight of a divergence penalty do to training when it is too high, and when it
 # is too low?* About 150 words, for a colleague who has to choose one next week.
@@ -644,7 +645,7 @@ check("q07_diagnose", q07_diagnose)
 # ### END SOLUTION
 
 # %% [markdown]
-# ## 7.9 Claim and evidence *(6 points, 20 min, graded by hand)*
+# ## 7.9 Claim and evidence *(6 points, 15 min, graded by hand)*
 #
 # The last piece is about *your own run* of lesson 06. First let code check what you want to say.
 # A row of the list is a number, (quantity, whose, step, value), rounded as you will print it; or
