@@ -17,6 +17,7 @@ from .common.saying import said, say, show_exception, warn
 
 if TYPE_CHECKING:
     from .grading.cluster import Remote
+    from .term.term import Term
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -70,14 +71,23 @@ def _parser() -> argparse.ArgumentParser:
     init.add_argument("folder", metavar="DIR", type=Path)
     init.add_argument("--roster", metavar="FILE.csv", type=Path, help="the students")
     release = command("release", _release, "write the student bundle into a folder")
+    release.epilog = (
+        "Into a bundle that is there, it writes the lessons that are not in it yet, on the terms "
+        "on which it was begun, and leaves all else as it is."
+    )
     release.add_argument("folder", metavar="DIR", type=Path)
+    release.add_argument("lessons", metavar="LESSON", nargs="*", help="only these, for now")
+    release.add_argument(
+        "--course", metavar="DIR",
+        help="the term folder, whose lessons and points it takes; where you are in none, all",
+    )  # fmt: skip
     release.add_argument(
         "--colab", metavar="WHERE", default="",
         help="where Google Colab will find the bundle: the GitHub repository that you push it to, "
         "or the URL, or the path on Colab, of a zip of it",
     )  # fmt: skip
     release.add_argument(
-        "--quizzes", choices=("told", "kept"), default="kept",
+        "--quizzes", choices=("told", "kept"), default="",
         help="told: a check says whether a question is answered rightly, and why not; kept (the "
         "default): only grading does",
     )  # fmt: skip
@@ -119,23 +129,54 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     grade.add_argument("--device", default="cpu", help="where answers are computed: cpu, cuda")
     feedback = command("feedback", _feedback, "make the pages that go back to students")
+    feedback.add_argument("lesson", metavar="LESSON", nargs="?", default="", help="only of this")
+    feedback.add_argument(
+        "--for", dest="form", choices=("moodle", "canvas"),
+        help="and pack those of one lesson as this platform takes them back",
+    )  # fmt: skip
+    feedback.add_argument(
+        "--like", metavar="DOWNLOAD.zip", type=Path,
+        help="with --for: what you downloaded from there, whose numbers say who is who; else "
+        "those that collect kept",
+    )  # fmt: skip
+    feedback.add_argument("--to", metavar="OUT.zip", type=Path, help="with --for: the zip to write")
     export = command("export", _export, "write the points as CSV")
     export.add_argument("--to", metavar="FILE.csv", type=Path, required=True)
+    export.add_argument("lessons", metavar="LESSON", nargs="*", help="only these")
     export.add_argument(
-        "--for", dest="form", choices=("table", "canvas", "moodle"), default="table",
-        help="what reads it: a person (the default), or the import of Canvas or Moodle",
+        "--for", dest="form", choices=("table", "students", "canvas", "moodle"), default="table",
+        help="table (the default): a line for each student and lesson; students: one for each "
+        "student on the roster, with the total, for a spreadsheet; or the import of Canvas or "
+        "Moodle",
+    )  # fmt: skip
+    export.add_argument(
+        "--ids", choices=("id", "email"), default="",
+        help="by what students are known in it; without, by both",
     )  # fmt: skip
     export.add_argument(
         "--fill", metavar="CANVAS.csv", type=Path,
-        help="with --for canvas: the gradebook that Canvas exported, to fill in",
+        help="with --for canvas: the gradebook that Canvas exported, to fill in; who is excused in "
+        "it stays so",
     )  # fmt: skip
     export.add_argument(
         "--partial", action="store_true",
-        help="for Canvas and Moodle: also scores whose essays are not graded by hand yet",
+        help="but for the table: also scores whose essays are not graded by hand yet",
     )  # fmt: skip
     report = command("report", _report, "write what the class did as one HTML page, for you")
     report.add_argument("--to", metavar="FILE.html", type=Path, required=True)
     for made in (collect, grade, feedback, export, report):
+        made.add_argument("--course", metavar="DIR", default=".", help="the term folder")
+    leave = command("remove", _remove, "take a student out of the term for good")
+    leave.add_argument("student", metavar="ID")
+    extend = command("extend", _extend, "give one student more time for a lesson")
+    extend.epilog = (
+        "TIME is when it is due for them, with its zone, such as '2026-10-04 12:00:00 UTC', or how "
+        "much longer they have than the others, such as 2d, 36h or 1w; none takes it back. It "
+        "stands in place of what they had before. Without arguments: what extensions there are."
+    )
+    for name, shown in (("student", "ID"), ("lesson", "LESSON"), ("time", "TIME")):
+        extend.add_argument(name, metavar=shown, nargs="?")
+    for made in (leave, extend):
         made.add_argument("--course", metavar="DIR", default=".", help="the term folder")
     check = command("check", _check, "grade one file, with no gradebook")
     check.add_argument("file", metavar="FILE.ipynb", type=Path)
@@ -201,18 +242,31 @@ def _init(options: argparse.Namespace) -> int:
     from .term.rosters import read_people
     from .term.term import init
 
-    term = init(options.folder, options.roster)
+    refused: list[str] = []
+    term = init(options.folder, options.roster, refused.append)
+    for line in refused:
+        warn(line)
     say(f"{term.root}: {len(term.roster())} students on the roster")
     column = read_people(options.roster).column if options.roster else "id"
     if column != "id":
         say(f"their ids are what {options.roster} has under {column!r}")
-    return 0
+    return 1 if refused else 0
 
 
 def _release(options: argparse.Namespace) -> int:
+    from .course.lessons import known_lesson
+    from .course.plan import Plan
+    from .term.term import Term
+
+    here = Path(".autograde", "key").is_file()
+    course = options.course or ("." if here else None)
+    plan = Term.open(course).plan if course else Plan()
+    for name in options.lessons:
+        known_lesson(name, plan.lessons)  # as for feedback
     from .term.releasing import release
 
-    say(release(options.folder, options.colab, options.quizzes, options.solutions))
+    terms = options.colab, options.quizzes, options.solutions
+    say(release(options.folder, *terms, options.lessons, plan))
     return 0
 
 
@@ -253,6 +307,11 @@ def _grade(options: argparse.Namespace) -> int:
         )
     unknown = "of no lesson, or of no id, that is known; left out"
     strangers = [f"{path}: {unknown}" for path in term.strangers()]
+    strangers += [
+        f"{lesson}: not among the term's lessons, see nbgrader_config.py; {count} handed in, and "
+        "left out"
+        for lesson, count in term.left_out().items()
+    ]
     for line in (*outcome.failed, *strangers):
         warn(line)
     unprotected = ", WITHOUT A SANDBOX" if options.sandbox == "none" else ""
@@ -283,16 +342,51 @@ def _remote(options: argparse.Namespace) -> "Remote | None":
 
 
 def _feedback(options: argparse.Namespace) -> int:
+    from .course.lessons import known_lesson
     from .term.term import Term
 
     term = Term.open(options.course)  # or that there is none is told after seconds of imports
+    lesson = known_lesson(options.lesson) if options.lesson else ""
+    _require_platform(options)
+    if options.form:
+        return _hand_back(options, term, lesson)
     from .returning.feedback import feedback
 
-    pages, failed = feedback(term, _bar)
+    pages, failed = feedback(term, _bar, lesson)
     for line in failed:
         warn(line)
     say(f"{len(pages)} pages in {Path(options.course) / 'feedback'}")
     return 1 if failed else 0
+
+
+def _require_platform(options: argparse.Namespace) -> None:
+    """Raise UsageError for options that go with --for where it, or what it needs, is not there."""
+    if not options.form:
+        for name in ("like", "to"):
+            if path := getattr(options, name):
+                raise UsageError(f"--{name} {path}: only with --for moodle or --for canvas; add it")
+        return
+    if options.to is None:
+        raise UsageError(f"--for {options.form}: name the zip to write, with --to OUT.zip")
+    require_target(options.to, ".zip")
+    if options.like is None and not options.lesson:
+        raise UsageError(
+            f"--for {options.form}: name the LESSON whose pages go back, or what you downloaded "
+            "with --like DOWNLOAD.zip"
+        )
+    if options.like and options.like.resolve() == options.to.resolve():
+        raise UsageError(f"{options.to}: is the download; name another file with --to")
+
+
+def _hand_back(options: argparse.Namespace, term: "Term", lesson: str) -> int:
+    from .returning.handing_back import HOW, PLATFORMS, hand_back
+
+    made = hand_back(term, options.form, options.to, options.like, lesson, _bar)
+    for line in (*made.notes, *made.unplaced):
+        warn(line)
+    say(f"{made.path}: {made.count} pages of {made.lesson} for {PLATFORMS[options.form]}")
+    say(HOW[options.form])
+    return 1 if made.unplaced else 0
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -307,15 +401,45 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
+    from .course.lessons import known_lesson
     from .returning.exporting import export
     from .term.term import Term
 
     term = Term.open(options.course)
-    made = export(term, options.to, options.form, options.fill, options.partial)
+    lessons = [known_lesson(name) for name in options.lessons]
+    made = export(
+        term, options.to, options.form, options.fill, options.partial, lessons, options.ids
+    )
     for line in (*made.notes, *made.unplaced):
         warn(line)
     say(made.path)
     return 1 if made.unplaced else 0
+
+
+def _remove(options: argparse.Namespace) -> int:
+    from .term.leaving import remove
+    from .term.term import Term
+
+    gone = remove(Term.open(options.course), options.student)
+    say(f"{options.student}: removed from {', '.join(gone)}")
+    return 0
+
+
+def _extend(options: argparse.Namespace) -> int:
+    from .term.extending import extend, extensions
+    from .term.term import Term
+
+    term = Term.open(options.course)
+    given = options.student, options.lesson, options.time
+    if any(given):
+        if not all(given):
+            raise UsageError("extend: give ID, LESSON and TIME, or nothing to see what there is")
+        say(extend(term, *given))
+    there = extensions(term)
+    say(f"{len(there)} extension{'s' * (len(there) != 1)} in this term{':' if there else ''}")
+    for one in there:
+        say(f"  {one}")
+    return 0
 
 
 def _check(options: argparse.Namespace) -> int:

@@ -11,7 +11,7 @@ from .grading import beneath, essays, judging, magics, prose, rebuild, slicing
 from .grading.inside import child, confine, submission
 from .grading.sandbox import Limits
 from .receiving import collecting, matching, platforms, unpacking
-from .returning import gradescope
+from .returning import gradescope, handing_back
 from .term import reading, rosters, store
 
 HEAD = ("stage", "what", "at most", "when it is met")
@@ -150,6 +150,8 @@ def _showing() -> Iterator[tuple[str, str, str]]:
     yield "notes beside the essays", f"{essays.MOST_NOTES} cells", "the rest stands in one"
     outputs = f"{essays.MOST_OUTPUTS}, {essays.MOST_OUTPUT_TEXT:,} characters each"
     yield "outputs of a cell that a rubric asks about", outputs, LEFT_OUT
+    name = f"{handing_back.MOST_NAME} characters"
+    yield "a name, or an id, in a zip for a platform", name, "the rest is left out"
 
 
 def _saying() -> Iterator[tuple[str, str, str]]:

@@ -184,6 +184,11 @@ ASKED: dict[str, dict[str, Prediction]] = {
         ),
     },
     "06_language_model": {
+        "what_pleases": _asked(
+            "A score by words, each counted once: what does it rate highest?", "B",
+            A="a sentence that praises a film", B="the eight words of greatest weight, in a row",
+            C="the greatest of them, eight times",
+        ),
         "free_gold": _asked(
             "Trained with β = 0: what does gold do while the proxy rises?", "B",
             A="it rises with the proxy, to the end", B="it ends below its best, by 0.2 or more",
@@ -193,9 +198,18 @@ ASKED: dict[str, dict[str, Prediction]] = {
             "With which β does gold end highest, by the mean over seeds?", "B",
             A="0", B="one in between", C="1, the largest",
         ),
-        "early_warning": _asked(
-            "Does one of the two counts show the collapse before gold's best, at every seed?", "C",
-            A="yes, the commonest word's share", B="yes, distinct-2", C="no, neither does",
+        "forgetting": _asked(
+            "Trained with β = 0: perplexity on people's sentences, over what it was?", "C",
+            A="within 10% of it", B="up to twice as high", C="more than twice as high",
+        ),
+        "where_charged": _asked(
+            "At equal β, k1 charged in the reward: where does KL end beside k3 in the loss?", "A",
+            A="lower, at every seed", B="higher, at every seed", C="their seeds overlap",
+        ),
+        "four_steps": _asked(
+            "Four steps on each batch: with which hold does gold end highest?", "C",
+            A="with none of them", B="with the clip or the mask alone",
+            C="with a penalty, alone or beside the clip",
         ),
     },
     "07_case_study": {

@@ -1,5 +1,7 @@
 """Files that we write for people: whole, or not at all."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from .errors import UsageError
@@ -22,13 +24,24 @@ def require_place(folder: Path) -> None:
         raise UsageError(f"{above}: is a file; name a folder that does not lie in it")
 
 
-def write_whole(target: Path, data: bytes) -> Path:
-    """Write a file by way of a partial one. Raises UsageError when it cannot be written there."""
+@contextmanager
+def partial_file(target: Path) -> Iterator[Path]:
+    """A file beside `target` to write to, which takes its place when all is written.
+
+    Raises UsageError when it cannot be written there.
+    """
     partial = target.with_name(target.name + ".partial")
     try:
-        partial.write_bytes(data)
+        yield partial
         partial.replace(target)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise UsageError(f"{target}: cannot be written ({error.strerror}); name another") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_whole(target: Path, data: bytes) -> Path:
+    """Write a file by way of a partial one. Raises UsageError when it cannot be written there."""
+    with partial_file(target) as partial:
+        partial.write_bytes(data)
     return target

@@ -1,6 +1,7 @@
 """Where the lessons are, and what the cells of their sources mean."""
 
 import ast
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from helpers.predicted import ASKED
 
-from ..common.errors import UsageError, did_you_mean
+from ..common.errors import UsageError, did_you_mean, shown
 from .exercises import LESSONS, exercises
 from .predictions import cell_of
 
@@ -46,15 +47,15 @@ def lesson_path(folder: Path, lesson: str, suffix: str = ".ipynb") -> Path:
     return folder / lesson / f"{lesson}{suffix}"
 
 
-def known_lesson(name: str) -> str:
+def known_lesson(name: str, among: Collection[str] = LESSONS) -> str:
     """The lesson that `name` means: its id, or a beginning of it such as "02".
 
-    Raises UsageError when none or several begin like that.
+    among: the lessons that a term gives. Raises UsageError when none or several begin like that.
     """
-    found = [lesson for lesson in LESSONS if lesson.startswith(name)]
+    found = [lesson for lesson in among if lesson.startswith(name)]
     if len(found) != 1:
-        near = did_you_mean(name, LESSONS)
-        raise UsageError(f"no lesson {name!r}{near}; give one of {', '.join(LESSONS)}")
+        near = did_you_mean(name, among)
+        raise UsageError(f"no lesson {shown(name)!r}{near}; give one of {', '.join(among)}")
     return found[0]
 
 

@@ -18,6 +18,7 @@ from nbformat.v4 import new_markdown_cell
 
 from ..course.lesson_frame import frame_sources, without_address
 from ..course.lessons import EVIDENCE
+from ..course.plan import as_written, is_planned, without_points
 from .prose import Room, safe_html, tidy, whole
 
 NOTE = "note"
@@ -68,9 +69,10 @@ class Layout:
                 section = place
             found.sections.append(section)
             found.whole.setdefault(_plain(without_address(cell.source)), []).append(place)
-            for line in map(_plain, cell.source.splitlines()):
-                if len(line) >= LONG_LINE:
-                    found.lines.setdefault(line, place)
+            for text in (cell.source, as_written(cell)):  # some may have it as before a plan
+                for line in map(_line, text.splitlines()):
+                    if len(line) >= LONG_LINE:
+                        found.lines.setdefault(line, place)
             mark = _mark(cell)
             if mark.get("grade_id"):
                 found.names[mark["grade_id"]] = place
@@ -86,18 +88,20 @@ class Layout:
         same = self.whole.get(_plain(without_address(cell.source)))
         if same and cell.source.strip():
             return next((place for place in same if place > last), same[0])
-        lines = map(_plain, cell.source.splitlines())
+        lines = map(_line, cell.source.splitlines())
         votes = Counter(self.lines[line] for line in lines if line in self.lines)
         return votes.most_common(1)[0][0] if votes else None
 
     def own_lines(self, cell: NotebookNode, place: int | None) -> list[str]:
         """The lines that are not the lesson's."""
-        base = self.cells[place].source.splitlines() if place is not None else ()
-        short = set(map(_plain, base)) | {""}
+        base = self.cells[place] if place is not None else None
+        texts = (base.source, as_written(base)) if base else ()
+        short = {_line(line) for text in texts for line in text.splitlines()} | {""}
         return [
             line
             for line in cell.source.splitlines()
-            if _plain(line) not in short and _plain(line) not in self.lines and _BADGE not in line
+            if _line(line) not in short and _line(line) not in self.lines
+            if _BADGE not in line and not is_planned(line)
         ]
 
     def essay_in(self, section: int, place: int) -> str:
@@ -150,6 +154,11 @@ def _mark(cell: NotebookNode) -> Mapping[str, Any]:
 
 def _plain(text: str) -> str:
     return " ".join(text.split())
+
+
+def _line(text: str) -> str:
+    """A line, by which a lesson's own is known whatever points its term gives."""
+    return _plain(without_points(text))
 
 
 def _cell(notebook: NotebookNode, name: str) -> NotebookNode:

@@ -6,16 +6,21 @@ from helpers.report import Report
 from helpers.verdict import Verdict
 
 from ..course.lessons import grade_id
+from ..course.plan import worth
 from ..term.verdict import Graded
 
 
 def fill(rebuilt: NotebookNode, graded: Graded) -> NotebookNode:
-    """Put each verdict into the outputs of its grade cell, which is where nbgrader reads scores."""
+    """Put each verdict into the outputs of its grade cell, which is where nbgrader reads scores.
+
+    It counts as many points as the term gives for the exercise, which the cell says.
+    """
     for cell in rebuilt.cells:
         name = grade_id(cell).removeprefix("test_")
         mark = cell.metadata.get("nbgrader", {})
         if cell.cell_type == "code" and name in graded.verdicts and mark.get("grade"):
-            cell.outputs = _outputs(graded.verdicts[name], graded.sandbox)
+            counted = worth(graded.verdicts[name], mark.get("points"))
+            cell.outputs = _outputs(counted, graded.sandbox)
     return rebuilt
 
 

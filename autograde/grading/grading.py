@@ -19,7 +19,7 @@ from ..course.predictions import written_in
 from ..term.store import Store
 from ..term.term import Term
 from .jobs import Finished
-from .preparing import Desk, Prepared, Submission
+from .preparing import Desk, Prepared, Submission, require_base
 
 if TYPE_CHECKING:
     from .cluster import Remote
@@ -88,7 +88,10 @@ def grade(
     record: False judges and stores, and leaves gradebook and folders alone.
     Raises UsageError for a lesson or a student that is not there, and when nothing can run.
     """
-    wanted = _wanted(term, [known_lesson(name) for name in lessons], student)
+    given = term.lessons
+    wanted = _wanted(term, [known_lesson(name, given) for name in lessons], student)
+    for lesson in sorted({one.lesson for one in wanted}):
+        require_base(term.base_path(lesson), lesson)
     outcome = Outcome()
     with term.store() as store, ExitStack() as opened:
         recorder = cache(lambda: opened.enter_context(_recorder(term)))
@@ -98,7 +101,8 @@ def grade(
             return recorder().lateness(student, lesson) if told else ""
 
         asked = sorted({one.lesson for one in wanted})
-        desk = Desk(term, store, mode, device, asked, regrade, late)
+        recorded = term.in_gradebook() if record else None
+        desk = Desk(term, store, mode, device, asked, regrade, late, recorded)
         prepared, failed_before = desk.prepare_all(wanted), store.failed()
         first = recorder if record else lambda: None  # says at once what is wrong with a gradebook
         for ended in progress(_finished(prepared, first, workers, scheduler), len(wanted)):

@@ -1,6 +1,7 @@
 """Read what lies in submitted/, and say what is to be done for it."""
 
 import hashlib
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from ..common.errors import UsageError, is_disk_full
 from ..course.lessons import lesson_path
+from ..course.plan import exercise_names
 from ..term.store import Store
 from ..term.term import Term
 from .edition import edition
@@ -61,7 +63,8 @@ class Desk:
 
     mode, device: see `grading.grade`. lessons: all that are wanted. regrade: also what is recorded.
     late: what there is to say of a submission's lateness; where that has changed, it is recorded
-    again.
+    again. recorded: "student/lesson" of what the gradebook has, from which others may take
+    out; None where nothing is recorded.
     """
 
     term: Term
@@ -71,6 +74,7 @@ class Desk:
     lessons: Iterable[str]
     regrade: bool
     late: Callable[[str, str], str]
+    recorded: set[str] | None = None
 
     def prepare_all(self, wanted: Iterable[Submission]) -> Iterator[Prepared]:
         """Each submission, read when it is asked for."""
@@ -95,6 +99,7 @@ class Desk:
         late = self.late(one.student, one.lesson)
         source = f"{_mark_of(path)}-{base_mark}-{self.mode}{late}-{edition(one.lesson)}"
         there = lesson_path(self.term.root / "autograded" / one.student, one.lesson).exists()
+        there = there and (self.recorded is None or one.name in self.recorded)
         if not self.regrade and there and self.store.recorded_source(one.name) == source:
             return Prepared(one)
         return self._rebuild(one, path, base_mark, source)
@@ -114,6 +119,23 @@ class Desk:
         from .program import how_of
 
         return how_of(self.lessons, self.mode, self.device)
+
+
+def require_base(path: Path, lesson: str) -> None:
+    """Raise UsageError where the term's own copy of a lesson cannot be graded on: none is there, or
+    it has exercises that the course does not know any more."""
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        marks = [cell["metadata"].get("nbgrader", {}) for cell in cells if "source" in cell]
+    except (OSError, ValueError, LookupError, TypeError):
+        raise UsageError(f"{path}: missing or broken; make it again: autograde init") from None
+    names = {mark["grade_id"] for mark in marks if mark.get("grade") and not mark.get("solution")}
+    gone = sorted({name.removeprefix("test_") for name in names} - set(exercise_names()[lesson]))
+    if gone:
+        raise UsageError(
+            f"{path}: grades {gone[0]}, which this version of the course has no more; grade with "
+            "the version that handed it out"
+        )
 
 
 def _require_plain_file(path: Path, root: Path) -> None:

@@ -34,6 +34,7 @@ from ..term.gradebook import (
     copies,
     grades,
     notebooks,
+    row_of,
     students,
     submissions,
 )
@@ -93,7 +94,7 @@ class Recorder:
             known = self._known(connection, lesson)
             self._know_student(connection, student)
             entry = _entry(connection, known.assignment, student, timestamp)
-            copy = _row(connection, copies, assignment_id=entry.id, notebook_id=known.notebook)
+            copy = row_of(connection, copies, assignment_id=entry.id, notebook_id=known.notebook)
             _write_grades(connection, known.graded, copy.id, filled, unchanged)
             _write_comments(connection, known.commented, copy.id, filled)
             if copy.late_submission_penalty is not None:
@@ -129,7 +130,7 @@ class Recorder:
 
     def _know_student(self, connection: Connection, student: str) -> None:
         if student not in self._students:
-            _row(connection, students, id=student)
+            row_of(connection, students, id=student)
             self._students.add(student)
 
     def _copy(self, submitted: Path, target: Path, filled: NotebookNode) -> None:
@@ -184,19 +185,9 @@ def _lesson(connection: Connection, name: str) -> Lesson:
     return Lesson(*found, kinds.get("GradeCell", {}), kinds.get("SolutionCell", {}))
 
 
-def _row(connection: Connection, table: Any, **values: str) -> Any:
-    """The row with these values, made when there is none."""
-    query = select(table).where(*(table.c[name] == value for name, value in values.items()))
-    found = connection.execute(query).first()
-    if found is None:
-        connection.execute(table.insert().values(**values))
-        found = connection.execute(query).first()
-    return found
-
-
 def _entry(connection: Connection, assignment: str, student: str, timestamp: Any) -> Any:
     """The row of a student's submission, with the time at which it was handed in."""
-    entry = _row(connection, submissions, assignment_id=assignment, student_id=student)
+    entry = row_of(connection, submissions, assignment_id=assignment, student_id=student)
     if timestamp is None:
         return entry
     handed_in = utils.parse_utc(timestamp)

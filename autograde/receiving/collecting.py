@@ -5,21 +5,22 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 from ..common.errors import LimitError, UsageError, shown
 from ..common.guard import guarded
+from ..common.times import local_zone, read_time
 from ..course.exercises import LESSONS
 from ..course.recognise import lesson_of, named_lesson, other_lesson
 from ..term.reading import ASK_ANEW, notebook_text, quick_cells, what_it_is
 from ..term.rosters import is_student_id, read_mapping
-from ..term.term import UNMATCHED, Term
+from ..term.store import Origin
+from ..term.term import SETTINGS, UNMATCHED, Term
 from .matching import Owner, Roster, attempt_of
-from .platforms import Batch
-from .platforms.times import local_zone, read_time
+from .platforms import Batch, claim_of
 from .unpacking import BAD_ZIP, JUNK, LOST, TIMESTAMP, Found, Left, Search
 
 CLOCKS = timedelta(hours=1)  # by how much clocks may differ
@@ -36,7 +37,7 @@ class Collected:
 
     left: how many files of other systems, or beside a notebook, were left out. timed: how many of
     those placed have a hand-in time. times: of each file placed, its hash and the time that it is
-    of, the download's where no better is known.
+    of, the download's where no better is known. origins: by what a platform knows each.
     """
 
     placed: list[str] = field(default_factory=list)
@@ -45,6 +46,7 @@ class Collected:
     left: int = 0
     timed: int = 0
     times: dict[str, tuple[str, datetime]] = field(default_factory=dict)
+    origins: dict[str, Origin] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def collect(
     roster = Roster(rows, read_mapping(people, rows) if people else None)
     search = Search(roster.owns)
     everything = list(search.files(downloads))
-    sorting = Sorting(roster, search, everything, result)
+    sorting = Sorting(roster, search, everything, result, term.lessons)
     if student is not None:
         tries = sorting.all_of(student, _is_kept_apart(downloads, term))
     else:
@@ -113,6 +115,7 @@ def collect(
         for one in _latest(tries, result):
             _place(one, term, roster, known, result)
         store.keep_placed(result.times)
+        store.keep_origins(result.origins)
         store.keep_persons(
             {_person(one): one.owner.who for one in tries if one.owner.who and one.owner.claim}
         )
@@ -140,7 +143,12 @@ class Sorting:
     those that are nobody's."""
 
     def __init__(
-        self, roster: Roster, search: Search, everything: list[Found], result: Collected
+        self,
+        roster: Roster,
+        search: Search,
+        everything: list[Found],
+        result: Collected,
+        given: Collection[str] = LESSONS,
     ) -> None:
         self.apart: list[Apart] = []
         self._roster, self._everything, self._result = roster, everything, result
@@ -154,7 +162,7 @@ class Sorting:
         self._lessons: dict[int, tuple[str, str]] = {}
         for i, found in enumerate(everything):
             try:
-                self._lessons[i] = _lesson(found)
+                self._lessons[i] = _given(found, *lesson_in(found), given)
             except UsageError as error:
                 result.unplaced.append(str(error))
 
@@ -213,7 +221,7 @@ class Sorting:
                 others[one.who or one.student] = str(one.claim or one.student)
             notes = self._batches[found.batch].notes
             stamp = notes.get(found.path.with_name(TIMESTAMP), b"") if stamped else b""
-            owner = Owner(student)
+            owner = Owner(student, claim=claim_of(found.path, self._batches[found.batch]))
             one = self._made(owner, found, lesson, named)
             made.append(replace(one, handed_in=read_time(stamp.decode("ascii", "replace"))))
         if len(others) > 1:
@@ -344,7 +352,7 @@ def _packed(found: Found, result: Collected) -> datetime | None:
     return time
 
 
-def _lesson(found: Found) -> tuple[str, str]:
+def lesson_in(found: Found) -> tuple[str, str]:
     """The lesson by what is in it, and by its name, or its zip's. Raises UsageError if by none."""
     named = named_lesson(found.name) or named_lesson(found.path)
     try:
@@ -361,6 +369,16 @@ def _lesson(found: Found) -> tuple[str, str]:
             return lesson, ""
     known = f"of no lesson that is known; name it like one of {', '.join(LESSONS)}"
     raise UsageError(problem or f"{found}: {known}")
+
+
+def _given(found: Found, lesson: str, named: str, given: Collection[str]) -> tuple[str, str]:
+    """The same, of a lesson that the term gives. Raises UsageError for another."""
+    if lesson not in given:
+        raise UsageError(
+            f"{found}: is {lesson}, which is not among the term's lessons; name it in {SETTINGS}, "
+            "and run autograde init, or leave it"
+        )
+    return lesson, named
 
 
 def _lesson_told(data: bytes, name: str, named: str) -> tuple[str, str]:
@@ -428,6 +446,8 @@ def _place(
         _write(stamp, f"{one.handed_in:%Y-%m-%d %H:%M:%S.%f} UTC".encode())
     result.placed.append(name)
     result.times[name] = (_mark(data), max(one.when, of))
+    if one.owner.claim and one.owner.claim.number:
+        result.origins[name] = one.owner.claim.origin
     result.timed += stamp.is_file()
     _say_what_was_placed(one, term, roster, stamp, result)
 

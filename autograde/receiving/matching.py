@@ -15,8 +15,10 @@ from helpers.clean import clean
 from ..common.errors import MOST_NEAR, UsageError, closest, shown
 from ..course.exercises import LESSONS
 from ..term.rosters import is_student_id
+from ..term.store import Origin
 from .platforms import Batch, Claim, claims_of
 from .platforms.mail import without_addresses
+from .platforms.moodle import without_group
 from .unpacking import is_too_long
 
 # Letters that no accent makes, as ASCII file names have them.
@@ -166,6 +168,12 @@ class Roster:
         if named:
             return Owner(named.pop(), who, scope, False, claim)
         return Owner(self._stranger(path, claim), who, scope, False, claim) if claim.sure else None
+
+    def meant(self, origin: Origin) -> set[str]:
+        """Everybody whom a platform may mean by a name, a group's before it or not."""
+        name = origin.person
+        rest = without_group(name)[1]
+        return self._named(name) or self._named(rest) or self._with_id(name)
 
     def _stranger(self, path: PurePosixPath, claim: Claim) -> str:
         """An id for somebody whom a platform names and the roster does not know."""

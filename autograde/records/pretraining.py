@@ -17,10 +17,9 @@ from torch import Tensor, nn
 
 from helpers import reference
 from helpers.language_model.adapter import AdapterError
-from helpers.language_model.checkpoint import DATA, SIZES, TEMPERATURE, count_parameters, save
+from helpers.language_model.checkpoint import DATA, SIZES, count_parameters, load_model, save
 from helpers.language_model.learning import (
     fit_proxy,
-    fold_temperature,
     learn_to_write,
     perplexity,
     plain,
@@ -33,16 +32,18 @@ from helpers.language_model.ngram import KneserNey
 from helpers.language_model.ratings import Sentence, sentences, written
 from helpers.language_model.sampling import sample
 from helpers.language_model.scorers import Gold, Proxy
-from helpers.language_model.tuning import PROMPTS
+from helpers.language_model.tuning import PROMPTS, distinct_2
 from helpers.language_model.vocabulary import Vocabulary, pieces
 
 from ..common.saying import say
 from .outside import Outside
 
 N_COUNTED = 400  # held-out sentences on which counts are compared: they are slow
-OTHERS = range(1, 5)  # the draws of sentences for the proxies that gold's models are tuned on
+OTHERS = range(1, 4)  # the draws of sentences for the proxies that gold's models are tuned on
 HELD_OUT = 5  # one more of these, for the test
-N_STEPS, EVERY = 80, 4  # of such a tuning, and the steps between the texts that are kept
+N_STEPS, EVERY = 72, 6  # of such a tuning, and the steps between the texts that are kept
+WEIGHT = 3  # how often gold reads a tuned model's text in each epoch
+TEMPERATURES = (1.0, 0.85, 0.7)
 TUNINGS = ((0.0, 3e-4), (0.0, 1e-3), (0.1, 3e-4))  # β and learning rate
 
 
@@ -55,23 +56,26 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("outside", type=Path, help="SmolLM2: a GGUF file, or a wheel of one")
     parser.add_argument("--to", type=Path, default=DATA, help="folder to write to")
     parser.add_argument("--epochs", type=int, default=6, help="of the language model")
+    parser.add_argument("--keep-model", action="store_true", help="make the judges alone again")
     options = parser.parse_args(arguments)
     try:
         outside = Outside(options.outside)
     except AdapterError as error:
         sys.exit(f"error: {error}")
     options.to.mkdir(parents=True, exist_ok=True)
-    make(outside, options.to, options.epochs)
+    make(outside, options.to, 0 if options.keep_model else options.epochs)
 
 
 def make(outside: Outside, to: Path, epochs: int) -> None:
-    """The vocabulary, the model, the proxy and gold, in files."""
+    """The vocabulary, the model unless there are no epochs, the proxy and gold, in files."""
     learn = [one for one in sentences() if one.tenth != 0]
     held_out = [one for one in sentences("film") if one.tenth == 0]
     vocabulary = vocabulary_of(learn)
     vocabulary.save(to / "vocabulary.json")
-    model = pretrained(vocabulary, learn, held_out, epochs)
-    save(model, to / "reviewer.safetensors")
+    if epochs:
+        save(pretrained(vocabulary, learn, held_out, epochs), to / "reviewer.safetensors")
+    model = load_model(to / "reviewer.safetensors")
+    report_on_writing(vocabulary, model, outside)
     few, many = split_raters(learn)
     proxy = fit_proxy(vocabulary, few, SIZES.context)
     save(proxy, to / "proxy.safetensors")
@@ -104,10 +108,27 @@ def pretrained(
         counts = KneserNey(order, len(vocabulary)).fit(plain(rows))
         said = "  ".join(f"{n}: {counts.perplexity(plain(x)):.1f}" for n, x in tests.items())
         say(f"  Kneser-Ney, {order}:      {said}")
-    fold_temperature(model, TEMPERATURE)
-    said = "  ".join(f"{n}: {perplexity(model, x):.1f}" for n, x in tests.items())
-    say(f"  temperature {TEMPERATURE:g} folded in  {said}")
     return model
+
+
+def report_on_writing(vocabulary: Vocabulary, model: LanguageModel, outside: Outside) -> None:
+    """Print how well it writes at several temperatures, by 256 texts of up to 16 tokens."""
+    films = [" ".join(one.text.split()[:16]) for one in sentences("film")[::41]][:256]
+    say(f"  people's film sentences, to 16 words: {surprise(outside, films):.2f} nats a word")
+    for temperature in TEMPERATURES:
+        generator = torch.Generator().manual_seed(0)
+        prompts = [vocabulary.encode(text) for text in PROMPTS for _ in range(32)]
+        drawn = sample(model, prompts, 16, generator, temperature)
+        texts = [vocabulary.decode(row) for row in drawn.tokens]
+        said = f"{surprise(outside, texts):.2f} nats a word, distinct-2 {distinct_2(drawn):.2f}"
+        said += f", {known(texts):.1%} of the words are people's"
+        say(f"  at temperature {temperature:g}: {said}")
+
+
+def surprise(outside: Outside, texts: Sequence[str]) -> float:
+    """SmolLM2's, in nats a word, over all words of the texts."""
+    lengths = torch.tensor([float(len(text.split())) for text in texts])
+    return ((outside.nats_per_word(texts) * lengths).sum() / lengths.sum()).item()
 
 
 def gold_score(
@@ -134,8 +155,10 @@ def gold_score(
     torch.manual_seed(2)
     spoiled = torch.stack([spoil(row) for row in rows[::3]])
     worth = rate(gold, tuned) * outside.readable([vocabulary.decode(row) for row in tuned])
-    every = torch.nn.utils.rnn.pad_sequence([*rows, *spoiled, *tuned], batch_first=True)
-    teach_to_rate(gold, every, torch.cat([ratings, torch.zeros(len(spoiled)), worth]), epochs=3)
+    often = [*tuned] * WEIGHT
+    every = torch.nn.utils.rnn.pad_sequence([*rows, *spoiled, *often], batch_first=True)
+    wanted = torch.cat([ratings, torch.zeros(len(spoiled)), worth.repeat(WEIGHT)])
+    teach_to_rate(gold, every, wanted, epochs=3)
     say(f"gold, with {len(tuned):,} texts of tuned models and {len(spoiled):,} spoiled ones:")
     report_on_people(gold, vocabulary, held_out)
     report_on_tuned(gold, vocabulary, tuned_texts(vocabulary, model, HELD_OUT), outside)
@@ -175,7 +198,7 @@ def _tune(
         advantage = reference.group_advantage(rewards).flatten()
         reference.train_step(policy, ref, optimizer, *batch, advantage, 0.2, beta)
         if step % EVERY == 0:
-            yield drawn.tokens
+            yield drawn.tokens[::2]
 
 
 @torch.no_grad()

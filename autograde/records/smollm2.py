@@ -29,8 +29,8 @@ from .outside import Outside, words
 
 OPENINGS = ("The film is", "I think the acting", "A story about", "This movie")
 BETAS, SEEDS, STEPS = (0.0, 0.03, 0.1, 0.3), (0, 1), 60
-N_EACH, N_TOKENS, N_MEASURED = 6, 12, 16  # responses to each opening, their length, to measure
-RATE, EPSILON, EVERY = 3e-5, 0.2, 10
+N_EACH, N_TOKENS, N_MEASURED = 4, 12, 16  # responses to each opening, their length, to measure
+RATE, EPSILON, EVERY = 5e-5, 0.2, 10
 MEASURES = ("step", "praise", "kl", "nats_a_word", "distinct_2")
 
 

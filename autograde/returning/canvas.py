@@ -3,7 +3,8 @@
 What Canvas does with a file (its own importer, lib/gradebook_importer.rb): it finds a student by
 ID, else by SIS User ID, SIS Login ID, or the name; an assignment by the number in the brackets of
 its title, else by the whole title, and makes a new one where there is none. A cell that differs
-from what it has is a change, an empty one too. So a file holds no column and no row but ours.
+from what it has is a change, an empty one too; EX, in any case, is for who is excused, and a score
+in its place is a change as well. So a file holds no column and no row but ours.
 """
 
 import csv
@@ -24,13 +25,17 @@ MOST_BYTES, MOST_COLUMNS = 64 * 2**20, 2_000
 Line = Sequence[Any]
 
 
-def lines(points: Points) -> list[Line]:
-    """A gradebook made from the roster alone: Canvas finds students by SIS id, login or name."""
+def lines(points: Points, by: str = "id") -> list[Line]:
+    """A gradebook made from the roster alone: Canvas finds students by SIS id, login or name.
+
+    by: "email", where that is their login.
+    """
     made: list[Line] = [[*STUDENT, *points.lessons]]
     made.append([f"    {POINTS}", "", "", "", "", *points.lessons.values()])
     for row in points.students:
-        student = row["id"]
-        made.append([_name(row) or student, "", student, student, "", *points.of(student)])
+        student, login = row["id"], row[by]
+        own = login if by == "id" else ""
+        made.append([_name(row) or student, "", own, login, "", *points.of(student)])
     return made
 
 
@@ -62,15 +67,28 @@ def filled(points: Points, path: Path) -> tuple[list[Line], list[str], list[str]
         worth = (their or our for their, our in zip(theirs, points.lessons.values(), strict=True))
         made.append([*row[:width], *worth])
     found, lost = _matched(points.students, header, [row for row in rows if row not in most])
+    excused = 0
     for student, row in found:
-        made.append([*row[:width], *_merged(points.of(student), row, places)])
+        ours = points.of(student)
+        merged = _merged(ours, row, places)
+        excused += sum(
+            bool(score) and _is_excused(cell) for score, cell in zip(ours, merged, strict=True)
+        )
+        made.append([*row[:width], *merged])
+    if excused:
+        notes.append(f"{excused} scores are of students excused (EX) in Canvas, who stay so")
     return made, notes, [f"{student}: not in {path}; their points are left out" for student in lost]
 
 
 def _merged(ours: Iterable[str], row: list[str], places: dict[str, int]) -> list[str]:
-    """Our scores; where there is none, what Canvas has."""
-    pairs = zip(ours, places.values(), strict=True)
-    return [score or (row[place] if place else "") for score, place in pairs]
+    """Our scores; where there is none, or somebody is excused, what Canvas has."""
+    theirs = [row[place] if place else "" for place in places.values()]
+    pairs = zip(ours, theirs, strict=True)
+    return [their if _is_excused(their) or not our else our for our, their in pairs]
+
+
+def _is_excused(cell: str) -> bool:
+    return cell.strip().upper() == "EX"
 
 
 def _read(path: Path) -> tuple[list[str], list[list[str]]]:

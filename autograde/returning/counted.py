@@ -91,7 +91,8 @@ class Lesson:
 
     late: how late, and how many points that cost. ungraded: handed in, and neither graded nor
     failed. unjudged: graded with no verdict of ours in the store. blank: nothing was written.
-    predicted: who predicted which letter, by the prediction's name.
+    predicted: who predicted which letter, by the prediction's name. extended: who has more time,
+    and until when, in words.
     """
 
     name: str
@@ -100,6 +101,7 @@ class Lesson:
     missing: list[str] = field(default_factory=list)
     totals: dict[str, float] = field(default_factory=dict)
     late: dict[str, tuple[timedelta, float]] = field(default_factory=dict)
+    extended: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     ungraded: list[str] = field(default_factory=list)
     unprotected: list[str] = field(default_factory=list)

@@ -1,11 +1,13 @@
-"""The points as CSV: a plain table, or what Canvas and Moodle import."""
+"""The points as CSV: a plain table, a line for each student, or what Canvas and Moodle import."""
 
 import csv
 import io
+import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,24 @@ from helpers.clean import SIGN, clean
 
 from ..common.errors import UsageError
 from ..common.files import require_target, write_whole
+from ..course.plan import in_order
 from ..term.term import FORMGRADER, Term
 from . import canvas
 from .points import Points
 
-FORMS = ("table", "canvas", "moodle")
+FORMS = ("table", "students", "canvas", "moodle")
+PLATFORMS = {"canvas": "Canvas", "moodle": "Moodle"}
+IDS = ("id", "email")
 COLUMNS = [
     "id", "last_name", "first_name", "email", "lesson", "score", "max_score",
     "late_penalty", "needs_hand_grading",
 ]  # fmt: skip
-MOODLE = ["First name", "Last name", "ID number", "Email address"]
+MOODLE = {
+    "first_name": "First name", "last_name": "Last name", "id": "ID number",
+    "email": "Email address",
+}  # fmt: skip
+STUDENT = ["id", "last_name", "first_name", "email"]
+BOM = "\ufeff"  # without it, Excel takes UTF-8 for another encoding
 NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 FIRST = re.compile(rf"[\s{SIGN}]*(.?)")
 SIGNS = ("=", "+", "-", "@", "|")  # with which formulas begin, and calls of other programs
@@ -42,15 +52,18 @@ def grades(term: Term) -> Iterator[dict[str, Any]]:
 
     unscored: how many of its essays have never been graded by hand.
     """
+    plan = term.plan
     with term.api().gradebook as gradebook:
-        unscored = _unscored(gradebook)
+        unscored, graded = _unscored(gradebook), _graded(gradebook)
+        assignments = {one.name: one for one in gradebook.assignments}
         submissions = {
             (one.student.id, one.assignment.name): one
-            for assignment in gradebook.assignments
+            for assignment in assignments.values()
             for one in assignment.submissions
+            if one.id in graded  # else there is but an extension
         }
         for student in sorted(gradebook.students, key=lambda s: (s.last_name or "", s.id)):
-            for assignment in sorted(gradebook.assignments, key=lambda a: a.name):
+            for assignment in (assignments[name] for name in in_order(assignments, plan)):
                 one = submissions.get((student.id, assignment.name))
                 yield {
                     "id": student.id,
@@ -64,6 +77,13 @@ def grades(term: Term) -> Iterator[dict[str, Any]]:
                     "needs_hand_grading": one.needs_manual_grade if one else "",
                     "unscored": unscored.get(one.id, 0) if one else 0,
                 }
+
+
+def _graded(gradebook: Any) -> set[str]:
+    """The ids of the submissions that a notebook was graded of."""
+    from nbgrader.api import SubmittedNotebook
+
+    return {one for (one,) in gradebook.db.query(SubmittedNotebook.assignment_id)}
 
 
 def _unscored(gradebook: Any) -> dict[str, int]:
@@ -85,24 +105,36 @@ def export(
     form: str = "table",
     gradebook: Path | None = None,
     partial: bool = False,
+    lessons: Collection[str] = (),
+    ids: str = "",
 ) -> Exported:
     """Write the points for a reader of `form`, one of FORMS, quoted where needed; whole or not.
 
     gradebook: the CSV file that Canvas exported, whose students and assignments are filled in.
-    partial: for an LMS, also scores in which an essay has not been graded by hand yet.
-    Raises UsageError when it cannot be written there, and for an LMS when nothing is graded.
+    partial: but for the table, also scores in which an essay has not been graded by hand yet.
+    lessons: only these. ids: who somebody is stands there as this one of IDS alone.
+    Raises UsageError when it cannot be written there, and but for the table when nothing is graded.
     """
     require_target(target, ".csv")
     if gradebook is not None and form != "canvas":
         raise UsageError(f"{gradebook}: is filled in for Canvas only; add --for canvas")
-    rows = list(grades(term))
+    if gradebook is not None and ids:
+        raise UsageError(f"--ids {ids}: with --fill, Canvas's own ids stay; leave one of them out")
+    rows = [row for row in grades(term) if not lessons or row["lesson"] in lessons]
     made = Exported(target)
+    left_out = set(IDS) - {ids} if ids else set()
     if form == "table":
-        lines = [COLUMNS, *([row[name] for name in COLUMNS] for row in rows)]
+        columns = [name for name in COLUMNS if name not in left_out]
+        lines = [columns, *([row[name] for name in columns] for row in rows)]
     else:
         points = _points(term, rows, partial, made)
-        lines = _lines(form, points, gradebook, made)
-    write_whole(target, written(lines).encode("utf-8"))
+        made.notes += [f"{lesson}: nobody's is graded; left out"
+                       for lesson in sorted(set(lessons) - points.lessons.keys())]  # fmt: skip
+        if ids == "email" and form in PLATFORMS:
+            points = _with_address(term, points, form, made)
+        lines = _lines(form, points, gradebook, left_out, made)
+    text = BOM * (form == "students") + written(lines)
+    write_whole(target, text.encode("utf-8"))
     return made
 
 
@@ -115,8 +147,8 @@ def _points(term: Term, rows: list[dict[str, Any]], partial: bool, made: Exporte
     roster = {row["id"] for row in term.roster()}
     if not roster:
         raise UsageError(
-            f"{term.root / 'roster.csv'}: nobody is on the roster, and nobody else is exported to "
-            f"a platform; put them on it: autograde init {term.root} --roster FILE.csv"
+            f"{term.root / 'roster.csv'}: nobody is on the roster, and nobody else is in what goes "
+            f"to others; put them on it: autograde init {term.root} --roster FILE.csv"
         )
     strangers = sorted({row["id"] for row in scored} - roster)
     if strangers:
@@ -142,29 +174,58 @@ def _points(term: Term, rows: list[dict[str, Any]], partial: bool, made: Exporte
     most = {row["lesson"]: number(row["max_score"]) for row in scored}
     return Points(
         list({row["id"]: row for row in rows}.values()),
-        {lesson: most[lesson] for lesson in sorted(most)},
+        {row["lesson"]: most[row["lesson"]] for row in rows if row["lesson"] in most},
         {(row["id"], row["lesson"]): number(row["score"]) for row in kept},
+        frozenset() if partial else frozenset((row["id"], row["lesson"]) for row in waiting),
     )
 
 
+def _with_address(term: Term, points: Points, form: str, made: Exported) -> Points:
+    """Without those whom no address, or not theirs alone, can name: Moodle would give the points
+    of a line with none to whoever stands above it (grade/import/csv/classes/load_data.php)."""
+    counts = Counter(row["email"].casefold() for row in points.students)
+    kept = [row for row in points.students if row["email"] and counts[row["email"].casefold()] == 1]
+    for row in points.students:
+        if row not in kept:
+            what = f"shares {row['email']} with another" if row["email"] else "has no email"
+            made.unplaced.append(
+                f"{row['id']}: {what} on the roster, by which {PLATFORMS[form]} is to find them; "
+                f"mend it there, and run: autograde init {term.root} --roster FILE.csv"
+            )
+    return replace(points, students=kept)
+
+
 def _lines(
-    form: str, points: Points, gradebook: Path | None, made: Exported
+    form: str, points: Points, gradebook: Path | None, left_out: Collection[str], made: Exported
 ) -> list[Sequence[Any]]:
+    if form == "students":
+        return _with_totals(points, [name for name in STUDENT if name not in left_out])
     if form == "moodle":
         without = sum(not row["email"] for row in points.students)
-        if without:
+        if without and "email" not in left_out:
             made.notes.append(f"{without} students have no email; let Moodle map the ID number")
-        return [[*MOODLE, *points.lessons], *(_moodle(row, points) for row in points.students)]
+        columns = {name: title for name, title in MOODLE.items() if name not in left_out}
+        lines = [[*(row[name] for name in columns), *points.of(row["id"])]
+                 for row in points.students]  # fmt: skip
+        return [[*columns.values(), *points.lessons], *lines]
     if gradebook is None:
-        return canvas.lines(points)
+        return canvas.lines(points, by="email" if "id" in left_out else "id")
     lines, notes, made.unplaced = canvas.filled(points, gradebook)
     made.notes += notes
     return lines
 
 
-def _moodle(row: dict[str, Any], points: Points) -> list[str]:
-    names = [row[name] for name in ("first_name", "last_name", "id", "email")]
-    return [*names, *points.of(row["id"])]
+def _with_totals(points: Points, columns: list[str]) -> list[Sequence[Any]]:
+    """A line for each student: the total is of all these lessons, what was not handed in as 0;
+    empty while a part of it waits."""
+    most = number(math.fsum(map(float, points.lessons.values())))
+    made: list[Sequence[Any]] = [[*columns, *points.lessons, "total", "max_total"]]
+    for row in points.students:
+        scores = points.of(row["id"])
+        waits = any((row["id"], lesson) in points.waiting for lesson in points.lessons)
+        total = "" if waits else number(math.fsum(float(score or 0) for score in scores))
+        made.append([*(row[name] for name in columns), *scores, total, most])
+    return made
 
 
 def number(score: float) -> str:
@@ -201,7 +262,7 @@ def _is_formula(text: str) -> bool:
 def table(rows: Iterable[dict[str, Any]]) -> str:
     """Students down, lessons across, as text for a terminal."""
     rows = list(rows)
-    lessons = sorted({row["lesson"] for row in rows})
+    lessons = list(dict.fromkeys(row["lesson"] for row in rows))
     students = list(dict.fromkeys(row["id"] for row in rows))
     scores = {(row["id"], row["lesson"]): _score(row) for row in rows}
     width = 2 + max(len(text) for text in (*students, "student"))

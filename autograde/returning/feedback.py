@@ -15,7 +15,7 @@ from ..course.lessons import lesson_path
 from ..course.nbgrader_api import why
 from ..term.reading import ASK_ANEW
 from ..term.term import Term
-from .pages import policy, templates
+from .pages import day, policy, templates, whose
 
 NOT_YOURS = (
     "The grader could not finish with it",
@@ -26,27 +26,28 @@ _INNER = re.compile(r" \(\w+: [^;]*\)")  # how a library says it
 
 
 def feedback(
-    term: Term, progress: Any = lambda items, total: items
+    term: Term, progress: Any = lambda items, total: items, lesson: str = ""
 ) -> tuple[list[Path], list[str]]:
     """Make nbgrader's feedback pages for all that is graded, and one that says why for what could
     not be; the pages, and what went wrong.
 
-    Raises UsageError when nothing was tried to grade.
+    lesson: only of this one. Raises UsageError when nothing was tried to grade.
     """
     graded = [name.split("/") for name in sorted(term.recorded())]
-    ungraded = _ungraded(term)
+    graded = [pair for pair in graded if lesson in ("", pair[1])]
+    ungraded = {pair: reason for pair, reason in _ungraded(term).items() if lesson in ("", pair[1])}
     if not graded and not ungraded:
-        raise UsageError(f"{term.root}: nothing is graded yet; run: autograde grade")
-    for (student, lesson), reason in ungraded.items():
-        _write_ungraded(term, student, lesson, reason)
+        what = f"nothing of {lesson}" if lesson else "nothing"
+        raise UsageError(f"{term.root}: {what} is graded yet; run: autograde grade")
+    _write_ungraded(term, ungraded)
     failed = []
     for heavy in ("nbgrader.apps", f"{__package__}.feedback_page"):
         import_module(heavy)  # what makes a page: once, not in every page's process
     fresh()  # from here on with these
-    for student, lesson in progress(graded, len(graded)):
-        if problem := _page_problem(term, student, lesson):
-            failed.append(f"{student}/{lesson}: no feedback ({problem})")
-    return sorted((term.root / "feedback").glob("*/*/*.html")), failed
+    for student, of in progress(graded, len(graded)):
+        if problem := _page_problem(term, student, of):
+            failed.append(f"{student}/{of}: no feedback ({problem})")
+    return sorted((term.root / "feedback").glob(f"*/{lesson or '*'}/*.html")), failed
 
 
 def _ungraded(term: Term) -> dict[tuple[str, str], str]:
@@ -61,14 +62,21 @@ def _ungraded(term: Term) -> dict[tuple[str, str], str]:
     }
 
 
-def _write_ungraded(term: Term, student: str, lesson: str, reason: str) -> None:
-    target = lesson_path(term.root / "feedback" / student, lesson).with_suffix(".html")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    what, remedy = told(reason, term.submission(student, lesson))
+def _write_ungraded(term: Term, reasons: dict[tuple[str, str], str]) -> None:
     page = templates().get_template("ungraded.html.j2")
-    html = page.render(policy=policy, lesson=lesson, what=what, remedy=remedy)
-    target.unlink(missing_ok=True)  # nbgrader's are for reading only
-    write_whole(target, html.encode("utf-8"))
+    rows = {row["id"]: row for row in term.roster()} if reasons else {}
+    for (student, lesson), reason in reasons.items():
+        target = lesson_path(term.root / "feedback" / student, lesson).with_suffix(".html")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path = term.submission(student, lesson)
+        what, remedy = told(reason, path)
+        there = path if path.is_file() else path.parent
+        html = page.render(
+            policy=policy, lesson=lesson, what=what, remedy=remedy,
+            whose=whose(student, rows.get(student, {})), collected=day(there.stat().st_mtime),
+        )  # fmt: skip
+        target.unlink(missing_ok=True)  # nbgrader's are for reading only
+        write_whole(target, html.encode("utf-8"))
 
 
 def told(reason: str, path: Path) -> tuple[str, str]:

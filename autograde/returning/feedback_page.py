@@ -4,6 +4,8 @@ It holds what the student wrote, what was found and what to do next, and of grad
 outputs: their source, where a hidden test may stand, is never written.
 """
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from nbconvert.exporters import HTMLExporter
@@ -20,7 +22,7 @@ from ..course.lessons import grade_id
 from ..grading.essays import NOTE, PROSE
 from ..grading.prose import Room, safe_html, shown
 from ..grading.rebuild import is_added
-from .pages import TEMPLATES, mathjax, policy
+from .pages import TEMPLATES, day, mathjax, policy, whose
 
 WAITS = ("…", "waits for your instructor", "soft")
 # The mark, the words and the style, so that nothing is told by colour alone.
@@ -54,6 +56,7 @@ class Advise(GetGrades):
         items = [_item(known["assignment"], c, sources) for c in nb.cells if utils.is_grade(c)]
         resources["feedback"] = {
             "lesson": known["assignment"],
+            **self._whose(known["assignment"], resources["metadata"]),
             "score": known["score"],
             "most": known["max_score"],
             "late": known["late_penalty"],
@@ -66,6 +69,19 @@ class Advise(GetGrades):
             "style": (TEMPLATES / "style.css").read_text(encoding="utf-8"),
         }
         return nb, resources
+
+    def _whose(self, lesson: str, metadata: Mapping[str, Any]) -> dict[str, str]:
+        """Whose page it is, and of when: of files and gradebook, so that it is the same again."""
+        with self.gradebook:
+            student = self.gradebook.find_student(self.student_id)
+            names = {"first_name": student.first_name, "last_name": student.last_name}
+            handed_in = self.gradebook.find_submission(lesson, self.student_id).timestamp
+        graded = Path(metadata["path"], f"{metadata['name']}.ipynb").stat().st_mtime
+        return {
+            "whose": whose(self.student_id, names),
+            "handed_in": f"{handed_in:%Y-%m-%d %H:%M} UTC" if handed_in else "",
+            "graded": day(graded),
+        }
 
     def _get_score(self, cell: NotebookNode, resources: dict[str, Any]) -> None:
         super()._get_score(cell, resources)

@@ -5,6 +5,8 @@ whose bytes are known, and with no extension that could link, style or fetch.
 """
 
 from base64 import b64encode
+from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
 from hashlib import sha256
 from html import escape
@@ -69,3 +71,14 @@ def mathjax() -> Markup:
         f"<script>{SET_UP}</script>\n"
         f'<script src="{MATHJAX}" integrity="{BYTES}" crossorigin="anonymous" defer></script>'
     )
+
+
+def whose(student: str, row: Mapping[str, str | None]) -> str:
+    """A student as a page names them: the name, where it is known, and the id."""
+    name = " ".join(filter(None, (row.get("first_name"), row.get("last_name"))))
+    return clean(f"{name} ({student})" if name else student)
+
+
+def day(seconds: float) -> str:
+    """The day of a file's time, by the clock of this machine."""
+    return f"{datetime.fromtimestamp(seconds).astimezone():%Y-%m-%d}"

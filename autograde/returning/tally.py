@@ -12,7 +12,8 @@ from helpers.predicted import ASKED
 from helpers.report import BENEATH
 from helpers.unnamed import FIRST
 
-from ..course.exercises import LESSONS, exercises
+from ..course.exercises import exercises
+from ..term.extending import extended, told
 from ..term.gradebook import (
     assignments,
     base_cells,
@@ -30,7 +31,7 @@ grade_cells = GradeCell.__table__
 
 def tally(term: Term) -> Tally:
     """Count a term."""
-    found = Tally({lesson: Lesson(lesson, {}) for lesson in LESSONS}, {}, [], [])
+    found = Tally({lesson: Lesson(lesson, {}) for lesson in term.lessons}, {}, [], [])
     engine = create_engine(term.url)
     with engine.connect() as connection:
         for row in connection.execute(select(students)):
@@ -38,6 +39,7 @@ def tally(term: Term) -> Tally:
         _list_items(found, connection)
         _count_grades(found, connection)
         _count_submissions(found, connection)
+        _list_extensions(found, connection)
     engine.dispose()
     _count_files(found, term)
     _count_verdicts(found, term)
@@ -59,7 +61,7 @@ def _list_items(found: Tally, connection: Connection) -> None:
         .join(notebooks, notebooks.c.assignment_id == assignments.c.id)
         .join(base_cells, base_cells.c.notebook_id == notebooks.c.id)
         .join(grade_cells, grade_cells.c.id == base_cells.c.id)
-        .where(assignments.c.name.in_(LESSONS))
+        .where(assignments.c.name.in_([*found.lessons]))
     )
     for lesson, cell, most in connection.execute(query):
         name = cell.removeprefix("test_")
@@ -84,7 +86,7 @@ def _count_grades(found: Tally, connection: Connection) -> None:
         .join(submissions, submissions.c.id == copies.c.assignment_id)
         .join(assignments, assignments.c.id == submissions.c.assignment_id)
         .join(base_cells, base_cells.c.id == grades.c.cell_id)
-        .where(assignments.c.name.in_(LESSONS))
+        .where(assignments.c.name.in_([*found.lessons]))
     )  # fmt: skip
     for student, lesson, cell, auto, by_hand, extra, unseen in connection.execute(query):
         known = found.lessons[lesson]
@@ -108,7 +110,7 @@ def _count_submissions(found: Tally, connection: Connection) -> None:
         )
         .join(assignments, assignments.c.id == submissions.c.assignment_id)
         .join(copies, copies.c.assignment_id == submissions.c.id)
-        .where(assignments.c.name.in_(LESSONS))
+        .where(assignments.c.name.in_([*found.lessons]))
     )  # fmt: skip
     for student, lesson, handed_in, extension, due, penalty in connection.execute(query):
         known = found.lessons[lesson]
@@ -117,6 +119,13 @@ def _count_submissions(found: Tally, connection: Connection) -> None:
         if handed_in and due and handed_in > due + (extension or timedelta()):
             late_by = handed_in - due - (extension or timedelta())
             known.late[student] = late_by, penalty or 0.0
+
+
+def _list_extensions(found: Tally, connection: Connection) -> None:
+    """Who has more time, whether they have handed in or not."""
+    for lesson, student, due, extra in extended(connection):
+        if lesson in found.lessons:
+            found.lessons[lesson].extended[student] = told(due, extra)
 
 
 def _count_files(found: Tally, term: Term) -> None:

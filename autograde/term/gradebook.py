@@ -1,5 +1,7 @@
 """nbgrader's tables, for reading a class at once and writing quickly."""
 
+from typing import Any
+
 from nbgrader.api import (
     Assignment,
     BaseCell,
@@ -10,6 +12,7 @@ from nbgrader.api import (
     SubmittedAssignment,
     SubmittedNotebook,
 )
+from sqlalchemy import Connection, select
 
 assignments, notebooks, base_cells, students, submissions, copies, grades, comments = (
     table.__table__
@@ -27,3 +30,13 @@ INDEXED = (
     copies.c.notebook_id,
     submissions.c.student_id,
 )
+
+
+def row_of(connection: Connection, table: Any, **values: str) -> Any:
+    """The row with these values, made when there is none."""
+    query = select(table).where(*(table.c[name] == value for name, value in values.items()))
+    found = connection.execute(query).first()
+    if found is None:
+        connection.execute(table.insert().values(**values))
+        found = connection.execute(query).first()
+    return found

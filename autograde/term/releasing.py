@@ -1,15 +1,27 @@
-"""Make the student bundle: the notebooks and `helpers` without the answers."""
+"""Make the student bundle: the notebooks and `helpers` without the answers.
 
+All at once, or lesson by lesson: `helpers` are whole from the start, as students install them once.
+"""
+
+import hashlib
+import json
+import re
 import shutil
 import tomllib
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from ..common.errors import UsageError
-from ..common.files import require_place
+from ..common.errors import UsageError, shown
+from ..common.files import require_place, write_whole
+from ..common.saying import warn
 from ..course.exercises import LESSONS
 from ..course.lesson_frame import address_frame, frame_addresses
-from ..course.lessons import NOTEBOOKS, ROOT, SHOWN, lesson_path, write_notebook
+from ..course.lessons import NOTEBOOKS, ROOT, SHOWN, known_lesson, lesson_path, write_notebook
+from ..course.plan import AS_WRITTEN, Plan, as_planned, parts_worth
 
+TERMS = ".bundle.json"  # in a bundle: what holds for lessons that are added to it
+LISTED = re.compile(r"(?:^- `notebooks/.*`\n)+", re.MULTILINE)  # in a bundle's README
 ANSWERS = "reference"  # the folder of helpers that no student gets
 PYPROJECT = """[build-system]
 requires = ["hatchling>=1.27"]
@@ -56,13 +68,13 @@ Install what the notebooks import, in this folder, with Python 3.11 or later:
 conda: `conda env create -f environment.yml`, then `conda activate {name}` and
 `jupyter lab notebooks`.)
 
-Begin with `notebooks/00_start_here/00_start_here.ipynb`: it shows how everything works. The
+{begin} The
 lessons:
 
 {lessons}
 
 Hand in a lesson with its last cell, `submit`: save the notebook, run that cell, and upload the zip
-that it writes beside the notebook (`02_divergence.zip`, say) where your instructor says. The saved
+that it writes beside the notebook (`{some}.zip`, say) where your instructor says. The saved
 `.ipynb` file does as well.
 
 On Google Colab nothing needs installing: each lesson's first cell does it, and the last cell
@@ -71,51 +83,168 @@ the page closes.
 """
 
 
-def release(folder: Path, colab: str = "", quizzes: str = "kept", solutions: bool = False) -> Path:
-    """Write the bundle into `folder`, which must be new or empty; whole or not at all.
+@dataclass(frozen=True)
+class Terms:
+    """What holds for a bundle and for each lesson that is added later. colab: see
+    `frame_addresses`. quizzes: "told" where a check is to say whether a question is answered
+    rightly, and why not; "kept" where only grading does. solutions: whether `solution` shows the
+    course's own answers. points: as `Plan.points`. helpers: a hash of what students install."""
 
-    colab: where Google Colab will find the bundle, see `frame_addresses`; it is written into each
-    lesson's first cell and its badge.
-    quizzes: "told" where a check is to say whether a question is answered rightly, and why not;
-    "kept" where only grading does. solutions: whether `solution` shows the course's own answers.
-    Raises UsageError when the folder is not empty, when the notebooks are not built, or when
-    `colab` is no such place.
+    colab: str
+    quizzes: str
+    solutions: bool
+    points: dict[str, float]
+    helpers: str = ""
+
+
+def release(
+    folder: Path,
+    colab: str = "",
+    quizzes: str = "",
+    solutions: bool = False,
+    lessons: Iterable[str] = (),
+    plan: Plan | None = None,
+    told: Callable[[str], None] = warn,
+) -> Path:
+    """Write the bundle into `folder`, which must be new or empty; whole or not at all. Or add
+    lessons to a bundle that is there, in which all else stays as it is.
+
+    colab, quizzes, solutions: see `Terms`; where they are empty, a bundle that is there says them,
+    and else "", "kept" and False do. lessons: those of the plan that are given out now; none is
+    all. plan: of the term; None is the course's own. told: of each lesson that was there before.
+    Raises UsageError when the folder holds something else, or a bundle of other terms; when the
+    notebooks are not built, or when `colab` is no such place.
     """
+    plan = plan or Plan()
     frame_addresses("", colab)  # before anything is written
     folder = folder.resolve()
     require_place(folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UsageError(f"{folder}: not empty; name an empty or a new folder")
-    missing = [p for p in (lesson_path(NOTEBOOKS, lesson) for lesson in LESSONS) if not p.exists()]
-    if missing:
-        raise UsageError(f"{missing[0]}: missing; run: autograde build")
+    wanted = {known_lesson(name, plan.lessons) for name in lessons} or set(plan.lessons)
+    before = _terms_of(folder)
+    terms = _agreed(folder, before, Terms(colab, quizzes, solutions, dict(plan.points)))
+    _require_notebooks(plan.lessons)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        _fill(partial, colab)
-        if quizzes == "kept":
-            _keep_quizzes(partial / "helpers" / "data")
-        if solutions:
-            shutil.copy(SHOWN, partial / "helpers" / "data" / SHOWN.name)
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
+        terms = replace(terms, helpers=_write_helpers(partial, terms))
+        if before and before.helpers != terms.helpers:
+            raise UsageError(
+                f"{folder}: its helpers are of another version of the course, and students have "
+                "installed those; name a new folder, and have them install its helpers"
+            )
+        asked = [name for name in plan.lessons if name in wanted]
+        added = [name for name in asked if not _holds(folder, name)]
+        for lesson in added:
+            _write_lesson(partial, lesson, terms, plan)
+        if before is None:
+            _write_beside(partial, added)
+            (partial / TERMS).write_text(json.dumps(asdict(terms), indent=1), encoding="utf-8")
+            if folder.exists():
+                folder.rmdir()
+            partial.rename(folder)
+        else:
+            _add(partial, folder, added, plan)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+    for place in (folder / "notebooks" / name for name in asked if name not in added):
+        told(f"{place}: there before, and left as it is; to have it anew, delete it first")
     return folder
 
 
-def _fill(folder: Path, colab: str) -> None:
-    import nbformat
+def _holds(folder: Path, lesson: str) -> bool:
+    return (folder / "notebooks" / lesson).exists()
 
+
+def _terms_of(folder: Path) -> Terms | None:
+    """Of the bundle that is in a folder; None where the folder is new or empty. Raises UsageError
+    for anything else."""
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return None
+    try:
+        return Terms(**json.loads((folder / TERMS).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        raise UsageError(
+            f"{folder}: not empty; name an empty or a new folder, or a bundle that was made here"
+        ) from None
+
+
+def _agreed(folder: Path, before: Terms | None, asked: Terms) -> Terms:
+    """The terms to write by. Raises UsageError where a bundle that is there has others."""
+    if before is None:
+        return replace(asked, quizzes=asked.quizzes or "kept")
+    for option, was, now in (
+        ("--colab", before.colab, asked.colab),
+        ("--quizzes", before.quizzes, asked.quizzes),
+        ("--solutions", before.solutions, asked.solutions),
+    ):
+        if now and now != was:
+            before_it, now_it = ("given" if one is True else shown(one or "left out")
+                                 for one in (was, now))  # fmt: skip
+            raise UsageError(
+                f"{folder}: was written with {option} {before_it}, and not {now_it}; leave it as "
+                "it was, or name a new folder"
+            )
+    if before.points != asked.points:
+        raise UsageError(
+            f"{folder}: was written with other points than c.Course.points has; name the term that "
+            "it is of with --course, or a new folder"
+        )
+    return before
+
+
+def _require_notebooks(lessons: Iterable[str]) -> None:
+    paths = [lesson_path(NOTEBOOKS, lesson) for lesson in lessons]
+    missing = [path for path in paths if not path.exists()]
+    if missing:
+        raise UsageError(f"{missing[0]}: missing; run: autograde build")
+
+
+def _add(partial: Path, folder: Path, added: list[str], plan: Plan) -> None:
+    """Move lessons into a bundle, each whole, and name them in its README where it lists them."""
+    (folder / "notebooks").mkdir(exist_ok=True)
+    for lesson in added:
+        (partial / "notebooks" / lesson).rename(folder / "notebooks" / lesson)
+    readme = folder / "README.md"
+    if readme.is_file():
+        text = readme.read_text(encoding="utf-8")
+        there = _named([name for name in plan.lessons if _holds(folder, name)])
+        write_whole(readme, LISTED.sub(lambda _: there + "\n", text, count=1).encode("utf-8"))
+
+
+def _named(lessons: Iterable[str]) -> str:
+    return "\n".join(f"- `notebooks/{name}/{name}.ipynb`" for name in lessons)
+
+
+def _write_helpers(folder: Path, terms: Terms) -> str:
+    """Write `helpers` as students get them, of all lessons, as they are installed once; a hash."""
     ignore = shutil.ignore_patterns(ANSWERS, "__pycache__", ".ipynb_checkpoints")
     shutil.copytree(ROOT / "helpers", folder / "helpers", ignore=ignore)
-    for lesson in LESSONS:
-        target = lesson_path(folder / "notebooks", lesson)
-        target.parent.mkdir(parents=True)
-        notebook = nbformat.read(lesson_path(NOTEBOOKS, lesson), as_version=4)
-        address_frame(lesson, notebook, colab)
-        write_notebook(target, notebook)
+    data = folder / "helpers" / "data"
+    _change_data(data, terms)
+    if terms.solutions:
+        shutil.copy(SHOWN, data / SHOWN.name)
+    found = hashlib.sha256()
+    for path in sorted((folder / "helpers").rglob("*")):
+        if path.is_file():
+            found.update(f"{path.relative_to(folder)}\0".encode())
+            found.update(hashlib.sha256(path.read_bytes()).digest())
+    return found.hexdigest()
+
+
+def _write_lesson(folder: Path, lesson: str, terms: Terms, plan: Plan) -> None:
+    import nbformat
+
+    target = lesson_path(folder / "notebooks", lesson)
+    target.parent.mkdir(parents=True)
+    notebook = as_planned(lesson, nbformat.read(lesson_path(NOTEBOOKS, lesson), as_version=4), plan)
+    for cell in notebook.cells:
+        cell.metadata.pop(AS_WRITTEN, None)  # for grading alone
+    address_frame(lesson, notebook, terms.colab)
+    write_notebook(target, notebook)
+
+
+def _write_beside(folder: Path, lessons: list[str]) -> None:
+    """What stands beside helpers and notebooks. lessons: those that are in the bundle now."""
     for name in ("LICENSE", "requirements.lock"):
         shutil.copy(ROOT / name, folder / name)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
@@ -128,22 +257,37 @@ def _fill(folder: Path, colab: str) -> None:
         "python": project["requires-python"],
         "dependencies": _listed(light),
         "lab": _listed(hosted + project["optional-dependencies"]["lab"]),
-        "lessons": "\n".join(f"- `notebooks/{name}/{name}.ipynb`" for name in LESSONS),
+        "lessons": _named(lessons),
+        "begin": _begin(lessons[0]),
+        "some": lessons[-1],
     }
     templates = {"pyproject.toml": PYPROJECT, "environment.yml": ENVIRONMENT, "README.md": README}
     for name, template in templates.items():
         (folder / name).write_text(template.format(**words), encoding="utf-8")
 
 
-def _keep_quizzes(data: Path) -> None:
-    """Take out of the bundle's data what is said to each answer of a question."""
+def _begin(lesson: str) -> str:
+    """To begin with a lesson; the first of the course shows how everything works."""
+    shows = ": it shows how everything works" if lesson == next(iter(LESSONS)) else ""
+    return f"Begin with `notebooks/{lesson}/{lesson}.ipynb`{shows}."
+
+
+def _change_data(data: Path, terms: Terms) -> None:
+    """Write the term's points into the bundle's data; take out of it what is said to each answer of
+    a question, where it is kept."""
+    if terms.quizzes == "told" and not terms.points:
+        return
     from helpers.codec import pack, unpack  # they take seconds to import
     from helpers.sealed import TOLD
 
     for path in data.glob("*.safetensors"):
         exercises = unpack(path.read_bytes())
-        kept = [{key: value for key, value in one.items() if key != TOLD} for one in exercises]
-        path.write_bytes(pack(kept))
+        for one in exercises:
+            if terms.quizzes == "kept":
+                one.pop(TOLD, None)
+            if one["name"] in terms.points:
+                one["parts"] = parts_worth(one["parts"], terms.points[one["name"]])
+        path.write_bytes(pack(exercises))
 
 
 def _listed(lines: list[str]) -> str:

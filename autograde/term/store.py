@@ -4,12 +4,13 @@ One SQLite file, written in whole steps, so that a run that is killed anywhere c
 """
 
 import json
+import re
 import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from helpers.clean import clean, clean_tree
 
@@ -30,7 +31,20 @@ create table if not exists placed (
     name text primary key, mark text not null, time text not null
 );
 create table if not exists person (name text primary key, who text not null);
+create table if not exists origin (
+    name text primary key, platform text not null, person text not null, number text not null,
+    attachment text not null
+);
 """
+
+
+class Origin(NamedTuple):
+    """By what a platform knows somebody who handed in there, and may know the file."""
+
+    platform: str
+    person: str
+    number: str
+    attachment: str
 
 
 class Store:
@@ -40,7 +54,8 @@ class Store:
     a student's file, under which verdict, stand in the gradebook, "predicted" what was predicted in
     it. "failed" says why the latest try
     to grade a file came to nothing. "placed" says which bytes went into submitted/, of when, and
-    "person" whom a platform meant who was taken for a student by the name alone.
+    "person" whom a platform meant who was taken for a student by the name alone, "origin" by what
+    numbers a platform knows what was placed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -145,6 +160,47 @@ class Store:
         with self._database:
             self._database.executemany("insert or replace into placed values (?, ?, ?)", rows)
 
+    def students(self) -> set[str]:
+        """Everybody of whom something is kept: tables name them "student/lesson" or, for people of
+        platforms, "student scope"."""
+        found: set[str] = set()
+        for table in self._of_students():
+            rows = self._database.execute(f"select name from {table}")
+            found |= {re.split("[/ ]", name, maxsplit=1)[0] for (name,) in rows}
+        return found
+
+    def forget(self, student: str) -> bool:
+        """Delete, in one step, all that is kept of a student; whether there was any. With it go the
+        verdicts and answers of programs that nobody has recorded now, earlier tries' too: whose
+        they were is not known, and they are made again where they are needed."""
+        mine = "substr(name, 1, ?) in (?, ?)"
+        begin = len(student) + 1, f"{student}/", f"{student} "
+        with self._database:
+            before = self._database.total_changes
+            for table in self._of_students():
+                self._database.execute(f"delete from {table} where {mine}", begin)
+            if self._database.total_changes == before:
+                return False
+            keys = set(self.recorded().values())
+            programs = {key.rpartition("-")[0] for key in keys}
+            self._keep_only("verdict", "key", keys)
+            self._keep_only("answers", "program", programs)
+        return True
+
+    def _keep_only(self, table: str, column: str, kept: set[str]) -> None:
+        there = self._database.execute(f"select {column} from {table}").fetchall()
+        gone = [(one,) for (one,) in there if one not in kept]
+        self._database.executemany(f"delete from {table} where {column} = ?", gone)
+
+    def _of_students(self) -> list[str]:
+        """The tables whose rows are named by students."""
+        tables = self._database.execute("select name from sqlite_master where type = 'table'")
+        columns = {
+            table: {row[1] for row in self._database.execute(f"pragma table_info({table})")}
+            for (table,) in tables.fetchall()
+        }
+        return [table for table, names in columns.items() if "name" in names]
+
     def persons(self) -> dict[str, str]:
         """ "student scope": the platform's number, or the name, of who was taken for a student."""
         return dict(self._database.execute("select name, who from person"))
@@ -155,4 +211,17 @@ class Store:
             self._database.executemany(
                 "insert or replace into person values (?, ?)",
                 [(clean(name), clean(who)) for name, who in persons.items()],
+            )
+
+    def origins(self) -> dict[str, Origin]:
+        """ "student/lesson": by what the platform that it came from knows it."""
+        rows = self._database.execute("select * from origin")
+        return {name: Origin(*known) for name, *known in rows}
+
+    def keep_origins(self, origins: Mapping[str, Origin]) -> None:
+        """Say by what a platform knows what was placed."""
+        with self._database:
+            self._database.executemany(
+                "insert or replace into origin values (?, ?, ?, ?, ?)",
+                [tuple(map(clean, (name, *known))) for name, known in origins.items()],
             )

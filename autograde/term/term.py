@@ -1,15 +1,13 @@
 """A term folder: an nbgrader course with this course's settings, its key and its verdicts."""
 
-import csv
 import os
-import secrets
 import shutil
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +15,9 @@ from ..common.errors import UsageError
 from ..common.files import require_place
 from ..common.saying import warn
 from ..course.exercises import LESSONS
-from ..course.lessons import DUE, SOLUTIONS, _require_built, lesson_path, write_notebook
-from .rosters import ROSTER_COLUMNS, is_student_id, read_people
+from ..course.lessons import _require_built, lesson_path
+from ..course.plan import Plan
+from .rosters import is_student_id, read_people
 from .store import Store
 
 if TYPE_CHECKING:  # it takes a second to import
@@ -29,10 +28,17 @@ from autograde.course.settings import configure
 
 c = get_config()  # noqa: F821
 configure(c, __file__.rpartition("/")[0] or ".")
+# Fewer lessons, another order, other points: say it here, and run `autograde init` again.
+# c.Course.lessons = ["00_start_here", "01_policy_updates", "02_divergence"]
+# c.Course.points = {"categorical_kl": 6}
 """
+SETTINGS = "nbgrader_config.py"
 UNMATCHED = "unmatched"  # where `collect` keeps what is nobody's; nbgrader does not look there
 SQLITE = "sqlite:///"
 LESSON_NAMES = "select name from assignment"
+GRADED = """select submitted_assignment.student_id, assignment.name from submitted_assignment
+    join assignment on assignment.id = submitted_assignment.assignment_id
+    join submitted_notebook on submitted_notebook.assignment_id = submitted_assignment.id"""
 # Where essays are graded, as messages say it; it is no command of nbgrader's.
 FORMGRADER = "jupyter lab, started in the term folder: menu Nbgrader, Formgrader"
 
@@ -52,13 +58,24 @@ class Term:
                 f"{folder}: not a term folder; name one with --course, or make one: "
                 f"autograde init {folder}"
             )
-        config = root / "nbgrader_config.py"
+        config = root / SETTINGS
         if not config.is_file():
             raise UsageError(f"{config}: missing; make it again: autograde init {root}")
         if close(root):
             warn(f"{root}: was open to other users of this machine, and is closed to them now")
         _require_own_gradebook(cls(root))
         return cls(root)
+
+    @property
+    def plan(self) -> Plan:
+        """Its lessons and their points. Raises UsageError where the settings say none."""
+        where = self.root / SETTINGS
+        return Plan.of(self._config().get("Course", {}), where) if where.is_file() else Plan()
+
+    @property
+    def lessons(self) -> tuple[str, ...]:
+        """Those that are given, in their order."""
+        return self.plan.lessons
 
     @property
     def secret(self) -> bytes:
@@ -70,16 +87,25 @@ class Term:
         return lesson_path(self.root / "submitted" / student, lesson)
 
     def submissions(self) -> Iterator[tuple[str, str]]:
-        """(student, lesson) of every folder in submitted/ that is named like a lesson."""
+        """(student, lesson) of every folder in submitted/ that is named like one of its lessons."""
+        lessons = self.lessons
         for folder in sorted((self.root / "submitted").glob("*/*")):
-            named = folder.name in LESSONS and is_student_id(folder.parent.name)
+            named = folder.name in lessons and is_student_id(folder.parent.name)
             if named and folder.is_dir():
                 yield folder.parent.name, folder.name
 
     def strangers(self) -> list[Path]:
-        """What lies in submitted/ and is no submission of a lesson."""
+        """What lies in submitted/ and is no submission of a lesson of the course."""
         known = {self.submission(*pair).parent for pair in self.submissions()}
-        return sorted(set((self.root / "submitted").glob("*/*")) - known)
+        others = set((self.root / "submitted").glob("*/*")) - known
+        given = self.lessons
+        return sorted(p for p in others if p.name not in LESSONS or p.name in given)
+
+    def left_out(self) -> dict[str, int]:
+        """How many notebooks lie in submitted/ of each lesson that is not given any more."""
+        found = (path.name for path in (self.root / "submitted").glob("*/*"))
+        given = self.lessons
+        return Counter(name for name in found if name in LESSONS and name not in given)
 
     def base(self, lesson: str) -> "NotebookNode":
         """The student notebook that submissions are rebuilt on."""
@@ -101,9 +127,32 @@ class Term:
         return Store(self.root / ".autograde" / "state.db")
 
     def recorded(self) -> dict[str, str]:
-        """ "student/lesson": key of the verdict, of what stands in the gradebook."""
+        """ "student/lesson": key of the verdict, of what stands in the gradebook; a lesson that is
+        not given any more, or was taken out of the gradebook since, does not."""
+        there = self.in_gradebook()
         with self.store() as store:
-            return store.recorded()
+            return {name: key for name, key in store.recorded().items() if name in there}
+
+    def in_gradebook(self) -> set[str]:
+        """ "student/lesson" of all that the gradebook has graded, whoever did it."""
+        lessons = self.lessons
+        return {f"{student}/{name}" for student, name in self.rows(GRADED) if name in lessons}
+
+    def rows(self, query: str) -> list[tuple]:
+        """What the gradebook answers to a query in SQL, read with little to import. Raises
+        UsageError where it does not answer."""
+        try:
+            if self.url.startswith(SQLITE):
+                return _rows_of_file(self.shown_url, query)
+            return _rows_of_server(self.url, query)
+        except _NoGradebookError as error:
+            reason = str(error).strip().partition("\n")[0]
+            raise UsageError(f"{self.shown_url}: {self._no_gradebook(reason)}") from None
+
+    def _no_gradebook(self, reason: str) -> str:
+        is_file = self.url.startswith(SQLITE)
+        mend = "put the right one back, or move it away" if is_file else "start it, make it"
+        return f"not a gradebook ({reason}); {mend} and run: autograde init {self.root}"
 
     def states_time(self, student: str, lesson: str) -> bool:
         """Whether there is a time at which a submission came in."""
@@ -135,9 +184,9 @@ class Term:
         from traitlets.config import PyFileConfigLoader
 
         try:
-            config = PyFileConfigLoader("nbgrader_config.py", path=str(self.root)).load_config()
+            config = PyFileConfigLoader(SETTINGS, path=str(self.root)).load_config()
         except Exception as error:  # it is Python that an instructor edits
-            path = self.root / "nbgrader_config.py"
+            path = self.root / SETTINGS
             raise UsageError(
                 f"{path}: cannot be run ({type(error).__name__}: {error}); mend it, or remove it "
                 f"and run: autograde init {self.root}"
@@ -159,18 +208,11 @@ def close(root: Path) -> bool:
 
 def _require_own_gradebook(term: Term) -> None:
     """Raise UsageError for a database that does not answer, is no gradebook or another course's."""
-    shown, is_file = term.shown_url, term.url.startswith(SQLITE)
-    if is_file and not Path(shown).is_file():
+    shown = term.shown_url
+    if term.url.startswith(SQLITE) and not Path(shown).is_file():
         raise UsageError(f"{shown}: missing; make it again: autograde init {term.root}")
-    mend = "put the right one back, or move it away" if is_file else "start it, make it"
-    try:
-        known = _lessons_of_file(shown) if is_file else _lessons_of_server(term.url)
-    except _NoGradebookError as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UsageError(
-            f"{shown}: not a gradebook ({reason}); {mend} and run: autograde init {term.root}"
-        ) from None
-    missing = sorted(set(LESSONS) - known)
+    known = {name for (name,) in term.rows(LESSON_NAMES)}
+    missing = sorted(set(term.lessons) - known)
     if missing:
         raise UsageError(f"{shown}: has no {missing[0]}; bring it up: autograde init {term.root}")
 
@@ -179,26 +221,26 @@ class _NoGradebookError(Exception):
     """What a database said."""
 
 
-def _lessons_of_file(path: str) -> set[str]:
+def _rows_of_file(path: str, query: str) -> list[tuple]:
     try:
         with closing(sqlite3.connect(path)) as database:
-            return {name for (name,) in database.execute(LESSON_NAMES)}
+            return database.execute(query).fetchall()
     except sqlite3.Error as error:
         raise _NoGradebookError(error) from None
 
 
-def _lessons_of_server(url: str) -> set[str]:
+def _rows_of_server(url: str, query: str) -> list[tuple]:
     from sqlalchemy import create_engine, text
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         engine = create_engine(url)
         with closing(engine.connect()) as connection:
-            known = {name for (name,) in connection.execute(text(LESSON_NAMES))}
+            found = [tuple(row) for row in connection.execute(text(query))]
         engine.dispose()
     except (SQLAlchemyError, ImportError) as error:
         raise _NoGradebookError(getattr(error, "orig", None) or error) from None
-    return known
+    return found
 
 
 def read_roster(path: Path) -> list[dict[str, str]]:
@@ -206,11 +248,19 @@ def read_roster(path: Path) -> list[dict[str, str]]:
     return read_people(path).rows
 
 
-def init(folder: str | Path, roster: str | Path | None = None) -> Term:
+def init(
+    folder: str | Path,
+    roster: str | Path | None = None,
+    refuse: Callable[[str], None] = warn,
+) -> Term:
     """Make a term folder, or bring its lessons and its roster up to date.
 
-    Raises UsageError, with nothing written, when the folder holds something else.
+    refuse: told of each lesson that stays as it was, as students' work rests on it.
+    Raises UsageError, with nothing written, when the folder holds something else, or when its
+    settings say what cannot be.
     """
+    from .furnishing import furnish
+
     root = Path(folder).resolve()
     require_place(root)
     students = read_roster(Path(roster)) if roster else None
@@ -219,61 +269,15 @@ def init(folder: str | Path, roster: str | Path | None = None) -> Term:
         raise UsageError(f"{folder}: not empty and not a term folder; name an empty or a new one")
     _require_built()
     if ours:
-        _furnish(Term(root), students)
+        furnish(Term(root), students, refuse)
         return Term(root)
     partial = root.with_name(f".{root.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        _furnish(Term(partial), students)
+        furnish(Term(partial), students, refuse)
         if root.exists():
             root.rmdir()
         partial.rename(root)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return Term(root)
-
-
-def _furnish(term: Term, students: list[dict[str, str]] | None) -> None:
-    ours = term.root / ".autograde"
-    ours.mkdir(parents=True, exist_ok=True)
-    close(term.root)
-    if not (ours / "key").exists():
-        (ours / "key").touch(mode=0o600)
-        (ours / "key").write_bytes(secrets.token_bytes(32))
-    if not (term.root / "nbgrader_config.py").exists():
-        (term.root / "nbgrader_config.py").write_text(CONFIG, encoding="utf-8")
-    (term.root / "submitted").mkdir(exist_ok=True)
-    if students is not None:
-        _write_roster(term.root / "roster.csv", students)
-    from ..course.nbgrader_api import run_api
-
-    api = term.api()
-    for lesson in LESSONS:
-        source = lesson_path(term.root / "source", lesson)
-        source.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(lesson_path(SOLUTIONS, lesson), source)
-        run_api(api.generate_assignment, lesson, force=True)
-        _write_due(term, lesson, api)
-    with api.gradebook as gradebook:
-        for row in term.roster():
-            kept = {name: row[name] for name in ROSTER_COLUMNS[1:]}
-            gradebook.update_or_create_student(row["id"], **kept)
-
-
-def _write_due(term: Term, lesson: str, api: Any) -> None:
-    """Tell the released notebook when it is due, so that `submit` can say who is late."""
-    import nbformat
-
-    with api.gradebook as gradebook:
-        due = gradebook.find_assignment(lesson).duedate
-    if due:
-        notebook = nbformat.read(term.base_path(lesson), as_version=4)
-        notebook.metadata[DUE] = due.replace(tzinfo=UTC).isoformat()
-        write_notebook(term.base_path(lesson), notebook)
-
-
-def _write_roster(path: Path, rows: list[dict[str, str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ROSTER_COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)

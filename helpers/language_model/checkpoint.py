@@ -14,7 +14,6 @@ from .vocabulary import Vocabulary
 
 DATA = Path(str(files(__package__) / "data"))
 SIZES = Sizes(vocab=4096, context=48, layers=4)
-TEMPERATURE = 0.75  # folded into the shipped model: its logits are divided by it
 AGAIN = "install the course again, or make it with: make pretrain"
 Network = TypeVar("Network", bound=nn.Module)
 

@@ -40,13 +40,6 @@ def learn_to_write(
     return model.cpu()
 
 
-@torch.no_grad()
-def fold_temperature(model: LanguageModel, temperature: float) -> None:
-    """From now on the model's logits are what they were, divided by the temperature."""
-    model.norm.weight /= temperature
-    model.norm.bias /= temperature
-
-
 def fit_proxy(vocabulary: Vocabulary, few: Sequence[Sentence], longest: int) -> Proxy:
     """One weight for each word, from one person's rating of each of a few sentences."""
     proxy = Proxy(len(vocabulary))

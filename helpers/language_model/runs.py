@@ -1,10 +1,11 @@
 """What was measured while a language model was tuned: the student's runs and the recorded ones."""
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from .checkpoint import DATA
 
@@ -12,12 +13,14 @@ MY_RUN = Path("my_run.json")
 LEFT = Path("..", "06_language_model", MY_RUN)  # by lesson 06, seen from beside lesson 07
 RECORDED = "recorded_runs.json"
 SMOLLM2 = "smollm2_runs.json"
+PREFERENCES = "preferences.json"
 STAND_IN_BETA = 0.2  # lesson 06's own default
 MEASURES = (
     *("step", "proxy", "gold", "kl", "distinct_2", "length"),
     *("entropy", "forgotten", "weight"),
 )
 BROKEN = (OSError, ValueError, TypeError, KeyError, AttributeError)  # what damage may raise
+Found = TypeVar("Found")
 
 
 class RunError(ValueError):
@@ -72,14 +75,81 @@ class Run:
         return cls(**{**plain, **{name: list(plain[name]) for name in MEASURES}, "texts": texts})
 
 
+@dataclass(frozen=True)
+class LargerRun:
+    """A run of SmolLM2-135M-Instruct, tuned towards praise, the means of what it wrote.
+
+    praise: VADER's, −1 to 1. nats_a_word: SmolLM2's own surprise, before it was tuned. The others
+    as in `Run`, where distinct_2 is of words.
+    """
+
+    beta: float
+    seed: int
+    step: list[int]
+    praise: list[float]
+    kl: list[float]
+    nats_a_word: list[float]
+    distinct_2: list[float]
+    texts: dict[int, list[str]]
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """What readers chose who were not told which text was which.
+
+    beta: of the runs whose last texts stood beside others. question: what they were asked.
+    pairs, chosen: by whose the other text was ("ref", or "0" for β = 0), how many pairs there
+    were, and of each reader the share in which the tuned text was chosen.
+    """
+
+    beta: float
+    question: str
+    pairs: dict[str, int]
+    chosen: dict[str, list[float]]
+
+
 def recorded() -> list[Run]:
-    """The sweep that ships with the course: several β, three seeds each."""
-    return _recorded("sweep")
+    """The sweep that ships with the course: several β, five seeds each."""
+    return _record(lambda whole: _runs(whole["sweep"]))
+
+
+def recorded_methods() -> dict[str, list[Run]]:
+    """The same training with one thing changed, by its name: a run for each seed."""
+    return _record(lambda whole: {name: _runs(each) for name, each in whole["methods"].items()})
+
+
+def recorded_epochs() -> dict[str, list[Run]]:
+    """Runs of four steps on each batch, by what holds them: a run for each seed."""
+    return _record(lambda whole: {name: _runs(each) for name, each in whole["epochs"].items()})
+
+
+def methods_beta() -> float:
+    """The weight of the penalty that the record's other methods share."""
+    return _record(lambda whole: float(whole["best"]))
+
+
+def recorded_outside() -> dict[str, Any]:
+    """What judges from outside the course say of the sweep's last texts.
+
+    "by_beta": by β as text, and for "ref", their means; "gold": its correlation with each of
+    them, text by text, over "texts" of them.
+    """
+    return _record(lambda whole: _judged(whole["outside"]))
+
+
+def recorded_smollm2() -> list[LargerRun]:
+    """SmolLM2's sweep: several β, two seeds each."""
+    return _shipped(SMOLLM2, lambda each: [_larger(one) for one in each])
+
+
+def preferences() -> Preferences | None:
+    """What blind readers chose; None where nobody has read."""
+    return _shipped(PREFERENCES, _chosen) if (DATA / PREFERENCES).exists() else None
 
 
 def failing() -> Run:
     """A recorded run in which something went wrong, as its operator saw it."""
-    return _recorded("failing")[0]
+    return _record(lambda whole: _runs([whole["failing"]]))[0]
 
 
 def own_or_recorded(path: Path | str | None = None) -> Run:
@@ -99,13 +169,57 @@ def own_or_recorded(path: Path | str | None = None) -> Run:
     return run
 
 
-def _recorded(name: str) -> list[Run]:
-    path = DATA / RECORDED
+def _record(part: Callable[[Any], Found]) -> Found:
+    return _shipped(RECORDED, part)
+
+
+def _shipped(name: str, part: Callable[[Any], Found]) -> Found:
+    """What `part` finds in a file that ships with the course."""
+    path = DATA / name
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))[name]
-        return [_whole(Run.of(one)) for one in (found if isinstance(found, list) else [found])]
+        return part(json.loads(path.read_text(encoding="utf-8")))
     except BROKEN as error:
-        raise RunError(f"{path}: {error}; install the course again") from error
+        what = f"there is no {error}" if isinstance(error, KeyError) else error
+        raise RunError(
+            f"{path} is damaged, or of another edition ({what}): install the course again"
+        ) from error
+
+
+def _runs(plain: Any) -> list[Run]:
+    return [_whole(Run.of(one)) for one in plain]
+
+
+def _larger(plain: Mapping[str, Any]) -> LargerRun:
+    """Raises ValueError, as BROKEN's others, where measurements are missing."""
+    run = LargerRun(**{**plain, "texts": {int(at): x for at, x in plain["texts"].items()}})
+    measures = [run.step, run.praise, run.kl, run.nats_a_word, run.distinct_2]
+    if not run.step or len({len(one) for one in measures}) > 1:
+        raise ValueError("measurements are missing")
+    _demand_numbers([run.beta, run.seed, *(number for one in measures for number in one)])
+    return run
+
+
+def _judged(plain: Mapping[str, Any]) -> dict[str, Any]:
+    means = {name: dict(said) for name, said in plain["by_beta"].items()}
+    gold = dict(plain["gold"])
+    _demand_numbers([number for said in (*means.values(), gold) for number in said.values()])
+    return {"by_beta": means, "gold": gold, "texts": int(plain["texts"])}
+
+
+def _chosen(plain: Mapping[str, Any]) -> Preferences:
+    sides = {name: plain[name] for name in ("ref", "0")}
+    pairs = {name: side["pairs"] for name, side in sides.items()}
+    chosen = {name: list(side["readers"]) for name, side in sides.items()}
+    shares = [share for each in chosen.values() for share in each]
+    _demand_numbers([plain["best"], *pairs.values(), *shares])
+    if not shares or not all(0 <= share <= 1 for share in shares):
+        raise ValueError("readers' choices are missing")
+    return Preferences(plain["best"], str(plain["question"]), pairs, chosen)
+
+
+def _demand_numbers(found: Sequence[Any]) -> None:
+    if not all(isinstance(one, int | float) and math.isfinite(one) for one in found):
+        raise ValueError("a number is not a number")
 
 
 def _whole(run: Run) -> Run:
@@ -113,7 +227,5 @@ def _whole(run: Run) -> Run:
     measures = [getattr(run, name) for name in MEASURES]
     if not run.step or len({len(one) for one in measures}) > 1:
         raise ValueError("measurements are missing")
-    numbers = [run.beta, run.seed, *(number for one in measures for number in one)]
-    if not all(isinstance(number, int | float) for number in numbers):
-        raise ValueError("a number is not a number")
+    _demand_numbers([run.beta, run.seed, *(number for one in measures for number in one)])
     return run

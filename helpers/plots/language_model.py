@@ -1,10 +1,12 @@
 """Pictures of lesson 06: two judges, one token's reward and loss, and runs with their texts."""
 
+import math
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import zip_longest
+from typing import Any
 
 import matplotlib.pyplot as plt
 import torch
@@ -14,19 +16,26 @@ from torch import Tensor
 
 from ..language_model.runs import Run
 from ..language_model.tuning import PROMPTS
-from ..language_model.vocabulary import Vocabulary
+from ..language_model.vocabulary import pieces
 from ..problems.case_study import at_end
 from . import COLOURS, DASHES, in_notebook, new_figure, show, with_sliders
 
 NAVY, RED, TEAL, AMBER, GREY = COLOURS
-MARKERS = "os^v"
+MARKERS = "os^vD"
 MEASURES = {  # name in a Run: title, unit
-    "proxy": ("Proxy score", "rating"),
-    "gold": ("Gold score", "rating"),
-    "kl": ("KL(policy ‖ ref)", "nats"),
+    "proxy": ("Proxy", "rating"),
+    "gold": ("Gold", "rating"),
+    "kl": ("KL(policy ‖ ref)", "nats a response"),
     "distinct_2": ("Distinct pairs", "share"),
+    "entropy": ("Entropy", "nats a token"),
+    "forgotten": ("Forgetting", "perplexity, 1 at first"),
     "length": ("Length", "tokens"),
+    "weight": ("Weight of the penalty", "β"),
+    "praise": ("Praise", "−1 to 1"),
+    "nats_a_word": ("Surprise", "nats a word"),
 }
+CURVES = ("proxy", "gold", "kl", "distinct_2", "entropy", "forgotten")
+IN_DECADES = ("kl", "forgotten")  # measures that collapse by powers of ten
 PLAIN_WIDTH = 96  # characters of a line where no HTML is shown
 
 
@@ -53,13 +62,6 @@ def plot_judges(
         f"A dot for each of {len(human)} sentences; on the dashed line, score and rating agree. "
         f"Correlation: {said}.",
     )
-
-
-def piece(vocabulary: Vocabulary, token: int) -> str:
-    """The token as text; a hyphen in front where its letters continue a word."""
-    before = vocabulary.encode("a")[-1]
-    text = vocabulary.decode([before, token]).removeprefix("a")
-    return f"-{text}" if text[:1].isalpha() else text.strip() or "(end)"
 
 
 def correlation(one: Float[Tensor, " point"], other: Float[Tensor, " point"]) -> float:
@@ -126,63 +128,136 @@ def _slopes_say(step: Tensor, curves: Sequence[Tensor]) -> str:
     return "every β has the same slope at old" if same else "β decides the slope at old"
 
 
-def plot_pair(runs: Sequence[Run]) -> None:
-    """All five measures of a few runs over the steps."""
-    figure, grid = plt.subplots(2, 3, figsize=(8.0, 4.8), layout="constrained")
-    axes, said = list(grid.flat), []
-    for axis, (name, (title, unit)) in zip(axes, MEASURES.items(), strict=False):
-        looks = zip(runs, COLOURS, DASHES, MARKERS, strict=False)
-        for run, colour, dash, marker in looks:
-            look = {"color": colour, "linestyle": dash, "marker": marker, "markersize": 3}
-            axis.plot(run.step, getattr(run, name), label=f"β = {run.beta:g}", **look)
-        last = [f"{getattr(run, name)[-1]:.2f}".replace("-", "−") for run in runs]
-        axis.set(title=f"{title} ends\nat {' and '.join(last)}", ylabel=unit, xlabel="step")
-        said.append(f"{title} {' and '.join(last)}")
-    axes[-1].axis("off")
-    axes[-1].legend(*axes[0].get_legend_handles_labels(), loc="center", fontsize=11)
-    names = " and ".join(f"β = {run.beta:g}" for run in runs)
-    show(figure, f"Where the runs with {names} end: {'; '.join(said)}.")
+def plot_groups(groups: Mapping[str, Sequence[Any]], names: Sequence[str] = CURVES) -> None:
+    """Measures over the steps: each group's mean, and from least to greatest of its runs.
 
-
-def plot_record(runs: Sequence[Run]) -> None:
-    """A row for each measure, a column for each β; a thin line for each seed.
-
-    The mean over the seeds with the smallest β stands in grey behind every other column.
+    groups: runs, of any kind that has these measures, by the name of what they share.
     """
-    betas = sorted({run.beta for run in runs})
-    size = {"figsize": (8.0, 6.8), "sharex": True, "sharey": "row", "layout": "constrained"}
-    figure, grid = plt.subplots(len(MEASURES), len(betas), squeeze=False, **size)
-    for row, (name, (title, unit)) in zip(grid, MEASURES.items(), strict=True):
-        for axis, beta in zip(row, betas, strict=True):
-            _draw_seeds(axis, _of(runs, beta), _of(runs, betas[0]), name)
-        row[0].set_ylabel(f"{title}\n({unit})".replace("(policy", "\n(policy"), fontsize=8)
-    for axis, beta in zip(grid[0], betas, strict=True):
-        axis.set_title(f"β = {beta:g}")
-    for axis in grid[-1]:
+    rows = math.ceil(len(names) / 3)
+    columns = math.ceil(len(names) / rows)
+    size = {"figsize": (8.0, 0.5 + 2.3 * rows), "layout": "constrained", "squeeze": False}
+    figure, grid = plt.subplots(rows, columns, **size)
+    axes, said = list(grid.flat), []
+    for axis, name in zip(axes, names, strict=False):
+        looks = zip(groups.items(), COLOURS, DASHES, MARKERS, strict=False)
+        for (label, runs), colour, dash, marker in looks:
+            each = torch.tensor([getattr(run, name) for run in runs])
+            look = {"color": colour, "linestyle": dash, "marker": marker, "markersize": 2.5}
+            axis.plot(runs[0].step, each.mean(dim=0), label=label, linewidth=1.5, **look)
+            span = (each.amin(dim=0), each.amax(dim=0))
+            axis.fill_between(runs[0].step, *span, color=colour, alpha=0.15, linewidth=0)
+        title, unit = MEASURES[name]
+        last = {label: _last(runs, name) for label, runs in groups.items()}
+        axis.set_title(f"{title}:\n{_highest(last)}", fontsize=9)
+        axis.set_ylabel(unit, fontsize=8)
         axis.set_xlabel("step", fontsize=8)
-    for axis in grid[2]:  # KL
-        axis.set_yscale("symlog", linthresh=1)
-        axis.set_yticks([0, 1, 10, 100], ["0", "1", "10", "100"])
+        axis.tick_params(labelsize=8)
+        _scale(axis, name)
+        ends = ", ".join(f"{value:.2f} with {label}" for label, value in last.items())
+        said.append(f"{title} {ends}".replace("-", "−"))
+    for axis in axes[len(names) :]:
+        axis.axis("off")
+    handles = axes[0].get_legend_handles_labels()
+    figure.legend(*handles, loc="outside lower center", ncols=len(groups), fontsize=9)
+    show(figure, f"Where the means end. {'; '.join(said)}.")
+
+
+def _last(runs: Sequence[Any], name: str) -> float:
+    return sum(getattr(run, name)[-1] for run in runs) / len(runs)
+
+
+def _highest(last: Mapping[str, float]) -> str:
+    """Where a measure ends highest, or at what where there is but one."""
+    if len(last) == 1:
+        return f"ends at {next(iter(last.values())):.2f}".replace("-", "−")
+    first, *others = sorted(last.values(), reverse=True)
+    if others and math.isclose(first, others[0], rel_tol=1e-2, abs_tol=1e-2):
+        return "no one ends highest"
+    return f"ends highest with {max(last, key=last.get)}"
+
+
+def _scale(axis: Axes, name: str) -> None:
+    """In powers of ten where the measure has gone through more than one."""
+    if name in IN_DECADES and axis.get_ylim()[1] > 20:
+        axis.set_yscale("symlog", linthresh=1 if name == "kl" else 2)
         axis.minorticks_off()
-    figure.suptitle(record_says(runs), x=0.02, ha="left", weight="bold", fontsize=11)
-    show(figure, f"{_spread_says(runs)} Grey: the mean of β = {betas[0]:g}.")
 
 
-def _draw_seeds(axis: Axes, own: Sequence[Run], first: Sequence[Run], name: str) -> None:
-    if own[0].beta != first[0].beta:
-        mean = torch.tensor([getattr(run, name) for run in first]).mean(dim=0)
-        axis.plot(first[0].step, mean, color=GREY, linewidth=1.2, linestyle=DASHES[1])
-    for run, dash in zip(own, DASHES, strict=False):
-        axis.plot(run.step, getattr(run, name), color=NAVY, linewidth=1.1, linestyle=dash)
-    axis.tick_params(labelsize=8)
+def plot_ends(runs: Sequence[Run], names: Sequence[str] = CURVES) -> None:
+    """What the runs come to at each weight: a dot for each seed, a line through the means."""
+    betas = sorted({run.beta for run in runs})
+    rows = math.ceil(len(names) / 3)
+    size = {"figsize": (8.0, 2.4 * rows), "layout": "constrained", "squeeze": False}
+    figure, grid = plt.subplots(rows, 3, sharex=True, **size)
+    for axis, name in zip(grid.flat, names, strict=True):
+        each = torch.tensor([ends(runs, beta, name) for beta in betas])  # beta seed
+        places = torch.arange(len(betas))
+        axis.plot(places, each.mean(dim=1), color=NAVY, linewidth=1.5)
+        axis.plot(places, each, "o", color=NAVY, markersize=3, alpha=0.5)
+        before = sum(getattr(run, name)[0] for run in runs) / len(runs)
+        axis.axhline(before, color=RED, linestyle=DASHES[1], linewidth=1.2)
+        title, unit = MEASURES[name]
+        axis.set_title(f"{title}:\nhighest at β = {ranked(runs, name)[0]:g}", fontsize=9)
+        axis.set_ylabel(unit, fontsize=8)
+        axis.set_xticks(places, [f"{beta:g}" for beta in betas])
+        axis.tick_params(labelsize=8)
+        _scale(axis, name)
+    for axis in grid[-1]:
+        axis.set_xlabel("β", fontsize=9)
+    show(figure, f"{_spread_says(runs)} Dashed: ref, before training.")
 
 
-def record_says(runs: Sequence[Run]) -> str:
-    """In one sentence: with which β proxy and gold end highest, by the mean over the seeds."""
-    best = {name: ranked(runs, name)[0] for name in ("proxy", "gold")}
-    if best["proxy"] == best["gold"]:
-        return f"Proxy and gold both end highest with β = {best['gold']:g}"
-    return f"Proxy ends highest with β = {best['proxy']:g}, gold with β = {best['gold']:g}"
+def plot_frontier(sweep: Sequence[Run], others: Mapping[str, Sequence[Run]]) -> None:
+    """Gold against KL where the runs end: the sweep's means, a line; the others, crosses.
+
+    A cross spans its runs, from the least to the greatest of both.
+    """
+    figure, (axis,) = new_figure(height=4.2)
+    betas = sorted({run.beta for run in sweep}, reverse=True)
+    kl, gold = ([_mean(ends(sweep, beta, name)) for beta in betas] for name in ("kl", "gold"))
+    axis.plot(kl, gold, "-o", color=GREY, markersize=4, label="the penalty in the loss, by β")
+    for beta, x, y in zip(betas, kl, gold, strict=True):
+        axis.annotate(f"{beta:g}", (x, y), (0, 7), ha="center", fontsize=8, **OFFSET)
+    said = []
+    for (name, runs), colour, marker in zip(others.items(), COLOURS * 2, MARKERS, strict=False):
+        x, y = ([at_end(run, measure) for run in runs] for measure in ("kl", "gold"))
+        spans = {
+            f"{way}err": [[_mean(each) - min(each)], [max(each) - _mean(each)]]
+            for way, each in (("x", x), ("y", y))
+        }
+        look = {"color": colour, "marker": marker, "markersize": 6, "linewidth": 1.2}
+        axis.errorbar(_mean(x), _mean(y), label=name, linestyle="none", **look, **spans)
+        said.append(f"{name} KL {spread_text(x, 1)}, gold {spread_text(y)}")
+    axis.set_xscale("symlog", linthresh=1)
+    axis.set(xlabel="KL(policy ‖ ref), nats a response", ylabel="gold (rating)")
+    axis.set_title(f"Gold ends highest with {_highest_gold(sweep, others)}")
+    axis.legend(fontsize=8, loc="lower left")
+    show(figure, f"Mean [least, greatest] over the seeds at the end: {'; '.join(said)}.")
+
+
+def _highest_gold(sweep: Sequence[Run], others: Mapping[str, Sequence[Run]]) -> str:
+    means = {f"β = {beta:g}": _mean(ends(sweep, beta, "gold")) for beta in {r.beta for r in sweep}}
+    means |= {name: _mean([at_end(run, "gold") for run in runs]) for name, runs in others.items()}
+    return max(means, key=means.get)
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def print_ends(groups: Mapping[str, Sequence[Run]], names: Sequence[str]) -> None:
+    """A table of where runs end (last three measurements): mean over seeds [least, greatest]."""
+    width = max(map(len, groups))
+    print(" " * width + "".join(f"  {MEASURES[name][0].split('(')[0]:>21}" for name in names))
+    for label, runs in groups.items():
+        each = (spread_text([at_end(run, name) for run in runs]) for name in names)
+        print(f"{label:{width}}" + "".join(f"  {cell:>21}" for cell in each))
+
+
+def by_beta(runs: Sequence[Any], betas: Sequence[float] | None = None) -> dict[str, list[Any]]:
+    """The runs of each weight, of all weights if none are named, under "β = …"."""
+    chosen = sorted({run.beta for run in runs}) if betas is None else betas
+    return {f"β = {beta:g}": _of(runs, beta) for beta in chosen}
 
 
 def ranked(runs: Sequence[Run], name: str) -> list[float]:
@@ -210,7 +285,7 @@ def _spread_says(runs: Sequence[Run]) -> str:
     return f"Mean [least, greatest] over the seeds at the end: {'; '.join(rows)}."
 
 
-def _of(runs: Sequence[Run], beta: float) -> list[Run]:
+def _of(runs: Sequence[Any], beta: float) -> list[Any]:
     return [run for run in runs if run.beta == beta]
 
 
@@ -249,15 +324,19 @@ def _zip(wrapped: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
     return list(zip_longest(*wrapped, fillvalue=""))
 
 
-def show_texts(runs: Sequence[Run], step: int) -> None:
-    """What the runs wrote at one step, a column for each, and each one's commonest word."""
-    columns, said = {}, []
-    for run in runs:
-        name = f"β = {run.beta:g}"
-        columns[name] = run.texts[step]
-        word, share = commonest_word(run.texts[step])
-        said.append(f"{name} {word!r}, {share:.0%}")
-    _display(Texts(f"Step {step}. Commonest word and its share: {'; '.join(said)}", columns))
+def show_texts(runs: Sequence[Any], step: int) -> None:
+    """What the runs wrote at one step, a column for each."""
+    columns = {f"β = {run.beta:g}": run.texts[step] for run in runs}
+    _display(Texts(f"Step {step}", columns))
+
+
+def show_pairs(pairs: Sequence[tuple[str, str]]) -> None:
+    """Two texts side by side in each row, each with the row's number."""
+    columns = {
+        name: [f"{i}. {pair[side]}" for i, pair in enumerate(pairs, start=1)]
+        for side, name in enumerate("AB")
+    }
+    _display(Texts("Which text of each pair would you rather read?", columns))
 
 
 def commonest_word(texts: Sequence[str]) -> tuple[str, float]:
@@ -265,7 +344,7 @@ def commonest_word(texts: Sequence[str]) -> tuple[str, float]:
     written = [
         text.removeprefix(prompt) for text, prompt in zip_longest(texts, PROMPTS, fillvalue="")
     ]
-    counts = Counter(word for text in written for word in text.split())
+    counts = Counter(word for text in written for word in pieces(text) if word[0].isalnum())
     (word, times), *_ = counts.most_common(1) or [("", 0)]
     return word, times / max(counts.total(), 1)
 

@@ -6,47 +6,62 @@
 #
 # - freeze a reference, and test that old is old;
 # - charge drift from ref in the reward or in the loss, and say how the two differ;
-# - write a GRPO step from its parts, and tune a model with it;
-# - give the penalty in the loss the gradient of a KL, correct for a sampler that is not the
-#   trainer, and read a trainer's settings;
-# - see *reward hacking*, a proxy that is maximised at the cost of what it stands for, in five
-#   curves and in the text, and say what a penalty did about it.
+# - write a GRPO step from its parts, the loop around it, and tune a model with them;
+# - correct for a sampler that is not the trainer, and read a trainer's settings;
+# - see *reward hacking*, a proxy that is maximised at the cost of what it stands for, in curves
+#   and in the text, and say what a penalty did about it.
 #
-# About three and a quarter hours, two minutes of it training. It needs lessons 01, 02, 04, 05.
+# About three hours, two minutes of it training; after 6.6 is a good place for a break. From 6.9
+# on it is for a second reading, half an hour more. It needs lessons 01, 02, 04, 05.
 
 # %% setup
 import copy
+import inspect
+import textwrap
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 from torch.distributions import Categorical
 
-from helpers import check, hint, pick_device, progress, ready, shaped
+from helpers import check, hint, pick_device, progress, ready, shaped, written
 from helpers.language_model.checkpoint import count_parameters, load_model
 from helpers.language_model.learning import perplexity, split_raters
 from helpers.language_model.ratings import sentences
-from helpers.language_model.runs import recorded
+from helpers.language_model.ratings import written as written_by_a_model
+from helpers.language_model.runs import (
+    methods_beta,
+    preferences,
+    recorded,
+    recorded_epochs,
+    recorded_methods,
+    recorded_outside,
+    recorded_smollm2,
+)
 from helpers.language_model.sampling import sample
 from helpers.language_model.scoring import response_log_probs
-from helpers.language_model.tuning import PROMPTS, Steps, Tuning, World
+from helpers.language_model.tuning import PROMPTS, Steps, Tuning, World, sequence_kl
 from helpers.plots.language_model import (
     browse_texts,
-    commonest_word,
+    by_beta,
     correlation,
     ends,
-    piece,
+    plot_ends,
+    plot_frontier,
+    plot_groups,
     plot_judges,
-    plot_pair,
-    plot_record,
     plot_rewards,
     plot_token_loss,
+    print_ends,
     ranked,
     shared_steps,
+    show_pairs,
     show_texts,
     spread_text,
 )
 from helpers.predicting import outcome, predict, predictions
+from helpers.problems.case_study import at_end
+from helpers.problems.language_model import BETA, N_STEPS, blind_pairs, letters, loop_says
 from helpers.problems.penalty_gradients import (
     all_responses,
     exact_kl,
@@ -57,31 +72,40 @@ from helpers.problems.penalty_gradients import (
 device = pick_device()
 
 # %% [markdown]
-# ## A model that writes reviews
+# ## A model that writes reviews *(15 min, with the judges)*
 #
-# The policy is a transformer of three blocks, small enough for a laptop, pretrained on sentences
-# of reviews, editorials and tweets that
-# [Hutto & Gilbert 2014](https://github.com/cjhutto/vaderSentiment) had rated by some twenty
-# people each, from −4 to 4. The code is a file to read from top to bottom,
-# `helpers/language_model/model.py`; `python -m helpers.language_model.pretrain` makes the model
-# and both judges again, and prints its perplexity beside that of models that only count.
+# The policy is a transformer of four blocks, small enough for a laptop; its code is a file to read
+# from top to bottom, `helpers/language_model/model.py`. A token is a word or a mark. It learned
+# from people's reviews, each sentence of which some twenty people rated from −4 to 4 ([Hutto &
+# Gilbert 2014](https://github.com/cjhutto/vaderSentiment)), and from short sentences about films
+# that a larger model wrote, SmolLM2-135M-Instruct: people's are too few to learn to write from.
 #
 # **Predict**: a vocabulary has 4,096 tokens. Between how many is the model undecided, on
-# average, when it reads a film review that it has never seen?
+# average, when it reads a film review by a person that it has never seen?
 
 # %% demo
 _world = World()  # the model, its vocabulary and two judges
 _unseen = [one for one in sentences("film") if one.tenth == 0]
 _rows = _world.vocabulary.batch([one.text for one in _unseen], _world.model.sizes.context)
+_short = _world.vocabulary.batch(written_by_a_model()[::20], _world.model.sizes.context)
 print(f"{count_parameters(_world.model):,} parameters, {len(_world.vocabulary):,} tokens")
-print(f"perplexity on 200 unseen film sentences: {perplexity(_world.model, _rows[:200]):.1f}")
+for _name, _texts in (("by people", _rows), ("by the larger model", _short)):
+    _found = perplexity(_world.model, _texts[:400])
+    print(f"perplexity on 400 unseen sentences {_name}: {_found:.1f}")
 
 # %% [markdown]
 # Perplexity is exp of the mean −log p of a token: a model that is undecided between 100 equally
-# likely tokens has 100. Neither the model nor a judge was trained on these sentences. On all
-# 1,095 of them pretraining printed 117.0; counting pairs of tokens had 141.0, and counting
-# triples (Kneser–Ney) 100.0. On so little text counting is hard to beat, but counts have no
-# parameters that an update could move. Now let the model write.
+# likely tokens has 100. `make pretrain`, which makes the model and both judges again, printed
+# the same of models that only count (Kneser–Ney):
+#
+# | | by people | by the larger model |
+# |---|---|---|
+# | counts of pairs | 121.6 | 21.1 |
+# | counts of triples | 108.5 | 16.1 |
+# | counts of four | 110.3 | 15.7 |
+#
+# It has read few people's sentences, and of these counting triples still knows more. But counts
+# have no parameters that an update could move. Now let it write.
 
 # %% demo
 _generator = torch.Generator().manual_seed(0)
@@ -91,8 +115,8 @@ for _text in _world.texts(_drawn):
     print(_text)
 
 # %% [markdown]
-# It is no great writer: it has few parameters and has read few sentences. That will do, as long
-# as you can tell when its texts get worse.
+# Short sentences, most of them English, not all of them sense. That will do, as long as you can
+# tell when they get worse.
 #
 # ## Two judges
 #
@@ -102,15 +126,17 @@ for _text in _world.texts(_drawn):
 # | | proxy: what is trained on | gold: what is wanted |
 # |---|---|---|
 # | learned from | 400 film sentences, one person's rating of each | the others, mean of all raters |
-# | reads | which tokens there are, in any order | the sentence, in order |
-# | is | one weight for each token | a copy of the model, taught on |
-# | met text that nobody wrote | no | yes: shuffled or repeated words, rated 0 |
+# | reads | which words there are, in any order, each once | the sentence, in order |
+# | is | one weight for each word | a transformer of its own |
 
 # %% [markdown]
 # The proxy is what one has in practice: a cheap model of few people's judgements. Gold stands
-# for what one would like to have. It is *not* a human: it is a network, wrong in its own ways,
-# and what it says about text that no person would write is a guess, though one that it was
-# prepared for. It never takes part in training: a policy tuned on gold would exploit gold.
+# for what one would like to have. It is *not* a human: it is a network, wrong in its own ways. So
+# that it is not fooled as easily, it was also taught with what tuned models write: models tuned
+# on *other* proxies, drawn from other sentences. What it is to say of such a text is its own
+# rating, times how well the text reads (SmolLM2's surprise at it) and how little it repeats; of
+# sentences with their words mixed up, 0. Whether that was enough is tested in 6.8, on texts tuned
+# on *this* proxy. It never takes part in training: a policy tuned on gold would exploit gold.
 #
 # **Predict**: their correlation with the mean human rating, on sentences that neither has seen.
 
@@ -121,45 +147,56 @@ with torch.no_grad():
 plot_judges(_human, _judged)
 
 # %% [markdown]
-# (On the dashed line, score and rating agree.) Both know something about reviews. On *these* sentences a higher score by either goes with a
+# Both know something about reviews. On *these* sentences a higher score by either goes with a
 # higher rating by people. An optimiser will not stay on these sentences.
 #
-# The proxy can be read: a weight for each token. Here are the highest-weighted tokens, with
-# what they were learned from. **Predict**, from this table: what would you write to please it?
+# The proxy can be read. Its score is bias + Σ weight/√n, over the n *different* words of a text.
+# Here are the words of greatest weight, with what it learned them from.
 
 # %% demo
 _few, _ = split_raters([one for one in sentences() if one.tenth != 0])
 _taught = [(set(_world.vocabulary.encode(one.text)), one.ratings[0]) for one in _few]
 _bias = sum(rating for _, rating in _taught) / len(_taught)
 print(f"the proxy learned from {len(_few)} sentences; the mean of their ratings is {_bias:.2f}")
-print("token         weight   in how many of them   their mean rating")
+print("word           weight   in how many of them   their mean rating")
 for _token in _world.proxy.weight.argsort(descending=True)[:14].tolist():
     _seen = [rating for tokens, rating in _taught if _token in tokens]
-    _word, _weight = piece(_world.vocabulary, _token), _world.proxy.weight[_token].item()
-    print(f"{_word:12} {_weight:7.2f}   {len(_seen):19}   {sum(_seen) / max(len(_seen), 1):17.2f}")
+    _word, _weight = _world.vocabulary.word(_token), _world.proxy.weight[_token].item()
+    print(f"{_word:13} {_weight:7.2f}   {len(_seen):19}   {sum(_seen) / max(len(_seen), 1):17.2f}")
 
 # %% [markdown]
-# (A hyphen: the token continues a word.) How many of them say that a film is good? Others
-# stood in a few sentences that one person happened to like, and frequent words such as *and*
-# picked up a weight too. To a linear fit of 400 ratings these are the same; a human reader sees
-# at once which is which. This is the gap that a policy can find.
+# How many of them say that a film is good? Others stood in a few sentences that one person
+# happened to like. To a linear fit of 400 ratings these are the same; a human reader sees at once
+# which is which. This is the gap that a policy can find.
 #
-# Its score is bias + Σ weight/√length: **predict** what eight times one good word is worth to it,
-# beside that word once. And to gold?
+# **Predict**: what does the proxy rate highest?
+#
+# - **A**: a sentence that praises a film
+# - **B**: the eight words of greatest weight, in a row
+# - **C**: the greatest of them, eight times
+
+# %% predict="what_pleases"
+predict("what_pleases", ...)
 
 # %% demo
-_heaviest = _world.proxy.weight.argmax()
-print(f"the highest-weighted token, {piece(_world.vocabulary, _heaviest)!r}, written n times")
-print("    n   proxy    gold")
-for _n in (1, 2, 4, 8, 16):
-    _tokens = _heaviest.repeat(1, _n)
+_best_words = _world.proxy.weight.argsort(descending=True)[:8]
+_praise = _world.vocabulary.encode("one of the best films of the year, funny and moving.")[1:]
+_tried = {"praise": _praise, "its words, backwards": _praise[::-1]}
+_tried |= {"eight words": _best_words.tolist(), "one word": _best_words[:1].tolist() * 8}
+print("                        proxy    gold")
+_paid = {}
+for _name, _tokens in _tried.items():
+    _text = torch.tensor([_tokens])
     with torch.no_grad():
-        print(f"{_n:5} {_world.proxy(_tokens).item():7.2f} {_world.gold(_tokens).item():7.2f}")
+        _paid[_name], _wanted = _world.proxy(_text).item(), _world.gold(_text).item()
+    print(f"{_name:21} {_paid[_name]:7.2f} {_wanted:7.2f}   {_world.vocabulary.decode(_tokens)}")
+_most = max(_paid, key=_paid.get)
+outcome("what_pleases", A=_most in list(_tried)[:2], B=_most == "eight words", C=True)
 
 # %% [markdown]
-# The proxy pays √n times the weight: none of its sentences repeats a word like this, so nothing
-# taught it not to. Gold was shown such text, and its 0 means: no review. Whether a policy finds
-# this way to please the proxy is the question of 6.7.
+# The proxy is blind to order and to grammar. Repeating a word earns it nothing, so a policy that
+# only repeats is not paid. What pays is as many liked words as a text has room for: that can look
+# like a sentence. Whether a policy finds it is the question of 6.7.
 
 # %% [markdown]
 # ## 6.1 A reference that stays *(5 points, 10 min, easy)*
@@ -213,17 +250,16 @@ if ready("freeze_reference"):
         print(f"  mean log-probability of what was drawn, under {_name}: {_logp.mean():.2f}")
 
 # %% [markdown]
-# A reference that still collects gradients is noticed last. It wastes memory, but its numbers
-# stay right until an optimiser is given its parameters.
+# A reference that still collects gradients is noticed last: its numbers stay right until an
+# optimiser is given its parameters.
 
 # %% [markdown]
 # ### Is old really old?
 #
-# There is a third network in the story: *old*, which drew the tokens. `sample` notes each
-# token's log-probability when it is drawn; the step scores the same tokens again. Before any
-# step both are one network, so **the ratio must be 1**. It is the cheapest test of a training
-# loop. **Predict** what it says when the scoring has dropout on, as in trl
-# [#454](https://github.com/huggingface/trl/issues/454) and
+# *Old* is who drew the tokens. `sample` notes each token's log-probability when it is drawn; the
+# step scores the same tokens again. Before any step both are one network, so **the ratio must be
+# 1**: the cheapest test of a training loop. **Predict** what it says when the scoring has dropout
+# on, as in trl [#454](https://github.com/huggingface/trl/issues/454) and
 # [#3234](https://github.com/huggingface/trl/pull/3234), or lacks the temperature, as in OpenRLHF
 # [#853](https://github.com/OpenRLHF/OpenRLHF/pull/853).
 
@@ -250,12 +286,11 @@ for _name, (_samples, _logp) in _scored.items():
 
 # %% [markdown]
 # Right scoring gives 1 to rounding. The two defects raise no error, and they put tokens beyond
-# the clip (ε = 0.2) before the policy has moved at all. Where the advantage has the sign that
-# the clip acts on, such a token teaches nothing. Assert the ratio once, at the first step of
-# every run.
+# the clip (ε = 0.2) before the policy has moved at all. Assert the ratio once, at the first step
+# of every run.
 
 # %% [markdown]
-# ## 6.2 Drift charged in the reward *(8 points, 20 min, medium)*
+# ## 6.2 Drift charged in the reward *(8 points, 15 min, medium)*
 #
 # One place to charge for drift is the reward ([Ziegler et al.
 # 2019](https://arxiv.org/abs/1909.08593)). A judge scores the whole response, so the score is
@@ -318,7 +353,7 @@ if ready("kl_shaped_rewards"):
     assert torch.allclose(_rewards.sum(dim=1), _score - 0.1 * _log_ratio, atol=1e-4)
     _longest = int(_sure.lengths.argmax())
     _written = _sure.tokens[_longest, 1:][_real[_longest]]
-    _words = [piece(_world.vocabulary, token) for token in _written]
+    _words = [_world.vocabulary.word(token) for token in _written.tolist()]
     plot_rewards(_words, _rewards[_longest][_real[_longest]], _score[_longest].item())
 
 # %% [markdown]
@@ -468,7 +503,7 @@ if ready("grpo_loss"):
 # not act on the first step of any batch: this one remembers where training began.
 
 # %% [markdown]
-# ### The same penalty, weighted *(7 points, 20 min, medium)*
+# ### The same penalty, weighted *(7 points, 15 min, medium)*
 #
 # That is the loss of GRPO's paper (2024). DeepSeek-V3.2
 # ([arXiv 2512.02556](https://arxiv.org/abs/2512.02556)) multiplies each $k_3$ by the ratio
@@ -559,7 +594,7 @@ if ready("grpo_loss", "grpo_loss_unbiased", gradient=True):
 # </details>
 
 # %% [markdown]
-# ## 6.5 One step *(11 points, 25 min, hard)*
+# ## 6.5 One step *(11 points, 20 min, hard)*
 #
 # The step puts it together: score the tokens with policy and ref, dropout off; compute the loss;
 # step. `response_log_probs(network, tokens)` is given: lesson 01's log-probabilities, in the mode
@@ -688,9 +723,11 @@ check("truncated_weights", truncated_weights)
 
 # %% [markdown]
 # Both numbers are fixed before the step: the sampler drew, and the trainer, not yet moved, says
-# how often it would have. **Look at yours** on this model. The trainer computes in float32; three
+# how often it would have. **Look at yours** on this model. The trainer computes in float32; four
 # samplers have its weights: one as they are, one that computes in bfloat16 (8 significant bits),
-# one whose weights are stored in 8 bits (4 significant ones). **Predict** the spread of the ratio.
+# one whose weights are stored in 8 bits (4 significant ones), and one that draws by *top-p*: from
+# S, the likeliest tokens that hold 0.9 of the mass, and from no other (lesson 04). **Predict**
+# the mean of the ratio trainer/sampler for each.
 
 # %% demo
 _samplers = {"float32": _world.model, "bfloat16": copy.deepcopy(_world.model).bfloat16()}
@@ -704,28 +741,54 @@ with torch.no_grad():
         name: scores[_cold.response_mask].double().log_softmax(-1)  # token vocab
         for name, scores in _scores.items()
     }
+_trainer = _log_probs["float32"]
+_sorted, _order = _trainer.exp().sort(-1, descending=True)
+_likelier = (_sorted.cumsum(-1) - _sorted).gather(-1, _order.argsort(-1))  # mass before a token
+_in_s = _likelier < 0.9
+_log_probs["top-p 0.9"] = _trainer.masked_fill(~_in_s, -torch.inf).log_softmax(-1)
 
 # %% demo
 if ready("truncated_weights"):
-    _trainer = _log_probs["float32"]
     _every = torch.ones_like(_trainer, dtype=torch.bool)
     print(f"over the whole vocabulary, after each of {len(_trainer)} beginnings of 32 responses")
     print("sampler          mean ratio    its spread   beyond the clip   greatest   mean, cap 1.2")
     for _name, _sampler in _log_probs.items():
-        _chance, _ratio = _sampler.exp(), (_trainer - _sampler).exp()
+        _chance = _sampler.exp()
+        _ratio = torch.where(_chance > 0, _trainer - _sampler, 0.0).exp()
         _kept = truncated_weights(_trainer, _sampler, _every, cap=1.2)
         _of = (_ratio, (_ratio - 1) ** 2, (_ratio - 1).abs() > 0.2, _kept)
         _mean, _square, _beyond, _less = ((_chance * x).sum(-1).mean().item() for x in _of)
-        assert abs(_mean - 1) < 1e-6
         print(f"{_name:14} {_mean:12.4f} {_square**0.5:13.1g} {_beyond:17.2%}", end=" ")
         print(f"{_ratio.max():10.2f} {_less:15.4f}")
+    print(f"the trainer's mass of S: {(_trainer.exp() * _in_s).sum(-1).mean():.4f}")
 
 # %% [markdown]
-# Over the sampler's own tokens the mean ratio is 1, whatever the rounding: weighted by it, they
-# stand for the trainer's. Fewer bits, wider ratios, and with weights of 8 bits some tokens are
-# beyond the clip before anything is learned. The cap bounds what one token can do, and its price
-# is a mean below 1. TRL (1.16) multiplies the surrogate by such a weight; the penalty is left
-# without. Its own default drops whole responses instead of capping tokens.
+# Rounding leaves the mean at 1: weighted by the ratio, the sampler's tokens stand for the
+# trainer's. The cap bounds what one token can do, and its price is a mean below 1. Top-p is
+# another kind of difference. What is outside S is never drawn, so no weight can bring it back: the
+# ratio is the same for all of S, and its mean is the trainer's mass of S. It is cured by letting
+# the trainer score within S.
+#
+# A token's weight corrects that token, not what came before it. Of a whole *response* the ratio is
+# the product of its tokens' ratios, which is right, and spreads wider. And what is beyond the cap
+# may be capped (*truncated*) or dropped (*masked*).
+
+# %% demo
+if ready("truncated_weights"):
+    _eight = sample(_samplers["8-bit weights"], _world.prompts(64), 16, _generator)
+    _real = _eight.response_mask
+    _gap = torch.where(_real, response_log_probs(_world.model, _eight.tokens) - _eight.logp, 0.0)
+    print("drawn by 8-bit weights      spread   beyond cap 2   mean: truncated   masked")
+    for _name, _log in (("token", _gap[_real]), ("response", _gap.sum(dim=1))):
+        _ratio, _log = _log.detach().exp(), _log.detach()[None]
+        _kept = truncated_weights(_log, 0 * _log, _log == _log, cap=2.0).mean()
+        _masked = torch.where(_ratio > 2, 0.0, _ratio).mean()
+        print(f"each {_name:20} {_ratio.std():8.3f} {(_ratio > 2).float().mean():14.2%}", end=" ")
+        print(f"{_kept:17.3f} {_masked:8.3f}")
+
+# %% [markdown]
+# TRL (1.16) multiplies the surrogate by such a weight; the penalty is left without. Its default is
+# a response's ratio, masked: beyond the cap, the response teaches nothing.
 
 # %% [markdown]
 # ## 6.6 In the reward or in the loss? *(1 point, 10 min, medium)*
@@ -733,7 +796,7 @@ if ready("truncated_weights"):
 # Same tokens, drawn from the policy itself, same β, score and advantage 0: only drift is at work.
 # *In the reward*: what `kl_shaped_rewards` gives, added up from each token to the end, weighs
 # the gradient of that token's logp. *In the loss*: β · $k_3$ of each token is differentiated, as
-# it is (GRPO's paper) or weighted by its ratio.
+# it is (GRPO's paper) or weighted by its ratio. (What the three do in training: 6.9.)
 #
 # Lesson 04 had a case that can be enumerated: all 27 responses of three tokens. Two cells put
 # your three functions on it. **Predict**: which of the gradients is that of KL(policy ‖ ref)?
@@ -862,15 +925,66 @@ check("q06_configuration", q06_configuration)
 # %% [markdown]
 # ## 6.7 Tune it *(no points, 20 min)*
 #
-# Now train. A step draws 8 responses to each of the 8 prompts, scores them by the *proxy*,
-# compares them within each prompt, and calls your `train_step` once. With one step to a fresh
-# batch the ratio is 1 and the clip never acts: only β holds the policy. Every tenth step
-# measures, on other responses: proxy, gold, KL(policy ‖ ref), length, and *distinct-2*, the
-# different pairs of neighbouring tokens as a share of all pairs.
+# The parts are there; what is left is the loop around them. Tokens are drawn by `sample`, of which
+# this is the loop (`helpers/language_model/sampling.py`). At each turn the model is asked for one
+# more token in every row; `cache` holds what it made of the tokens before. The log-probability
+# of what was drawn is noted: that is `old_logp`.
+
+# %% demo
+_source = inspect.getsource(sample).splitlines()
+_first = next(i for i, line in enumerate(_source) if "for t in range" in line)
+print(textwrap.dedent("\n".join(_source[_first:-2])))
+
+# %% [markdown]
+# **Write the loop**, in place of the dots. A step draws 8 responses to each of the 8 prompts
+# (`sample(policy, _world.prompts(8), 16, generator)`: one prompt's 8 stand together), scores their
+# tokens by the *proxy*, `_world.proxy`, without gradients; compares them within each prompt, by
+# `group_advantage`; and calls `train_step` once, with what `sample` noted as old. `_measure` is
+# given: measure before the first step and after each. About a dozen lines. (On a GPU, tensors go
+# `.to(device)` for `train_step`.)
+
+
+# %% demo
+def _measure(policy, ref, n_done):
+    """Mean proxy score and KL(policy ‖ ref), over 16 fresh responses to each prompt."""
+    drawn = sample(
+        policy, _world.prompts(16), 16, torch.Generator().manual_seed(1_000_003 + n_done)
+    )
+    with torch.no_grad():
+        return _world.proxy(drawn.tokens).mean(), sequence_kl(policy, ref, drawn).mean()
+
+
+def _tune(policy, ref, optimizer, generator, n_steps, beta, epsilon=0.2):
+    """What `_measure` gives before the first step and after each, in a list of n_steps + 1.
+
+    generator: of all responses that are learned from.
+    """
+    return ...
+
+
+# %% demo
+if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
+    _policy = load_model().to(device)
+    _ref, _dice = freeze_reference(_policy), torch.Generator().manual_seed(0)
+    _optimizer = torch.optim.AdamW(_policy.parameters(), lr=3e-4)
+    _mine = _tune(_policy, _ref, _optimizer, _dice, N_STEPS, BETA)
+    if written(_mine):
+        _steps = Steps(freeze_reference, group_advantage, train_step)
+        print(loop_says(_mine, _steps, _world))
+
+# %% [markdown]
+# `Tuning` is this loop, and one that can be stopped (the square in the toolbar): run its cell
+# again, and it goes on from its last whole step, in a new kernel too. To begin again, after
+# changing your `train_step` say, delete the file at `path`. It measures more, every tenth step:
+# gold; *distinct pairs*, the different pairs of neighbouring tokens as a share of all; *entropy*,
+# how undecided the policy is at a token; and *forgetting*, its perplexity on sentences that people
+# wrote, over what that was before.
 #
-# First β = 0. **Predict**: after 60 steps, what will the proxy say? What will the texts look
-# like? And what will gold do, while the proxy rises? The run takes about half a minute on two
-# cores.
+# With one step to a fresh batch the ratio is 1 and the clip never acts: only β holds the policy.
+
+# %% [markdown]
+# First β = 0. **Predict**: after 60 steps, what will the texts look like? And what will gold do,
+# while the proxy rises? The run takes about half a minute on two cores.
 #
 # - **A**: it rises with the proxy, to the end
 # - **B**: it ends below its best, by 0.2 or more
@@ -886,11 +1000,6 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
     _free = _tuning.run(until=60)
 
 # %% [markdown]
-# You can stop a run (the square in the toolbar) and run its cell again: it goes on from its last
-# whole step, in a new kernel too, as policy, optimiser and random numbers are kept in the file
-# at `path`. A larger `until` makes it longer. To begin again, after changing your `train_step`
-# say, delete that file.
-#
 # Then the same with a penalty: same seed, same steps, one number changed. Choose your β; one
 # file for each. This run is saved as `my_run.json`, which lesson 07 will read.
 
@@ -903,61 +1012,63 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
     _held.save("my_run.json")
 
 # %% [markdown]
-# **Look at the texts first**, at equal steps: early in the runs and at the end. Texts begin with
-# their prompt; only what was written after it is counted.
+# **Look at the texts first**, at equal steps: at the start, half-way and at the end. Texts begin
+# with their prompt; only what was written after it is counted.
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
     _both = shared_steps([_free, _held])
-    for _at in sorted({*_both[1:3], _both[-1]}):
+    for _at in sorted({_both[0], _both[len(_both) // 2], _both[-1]}):
         show_texts([_free, _held], _at)
 
 # %% [markdown]
-# Now the curves. **Predict** from the texts: which of the five measures would have warned you,
-# if you could not read?
+# Now the curves. **Predict** from the texts: which of the measures would have warned you, if you
+# could not read?
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
-    plot_pair([_free, _held])
-
-# %% demo
-if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
-    _human_text = correlation(_judged["Proxy"], _judged["Gold"])
-    print(f"over {len(_human):,} sentences by people, proxy and gold correlate {_human_text:+.2f}")
+    plot_groups({f"β = {run.beta:g}": [run] for run in (_free, _held)})
     for _run in (_free, _held):
-        _best, _last = max(_run.gold), _run.gold[-1]
-        _word, _share = commonest_word(_run.texts[_run.step[-1]])
-        _tied = correlation(torch.tensor(_run.proxy), torch.tensor(_run.gold))
+        _best = max(_run.gold)
         print(f"β = {_run.beta:g}: proxy {_run.proxy[0]:.2f} → {_run.proxy[-1]:.2f},", end=" ")
-        print(f"gold {_run.gold[0]:.2f} → {_last:.2f}, its best {_best:.2f} at step", end=" ")
-        print(f"{_run.step[_run.gold.index(_best)]}; KL {_run.kl[-1]:.1f} nats.")
-        print(f"   {_share:.0%} of the last words are {_word!r};", end=" ")
-        print(f"over the means of its {len(_run.step)} measurements, they correlate {_tied:+.2f}")
+        print(f"gold {_run.gold[0]:.2f} → {_run.gold[-1]:.2f}, its best {_best:.2f}", end=" ")
+        print(f"at step {_run.step[_run.gold.index(_best)]}; KL {_run.kl[-1]:.1f} nats")
     _most, _last = max(_free.gold), _free.gold[-1]
     outcome("free_gold", C=_most <= _free.gold[0], B=_most - _last >= 0.2, A=True)
 
 # %% [markdown]
-# These correlations are of two kinds. The first is over texts that people wrote: there a higher
-# score by one judge goes, loosely, with a higher score by the other. The last of each run is
-# over the means of its few measurements: did gold rise and fall with the proxy while the policy
-# was trained? It does not say how the judges agree on the texts of one step. And neither is a
-# promise about a policy that is trained further.
-
-# %% [markdown]
 # When the proxy rises and gold does not follow, this is **reward hacking**: nothing is broken,
-# the proxy is being maximised. What was exploited stands in the table of weights. If the word
-# that won has not the highest weight: what else decides which one a policy finds first?
-#
-# Try another `my_beta`, and run the last cells again. How small may it be before the texts go?
+# the proxy is being maximised. What was exploited stands in the table of weights. Which words does
+# the policy without a penalty write more often than ref does?
+
+# %% demo
+if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
+    _often = []
+    for _network in (_world.model, _tuning.policy):
+        _many = sample(_network, _world.prompts(32), 16, torch.Generator().manual_seed(0))
+        _said = _many.tokens[:, 1:][_many.response_mask]
+        _often.append(torch.bincount(_said, minlength=len(_world.vocabulary)) / len(_said))
+    _more = _often[1] - _often[0]
+    _rank = _world.proxy.weight.argsort(descending=True).argsort()
+    print("word            of all words: ref   policy   its weight in the proxy")
+    for _token in _more.argsort(descending=True)[:10].tolist():
+        print(f"{_world.vocabulary.word(_token):21} {_often[0][_token]:12.1%}", end=" ")
+        print(f"{_often[1][_token]:8.1%} {_world.proxy.weight[_token]:10.2f}", end=" ")
+        print(f"(number {_rank[_token] + 1:,} of {len(_rank):,})")
 
 # %% [markdown]
-# ## 6.8 The record: several β, three seeds *(no points, 20 min)*
+# If the word that won most has not the greatest weight: what else decides which one a policy finds
+# first? Only what is drawn can be rewarded, so a word must be likely as well as liked.
 #
-# One pair of runs is an anecdote. The same training was recorded once for several β, with three
-# seeds each. A row of panels for each measure, a column for each β; every line is a seed, and the
-# dashed grey one is the mean of β = 0. (The scale of KL is logarithmic above 1.)
-# **Predict**: with which β does the proxy end highest? Is the best β the one with the lowest KL?
-# And with which does gold end highest, by the mean over seeds?
+# Try another `my_beta`, and run the cells from there again. How small may it be before the texts
+# go?
+
+# %% [markdown]
+# ## 6.8 The record: several β, five seeds *(no points, 20 min)*
+#
+# One pair of runs is an anecdote. The same training was recorded once for seven β, with five
+# seeds each and 120 steps. **Predict**: with which β does the proxy end highest? Is the best β
+# the one with the lowest KL? And with which does gold end highest, by the mean over seeds?
 #
 # - **A**: 0
 # - **B**: one in between
@@ -969,32 +1080,20 @@ predict("winning_beta", ...)
 # %% demo
 _sweep = recorded()
 _betas = sorted({run.beta for run in _sweep})
-plot_record(_sweep)
+plot_ends(_sweep)
 
 # %% demo
 print("end of the runs (last three measurements), mean over seeds [least, greatest]")
-print(f"    β  {'proxy':>20} {'gold':>20} {'KL, nats':>20} {'distinct-2':>20}")
-for _beta in _betas:
-    _row = [spread_text(ends(_sweep, _beta, n)) for n in ("proxy", "gold", "kl", "distinct_2")]
-    print(f"{_beta:5g}  " + " ".join(f"{cell:>20}" for cell in _row))
-_start = {n: spread_text([getattr(run, n)[0] for run in _sweep]) for n in ("proxy", "gold")}
-print(f"  ref  {_start['proxy']:>20} {_start['gold']:>20}")
-
-# %% demo
+print_ends(by_beta(_sweep), ("proxy", "gold", "kl"))
+_start = [spread_text([getattr(run, n)[0] for run in _sweep]) for n in ("proxy", "gold")]
+print(f"ref: proxy {_start[0]}, gold {_start[1]}\n")
 _first, _second = ranked(_sweep, "gold")[:2]
 _best, _next_best = ends(_sweep, _first, "gold"), ends(_sweep, _second, "gold")
-print(f"gold ends highest with β = {_first:g}: {spread_text(_best)}")
-print(f"next is β = {_second:g}: {spread_text(_next_best)};", end=" ")
+print(f"gold ends highest with β = {_first:g}, next is β = {_second:g};", end=" ")
 print("no seeds overlap" if min(_best) > max(_next_best) else "their seeds overlap")
 print(f"the proxy ends highest with β = {ranked(_sweep, 'proxy')[0]:g}")
 print(f"KL ends lowest with β = {ranked(_sweep, 'kl')[-1]:g}")
 outcome("winning_beta", A=_first == _betas[0], C=_first == _betas[-1], B=True)
-print(f"gold with β = {_first:g} on the way, mean over seeds:")
-_kept = [run for run in _sweep if run.beta == _first]
-for _from in (7, 13, 19):
-    _part = [value for run in _kept for value in run.gold[_from : _from + 6]]
-    _steps = _kept[0].step[_from : _from + 6]
-    print(f"  steps {_steps[0]} to {_steps[-1]}: {sum(_part) / len(_part):.2f}")
 
 # %% [markdown]
 # The proxy's own choice of β needs no gold, and is the wrong one wherever the two differ. The
@@ -1002,72 +1101,263 @@ for _from in (7, 13, 19):
 # is little to gain. If seeds overlap, the record does not say which of the two weights is better.
 # The row *ref* is one model: its range is the noise of a single measurement.
 #
-# With β = 0.2 gold may not have levelled off when the runs end, at step 120: which β is best
-# depends on where one stops. Lesson 07 takes KL as the scale instead.
+# On the way (lines: means; shaded: from the least to the greatest seed) there is more to see.
+# **Predict**: without a penalty, what is the perplexity on people's sentences at the end, over
+# what it was before?
+#
+# - **A**: within 10% of it
+# - **B**: up to twice as high
+# - **C**: more than twice as high
+
+# %% predict="forgetting"
+predict("forgetting", ...)
+
+# %% demo
+plot_groups(by_beta(_sweep, sorted({0.0, _first, _betas[-1]})))
+_lost = ends(_sweep, 0.0, "forgotten")
+print(f"forgetting with β = 0: {spread_text(_lost)}; with β = {_first:g}:", end=" ")
+print(spread_text(ends(_sweep, _first, "forgotten")))
+_nats, _times = (torch.cat([torch.tensor(ends(_sweep, beta, n)) for beta in _betas])
+                 for n in ("kl", "forgotten"))  # fmt: skip
+print(f"over all {len(_nats)} runs, log forgetting and KL correlate", end=" ")
+print(f"{correlation(_times.log(), _nats):+.2f}")
+_mean = sum(_lost) / len(_lost)
+outcome("forgetting", A=abs(_mean - 1) <= 0.1, B=_mean <= 2, C=True)
 
 # %% [markdown]
+# Nobody trained on people's sentences here, and nothing in the proxy speaks of them: what the
+# policy knew of them is lost on the way to where it is paid. *RL's razor*
+# ([arXiv 2509.04259](https://arxiv.org/abs/2509.04259)) found, in larger models, that forgetting
+# goes with KL(ref ‖ policy) on the new task, whichever method got there. Here it is set beside
+# KL(policy ‖ ref): see what the last line printed.
+#
+# Entropy is what reward is often bought with
+# ([arXiv 2505.22617](https://arxiv.org/abs/2505.22617)): a policy that is sure of everything has
+# nothing left to try.
+
+# %% [markdown]
+# ### What is gold worth here?
+#
+# Gold is a network. Three judges can be asked that no run was trained by: VADER's rules for praise,
+# −1 to 1; SmolLM2's surprise, in nats a word (less reads more like English); and *readable*, 0 to
+# 1, from that surprise and from how much a text repeats. (Gold learned from the last two, on texts
+# of other models; from VADER nothing.)
+
+# %% demo
+_outside = recorded_outside()
+print("last texts, means   nats a word   readable    praise")
+for _name, _said in _outside["by_beta"].items():
+    _label = _name if _name == "ref" else f"β = {_name}"
+    print(f"{_label:17} {_said['nats_a_word']:13.2f} {_said['readable']:10.2f}", end=" ")
+    print(f"{_said['praise']:9.2f}")
+print(f"text by text, over {_outside['texts']} texts, gold correlates with")
+for _name, _found in _outside["gold"].items():
+    print(f"  {_name.replace('_', ' '):16} {_found:+.2f}")
+
+# %% [markdown]
+# Read these as you read the two judges on people's sentences above: which way they go together,
+# and how closely. Where gold and the others part, trust none of them before you have read.
+#
+# ### Read for yourself
+#
+# Ten pairs: one text is ref's, the other was written after 120 steps with the β whose gold ends
+# highest, to the same prompt. Which is which was drawn. Read them as reviews, and choose.
+
+# %% demo
+_blind = blind_pairs(_sweep, _first, n_pairs=10, seed=6)
+show_pairs(_blind.pairs)
+
+# %% demo
+# Ten letters in a string, "ABBA…": for each pair, the text that you would rather read.
+_choices = ...
+
+# %% demo
+if written(_choices) and letters(_choices, len(_blind.pairs)):
+    _yours = letters(_choices, len(_blind.pairs))
+    _for_tuned = sum(one == other for one, other in zip(_yours, _blind.tuned, strict=True))
+    print(f"{_for_tuned} of your {len(_yours)} are of the tuned model, β = {_first:g}:", end=" ")
+    print(f"its letters were {_blind.tuned}.")
+
+# %% demo
+_read = preferences()
+if _read:
+    print(f"{len(_read.chosen['ref'])} readers, who were not told either, were asked:")
+    print(_read.question)
+    for _other, _name in (("ref", "ref's"), ("0", "that of β = 0")):
+        _shares = ", ".join(f"{share:.0%}" for share in _read.chosen[_other])
+        print(f"the text of β = {_read.beta:g} rather than {_name}:", end=" ")
+        print(f"in {_shares} of {_read.pairs[_other]} pairs")
+
+# %% [markdown]
+# Ten pairs are few: of ten tosses of a coin, 7 or more fall on one given side in every sixth try.
+#
 # Last, the texts of the record, at equal steps: no penalty, the weight with the most gold, the
 # largest weight. Where widgets run, sliders below the table move step and seed.
 
 # %% demo
-browse_texts(_sweep, sorted({0.0, ranked(_sweep, "gold")[0], _betas[-1]}))
+browse_texts(_sweep, sorted({0.0, _first, _betas[-1]}))
 
 # %% [markdown]
-# "Funny and funny": the texts with β = 0.2 have the most gold, by the mean over seeds, and a
-# person would not call them good reviews. Gold is a network: it is exploited a little too.
-#
-# How sudden was it? The commonest word's share without a penalty, up to step 40 for each seed,
-# beside the first seed's proxy, gold and distinct-2. **Predict**: in which column would you have
-# seen it coming? Say that a share above 20% or a distinct-2 below 0.8 is the warning. Is one of
-# them there before gold is at its best, at every seed?
-#
-# - **A**: yes, the commonest word's share
-# - **B**: yes, distinct-2
-# - **C**: no, neither does
-
-# %% predict="early_warning"
-predict("early_warning", ...)
-
-# %% demo
-_loose = [run for run in _sweep if run.beta == 0]
-_one = _loose[0]
-print("step   share of the commonest word, by seed      proxy    gold   distinct-2")
-for _at, *_values in zip(_one.step, _one.proxy, _one.gold, _one.distinct_2, strict=True):
-    if _at <= 40:
-        _found = [commonest_word(run.texts[_at]) for run in _loose]
-        _shares = "".join(f"{share:5.0%} {word:8}" for word, share in _found)
-        print(f"{_at:4}   {_shares} " + "{:7.2f} {:7.2f} {:12.2f}".format(*_values))
-
-# %% demo
-print("seed   a word above 20%   distinct-2 below 0.8   gold highest   (step)")
-_warned = []
-for _run in _loose:
-    _often = next(at for at in _run.step if commonest_word(_run.texts[at])[1] > 0.2)
-    _fewer = next(at for at, pairs in zip(_run.step, _run.distinct_2, strict=True) if pairs < 0.8)
-    _best_at = _run.step[_run.gold.index(max(_run.gold))]
-    print(f"{_run.seed:4}   {_often:16}   {_fewer:20}   {_best_at:12}")
-    _warned.append((_often < _best_at, _fewer < _best_at))
-_by_word, _by_pairs = (all(column) for column in zip(*_warned, strict=True))
-outcome("early_warning", A=_by_word, B=_by_pairs, C=True)
-
-# %% demo
-_top = _one.step[_one.proxy.index(max(_one.proxy))]
-_word, _share = commonest_word(_one.texts[_top])
-print(f"seed {_one.seed}: the proxy is highest at step {_top}, where {_share:.0%}", end=" ")
-print(f"of the words are {_word!r}")
+# What the record does not show: larger models, other judges, other prompts, longer training. Where
+# a table and your own reading of the texts disagree, trust the reading, and say so.
 
 # %% [markdown]
-# Distinct-2 is below 0.8 no later than gold's best, at every seed; the commonest word passes 20%
-# one measurement before it, with it, or one after it. So neither is an early warning: the whole
-# collapse takes two measurements. But both go on telling, while the proxy rises all the way: see
-# what the texts were when it was highest. A few texts read would have told you for almost nothing.
+# ## 6.9 What readers asked to see run *(no points, 15 min, second reading)*
 #
-# Why *and*, which has not the highest weight? It stood in 172 of the 400 sentences, and the model
-# writes it often already. So it is drawn, and rewarded, long before a rarer word is.
+# The same task, with one thing changed, five seeds each. First *where* drift is charged, at one β:
+# $k_1$ in the reward, from each token to the end of its response (6.2); $k_3$ in the loss, as in
+# the sweep; ρ · $k_3$ in the loss. By 6.6 their gradients differ. **Predict**: charged in the
+# reward, where does KL end, beside $k_3$ in the loss?
 #
-# What the record does not show: larger models, other judges, other prompts, longer training. And
-# gold is a network too. Where a table and your own reading of the texts disagree, trust the
-# reading, and say so.
+# - **A**: lower, at every seed
+# - **B**: higher, at every seed
+# - **C**: their seeds overlap
+
+# %% predict="where_charged"
+predict("where_charged", ...)
+
+# %% demo
+_methods, _shared = recorded_methods(), methods_beta()
+_usual = {f"in the loss, k3 (β = {_shared:g})": by_beta(_sweep)[f"β = {_shared:g}"]}
+print_ends(_usual | _methods, ("proxy", "gold", "kl"))
+print()
+print_ends(_usual | _methods, ("distinct_2", "entropy", "forgotten"))
+_by_loss = ends(_sweep, _shared, "kl")
+_by_reward = [at_end(run, "kl") for run in _methods["in the reward, k1"]]
+outcome(
+    "where_charged",
+    A=max(_by_reward) < min(_by_loss),
+    B=min(_by_reward) > max(_by_loss),
+    C=True,
+)
+
+# %% demo
+plot_frontier(_sweep, _methods)
+
+# %% [markdown]
+# The grey line is the sweep, from β = 1 to 0. What lies on it is another way to the same trade: a
+# nat costs what it costs, and the method says how many are spent at a given β. What lies above it
+# would be a better way, if it does so at every seed. (Lesson 07 compares at equal KL.)
+#
+# *Mean only*: the advantage without its division by the spread
+# ([Dr. GRPO](https://arxiv.org/abs/2503.20783)). Then β is in points of rating, not in spreads of
+# the group, so the same number is another weight. The *controller* is Ziegler's of lesson 05: it
+# moves β by what the batch says of KL(policy ‖ ref), towards 6 nats a response.
+
+# %% demo
+plot_groups({"controller": _methods["controller"]}, ("kl", "weight", "gold"))
+_kl = [at_end(run, "kl") for run in _methods["controller"]]
+print(f"the controller was to hold 6 nats; it ends at {spread_text(_kl)}")
+
+# %% [markdown]
+# Then four steps on each batch, and what holds them: the clip of 05 or DPPO's mask, which bound a
+# step away from *old*; a penalty, which charges for drift from *ref*. 30 batches, 120 steps of the
+# optimiser. **Predict**: with which does gold end highest?
+#
+# - **A**: with none of them
+# - **B**: with the clip or the mask alone
+# - **C**: with a penalty, alone or beside the clip
+
+# %% predict="four_steps"
+predict("four_steps", ...)
+
+# %% demo
+_epochs = recorded_epochs()
+plot_groups(_epochs, ("proxy", "gold", "kl"))
+print_ends(_epochs, ("proxy", "gold", "kl"))
+_gold = {name: sum(at_end(run, "gold") for run in runs) for name, runs in _epochs.items()}
+_top = max(_gold, key=_gold.get)
+outcome("four_steps", A=_top == "none", B=_top in ("clip", "mask"), C=True)
+
+# %% [markdown]
+# A bound on each step is no bound on the sum of steps: whoever may go a little way in every batch
+# goes any way in thirty. Clip and mask keep one update honest, near the data that it was computed
+# from. Only the penalty knows where training began.
+
+# %% [markdown]
+# ### When β = 0 is right
+#
+# Charging for drift presumes that the reward is worth less the further one goes. Where a program
+# checks the answer, as in mathematics or code, it is worth the same everywhere, and the model is
+# meant to go far: [DAPO](https://arxiv.org/abs/2503.14476) and
+# [Dr. GRPO](https://arxiv.org/abs/2503.20783) drop the penalty there, and save the memory of ref;
+# TRL's default is 0.
+#
+# Others keep a small one on such rewards:
+# [DeepSeek-R1](https://arxiv.org/abs/2501.12948), trained partly on a learned reward as well;
+# [DeepSeek-V3.2](https://arxiv.org/abs/2512.02556), with a strength for each domain;
+# [ProRL](https://arxiv.org/abs/2505.24864), which moves ref now and then, so as to train on.
+
+# %% [markdown]
+# So ask: can the reward be fooled? Is there something to forget? Does the run go on for long? With
+# three times no, β = 0 saves a network. And a smaller learning rate, or fewer steps, also ends
+# nearer to ref: the row *a third of the rate* above is that control, and lesson 07 uses it.
+
+# %% [markdown]
+# ## 6.10 A real model *(no points, 10 min, second reading)*
+#
+# The same functions, on SmolLM2-135M-Instruct: a hundred times the parameters, trained on two
+# trillion tokens. It continues four openings by 12 tokens; the reward is VADER's praise, by rules
+# that anyone can read; 60 steps, four β, two seeds. *Surprise* is its own, before it was tuned, at
+# what is written. **Predict**: which of the findings above carry over?
+
+# %% demo
+_real = recorded_smollm2()
+plot_groups(by_beta(_real), ("praise", "kl", "nats_a_word", "distinct_2"))
+
+# %% demo
+_largest = max(run.beta for run in _real)
+_seed = min(run.seed for run in _real)
+show_texts([r for r in _real if r.seed == _seed and r.beta in (0, _largest)], _real[0].step[-1])
+
+# %% demo
+for _name, _runs, _paid in (("the small model", _sweep, "proxy"), ("SmolLM2", _real, "praise")):
+    _tried = sorted({run.beta for run in _runs})
+    _falls = ranked(_runs, "kl") == _tried
+    print(f"{_name}: {_paid} ends highest with β = {ranked(_runs, _paid)[0]:g};", end=" ")
+    print(f"KL {'falls' if _falls else 'does not always fall'} from each β to the next;", end=" ")
+    print(f"distinct pairs are fewest with β = {ranked(_runs, 'distinct_2')[-1]:g}")
+    for _beta in (_tried[0], _tried[-1]):
+        _gone, _pairs, _pays = (ends(_runs, _beta, n) for n in ("kl", "distinct_2", _paid))
+        print(f"   β = {_beta:g}: {_paid} {spread_text(_pays)}", end=", ")
+        print(f"KL {spread_text(_gone)}, distinct pairs {spread_text(_pairs)}")
+
+# %% [markdown]
+# The two have different rewards, rates and lengths, so compare directions, not numbers. A larger
+# model starts from better text and has more of it to lose; the rules that pay it are as blind as
+# our proxy is, and it, too, goes where they pay. What this record cannot say: how a model of a
+# thousand times the size, a reward model of its kind and a long run would end.
+
+# %% [markdown]
+# ## From here to TRL, verl, OpenRLHF
+#
+# What you wrote, and what it is called where it is used; behind each name its default. TRL is
+# version 1.16 (`GRPOConfig`), verl commit `b178a3c` (0.8.0.dev; `a.b` stands for
+# `actor_rollout_ref.actor.b` where it begins with *actor*), OpenRLHF commit `3c3be62` (0.11.0).
+#
+# | here | TRL | verl | OpenRLHF |
+# |---|---|---|---|
+# | ε, the clip from old | `epsilon` 0.2, `epsilon_high` None | `actor.clip_ratio` 0.2, `…_low`, `…_high` | `actor.eps_clip` 0.2 |
+# | β, drift from ref | `beta` 0.0 | `actor.kl_loss_coef` 0.001, `algorithm.kl_ctrl.kl_coef` 0.001 | `algo.kl.init_coef` 0.01 |
+# | charged in the loss | always | `actor.use_kl_loss` false | `algo.kl.use_loss` off |
+# | charged in the reward | never | `algorithm.use_kl_in_reward` False | where `use_loss` is off |
+# | estimator | $k_3$ with `use_bias_correction_kl` True: ρ · $k_3$ | loss: `actor.kl_loss_type` low_var_kl, $k_3$; reward: `algorithm.kl_penalty` kl, $k_1$ | `algo.kl.estimator` k1; for the loss it recommends k2 or k3 |
+# | controller of β | none | `algorithm.kl_ctrl.type` fixed; adaptive: `target_kl` 0.1, `horizon` 10000 | `algo.kl.target` None, `algo.kl.horizon` 10000 |
+# | steps on a batch | `num_iterations` 1 | `actor.ppo_epochs` 1 | `train.max_epochs` 1 |
+
+# %% [markdown]
+# | here | TRL | verl | OpenRLHF |
+# |---|---|---|---|
+# | responses to a prompt | `num_generations` 8 | `actor_rollout_ref.rollout.n` 1 | `rollout.n_samples_per_prompt` 1 |
+# | advantage of a group | `scale_rewards` group | `algorithm.adv_estimator` gae; for ours: grpo, `norm_adv_by_std_in_grpo` True | `algo.advantage.estimator` gae; for ours: group_norm; mean only: dr_grpo |
+# | mean over tokens | `loss_type` dapo | `actor.loss_agg_mode` token-mean | over all tokens |
+# | sampler ≠ trainer | `vllm_importance_sampling_mode` sequence_mask, `vllm_importance_sampling_clip_max` 3.0 | `algorithm.rollout_correction.rollout_is` null, `rollout_is_threshold` 2.0 | `algo.advantage.is_correction_enable` off, `…_type` tis |
+# | drawing | `temperature` 1.0, `top_p` 1.0 | `rollout.temperature` 1.0, `rollout.top_p` 1 | `rollout.temperature` 1.0, `rollout.top_p` 1.0 |
+# | a ref that moves | `sync_ref_model` False | | |
+#
+# So three trainers with "the defaults" are three methods: TRL charges nothing, nor does verl;
+# OpenRLHF charges $k_1$ in the reward. verl also has `k3+`: $k_3$'s value with $k_2$'s gradient,
+# your cure of 4.7. Before a run, find β, the place and the estimator in the log, not in memory.
 
 # %% [markdown]
 # ## What to take along
@@ -1077,10 +1367,11 @@ print(f"of the words are {_word!r}")
 # - Drift in the reward has the gradient of KL(policy ‖ ref) of whole responses. In the loss each
 #   token stands for itself: $k_3$ as in GRPO's paper has that of KL(ref ‖ policy), weighted by the
 #   ratio (DeepSeek-V3.2, TRL since 1.10) that of KL(policy ‖ ref).
-# - Equal weights in two programs are two policies. Look at the ratio, weigh by it, and cap it.
+# - Equal weights in two programs are two policies. Look at the ratio, weigh by it, and cap it; what
+#   a sampler never draws no weight brings back.
 # - A group's advantage is in units of the group's spread; so is what β is weighed against.
 # - A proxy is right about the data it was learned from. An optimiser goes where it was not.
-# - Log what the proxy cannot see, distinct word pairs and KL at least, and read the texts.
+# - Log what the proxy cannot see: KL, entropy, distinct pairs, what is forgotten. Read the texts.
 
 # %% demo
 progress("06_language_model")

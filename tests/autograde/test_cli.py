@@ -32,6 +32,15 @@ def term_folder(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def listed_folder(term_folder):
+    """The same with a student on its roster."""
+    folder = term_folder.with_name("listed")
+    shutil.copytree(term_folder, folder)
+    (folder / "roster.csv").write_text("id,first_name,last_name,email\nana,Ana,A,a@x.org\n")
+    return folder
+
+
 def test_init_and_again(tmp_path, capsys):
     roster = tmp_path / "class.csv"
     roster.write_text('id,first_name,last_name,email\nana,Ana,"A, B",a@x.org\n')
@@ -111,6 +120,19 @@ BAD = [
     ("release {x}/file", "file: not empty; name an empty or a new folder"),
     ("release {x}/full", "full: not empty; name an empty or a new folder"),
     ("release {x}/file/bundle", "file: is a file; name a folder"),
+    ("release {x}/new 99", "no lesson '99'; give one of 00_start_here"),
+    ("release {x}/new divergence", "(did you mean 02_divergence?)"),
+    ("release {x}/new --course {x}/none", NO_TERM),
+    ("remove ana --course {x}/none", NO_TERM),
+    ("remove ana --course {x}/file", NO_TERM),
+    ("remove ana --course {term}", "nobody has the id 'ana'; check the id"),
+    ("remove .. --course {term}", "nobody has the id '..'; check the id"),
+    ("remove --course {term}", "required: ID; see: autograde remove --help"),
+    ("extend --course {x}/none", NO_TERM),
+    ("extend ana 02 2d --course {term}", "nobody has the id 'ana'; check the id"),
+    ("extend ana 99 2d --course {term}", "no lesson '99'; give one of 00_start_here"),
+    ("extend ana 02 soon --course {term}", "'soon': no time that can be read, with a zone; give"),
+    ("extend ana 02 --course {term}", "extend: give ID, LESSON and TIME, or nothing to see"),
     ("grade --course {x}/none", NO_TERM),
     ("grade --course {x}/file", NO_TERM),
     ("grade --course {x}/full", NO_TERM),
@@ -137,6 +159,34 @@ BAD = [
     ("feedback --course {x}/none", NO_TERM),
     ("feedback --course {x}/file", NO_TERM),
     ("feedback --course {term}", "nothing is graded yet; run: autograde grade"),
+    ("feedback 99 --course {term}", "no lesson '99'"),
+    ("feedback 02 --course {term}", "nothing of 02_divergence is graded yet; run: autograde"),
+    ("feedback --like {x}/d.zip --course {term}", "d.zip: only with --for moodle or --for canvas"),
+    ("feedback --to {x}/o.zip --course {term}", "o.zip: only with --for moodle or --for canvas"),
+    ("feedback --for sakai --to {x}/o.zip --course {term}", "'sakai' (choose from"),
+    ("feedback --for moodle --course {term}", "--for moodle: name the zip to write, with --to"),
+    ("feedback --for moodle --to {x}/o.zip --course {x}/none", NO_TERM),
+    ("feedback --for moodle --to {x}/o.zip --course {term}", "name the LESSON whose pages go back"),
+    ("feedback 99 --for moodle --to {x}/o.zip --course {term}", "no lesson '99'"),
+    ("feedback 02 --for moodle --to {x}/o.tar --course {term}", "o.tar: is written as .zip"),
+    ("feedback 02 --for moodle --to {x}/none/o.zip --course {term}", "none: no such folder; make"),
+    ("feedback 02 --for moodle --to {x}/o.zip --course {term}", "nobody is on the roster, and"),
+    (
+        "feedback --for moodle --like {x}/none.zip --to {x}/o.zip --course {listed}",
+        "none.zip: no such file or folder; name what you downloaded",
+    ),
+    (
+        "feedback --for canvas --like {x}/full --to {x}/o.zip --course {listed}",
+        "full: nothing in it is named as Canvas names what it lets you download; name that zip",
+    ),
+    (
+        "feedback --for canvas --like {x}/o.zip --to {x}/o.zip --course {listed}",
+        "o.zip: is the download; name another file with --to",
+    ),
+    (
+        "feedback 02 --for canvas --to {x}/o.zip --course {listed}",
+        "nothing of 02_divergence is graded yet; run: autograde grade",
+    ),
     ("export --to {x}/g.csv --course {x}/none", NO_TERM),
     ("export --to {x}/g.csv --course {x}/file", NO_TERM),
     ("export --to {x}/none/g.csv --course {term}", "none: no such folder; make it"),
@@ -147,6 +197,13 @@ BAD = [
     ("export --to {x}/g.csv --for canvas --course {term}", "nothing is graded yet"),
     ("export --to {x}/g.csv --for blackboard --course {term}", "'blackboard' (choose from"),
     ("export --to {x}/g.csv --fill {x}/other.csv --course {term}", "add --for canvas"),
+    ("export --to {x}/g.csv --for students --course {term}", "nothing is graded yet"),
+    ("export --to {x}/g.csv --ids name --course {term}", "'name' (choose from"),
+    ("export 02 99 --to {x}/g.csv --course {term}", "no lesson '99'"),
+    (
+        "export --to {x}/g.csv --for canvas --fill {x}/other.csv --ids id --course {term}",
+        "--ids id: with --fill, Canvas's own ids stay; leave one of them out",
+    ),
     ("export --course {term}", "required: --to; see: autograde export --help"),
     ("report --to {x}/r.html --course {x}/none", NO_TERM),
     ("report --to {x}/r.pdf --course {term}", "r.pdf: is written as .html"),
@@ -195,15 +252,15 @@ def everything(*folders):
 
 @pytest.mark.parametrize(("typed", "says"), BAD, ids=[typed[:60] or "nothing" for typed, _ in BAD])
 def test_what_is_typed_wrong_gets_one_line_and_leaves_no_trace(
-    places, term_folder, capsys, typed, says
+    places, term_folder, listed_folder, capsys, typed, says
 ):
-    before = everything(places, term_folder)
-    words = typed.format(x=places, term=term_folder).split()
+    before = everything(places, term_folder, listed_folder)
+    words = typed.format(x=places, term=term_folder, listed=listed_folder).split()
     code, printed, errors = run(capsys, *words)
     assert (code, printed, len(errors)) == (2, "", 1)
     assert says in errors[0]
     assert errors[0].startswith("autograde: ")
-    assert everything(places, term_folder) == before
+    assert everything(places, term_folder, listed_folder) == before
 
 
 def test_every_command_is_typed_wrong_above():
@@ -323,7 +380,10 @@ def imported(*arguments):
         ["nonsense"], ["grade", "--workers", "0"], ["grade", "--course", "nowhere"],
         ["collect", "x.zip", "--course", "nowhere"], ["feedback", "--course", "nowhere"],
         ["report", "--to", "x.html", "--course", "nowhere"], ["check", "nowhere.ipynb"],
+        ["feedback", "--for", "moodle", "--to", "x.zip", "--course", "nowhere"],
         ["export", "--to", "x.csv", "--course", "nowhere"], ["init", "x", "--roster", "nowhere"],
+        ["remove", "ana", "--course", "nowhere"], ["extend", "--course", "nowhere"],
+        ["release", "x", "--course", "nowhere"], ["release", "x", "99"],
         ["gradescope", "99", "--to", "x.zip"], ["gradescope", "02", "--to", "x.pdf"],
         ["demo", __file__],
     ],

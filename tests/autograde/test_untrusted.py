@@ -25,7 +25,7 @@ from autograde.receiving.platforms import Batch
 from autograde.returning.feedback import NOT_YOURS, feedback, told
 from autograde.returning.pages import MATHJAX, SET_UP, mathjax, policy
 from autograde.term.rosters import is_student_id
-from autograde.term.store import Store
+from autograde.term.store import Origin, Store
 from autograde.term.term import Term, close
 from helpers.clean import clean
 from helpers.verdict import Failure, Verdict
@@ -99,9 +99,11 @@ def test_a_database_gets_clean_text(text, tmp_path):
         store.keep_failed(name, text)
         store.keep_placed({name: ("mark", time)})
         store.keep_persons({name: text})
+        store.keep_origins({name: Origin(text, text, text, text)})
         store.keep_recorded("ada/x", "source", "key")
         store.keep("key", Graded("x", {"kl": verdict}, "fork"), "program", b"")
         held = [*store.failed().items(), *store.persons().items(), *store.placed()]
+        held += [(name, *known) for name, known in store.origins().items()]
         told = store.verdict("key").verdicts["kl"].failures[0]
         held += [(told.case, told.got, told.line)]
     assert not any(seen(part) for parts in held for part in parts)

@@ -11,17 +11,20 @@ from datetime import datetime
 from functools import cached_property
 from pathlib import PurePosixPath
 
+from ...term.store import Origin
+
 
 @dataclass(frozen=True)
 class Claim:
     """What a platform says of who handed in a file.
 
     at: the part of the path that says it. name: in full, in any order. logins: what may be their
-    id, the likeliest first. email. number: the platform's, of the person. lasting: whether it is
-    theirs in every download, and not in this one alone. group: a group's name that may stand in
-    front, and what is then the person's. sure: whether only this platform names things so; else it
-    counts only where the roster knows it. loose: and other things may be named so too. text: typed
-    into the platform, no file. late: marked so. time: handed in.
+    id, the likeliest first. email. number: the platform's, of the person. attachment: of the file.
+    lasting: whether the number is theirs in every download, and not in this one alone. group: a
+    group's name that may stand in front, and what is then the person's. sure: whether only this
+    platform names things so; else it counts only where the roster knows it. loose: and other things
+    may be named so too. text: typed into the platform, no file. late: marked so. time: handed in.
+    anonymous: the name is nobody's.
     """
 
     platform: str
@@ -30,6 +33,7 @@ class Claim:
     logins: tuple[str, ...] = ()
     email: str = ""
     number: str = ""
+    attachment: str = ""
     lasting: bool = True
     group: tuple[str, str] = ("", "")
     sure: bool = True
@@ -37,6 +41,13 @@ class Claim:
     text: bool = False
     late: bool = False
     time: datetime | None = None
+    anonymous: bool = False
+
+    @property
+    def origin(self) -> Origin:
+        """What a platform must be told to take something back; of nobody's name, none."""
+        person = "" if self.anonymous else self.name
+        return Origin(self.platform, person, self.number, self.attachment)
 
     def __str__(self) -> str:
         return self.name or self.email or (self.logins[0] if self.logins else self.number)
@@ -71,6 +82,12 @@ def claims_of(path: PurePosixPath, batch: Batch) -> list[list[Claim]]:
     and in one part the sure first; of a group's file, one claim for each member."""
     found = [made for module in _modules() if (made := module.claims(path.parts, batch))]
     return sorted(found, key=lambda made: (made[0].at, not made[0].sure))
+
+
+def claim_of(path: PurePosixPath, batch: Batch) -> Claim | None:
+    """The outermost claim, where it is of one person."""
+    claims = claims_of(path, batch)
+    return claims[0][0] if claims and len(claims[0]) == 1 else None
 
 
 def _modules() -> tuple:

@@ -15,7 +15,9 @@ FILE = re.compile(
     r"(?P<name>\w+?)_(?P<late>LATE_)?(?P<number>[1-9]\d*)_(?P<attachment>[1-9]\d*)_(?P<rest>.+)",
     re.DOTALL,
 )
-ANONYMOUS = re.compile(r"(?P<late>LATE_)?anon_(?P<number>[A-Za-z0-9]{5})_[1-9]\d*_.+", re.DOTALL)
+ANONYMOUS = re.compile(
+    r"(?P<late>LATE_)?anon_(?P<number>[A-Za-z0-9]{5})_(?P<attachment>[1-9]\d*)_.+", re.DOTALL
+)
 TEXT = re.compile(r"(?P<name>\w+?)_(?P<late>LATE_)?(?P<number>[1-9]\d*)_(text|link)\.html")
 LETTER = re.compile(r"[^\W\d_]")
 # Year, month and day, or the other way round, are no numbers of Canvas's.
@@ -37,8 +39,8 @@ def _claim(part: str, at: int) -> Claim | None:
     if found := TEXT.fullmatch(part):
         return Claim("Canvas", at, found["name"], number=found["number"], text=True)
     if found := ANONYMOUS.fullmatch(part):
-        return Claim("Canvas", at, "anon", number=found["number"], lasting=False,
-                     late=bool(found["late"]))  # fmt: skip
+        return Claim("Canvas", at, "anon", number=found["number"], attachment=found["attachment"],
+                     lasting=False, late=bool(found["late"]), anonymous=True)  # fmt: skip
     found = FILE.fullmatch(part)
     if (
         not found
@@ -49,4 +51,5 @@ def _claim(part: str, at: int) -> Claim | None:
     date = DATE.search(part)
     if date and date.start() <= found.start("attachment") and date.end() > found.start("number"):
         return None
-    return Claim("Canvas", at, found["name"], number=found["number"], late=bool(found["late"]))
+    return Claim("Canvas", at, found["name"], number=found["number"],
+                 attachment=found["attachment"], late=bool(found["late"]))  # fmt: skip

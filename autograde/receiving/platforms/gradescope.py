@@ -9,8 +9,8 @@ import re
 from functools import lru_cache
 from pathlib import PurePosixPath
 
+from ...common.times import read_time
 from . import Batch, Claim
-from .times import read_time
 
 METADATA = "submission_metadata.yml"
 FOLDER = re.compile(r"(submission_\d+)(/|\.|$)")

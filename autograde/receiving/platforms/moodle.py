@@ -26,12 +26,12 @@ def claims(parts: tuple[str, ...], batch: Batch) -> list[Claim]:
             text = found["plugin"] == "onlinetext"
             return [
                 Claim("Moodle", at, found["name"], number=found["number"], lasting=False,
-                      group=_without_group(found["name"]), text=text)
+                      group=without_group(found["name"]), text=text)
             ]  # fmt: skip
     return []
 
 
-def _without_group(name: str) -> tuple[str, str]:
+def without_group(name: str) -> tuple[str, str]:
     """What may be a group and what may then be the name, at the first hyphen that allows it."""
     for found in re.finditer("-", name):
         group, rest = name[: found.start()], name[found.end() :]

@@ -6,8 +6,8 @@ its zone, is the hand-in. timestamp.txt says the same, inside.
 
 from pathlib import PurePosixPath
 
+from ...common.times import read_time
 from . import Batch, Claim
-from .times import read_time
 
 
 def claims(parts: tuple[str, ...], batch: Batch) -> list[Claim]:

@@ -9,8 +9,8 @@ their folders. timestamp.txt is the hand-in: in UTC, or in older versions digits
 import re
 from pathlib import PurePosixPath
 
+from ...common.times import read_time
 from . import Batch, Claim
-from .times import read_time
 
 MARK = re.compile(r"(?P<name>[^()]*,[^()]*[^\s()])\((?P<login>[^()]+)\)(?P<rest>$|_.+)", re.DOTALL)
 ATTACHMENTS = "Submission attachment"

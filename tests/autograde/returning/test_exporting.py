@@ -98,7 +98,7 @@ def test_what_waits_for_a_hand_is_empty_and_said(tmp_path, term):
 
 def test_moodle_gets_both_of_its_ids(tmp_path, term):
     header, *students = read(export(term, tmp_path / "x.csv", "moodle").path)
-    assert header == [*MOODLE, "02_divergence", "07_case_study"]
+    assert header == [*MOODLE.values(), "02_divergence", "07_case_study"]
     assert {line[2]: line[3] for line in students} == {one[0]: one[3] for one in NAMES}
     assert {line[2]: line[4] for line in students}["bo.lee"] == "10.67"
 
@@ -107,7 +107,7 @@ def test_who_is_not_on_the_roster_goes_to_no_platform_and_it_is_said(tmp_path, t
     stranger = ("guest_5", "Gail", "Guest", "gail@x.org")
     rows += [row(stranger, "02_divergence", 30), row(stranger, "07_case_study")]
     assert "guest_5" in {line[0] for line in read(export(term, tmp_path / "x.csv").path)}
-    for form in ("canvas", "moodle"):
+    for form in ("canvas", "moodle", "students"):
         made = export(term, tmp_path / "x.csv", form)
         assert "guest_5" not in made.path.read_text("utf-8")
         assert ["guest_5: not on the roster" in note for note in made.notes].count(True) == 1
@@ -152,6 +152,109 @@ def test_an_id_of_one_kind_is_not_taken_for_another(tmp_path, term, rows):
     (tmp_path / "canvas.csv").write_text(text, encoding="utf-8")
     lines = read(export(term, tmp_path / "x.csv", "canvas", tmp_path / "canvas.csv").path)
     assert {line[2]: line[5] for line in lines[2:]} == {"901": "10", "902": "10.33", "903": "10.67"}
+
+
+def test_a_line_for_each_student_has_totals_and_reads_in_excel(tmp_path, term, rows):
+    """Excel takes UTF-8 for another encoding unless a BOM begins it."""
+    rows += [row(("guest_5", "Gail", "Guest", "gail@x.org"), "02_divergence", 26)]
+    made = export(term, tmp_path / "x.csv", "students")
+    text = made.path.read_bytes()
+    assert text.startswith(b"\xef\xbb\xbfid,")
+    header, *lines = csv.reader(io.StringIO(text.decode("utf-8-sig"), newline=""))
+    assert header == [
+        "id", "last_name", "first_name", "email", "02_divergence", "07_case_study", "total",
+        "max_total",
+    ]  # fmt: skip
+    found = {line[0]: line[4:] for line in lines}
+    assert len(lines) == len(found) == len(NAMES)
+    assert found["ana"] == ["10", "25.5", "35.5", "56"]
+    assert found["no-7"] == ["11", "0", "11", "56"]
+    assert found["evil"] == ["", "", "0", "56"]
+    assert found["wei"] == ["10.33", "", "", "56"]  # an essay waits: there is no total yet
+    assert lines[1][:3] == ["wei", "李", ""]
+    assert [note for note in made.notes if note.startswith("guest_5: not on the roster")]
+    partial = export(term, tmp_path / "x.csv", "students", partial=True).path.read_text("utf-8-sig")
+    assert "wei,李,,li@x.org,10.33,12,22.33,56" in partial
+
+
+def test_totals_are_the_sums_of_what_stands_in_the_line(tmp_path, term, rows):
+    lines = export(term, tmp_path / "x.csv", "students", partial=True).path.read_text("utf-8-sig")
+    for line in csv.DictReader(io.StringIO(lines, newline="")):
+        scores = [line[lesson] for lesson in ("02_divergence", "07_case_study")]
+        assert float(line["total"]) == pytest.approx(sum(float(score or 0) for score in scores))
+
+
+@pytest.mark.parametrize("form", ["table", "students", "canvas", "moodle"])
+def test_only_the_lessons_that_were_asked_for(tmp_path, term, form):
+    made = export(term, tmp_path / "x.csv", form, lessons=["07_case_study"])
+    text = made.path.read_text("utf-8-sig")
+    assert "07_case_study" in text
+    assert "02_divergence" not in text
+    if form == "students":
+        assert "ana,O'Brien,Åsa,asa@x.org,25.5,25.5,30" in text
+
+
+def test_a_lesson_of_which_nothing_is_graded_is_told(tmp_path, term):
+    chosen = ["01_policy_updates", "02_divergence"]
+    made = export(term, tmp_path / "x.csv", "moodle", lessons=chosen)
+    assert "01_policy_updates: nobody's is graded; left out" in made.notes
+    assert read(made.path)[0] == [*MOODLE.values(), "02_divergence"]
+    with pytest.raises(UsageError, match="nothing is graded yet"):
+        export(term, tmp_path / "x.csv", "moodle", lessons=chosen[:1])
+
+
+@pytest.mark.parametrize("form", ["table", "students", "moodle"])
+def test_ids_of_one_kind_alone(tmp_path, term, form):
+    titles = {"id": {"id", "ID number"}, "email": {"email", "Email address"}}
+    for kind, other in (("id", "email"), ("email", "id")):
+        made = export(term, tmp_path / "x.csv", form, ids=kind)
+        header, *lines = csv.reader(io.StringIO(made.path.read_text("utf-8-sig"), newline=""))
+        assert titles[kind] & set(header)
+        assert not titles[other] & set(header)
+        assert {len(line) for line in lines} == {len(header)}
+        assert ("asa@x.org" in made.path.read_text("utf-8")) == (kind == "email")
+
+
+def test_canvas_finds_students_by_email_where_that_is_their_login(tmp_path, term):
+    header, _, *lines = read(export(term, tmp_path / "x.csv", "canvas", ids="email").path)
+    assert {line[header.index("SIS Login ID")] for line in lines} == {one[3] for one in NAMES}
+    assert {line[header.index("SIS User ID")] for line in lines} == {""}
+
+
+@pytest.mark.parametrize("form", ["moodle", "canvas"])
+def test_whom_no_address_names_is_told_and_left_out(tmp_path, term, rows, form):
+    """In Moodle's import (grade/import/csv/classes/load_data.php) a line without one would go to
+    the student of the line above: `studentid` is kept from line to line."""
+    for one in rows:
+        if one["id"] in ("wei", "evil", "no-7"):
+            one["email"] = {"wei": "", "evil": "ASA@x.org", "no-7": "seven@x.org"}[one["id"]]
+    made = export(term, tmp_path / "x.csv", form, ids="email")
+    text = made.path.read_text("utf-8")
+    assert "Lee" in text
+    assert "seven@x.org" in text
+    assert "asa@x.org" not in text.lower()
+    told = {line.partition(":")[0]: line for line in made.unplaced}
+    assert set(told) == {"wei", "evil", "ana"}
+    assert "has no email on the roster" in told["wei"]
+    assert "shares asa@x.org with another" in told["ana"]
+
+
+def test_who_is_excused_in_canvas_stays_excused(tmp_path, term):
+    """EX, in any case (lib/gradebook_importer.rb, casecmp): a score in its place would count."""
+    text = CANVAS.replace("BO.LEE,A,4,1", "BO.LEE,A,4,EX").replace(
+        "asa@x.org,A,5,", "asa@x.org,A,5,ex"
+    )
+    (tmp_path / "canvas.csv").write_text(text.replace("A,6,7.5", "A,6, Ex"), encoding="utf-8")
+    made = export(term, tmp_path / "x.csv", "canvas", tmp_path / "canvas.csv")
+    scores = {line[1]: line[5] for line in read(made.path)[2:]}
+    assert scores == {"3": "EX", "1": "ex", "5": " Ex", "8": "10.33"}
+    assert "2 scores are of students excused (EX) in Canvas, who stay so" in made.notes
+
+
+def test_canvass_own_ids_stay_where_its_gradebook_is_filled_in(tmp_path, term):
+    (tmp_path / "canvas.csv").write_text(CANVAS, encoding="utf-8")
+    with pytest.raises(UsageError, match="--ids email: with --fill, Canvas's own ids stay"):
+        export(term, tmp_path / "x.csv", "canvas", tmp_path / "canvas.csv", ids="email")
 
 
 @pytest.mark.parametrize(

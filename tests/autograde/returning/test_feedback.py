@@ -1,9 +1,11 @@
 """A feedback page says what to do next, and gives no answer away."""
 
 import html
+import os
 import re
 import subprocess
 import sys
+from datetime import datetime
 
 import pytest
 
@@ -35,7 +37,7 @@ def raising(logp, ref_logp):
 
 @pytest.fixture(scope="module")
 def term(tmp_path_factory):
-    """A class of six, one of whom has two essays, one of them read."""
+    """A class of seven, one of whom has two essays, one of them read, and one no notebook."""
     term = init(tmp_path_factory.mktemp("feedback") / "term")
     for student, answers in CLASS.items():
         record(term, student, PLAIN, answers, own_cell if student == "mistaken" else nothing)
@@ -48,7 +50,10 @@ def term(tmp_path_factory):
         gradebook.find_comment("essay_impact", *names).manual_comment = "Say *which* β."
         copy = gradebook.find_submission_notebook(PLAIN, PLAIN, "perfect")
         copy.late_submission_penalty = 2.5
+        gradebook.find_student("writer").first_name = "Wanda <b>\u202e"
+        gradebook.find_submission(ESSAYS, "writer").timestamp = datetime(2026, 10, 2, 12, 30)
         gradebook.db.commit()
+    hand_in_what_cannot_be_graded(term)
     autograded = lesson_path(term.root / "autograded" / "mistaken", PLAIN)
     autograded.chmod(0o644)
     text = autograded.read_text().replace(
@@ -58,8 +63,20 @@ def term(tmp_path_factory):
     autograded.write_text(text)
     pages, failed = feedback(term)
     assert failed == []
-    assert len(pages) == len(CLASS) + 2
+    assert len(pages) == len(CLASS) + 3
     return term
+
+
+def hand_in_what_cannot_be_graded(term):
+    path = term.submission("unlucky", PLAIN)
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    os.utime(path, (1e9, 1e9))
+    (term.root / "roster.csv").write_text(
+        "id,first_name,last_name,email\nunlucky,Una,<b>,u@x.org\n"
+    )
+    with term.store() as store:
+        store.keep_failed(f"unlucky/{PLAIN}", f"{path}: not a notebook; hand it in again")
 
 
 def nothing(notebook):
@@ -115,6 +132,31 @@ def test_the_summary_leads_to_what_lacks_points_and_nothing_else(term):
     assert len(ids) == len(set(ids))
     assert set(re.findall(r'href="#([^"]+)"', whole)) <= set(ids)
     assert "there is nothing to do" in page(term, "perfect")
+
+
+def test_each_page_says_whose_it_is_and_of_when(term):
+    """By name and id, cleaned; and by files' own dates, so that it is the same when made again."""
+    graded = lesson_path(term.root / "autograded" / "writer", ESSAYS).stat().st_mtime
+    whole = page(term, "writer", ESSAYS)
+    head = text_of(whole[: whole.index("<table")])
+    assert "Wanda <b>\ufffd (writer) · handed in 2026-10-02 12:30 UTC · graded" in head
+    assert f"graded {datetime.fromtimestamp(graded):%Y-%m-%d}" in head
+    assert f"{ESSAYS}, Wanda" in re.search("<title>(.*?)</title>", whole)[1]
+    assert "hostile · graded" in text_of(page(term, "hostile"))  # of whom no name is known
+
+
+def test_a_page_for_the_ungraded_says_whose_it_is_and_of_when(term):
+    said = text_of(page(term, "unlucky"))
+    assert f"Una <b> (unlucky) · collected {datetime.fromtimestamp(1e9):%Y-%m-%d}" in said
+    assert "not a notebook" in said
+
+
+def test_of_one_lesson_nothing_else_is_made_again(term):
+    other = term.root / "feedback" / "perfect" / PLAIN / f"{PLAIN}.html"
+    before = other.stat().st_mtime_ns
+    pages, failed = feedback(term, lesson=ESSAYS)
+    assert (pages, failed) == ([term.root / "feedback" / "writer" / ESSAYS / f"{ESSAYS}.html"], [])
+    assert other.stat().st_mtime_ns == before
 
 
 def test_a_late_penalty_is_told(term):

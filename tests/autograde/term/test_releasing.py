@@ -1,5 +1,7 @@
-"""What a student's bundle tells: of questions, and of the course's own answers."""
+"""What a student's bundle holds and tells, at once or week by week."""
 
+import re
+import shutil
 import subprocess
 import sys
 
@@ -7,7 +9,12 @@ import pytest
 
 from autograde.cli import main
 from autograde.course.build import shown_solutions
+from autograde.course.exercises import LESSONS
+from autograde.course.plan import AS_WRITTEN
+from autograde.term import releasing
 from autograde.term.releasing import release
+from autograde.term.term import SETTINGS, init
+from helpers.codec import unpack
 
 ASK = """
 import sys
@@ -67,3 +74,148 @@ def test_another_word_is_refused_in_one_line(tmp_path, capsys, word):
         main(["release", str(tmp_path / "bundle"), "--quizzes", word])
     assert ended.value.code == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def files(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def lessons(bundle):
+    return sorted(path.name for path in (bundle / "notebooks").iterdir())
+
+
+def listed(bundle):
+    text = (bundle / "README.md").read_text("utf-8")
+    return re.findall(r"(?m)^- `notebooks/(\w+)/\1.ipynb`$", text)
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory):
+    """A bundle of two lessons, in the README of which the instructor has written."""
+    bundle = release(tmp_path_factory.mktemp("weeks") / "bundle", lessons=["03", "00"])
+    with (bundle / "README.md").open("a", encoding="utf-8") as file:
+        file.write("\nAsk in the forum.\n")
+    return bundle
+
+
+@pytest.fixture
+def bundle(begun, tmp_path):
+    shutil.copytree(begun, tmp_path / "bundle")
+    return tmp_path / "bundle"
+
+
+def test_the_first_week(begun):
+    assert lessons(begun) == ["00_start_here", "03_penalized_objective"]
+    assert listed(begun) == ["00_start_here", "03_penalized_objective"]
+    assert {path.stem for path in (begun / "helpers" / "data").glob("0*.safetensors")} == set(
+        LESSONS
+    )
+
+
+def test_a_later_week_adds_and_leaves_what_is_there(bundle, capsys):
+    before = files(bundle)
+    assert main(["release", str(bundle), "02", "03"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == f"{bundle}\n"
+    assert len(captured.err.splitlines()) == 1
+    assert "notebooks/03_penalized_objective: there before, and left as it is" in captured.err
+    after = files(bundle)
+    changed = {path.name for path in before if before[path] != after[path]}
+    assert changed == {"README.md"}
+    assert {path.name for path in after.keys() - before.keys()} == {"02_divergence.ipynb"}
+    assert listed(bundle) == ["00_start_here", "02_divergence", "03_penalized_objective"]
+    assert "Ask in the forum." in (bundle / "README.md").read_text("utf-8")
+    assert not list(bundle.parent.glob(".*partial"))
+
+
+def test_lesson_by_lesson_is_all_at_once(begun, bundle, tmp_path):
+    for lesson in ("07", "01", "02"):
+        release(bundle, lessons=[lesson])
+    release(bundle, told=lambda line: None)
+    (bundle / "README.md").unlink()
+    whole = release(tmp_path / "whole")
+    (whole / "README.md").unlink()
+    assert {path.relative_to(whole): data for path, data in files(whole).items()} == {
+        path.relative_to(bundle): data for path, data in files(bundle).items()
+    }
+
+
+def test_what_students_did_in_their_copy_stays(bundle):
+    path = bundle / "notebooks" / "00_start_here" / "00_start_here.ipynb"
+    path.write_text("mine")
+    release(bundle, lessons=["00", "01"], told=lambda line: None)
+    assert path.read_text() == "mine"
+    assert "01_policy_updates" in lessons(bundle)
+
+
+def test_a_run_that_was_stopped_is_gone_on_with(bundle, monkeypatch):
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(releasing, "write_whole", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            release(bundle, lessons=["01"])
+    assert not list(bundle.parent.glob(".*partial"))
+    release(bundle, lessons=["01"], told=lambda line: None)
+    assert listed(bundle) == ["00_start_here", "01_policy_updates", "03_penalized_objective"]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--quizzes", "told"], "was written with --quizzes kept, and not told; leave it"),
+        (["--solutions"], "was written with --solutions left out, and not given; leave"),
+        (
+            ["--colab", "https://github.com/me/it"],
+            "was written with --colab left out, and not",
+        ),
+    ],
+)
+def test_other_terms_than_a_bundle_was_begun_on(bundle, capsys, options, says):
+    before = files(bundle)
+    assert main(["release", str(bundle), "01", *options]) == 2
+    captured = capsys.readouterr()
+    assert (captured.out, len(captured.err.splitlines())) == ("", 1)
+    assert says in captured.err
+    assert files(bundle) == before
+
+
+def test_helpers_of_another_version_are_not_mixed(bundle, capsys):
+    path = bundle / releasing.TERMS
+    path.write_text(path.read_text().replace('"helpers": "', '"helpers": "0'))
+    before = files(bundle)
+    assert main(["release", str(bundle), "01"]) == 2
+    assert "its helpers are of another version of the course" in capsys.readouterr().err
+    assert files(bundle) == before
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"colab": 1}'])
+def test_what_is_no_bundle_of_ours(tmp_path, capsys, text):
+    (tmp_path / releasing.TERMS).write_text(text)
+    assert main(["release", str(tmp_path), "01"]) == 2
+    assert "not empty; name an empty or a new folder" in capsys.readouterr().err
+
+
+def test_a_terms_lessons_and_points(tmp_path, monkeypatch, capsys):
+    """Of the term named, or of the one that you are in; then the bundle keeps to them."""
+    term = init(tmp_path / "term")
+    with (term.root / SETTINGS).open("a") as file:
+        file.write('c.Course.lessons = ["02", "00"]\nc.Course.points = {"k1": 9}\n')
+    bundle = tmp_path / "bundle"
+    assert main(["release", str(bundle), "02", "--course", str(term.root)]) == 0
+    monkeypatch.chdir(term.root)
+    assert main(["release", str(bundle)]) == 0
+    assert lessons(bundle) == ["00_start_here", "02_divergence"]
+    assert listed(bundle) == ["02_divergence", "00_start_here"]
+    notebook = (bundle / "notebooks" / "02_divergence" / "02_divergence.ipynb").read_text("utf-8")
+    assert "The next lesson is **00 · Start here" in notebook
+    assert AS_WRITTEN not in notebook
+    data = unpack((bundle / "helpers" / "data" / "02_divergence.safetensors").read_bytes())
+    assert {one["name"]: sum(one["parts"].values()) for one in data}["k1"] == 9
+    monkeypatch.chdir(tmp_path)
+    capsys.readouterr()
+    assert main(["release", str(bundle)]) == 2
+    assert "with other points than c.Course.points has; name the term" in capsys.readouterr().err
+    assert main(["release", str(bundle), "03", "--course", str(term.root)]) == 2
+    assert "no lesson '03'; give one of 02_divergence, 00_start_here" in capsys.readouterr().err

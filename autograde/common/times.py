@@ -1,4 +1,4 @@
-"""The times that platforms write, as they write them."""
+"""Times as platforms and people write them."""
 
 import re
 from datetime import UTC, datetime

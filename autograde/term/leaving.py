@@ -1,0 +1,82 @@
+"""Take a student out of a term for good: every place that knows them, each whole or not at all.
+
+The roster comes first, so that nothing brings them back; a run that was stopped is finished by a
+second one, which finds the places that are left.
+"""
+
+import shutil
+from collections.abc import Iterator
+
+from ..common.errors import UsageError, did_you_mean, shown
+from .furnishing import write_roster
+from .rosters import is_student_id
+from .term import Term
+
+# Where folders of students are. In `submitted` a run of `grade` would find them again: it is first.
+STAGES = ("submitted", "autograded", "feedback")
+STUDENTS = "select id from student"
+
+
+def remove(term: Term, student: str) -> list[str]:
+    """Take them out of roster, folders, gradebook and store; what was removed, in words.
+
+    Raises UsageError for an id that no place knows.
+    """
+    _require_known(term, student)
+    return list(_removed(term, student))
+
+
+def _require_known(term: Term, student: str) -> None:
+    folders = [path for stage in STAGES for path in (term.root / stage).glob("*")]
+    known = {path.name for path in folders if path.is_dir()}
+    known |= {row["id"] for row in term.roster()} | {one for (one,) in term.rows(STUDENTS)}
+    with term.store() as store:
+        known |= store.students()
+    if student not in known or not is_student_id(student):
+        near = did_you_mean(student, sorted(known))
+        raise UsageError(f"{term.root}: nobody has the id {shown(student)!r}{near}; check the id")
+
+
+def _removed(term: Term, student: str) -> Iterator[str]:
+    rows = term.roster()
+    kept = [row for row in rows if row["id"] != student]
+    if len(kept) < len(rows):
+        write_roster(term.root / "roster.csv", kept)
+        yield "the roster"
+    for stage in STAGES:
+        folder = term.root / stage / student
+        if folder.is_dir() and not folder.is_symlink():
+            count = sum(path.is_dir() for path in folder.iterdir())
+            shutil.rmtree(folder)
+            yield f"{stage}/ ({count} lesson{'s' * (count != 1)})"
+        elif folder.is_symlink():
+            folder.unlink()
+            yield f"{stage}/ (a link)"
+    if student in {one for (one,) in term.rows(STUDENTS)}:
+        count = _out_of_gradebook(term, student)
+        yield f"the gradebook ({count} submission{'s' * (count != 1)})"
+    with term.store() as store:
+        if store.forget(student):
+            yield "what the term keeps of answers and verdicts"
+
+
+def _out_of_gradebook(term: Term, student: str) -> int:
+    """In one transaction; of how many submissions."""
+    from sqlalchemy import create_engine, select
+
+    from .gradebook import comments, copies, grades, students, submissions
+
+    api = term.api()
+    own = select(submissions.c.id).where(submissions.c.student_id == student)
+    notebooks = select(copies.c.id).where(copies.c.assignment_id.in_(own))
+    engine = create_engine(term.url)
+    with engine.begin() as connection:
+        for table in (grades, comments):
+            connection.execute(table.delete().where(table.c.notebook_id.in_(notebooks)))
+        connection.execute(copies.delete().where(copies.c.assignment_id.in_(own)))
+        gone = connection.execute(submissions.delete().where(submissions.c.student_id == student))
+        connection.execute(students.delete().where(students.c.id == student))
+    engine.dispose()
+    # A hub's groups, where the settings name a plugin that keeps them; else it does nothing.
+    api.authenticator.remove_student_from_course(student, api.course_id)
+    return gone.rowcount

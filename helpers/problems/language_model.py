@@ -1,0 +1,143 @@
+"""Problems of lesson 06: a loop beside the course's own, and texts to be read blind."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..language_model.runs import Run
+from ..language_model.tuning import PROMPTS, Settings, Steps, Tuning, World
+
+Measured = list[tuple[float, float]]  # proxy and KL, before the first step and after each
+
+N_STEPS, BETA = 3, 0.5  # of a trial: soon done, and far enough from ref that β is felt
+CLOSE = {"rtol": 2e-2, "atol": 2e-2}  # a token drawn otherwise, by rounding, moves a mean by less
+
+
+def course_loop(steps: Steps, world: World) -> Measured:
+    """What the course's own loop measures in a trial."""
+    settings = Settings(every=1)
+    run = Tuning(steps, BETA, settings=settings, world=world).run(N_STEPS, progress=False)
+    return list(zip(run.proxy, run.kl, strict=True))
+
+
+def loop_says(mine: Any, steps: Steps, world: World) -> str:
+    """Where a loop's measurements first leave the course's, and as when what they do."""
+    course = course_loop(steps, world)
+    shown = _pairs(mine)
+    if shown is None or len(shown) != len(course):
+        return (
+            f"A list of {len(course)} pairs (proxy, KL) is wanted: before the first of {N_STEPS} "
+            "steps, and after each."
+        )
+    apart = [at for at, both in enumerate(zip(shown, course, strict=True)) if not _same(*both)]
+    if not apart:
+        return f"Right: the same numbers as the course's own loop, over {N_STEPS} steps."
+    at = apart[0]
+    yours, theirs = (f"proxy {proxy:.2f}, KL {kl:.3f}" for proxy, kl in (shown[at], course[at]))
+    cause = _cause(shown, at, steps, world)
+    return f"After {at} of the steps you have {yours}, the course's loop {theirs}. {cause}"
+
+
+def _cause(shown: Measured, at: int, steps: Steps, world: World) -> str:
+    if at == 0:
+        return "Nothing has been learned there: so it is in how you measure."
+    for cause, wrong in _slips(steps, world).items():
+        if all(map(_same, shown, wrong())):
+            return f"These are the numbers of a loop {cause}."
+    if at == 1:
+        return "So it is in the first step: what is drawn, scored, compared or handed over?"
+    return "The first step is right: what should be new in each step, and is not?"
+
+
+def _slips(steps: Steps, world: World) -> dict[str, Callable[[], Measured]]:
+    """Slips that people make in this loop, and what is measured with each."""
+    advantage, step = steps.group_advantage, steps.train_step
+
+    def with_steps(**changed: Any) -> Callable[[], Measured]:
+        return lambda: course_loop(replace(steps, **changed), world)
+
+    def swapped(*given: Any, epsilon: float, beta: float) -> dict[str, float]:
+        return step(*given, epsilon=beta, beta=epsilon)
+
+    def free(*given: Any, epsilon: float, beta: float) -> dict[str, float]:
+        return step(*given, epsilon=epsilon, beta=0.0)
+
+    def across(rewards: Tensor) -> Tensor:
+        return advantage(rewards.view(1, -1)).view_as(rewards)
+
+    def by_place(rewards: Tensor) -> Tensor:
+        return advantage(rewards.reshape(-1, len(PROMPTS)))
+
+    return {
+        "that compares all 64 responses with each other, not each prompt's 8": with_steps(
+            group_advantage=across
+        ),
+        "whose groups mix prompts: the rewards of one prompt stand side by side": with_steps(
+            group_advantage=by_place
+        ),
+        "that hands over the rewards themselves as the advantage": with_steps(
+            group_advantage=lambda rewards: rewards
+        ),
+        "with epsilon and beta swapped": with_steps(train_step=swapped),
+        "in which beta does not arrive": with_steps(train_step=free),
+        "that is paid by gold": lambda: _paid_by_gold(steps, world),
+    }
+
+
+def _paid_by_gold(steps: Steps, world: World) -> Measured:
+    """Trained by gold, and measured by the proxy."""
+    run = Tuning(
+        steps,
+        BETA,
+        settings=Settings(every=1),
+        world=replace(world, proxy=world.gold, gold=world.proxy),
+    ).run(N_STEPS, progress=False)
+    return list(zip(run.gold, run.kl, strict=True))
+
+
+def _pairs(mine: Any) -> Measured | None:
+    """Numbers in pairs, or nothing where it is something else."""
+    try:
+        return [(float(proxy), float(kl)) for proxy, kl in mine]
+    except (TypeError, ValueError, RuntimeError):
+        return None
+
+
+def _same(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return torch.allclose(torch.tensor(one), torch.tensor(other), **CLOSE)
+
+
+@dataclass(frozen=True)
+class Blind:
+    """Pairs of texts in a drawn order. tuned: the letter of the tuned model's, pair by pair."""
+
+    pairs: list[tuple[str, str]]
+    tuned: str
+
+
+def blind_pairs(runs: Sequence[Run], beta: float, n_pairs: int, seed: int) -> Blind:
+    """What ref wrote and what runs of this β wrote at their end, to the same prompt."""
+    both = [
+        (before, after)
+        for run in runs
+        if run.beta == beta
+        for before, after in zip(run.texts[run.step[0]], run.texts[run.step[-1]], strict=True)
+        if before != after
+    ]
+    generator = torch.Generator().manual_seed(seed)
+    drawn = [both[i] for i in torch.randperm(len(both), generator=generator)[:n_pairs]]
+    first = (torch.rand(len(drawn), generator=generator) < 0.5).tolist()  # the tuned one stands
+    pairs = [pair[::-1] if ahead else pair for pair, ahead in zip(drawn, first, strict=True)]
+    return Blind(pairs, "".join("A" if ahead else "B" for ahead in first))
+
+
+def letters(said: Any, n_pairs: int) -> str | None:
+    """The choices as capital letters; None, and what is wanted, where they are not that."""
+    chosen = "".join(said.split()).upper() if isinstance(said, str) else ""
+    if len(chosen) == n_pairs and set(chosen) <= set("AB"):
+        return chosen
+    print(f'{n_pairs} letters A or B are wanted, in quotes, one for each pair: "ABBA…", say.')
+    return None

@@ -1,0 +1,77 @@
+"""The record of lesson 06's runs: what is kept, and how a stopped sweep goes on."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from autograde.records import sweep
+from helpers.language_model.runs import MEASURES, Run
+
+
+def a_run(job):
+    measured = {name: [0.12345, 1.0] for name in MEASURES[1:]}
+    run = Run(beta=job.method.beta or 0.0, seed=job.seed, texts={0: ["a"], 5: ["b"], 10: ["c"]})
+    return replace(run, step=[0, 10], **measured)
+
+
+@pytest.fixture
+def made(monkeypatch):
+    """The runs that were asked for."""
+    asked = []
+    monkeypatch.setattr(sweep, "tune", lambda job: asked.append(job) or a_run(job))
+    return asked
+
+
+def test_a_whole_run_is_not_made_again_and_half_of_one_is(made, tmp_path):
+    one, two = sweep.jobs()[:2]
+    sweep.keep(one, tmp_path)
+    sweep.keep(two, tmp_path)
+    text = two.file(tmp_path).read_text()
+    two.file(tmp_path).write_text(text[: len(text) // 2])
+    sweep.keep(one, tmp_path)
+    sweep.keep(two, tmp_path)
+    assert made == [one, two, two]
+    assert two.file(tmp_path).read_text() == text
+
+
+def test_every_run_has_a_file_of_its_own_and_another_setting_another(tmp_path, monkeypatch):
+    files = {job.file(tmp_path) for job in sweep.jobs()}
+    assert len(files) == len(sweep.jobs())
+    monkeypatch.setattr(sweep, "STEPS", sweep.STEPS + 1)
+    assert files.isdisjoint(job.file(tmp_path) for job in sweep.jobs())
+
+
+def test_every_weight_and_every_method_is_there_with_every_seed():
+    found = [(job.part, job.name) for job in sweep.jobs()]
+    for part, names in (("sweep", map(str, sweep.BETAS)), ("methods", sweep.METHODS)):
+        for name in names:
+            assert found.count((part, name)) == len(sweep.SEEDS) >= 5
+
+
+def test_the_record_has_the_sweeps_texts_and_the_ends_of_the_others(made, tmp_path, monkeypatch):
+    class Here:
+        """A pool in this process."""
+
+        def __init__(self, *_):
+            pass
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def submit(self, function, *arguments):
+            function(*arguments)
+            return type("Done", (), {"result": lambda self: None})()
+
+    monkeypatch.setattr(sweep, "ProcessPoolExecutor", Here)
+    whole = json.loads(json.dumps(sweep.record(tmp_path, 1)))
+    assert len(whole["sweep"]) == len(sweep.BETAS) * len(sweep.SEEDS)
+    assert whole["sweep"][0]["proxy"] == [0.1235, 1.0]
+    assert list(whole["sweep"][0]["texts"]) == ["0", "5", "10"]
+    assert {tuple(run["texts"]) for runs in whole["methods"].values() for run in runs} == {
+        ("0", "10")
+    }
+    assert whole["failing"]["beta"] == sweep.FAILING_BETA

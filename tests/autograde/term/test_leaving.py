@@ -1,0 +1,183 @@
+"""A student who leaves is gone everywhere, whatever stopped the first try, and nobody else is."""
+
+import shutil
+import sqlite3
+
+import pytest
+
+from autograde.cli import main
+from autograde.course.sample import students
+from autograde.term import leaving
+from autograde.term.leaving import STAGES, remove
+from autograde.term.term import Term, init
+from tests.classroom import UNWRITTEN, record
+from tests.rows import rows
+
+LESSON = "00_start_here"
+ROSTER = "id,first_name,last_name,email\nana,Ana,A,a@x.org\nana2,Ana,B,\nbob,Bob,B,b@x.org\n"
+GUEST = "ana3"  # not on the roster
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A term in which four students' work is recorded, two of them with one program."""
+    folder = tmp_path_factory.mktemp("leaving")
+    (folder / "class.csv").write_text(ROSTER)
+    term = init(folder / "term", folder / "class.csv")
+    for student, answers in (
+        ("ana", {"log_ratio": UNWRITTEN}), ("ana2", {}), ("bob", {}), (GUEST, {}),
+    ):  # fmt: skip
+        record(term, student, LESSON, answers)
+    for student in ("ana", "ana2"):
+        (term.root / "feedback" / student / LESSON).mkdir(parents=True)
+    with term.store() as store:
+        store.keep_failed(f"ana/{LESSON}", "cut short")
+        store.keep_persons({"ana moodle": "moodle 17", "ana2 moodle": "moodle 18"})
+    return term.root
+
+
+@pytest.fixture
+def term(made, tmp_path):
+    shutil.copytree(made, tmp_path / "term")
+    return Term.open(tmp_path / "term")
+
+
+def traces(term, student):
+    """Everything of a student that is left, as text."""
+    found = [str(path) for stage in STAGES for path in (term.root / stage).glob(f"{student}*")
+             if path.name == student]  # fmt: skip
+    found += [row["id"] for row in term.roster() if row["id"] == student]
+    for path in (term.root / "gradebook.db", term.root / ".autograde" / "state.db"):
+        with sqlite3.connect(path) as database:
+            lines = [line for line in database.iterdump() if "INSERT" in line]
+        found += [line for line in lines
+                  if any(f"'{student}{end}" in line for end in ("'", "/", " "))]  # fmt: skip
+    return found
+
+
+def others(term, student):
+    """What the gradebook says of everybody else."""
+    return {
+        table: {key: row for key, row in enumerate(sorted(found)) if row[0] != student}
+        for table, found in rows(term.url).items()
+        if table in ("grades", "submissions")
+    }
+
+
+def run(capsys, *arguments):
+    code = main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err.strip().splitlines()
+
+
+def test_nothing_is_left_and_init_brings_nobody_back(term, capsys):
+    kept = {name for name in rows(term.url)["grades"] if name[0] != "ana"}
+    assert traces(term, "ana")
+    code, said, errors = run(capsys, "remove", "ana", "--course", term.root)
+    assert (code, errors) == (0, [])
+    assert said == (
+        "ana: removed from the roster, submitted/ (1 lesson), autograded/ (1 lesson), feedback/ "
+        "(1 lesson), the gradebook (1 submission), what the term keeps of answers and verdicts\n"
+    )
+    assert traces(term, "ana") == []
+    assert set(rows(term.url)["grades"]) == kept
+    assert run(capsys, "init", term.root)[0] == 0
+    assert traces(term, "ana") == []
+    assert [row["id"] for row in term.roster()] == ["ana2", "bob"]
+    for command in (("report", "--to"), ("export", "--to")):
+        target = term.root.parent / f"out.{'html' if command[0] == 'report' else 'csv'}"
+        code, _, errors = run(capsys, *command, target, "--course", term.root)
+        assert (code, errors) == (0, [])
+        assert "Ana, A" not in target.read_text("utf-8-sig")
+    assert run(capsys, "feedback", "--course", term.root)[::2] == (0, [])
+
+
+def test_what_was_asked_of_their_program_goes_with_them(term):
+    def programs():
+        with term.store() as store:
+            return set(store.recorded()), {key for key, _ in store.verdicts()}
+
+    recorded, judged = programs()
+    remove(term, "ana")
+    assert programs() == (recorded - {f"ana/{LESSON}"}, judged - {f"ana/{LESSON}"})
+    with sqlite3.connect(term.root / ".autograde" / "state.db") as database:
+        (verdicts,) = database.execute("select count(*) from verdict").fetchone()
+        (answers,) = database.execute("select count(*) from answers").fetchone()
+    assert (verdicts, answers) == (3, 0)  # what nobody has recorded is made again
+
+
+def test_who_is_on_no_roster_can_go_too(term, capsys):
+    code, said, _ = run(capsys, "remove", GUEST, "--course", term.root)
+    assert code == 0
+    assert "roster" not in said
+    assert traces(term, GUEST) == []
+    assert traces(term, "ana")
+
+
+@pytest.mark.parametrize("steps", range(6))
+def test_a_second_run_finishes_what_was_stopped(term, steps):
+    """After any number of the places."""
+    gone = leaving._removed(term, "ana")
+    for _ in range(steps):
+        next(gone)
+    gone.close()
+    remove(term, "ana")
+    assert traces(term, "ana") == []
+    assert traces(term, "ana2")
+
+
+def test_stopped_within_a_folder(term, monkeypatch):
+    def stopped(path):
+        next(path.rglob("*.ipynb")).unlink()
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(leaving.shutil, "rmtree", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            remove(term, "ana")
+    remove(term, "ana")
+    assert traces(term, "ana") == []
+
+
+def test_a_folder_that_is_a_link_leads_nowhere(term):
+    elsewhere = term.root.parent / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "file").touch()
+    shutil.rmtree(term.root / "submitted" / "ana")
+    (term.root / "submitted" / "ana").symlink_to(elsewhere)
+    assert "submitted/ (a link)" in remove(term, "ana")
+    assert (elsewhere / "file").exists()
+
+
+@pytest.mark.parametrize(
+    ("student", "says"),
+    [
+        ("an", "(did you mean ana"),
+        ("../term", "nobody has the id '../term'"),
+        ("x\n", "nobody has the id 'x␊'"),
+    ],
+)
+def test_an_id_that_nobody_has(term, capsys, student, says):
+    before = rows(term.url)
+    code, said, errors = run(capsys, "remove", student, "--course", term.root)
+    assert (code, said, len(errors)) == (2, "", 1)
+    assert says in errors[0]
+    assert rows(term.url) == before
+
+
+def test_taken_out_of_the_gradebook_alone(term, capsys):
+    """As nbgrader's own command does: feedback goes on, and grade would record them again."""
+    leaving._out_of_gradebook(term, "ana")
+    assert run(capsys, "feedback", "--course", term.root)[::2] == (0, [])
+    assert f"ana/{LESSON}" not in term.recorded()
+    assert f"ana2/{LESSON}" in term.recorded()
+
+
+def test_the_sample_class_can_leave(tmp_path, capsys):
+    """Everybody, one after the other, from a term in which nothing was handed in."""
+    term = init(tmp_path / "term")
+    everyone = [row["id"] for row in students()]
+    for one in everyone[:2]:
+        (term.root / "submitted" / one / LESSON).mkdir(parents=True)
+        assert run(capsys, "remove", one, "--course", term.root)[0] == 0
+    assert list((term.root / "submitted").iterdir()) == []
