@@ -659,7 +659,7 @@ claims = [
     ("gold", "own", own.step[-1], 9.9),
     ("proxy", (betas[0], seeds[0]), 33, 1.0),
     ("kl", "own", "<", (0.0, seeds[0])),
-    ("gold", betas[-1], ">", betas[0]),
+    ("proxy", betas[-1], "<", betas[0]),
 ]
 check_claims(claims, own, sweep)
 

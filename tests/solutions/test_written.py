@@ -243,12 +243,14 @@ HOLES: dict[str, dict[str, Hole]] = {
     },
     "07_case_study": {
         "_budget = ...": Hole(
-            right=("_budget = 16", "_budget = 16.0", "_budget = torch.tensor(16.0)"),
+            right=(
+                "_budget = max((2, 4, 8, 16, 32), key=lambda nats:\n"
+                "    gains_between(_measured, nats / 2, nats).mean().nan_to_num(-9))",
+            ),
             wrong=(
                 "_budget = 0",
                 "_budget = -3",
-                "_budget = 1.5",
-                "_budget = 64",
+                "_budget = 0.02",
                 "_budget = 1000",
                 '_budget = float("nan")',
                 '_budget = float("inf")',
@@ -263,7 +265,7 @@ HOLES: dict[str, dict[str, Hole]] = {
                 "    if all(e.kl < budget and e.gain > 0 < e.over_free for e in each):\n"
                 "        return beta",
                 "good = {b: sum(e.gain for e in each) for b, each in ends.items()\n"
-                "    if max(e.kl for e in each) <= budget}\n"
+                "    if all(keeps(e, budget) for e in each)}\n"
                 "return torch.tensor(max(good, key=good.get), dtype=torch.float64)",
             ),
             wrong=(
