@@ -91,8 +91,9 @@ def _parser() -> argparse.ArgumentParser:
         "Moodle, Brightspace, Blackboard, Sakai, ILIAS, Gradescope, GitHub Classroom, nbgrader's "
         "exchange or a mail's address say, by id, address or full name; else an id, an address or "
         "a full name of the roster as whole words. Whom it cannot tell, or two who go by one name, "
-        "it keeps apart in unmatched/ and names. Of several tries the latest counts, and one in "
-        "submitted/ that is later stays. Hand-in times come from Brightspace, Blackboard, Sakai, "
+        "it keeps apart in unmatched/ and names. Of several tries the last before the due date "
+        "counts, or the last of all where none is known to be in time; the others are kept in "
+        "tries/, to be collected again when a date has moved. Hand-in times come from Brightspace, Blackboard, Sakai, "
         "Gradescope and nbgrader; nobody else counts as late until "
         "submitted/STUDENT/LESSON/timestamp.txt says when it came."
     )
@@ -105,7 +106,6 @@ def _parser() -> argparse.ArgumentParser:
     grade = command("grade", _grade, "run, judge and record")
     grade.add_argument("lessons", metavar="LESSON", nargs="*", help="only these")
     grade.add_argument("--student", metavar="ID", help="only this one")
-    grade.add_argument("--workers", metavar="N", type=_positive, default=os.cpu_count() or 1)
     grade.add_argument("--scheduler", metavar="ADDR", help="of Dask, in place of own workers")
     for name, what in (("ca-file", "whom to trust"), ("cert", "a certificate"), ("key", "its key")):
         grade.add_argument(
@@ -118,6 +118,15 @@ def _parser() -> argparse.ArgumentParser:
         "questions changed",
     )  # fmt: skip
     grade.add_argument("--device", default="cpu", help="where answers are computed: cpu, cuda")
+    watch = command("watch", _watch, "collect, grade and give feedback on what arrives in a folder")
+    watch.add_argument("folder", metavar="FOLDER", type=Path, help="where work arrives")
+    watch.add_argument("--once", action="store_true", help="end when all that is there is done")
+    watch.epilog = (
+        "FOLDER is one that files are put into, as `collect` takes them: by hand, by a platform, or "
+        "by nbgrader's exchange (its inbound), or the term's own submitted. A file is taken when "
+        "two looks, a second apart, find it the same, and complete. What is there stays there; "
+        "Ctrl-C or SIGTERM stops it, and started again it goes on where it was."
+    )
     feedback = command("feedback", _feedback, "make the pages that go back to students")
     export = command("export", _export, "write the points as CSV")
     export.add_argument("--to", metavar="FILE.csv", type=Path, required=True)
@@ -135,12 +144,14 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     report = command("report", _report, "write what the class did as one HTML page, for you")
     report.add_argument("--to", metavar="FILE.html", type=Path, required=True)
-    for made in (collect, grade, feedback, export, report):
+    for made in (grade, feedback, watch):
+        made.add_argument("--workers", metavar="N", type=_positive, default=os.cpu_count() or 1)
+    for made in (collect, grade, watch, feedback, export, report):
         made.add_argument("--course", metavar="DIR", default=".", help="the term folder")
     check = command("check", _check, "grade one file, with no gradebook")
     check.add_argument("file", metavar="FILE.ipynb", type=Path)
     check.add_argument("--json", action="store_true", help="for programs")
-    for made in (grade, check):
+    for made in (grade, watch, check):
         made.add_argument(
             "--sandbox", choices=("fork", "strict", "none"), default="fork",
             help="fork (the default): namespaces of its own for each submission; strict: a new "
@@ -156,7 +167,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     demo = command("demo", _demo, "the whole loop on a sample class")
     demo.add_argument("folder", metavar="DIR", type=Path, nargs="?", default=Path("demo"))
-    for made in (grade, check, demo):
+    for made in (grade, watch, check, demo):
         made.add_argument("--as-root", action="store_true", help="work as root all the same")
     command("doctor", _doctor, "what this machine lacks, and the line that mends it")
     command("limits", _limits, "what bounds each stage of grading, and what happens there")
@@ -282,13 +293,29 @@ def _remote(options: argparse.Namespace) -> "Remote | None":
     return remote
 
 
+def _watch(options: argparse.Namespace) -> int:
+    from .term.term import Term
+    from .watching import Watch
+
+    watch = Watch(
+        Term.open(options.course), options.folder, options.workers, options.once,
+        {"mode": options.sandbox},
+    )  # fmt: skip
+    say(f"{watch.folder}: watched; Ctrl-C stops it")
+    try:
+        return 1 if watch.run() else 0
+    except KeyboardInterrupt:
+        say("stopped; start it again to go on")
+        return 0
+
+
 def _feedback(options: argparse.Namespace) -> int:
     from .term.term import Term
 
     term = Term.open(options.course)  # or that there is none is told after seconds of imports
     from .returning.feedback import feedback
 
-    pages, failed = feedback(term, _bar)
+    pages, failed = feedback(term, _bar, options.workers)
     for line in failed:
         warn(line)
     say(f"{len(pages)} pages in {Path(options.course) / 'feedback'}")

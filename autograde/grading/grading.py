@@ -79,16 +79,21 @@ def grade(
     scheduler: "Remote | None" = None,
     device: str = "cpu",
     record: bool = True,
+    names: Iterable[str] | None = None,
 ) -> Outcome:
     """Grade what is in submitted/ and not graded yet from the same file.
 
     lessons, student: only these. workers: processes of ours; scheduler: workers of that Dask
     scheduler instead. regrade: what is graded too, from stored answers wherever
     the questions are the same. mode: see `sandbox.Sandbox`. device: what questions are asked on.
-    record: False judges and stores, and leaves gradebook and folders alone.
+    record: False judges and stores, and leaves gradebook and folders alone. names: only these, each
+    "student/lesson", and nothing else of submitted/ is looked at.
     Raises UsageError for a lesson or a student that is not there, and when nothing can run.
     """
-    wanted = _wanted(term, [known_lesson(name) for name in lessons], student)
+    if names is not None:
+        wanted = [Submission(*name.split("/")) for name in sorted(set(names))]
+    else:
+        wanted = _wanted(term, [known_lesson(name) for name in lessons], student)
     outcome = Outcome()
     with term.store() as store, ExitStack() as opened:
         recorder = cache(lambda: opened.enter_context(_recorder(term)))

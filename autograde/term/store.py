@@ -30,6 +30,8 @@ create table if not exists placed (
     name text primary key, mark text not null, time text not null
 );
 create table if not exists person (name text primary key, who text not null);
+create table if not exists page (name text primary key, mark text not null);
+create table if not exists arrived (path text primary key, stamp text not null);
 """
 
 
@@ -40,7 +42,8 @@ class Store:
     a student's file, under which verdict, stand in the gradebook, "predicted" what was predicted in
     it. "failed" says why the latest try
     to grade a file came to nothing. "placed" says which bytes went into submitted/, of when, and
-    "person" whom a platform meant who was taken for a student by the name alone.
+    "person" whom a platform meant who was taken for a student by the name alone. "page" says what
+    a page of feedback was made from, and "arrived" which files `watch` has done all for.
     """
 
     def __init__(self, path: Path) -> None:
@@ -155,4 +158,24 @@ class Store:
             self._database.executemany(
                 "insert or replace into person values (?, ?)",
                 [(clean(name), clean(who)) for name, who in persons.items()],
+            )
+
+    def pages(self) -> dict[str, str]:
+        """ "student/lesson": the mark of all that its page of feedback was made from."""
+        return dict(self._database.execute("select name, mark from page"))
+
+    def keep_page(self, name: str, mark: str) -> None:
+        """Say what a page was made from."""
+        with self._database:
+            self._database.execute("insert or replace into page values (?, ?)", (clean(name), mark))
+
+    def arrived(self) -> dict[str, str]:
+        """The stamp of each file that `watch` has done all for, by its path's mark."""
+        return dict(self._database.execute("select path, stamp from arrived"))
+
+    def keep_arrived(self, arrived: Mapping[str, str]) -> None:
+        """Say that all is done for these files, in one step."""
+        with self._database:
+            self._database.executemany(
+                "insert or replace into arrived values (?, ?)", list(arrived.items())
             )

@@ -31,6 +31,7 @@ c = get_config()  # noqa: F821
 configure(c, __file__.rpartition("/")[0] or ".")
 """
 UNMATCHED = "unmatched"  # where `collect` keeps what is nobody's; nbgrader does not look there
+TRIES = "tries"  # where it keeps those of a student that do not count; nor does it look there
 SQLITE = "sqlite:///"
 LESSON_NAMES = "select name from assignment"
 # Where essays are graded, as messages say it; it is no command of nbgrader's.
