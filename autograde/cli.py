@@ -93,8 +93,8 @@ def _parser() -> argparse.ArgumentParser:
         "a full name of the roster as whole words. Whom it cannot tell, or two who go by one name, "
         "it keeps apart in unmatched/ and names. Of several tries the last before the due date "
         "counts, or the last of all where none is known to be in time; the others are kept in "
-        "tries/, to be collected again when a date has moved. Hand-in times come from Brightspace, Blackboard, Sakai, "
-        "Gradescope and nbgrader; nobody else counts as late until "
+        "tries/, to be collected again when a date has moved. Hand-in times come from "
+        "Brightspace, Blackboard, Sakai, Gradescope and nbgrader; nobody else counts as late until "
         "submitted/STUDENT/LESSON/timestamp.txt says when it came."
     )
     collect.add_argument("downloads", metavar="DOWNLOADS", type=Path, help="zip, folder, file")
@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     watch.add_argument("folder", metavar="FOLDER", type=Path, help="where work arrives")
     watch.add_argument("--once", action="store_true", help="end when all that is there is done")
     watch.epilog = (
-        "FOLDER is one that files are put into, as `collect` takes them: by hand, by a platform, or "
+        "FOLDER is one that files are put into, as `collect` takes them: by hand, by a platform, "
         "by nbgrader's exchange (its inbound), or the term's own submitted. A file is taken when "
         "two looks, a second apart, find it the same, and complete. What is there stays there; "
         "Ctrl-C or SIGTERM stops it, and started again it goes on where it was."

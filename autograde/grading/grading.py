@@ -175,6 +175,7 @@ def _kept(store: Store, ended: Finished[Prepared]) -> Result:
 def _record(store: Store, recorder: "Recorder", one: Prepared) -> str:
     """Write one verdict into the gradebook; what went wrong."""
     from .filling import fill
+    from .forms import forms
 
     submission, graded = one.submission, store.verdict(one.key)
     try:
@@ -187,5 +188,6 @@ def _record(store: Store, recorder: "Recorder", one: Prepared) -> str:
             raise
         return f"could not be recorded ({error}); bring the gradebook up: autograde init"
     predicted = written_in(submission.lesson, one.program.rebuilt)
-    store.keep_recorded(submission.name, one.source, one.key, predicted)
+    written = forms(one.program.rebuilt, graded)
+    store.keep_recorded(submission.name, one.source, one.key, predicted, written)
     return ""

@@ -30,6 +30,7 @@ create table if not exists placed (
     name text primary key, mark text not null, time text not null
 );
 create table if not exists person (name text primary key, who text not null);
+create table if not exists written (name text primary key, forms text not null);
 create table if not exists page (name text primary key, mark text not null);
 create table if not exists arrived (path text primary key, stamp text not null);
 """
@@ -110,10 +111,22 @@ class Store:
         for name, letters in self._database.execute(query):
             yield name, json.loads(letters)
 
+    def written(self) -> Iterator[tuple[str, dict[str, list[str]]]]:
+        """ "student/lesson" and the forms of what was written in it, see `forms`."""
+        query = "select name, forms from recorded join written using (name)"
+        for name, forms in self._database.execute(query):
+            yield name, json.loads(forms)
+
     def keep_recorded(
-        self, name: str, source: str, key: str, predicted: Mapping[str, str] | None = None
+        self,
+        name: str,
+        source: str,
+        key: str,
+        predicted: Mapping[str, str] | None = None,
+        written: Mapping[str, list[str]] | None = None,
     ) -> None:
-        """Say what stands in the gradebook for "student/lesson", and what was predicted in it."""
+        """Say what stands in the gradebook for "student/lesson", what was predicted in it, and the
+        forms of what was written."""
         with self._database:
             self._database.execute(
                 "insert or replace into recorded values (?, ?, ?)", (clean(name), source, key)
@@ -121,6 +134,10 @@ class Store:
             self._database.execute(
                 "insert or replace into predicted values (?, ?)",
                 (clean(name), json.dumps(predicted or {})),
+            )
+            self._database.execute(
+                "insert or replace into written values (?, ?)",
+                (clean(name), json.dumps(written or {})),
             )
 
     def failed(self) -> dict[str, str]:
