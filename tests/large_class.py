@@ -44,7 +44,7 @@ def _lesson(name: str, ids: list[str], draw: random.Random) -> Lesson:
     lesson.failed = {one: "a PDF; hand in the file" for one in there if draw.random() < 0.01}
     lesson.blank = {one for one in there if draw.random() < 0.02}
     for asked in ASKED.get(name, {}).items():
-        lesson.predicted[asked[0]] = {letter: there[::3] for letter in asked[1].choices}
+        lesson.predicted[asked[0]] = dict.fromkeys(asked[1].choices, there[::3])
     pairs = zip(there[: len(there) // 100 : 2], there[1 : len(there) // 100 : 2], strict=False)
     lesson.alike = [Alike(pair, tuple(lesson.items)[:2], ()) for pair in pairs]
     _correlate(lesson)

@@ -1,4 +1,4 @@
-"""What two students' answers are compared by: what is left of each when its looks are taken away."""
+"""What two students' answers are compared by: what is left of each without its looks."""
 
 import ast
 import hashlib
@@ -52,8 +52,8 @@ def form(source: str) -> list[str]:
         shape = [
             "·" if kind == tokenize.NAME and text in own else text for kind, text in _tokens(code)
         ]
-    except (SyntaxError, ValueError, RecursionError, tokenize.TokenError):
-        return []
+    except (SyntaxError, ValueError, RecursionError, MemoryError, tokenize.TokenError):
+        return []  # MemoryError: what the parser says of depth
     return [_hash("\n".join([code, *comments])), _hash(" ".join(shape))]
 
 
