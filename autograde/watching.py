@@ -10,7 +10,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from zipfile import is_zipfile
@@ -64,15 +64,13 @@ class Watch:
     failures: int = 0
     _took: float = 0.0
     _before: dict[Path, Seen] = field(default_factory=dict)
-    _done: dict[str, str] = field(default_factory=dict)
+    _done: dict[str, str] | None = None  # as in the store
     _full: bool = False
     _away: bool = False
 
     def __post_init__(self) -> None:
         """Raises UsageError for a folder that cannot be meant."""
         self.folder = _require_drop_folder(self.folder, self.term)
-        with self.term.store() as store:
-            self._done = store.arrived()
 
     def run(self) -> int:
         """Look until somebody stops it. How much of what came could not be placed or graded."""
@@ -91,12 +89,17 @@ class Watch:
             self._say_away(error)
             return []
         self._away, self._took = False, time.monotonic() - now
-        new = [one for one in there.values() if self._done.get(one.mark) != one.stamp]
-        ready = [one for one in new if self._is_whole(one, now)]
+        if self._done is None:
+            self._where_there_is_room(self._recall)
+        new = [one for one in there.values() if self._is_new(one)]
+        ready = [] if self._done is None else [one for one in new if self._is_whole(one, now)]
         self._before = there
-        if ready and self._do_all(ready):
-            new = [one for one in new if one not in ready]
-        return [one.path for one in new]
+        if ready:
+            self._where_there_is_room(lambda: self._do_all(ready))
+        return [one.path for one in there.values() if self._is_new(one)]
+
+    def _is_new(self, one: Seen) -> bool:
+        return self._done is None or self._done.get(one.mark) != one.stamp
 
     def _seen(self, path: Path, stamp: str, now: float) -> Seen:
         before = self._before.get(path)
@@ -110,28 +113,34 @@ class Watch:
             return False
         return now - one.since >= PATIENCE or is_complete(one.path)
 
-    def _do_all(self, ready: list[Seen]) -> bool:
-        """Collect, grade and give feedback; whether it is done, or there was no room for it."""
+    def _where_there_is_room(self, work: Callable[[], None]) -> None:
+        """Do it, or say once that the disk is full, so that it is done at a later look."""
         try:
-            names, unplaced = self._placed(ready)
-            if names:
-                self._grade(names)
-            self.failures += unplaced
-            now = {one.mark: one.stamp for one in ready if _stamp(one.path) == one.stamp}
-            with self.term.store() as store:
-                store.keep_arrived(now)
+            work()
+            self._full = False
         except Exception as error:
             if self.once or not is_disk_full(error):
                 raise
             if not self._full:
                 warn("the disk is full; free some space: what has arrived waits for it")
             self._full = True
-            return False
         finally:
             shutil.rmtree(self.term.root / ARRIVING, ignore_errors=True)
-        self._full = False
+
+    def _recall(self) -> None:
+        with self.term.store() as store:
+            self._done = store.arrived()
+
+    def _do_all(self, ready: list[Seen]) -> None:
+        """Collect, grade and give feedback."""
+        names, unplaced = self._placed(ready)
+        if names:
+            self._grade(names)
+        self.failures += unplaced
+        now = {one.mark: one.stamp for one in ready if _stamp(one.path) == one.stamp}
+        with self.term.store() as store:
+            store.keep_arrived(now)
         self._done |= now
-        return True
 
     def _placed(self, ready: list[Seen]) -> tuple[list[str], int]:
         """The submissions that have arrived, by name, and how many files are in no place."""

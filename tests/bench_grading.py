@@ -1,11 +1,12 @@
 """What grading takes: `autograde grade` beside plain `nbgrader autograde`, in one run.
 
     python -P -m tests.bench_grading [--submissions N] [--plain N] [--repeats N] [--pinned N]
-        [--scale N N N] [--pages N] [--client N]
+        [--scale N N N] [--pages N] [--client N] [--arrivals N]
 
 Every submission is a program of its own: mistakes by name, every third exercise right. But for
 --pages and --client, which measure all but the programs: pages by one process and by two, and what
-the client and the recorder take for N submissions of few programs.
+the client and the recorder take for N submissions of few programs. --arrivals: how long after a
+notebook has arrived in a folder that is watched its page is there.
 """
 
 import argparse
@@ -200,6 +201,36 @@ def client(number: int, kinds: list[NotebookNode]) -> None:
         print(f"{title:44} {whole:7.1f}   {each:7.4f}   {memory!s:>10}", flush=True)
 
 
+def arrivals(number: int, kinds: list[NotebookNode]) -> None:
+    """Notebooks one after another into a folder that is watched, each a program of its own."""
+    with tempfile.TemporaryDirectory() as scratch:
+        term, drop = init(Path(scratch, "term")), Path(scratch, "drop")
+        drop.mkdir()
+        command = [sys.executable, "-P", "-m", "autograde", "watch", drop, "--course", term.root]
+        watch = subprocess.Popen(list(map(str, command)), cwd=plain.ROOT, stdout=subprocess.DEVNULL)
+        try:
+            taken = [_arrival(term, drop, i, submission(i, kinds)) for i in range(number)]
+        finally:
+            watch.terminate()
+            watch.wait()
+    print(f"\n{f'{number} notebooks into a watched folder':44} seconds until the page is there")
+    print(f"{'the first, as it starts':60}   {taken[0]:13.1f}")
+    print(f"{'median of the others':60}   {median(taken[1:]):13.1f}")
+    print(f"{'slowest of the others':60}   {max(taken[1:]):13.1f}", flush=True)
+
+
+def _arrival(term: Term, drop: Path, number: int, notebook: NotebookNode) -> float:
+    student = f"s{number:05d}"
+    nbformat.write(notebook, drop / f"{student}_{LESSON}.ipynb")
+    started = time.perf_counter()
+    page = term.root / "feedback" / student / LESSON / f"{LESSON}.html"
+    while not page.exists():
+        if time.perf_counter() - started > 300:
+            raise TimeoutError(f"{page}: not there after 5 minutes")
+        time.sleep(0.02)
+    return time.perf_counter() - started
+
+
 def measured(root: Path) -> dict:
     """A run of `grade` in a process of its own: see `child`."""
     command = [sys.executable, "-P", "-m", "tests.bench_grading", "--child", str(root), "1", "1"]
@@ -219,6 +250,7 @@ def main() -> None:
     parser.add_argument("--scale", type=int, nargs="*", default=[100, 500, 2000])
     parser.add_argument("--pages", type=int, default=400)
     parser.add_argument("--client", type=int, default=10_000)
+    parser.add_argument("--arrivals", type=int, default=20)
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, Python {sys.version.split()[0]}, torch {torch.__version__}")
     kinds = [with_mistakes(LESSON, number) for number in range(KINDS)]
@@ -232,6 +264,8 @@ def main() -> None:
         pages(options.pages, options.repeats, kinds[:FEW])
     if options.client:
         client(options.client, kinds[:FEW])
+    if options.arrivals:
+        arrivals(options.arrivals, kinds)
 
 
 if __name__ == "__main__":

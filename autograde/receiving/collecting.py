@@ -120,8 +120,9 @@ def collect(
         counting = _latest(tries, dues, result)
         for one in counting:
             _place(one, term, roster, dues, known, result)
+        count = set(map(id, counting))
         for one in tries:
-            if one not in counting and not one.misnamed:
+            if id(one) not in count and not one.misnamed:
                 _keep_try(term, one)
         store.keep_placed(result.times)
         store.keep_persons(
