@@ -313,7 +313,7 @@ def test_nothing_handed_in_yet(bare, tmp_path):
 def test_names_of_a_large_class_are_folded_away():
     text = page("t", class_of(2000), datetime.now(UTC))
     unfolded = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
-    assert "Name of s7<" in text
+    assert "Name of s7\u2069" in text
     assert "Name of" not in unfolded
     assert len(unfolded) < 60_000
 
@@ -361,8 +361,8 @@ def test_nobody_is_kept_out(term, bare, tmp_path, what):
 
 def test_a_large_class_is_no_heap_of_elements():
     """What a browser takes seconds for is elements, and not text."""
-    few, many = (page("x", tally_of(n), datetime.now(UTC)).count("<") for n in (100, 1_100))
-    assert many - few < 2 * 1_000
+    few, many = (page("x", tally_of(n), datetime.now(UTC)).count("<") for n in (2_000, 3_000))
+    assert many - few < 5 * 1_000  # of the hundred lists that a student may stand in
 
 
 @pytest.mark.browser
