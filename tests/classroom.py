@@ -6,6 +6,7 @@ from autograde.course.exercises import exercises
 from autograde.course.lessons import grade_id
 from autograde.course.predictions import written_in
 from autograde.grading.filling import fill
+from autograde.grading.forms import forms
 from autograde.grading.judging import judge_reply
 from autograde.grading.program import Program
 from autograde.grading.rebuild import rebuild
@@ -56,7 +57,8 @@ def record(term, student, lesson, answers, change=lambda notebook: None, sandbox
         store.keep(key, graded, one.mark, b"")
         recorder.record(student, lesson, fill(rebuilt, graded))
         predicted = written_in(lesson, rebuilt)
-        store.keep_recorded(f"{student}/{lesson}", "source", key, predicted)
+        written = forms(rebuilt, graded)
+        store.keep_recorded(f"{student}/{lesson}", "source", key, predicted, written)
 
 
 def cell(notebook, name):
