@@ -18,8 +18,9 @@ from autograde.cli import main
 from autograde.common.errors import UsageError
 from autograde.course.sample import with_mistakes
 from autograde.receiving import collecting
-from autograde.term.term import TRIES, Term, init
+from autograde.term.term import CONFIG, SETTINGS, TRIES, Term
 from autograde.watching import Watch, is_complete
+from tests.classroom import short_term
 from tests.rows import rows
 
 LESSON = "02_divergence"
@@ -224,6 +225,18 @@ def test_the_terms_own_submitted(term, graded, text):
     assert path.read_text() == text
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_a_lesson_that_the_term_does_not_give_is_left(term, drop, graded, text, capsys, own):
+    (term.root / SETTINGS).write_text(f'{CONFIG}c.Course.lessons = ["00"]\n')
+    path = term.submission("ben", LESSON) if own else drop / f"ben_{LESSON}.ipynb"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    assert looks(Watch(term, term.root / "submitted" if own else drop)) == []
+    assert graded == []
+    told = f"is {LESSON}, which is not among the term's lessons"
+    assert (told in capsys.readouterr().err) is not own
+
+
 def test_other_files_are_told_once_and_links_are_not_followed(term, drop, graded, capsys, tmp_path):
     (drop / "notes.txt").write_text("x")
     (tmp_path / "elsewhere.ipynb").write_text("{}")
@@ -260,7 +273,7 @@ def real(tmp_path_factory):
         path = folder / "work" / f"{name}_{LESSON}.ipynb"
         path.write_text(nbformat.writes(with_mistakes(LESSON, number + 1)))
     (folder / "work" / f"cy_{LESSON}.ipynb").write_text("{")
-    term = init(folder / "by-hand", folder / "roster.csv")
+    term = short_term(folder / "by-hand", LESSON, roster=folder / "roster.csv")
     shutil.copytree(term.root, folder / "watched")
     for command in ("collect", "grade", "feedback"):
         words = [command, str(folder / "work")] if command == "collect" else [command]
@@ -296,7 +309,7 @@ def test_what_is_watched_is_graded_as_by_hand(real, monkeypatch, capsys):
 @pytest.mark.long
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_it_works_until_it_is_stopped(real, tmp_path, stop):
-    term = init(tmp_path / "term", real / "roster.csv")
+    term = short_term(tmp_path / "term", LESSON, roster=real / "roster.csv")
     (tmp_path / "drop").mkdir()
     command = [sys.executable, "-m", "autograde", "watch", str(tmp_path / "drop")]
     with subprocess.Popen(
@@ -310,6 +323,6 @@ def test_it_works_until_it_is_stopped(real, tmp_path, stop):
         assert page.read_bytes().rstrip().endswith(b"</html>")
         time.sleep(0.1)
         watch.send_signal(stop)
-        out, err = watch.communicate(timeout=60)
+        out, err = watch.communicate(timeout=600)
     assert (watch.returncode, err) == (0, "")
     assert "stopped; start it again to go on" in out

@@ -9,7 +9,9 @@ import pytest
 
 from autograde.receiving.collecting import collect
 from autograde.term.due import Dues
-from autograde.term.term import TRIES, init
+from autograde.term.extending import extend
+from autograde.term.term import TRIES
+from tests.classroom import short_term
 
 LESSON = "02_divergence"
 DUE = datetime(2026, 10, 1, 12, tzinfo=UTC)
@@ -21,12 +23,11 @@ def dated(tmp_path_factory):
     """A term in which the lesson has a due date, and eve a day more."""
     folder = tmp_path_factory.mktemp("tries")
     (folder / "roster.csv").write_text("id,first_name,last_name,email\nann,,,\neve,,,\n")
-    term = init(folder / "term", folder / "roster.csv")
+    roster = folder / "roster.csv"
+    term = short_term(folder / "term", LESSON, "01_policy_updates", roster=roster)
     with term.api().gradebook as gradebook:
         gradebook.update_or_create_assignment(LESSON, duedate=DUE.replace(tzinfo=None))
-        submission = gradebook.add_submission(LESSON, "eve")
-        submission.extension = timedelta(days=1)
-        gradebook.db.commit()
+    extend(term, "eve", LESSON, "1d")
     return term
 
 
@@ -124,6 +125,19 @@ def test_when_a_date_has_moved_the_tries_are_collected_again(tmp_path, term, mon
     collect(term.root / TRIES, term)
     assert placed(term) == notebook(1)
     assert len(kept(term)) == 4  # each by itself, none twice
+
+
+def test_who_is_given_more_time_afterwards_has_the_tries_collected_again(tmp_path, term):
+    for number, time in enumerate([LAST, LATE]):
+        inbound(tmp_path / "in", "ann", time, notebook(number))
+    collect(tmp_path / "in", term)
+    assert placed(term) == notebook(0)
+    extend(term, "ann", LESSON, "6h")
+    try:
+        collect(term.root / TRIES, term)
+        assert placed(term) == notebook(1)
+    finally:
+        extend(term, "ann", LESSON, "none")
 
 
 def test_tries_of_no_known_time_stay_in_order(tmp_path, term):

@@ -2,13 +2,13 @@
 
 import errno
 import os
+from datetime import datetime, timedelta
 
 import pytest
 
 from autograde.returning import feedback as making
 from autograde.returning.feedback import feedback
-from autograde.term.term import init
-from tests.classroom import record
+from tests.classroom import record, short_term
 
 LESSON = "02_divergence"
 CLASS = {"ann": {}, "ben": {"k1": "in_bits"}, "cy": {"categorical_kl": "swapped"}, "dot": {}}
@@ -16,7 +16,7 @@ CLASS = {"ann": {}, "ben": {"k1": "in_bits"}, "cy": {"categorical_kl": "swapped"
 
 @pytest.fixture(scope="module")
 def term(tmp_path_factory):
-    term = init(tmp_path_factory.mktemp("pages") / "term")
+    term = short_term(tmp_path_factory.mktemp("pages") / "term", LESSON)
     for student, answers in CLASS.items():
         record(term, student, LESSON, answers)
     return term
@@ -73,6 +73,39 @@ def test_a_page_is_made_again_only_for_a_reason(term):
     config = term.root / "nbgrader_config.py"
     config.write_text(config.read_text() + "\n# another setting\n")
     assert made(term) == sorted(CLASS)
+
+
+def test_a_page_follows_what_it_says_of_whose_it_is_and_of_when(term):
+    made(gone(term))
+    with term.api().gradebook as gradebook:
+        gradebook.find_student("ann").first_name = "Ännchen"
+        gradebook.find_submission(LESSON, "ben").timestamp = datetime(2026, 10, 2, 12, 30)
+        gradebook.find_submission(LESSON, "cy").extension = timedelta(days=1)
+        gradebook.db.commit()
+    assert made(term) == ["ann", "ben", "cy"]
+    assert "Ännchen (ann)" in pages(term)["ann"].decode()
+    assert b"2026-10-02 12:30 UTC" in pages(term)["ben"]
+    assert made(term) == []
+
+
+def test_the_page_of_who_could_not_be_graded_stands_too(term):
+    path = term.submission("eve", LESSON)
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    with term.store() as store:
+        store.keep_failed(f"eve/{LESSON}", f"{path}: cut short; ask for it again")
+    page = term.root / "feedback" / "eve" / LESSON / f"{LESSON}.html"
+    try:
+        feedback(term, lesson=LESSON)
+        before = page.stat().st_mtime_ns, page.stat().st_ino
+        feedback(term, names={f"eve/{LESSON}"})
+        assert (page.stat().st_mtime_ns, page.stat().st_ino) == before
+        (term.root / "roster.csv").write_text("id,first_name,last_name,email\neve,Eva,E,\n")
+        assert feedback(term, names={f"eve/{LESSON}"}) == ([page], [])
+        assert "Eva E (eve)" in page.read_text("utf-8")
+    finally:
+        making.shutil.rmtree(path.parent.parent)
+        making.shutil.rmtree(page.parent.parent)
 
 
 def test_only_those_that_are_named(term):
