@@ -19,6 +19,7 @@ from autograde.term.furnishing import STAGES
 from autograde.term.term import SETTINGS, Term, init
 from tests.classroom import record, short_term
 from tests.rows import rows
+from tests.some import LONG
 
 FIRST, OTHER, LATER = "02_divergence", "00_start_here", "03_penalized_objective"
 LESSONS = f'c.Course.lessons = ["{FIRST[:2]}", "{OTHER}"]\n'
@@ -90,6 +91,7 @@ def assignments(term):
         return {one.name for one in gradebook.assignments}
 
 
+@LONG  # all lessons; other tests make such a term too
 def test_a_new_term_has_all_lessons_and_is_closed(tmp_path):
     term = init(tmp_path / "term")
     assert term.plan == Plan()
@@ -195,7 +197,7 @@ def test_settings_that_cannot_be_are_told_and_change_nothing(
     ("how", "says"),
     [
         (with_another_exercise, "(new: k9, test_k9)"),
-        (without_an_exercise, "(gone: k1, test_k1)"),
+        pytest.param(without_an_exercise, "(gone: k1, test_k1)", marks=LONG),
     ],
 )
 def test_a_lesson_that_work_rests_on_is_refused_in_one_line_and_stays_whole(
@@ -223,7 +225,9 @@ def test_texts_may_change_at_any_time(term, changed, capsys):
     assert "A misprint is mended." in term.base_path(FIRST).read_text("utf-8")
 
 
-@pytest.mark.parametrize("how", [with_another_exercise, without_an_exercise])
+@pytest.mark.parametrize(
+    "how", [with_another_exercise, pytest.param(without_an_exercise, marks=LONG)]
+)
 def test_before_there_is_work_any_change_is_carried_out(made, tmp_path, changed, capsys, how):
     root = tmp_path / "empty"
     short_term(root, FIRST[:2], OTHER)
