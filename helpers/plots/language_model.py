@@ -183,7 +183,7 @@ def _scale(axis: Axes, name: str) -> None:
         return
     least = 0 if name == "kl" else 1
     axis.set_yscale("symlog", linthresh=1 if name == "kl" else 2)
-    axis.set_yticks([least, *(10**n for n in range(1 - least, 5) if 10**n <= top)])
+    axis.set_yticks([least, *(10**n for n in range(least, 5) if 10**n <= top)])
     axis.yaxis.set_major_formatter("{x:g}")
     axis.minorticks_off()
     axis.set_ylim(least - 0.15, top)
