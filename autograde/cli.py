@@ -104,9 +104,10 @@ def _parser() -> argparse.ArgumentParser:
         "Moodle, Brightspace, Blackboard, Sakai, ILIAS, Gradescope, GitHub Classroom, nbgrader's "
         "exchange or a mail's address say, by id, address or full name; else an id, an address or "
         "a full name of the roster as whole words. Whom it cannot tell, or two who go by one name, "
-        "it keeps apart in unmatched/ and names. Of several tries the latest counts, and one in "
-        "submitted/ that is later stays. Hand-in times come from Brightspace, Blackboard, Sakai, "
-        "Gradescope and nbgrader; nobody else counts as late until "
+        "it keeps apart in unmatched/ and names. Of several tries the last before the due date "
+        "counts, or the last of all where none is known to be in time; the others are kept in "
+        "tries/, to be collected again when a date has moved. Hand-in times come from "
+        "Brightspace, Blackboard, Sakai, Gradescope and nbgrader; nobody else counts as late until "
         "submitted/STUDENT/LESSON/timestamp.txt says when it came."
     )
     collect.add_argument("downloads", metavar="DOWNLOADS", type=Path, help="zip, folder, file")
@@ -118,7 +119,6 @@ def _parser() -> argparse.ArgumentParser:
     grade = command("grade", _grade, "run, judge and record")
     grade.add_argument("lessons", metavar="LESSON", nargs="*", help="only these")
     grade.add_argument("--student", metavar="ID", help="only this one")
-    grade.add_argument("--workers", metavar="N", type=_positive, default=os.cpu_count() or 1)
     grade.add_argument("--scheduler", metavar="ADDR", help="of Dask, in place of own workers")
     for name, what in (("ca-file", "whom to trust"), ("cert", "a certificate"), ("key", "its key")):
         grade.add_argument(
@@ -131,6 +131,15 @@ def _parser() -> argparse.ArgumentParser:
         "questions changed",
     )  # fmt: skip
     grade.add_argument("--device", default="cpu", help="where answers are computed: cpu, cuda")
+    watch = command("watch", _watch, "collect, grade and give feedback on what arrives in a folder")
+    watch.add_argument("folder", metavar="FOLDER", type=Path, help="where work arrives")
+    watch.add_argument("--once", action="store_true", help="end when all that is there is done")
+    watch.epilog = (
+        "FOLDER is one that files are put into, as `collect` takes them: by hand, by a platform, "
+        "by nbgrader's exchange (its inbound), or the term's own submitted. A file is taken when "
+        "two looks, a second apart, find it the same, and complete. What is there stays there; "
+        "Ctrl-C or SIGTERM stops it, and started again it goes on where it was."
+    )
     feedback = command("feedback", _feedback, "make the pages that go back to students")
     feedback.add_argument("lesson", metavar="LESSON", nargs="?", default="", help="only of this")
     feedback.add_argument(
@@ -167,7 +176,9 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     report = command("report", _report, "write what the class did as one HTML page, for you")
     report.add_argument("--to", metavar="FILE.html", type=Path, required=True)
-    for made in (collect, grade, feedback, export, report):
+    for made in (grade, feedback, watch):
+        made.add_argument("--workers", metavar="N", type=_positive, default=os.cpu_count() or 1)
+    for made in (collect, grade, watch, feedback, export, report):
         made.add_argument("--course", metavar="DIR", default=".", help="the term folder")
     leave = command("remove", _remove, "take a student out of the term for good")
     leave.add_argument("student", metavar="ID")
@@ -184,7 +195,7 @@ def _parser() -> argparse.ArgumentParser:
     check = command("check", _check, "grade one file, with no gradebook")
     check.add_argument("file", metavar="FILE.ipynb", type=Path)
     check.add_argument("--json", action="store_true", help="for programs")
-    for made in (grade, check):
+    for made in (grade, watch, check):
         made.add_argument(
             "--sandbox", choices=("fork", "strict", "none"), default="fork",
             help="fork (the default): namespaces of its own for each submission; strict: a new "
@@ -200,7 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     demo = command("demo", _demo, "the whole loop on a sample class")
     demo.add_argument("folder", metavar="DIR", type=Path, nargs="?", default=Path("demo"))
-    for made in (grade, check, demo):
+    for made in (grade, watch, check, demo):
         made.add_argument("--as-root", action="store_true", help="work as root all the same")
     command("doctor", _doctor, "what this machine lacks, and the line that mends it")
     command("limits", _limits, "what bounds each stage of grading, and what happens there")
@@ -344,18 +355,34 @@ def _remote(options: argparse.Namespace) -> "Remote | None":
     return remote
 
 
+def _watch(options: argparse.Namespace) -> int:
+    from .term.term import Term
+    from .watching import Watch
+
+    watch = Watch(
+        Term.open(options.course), options.folder, options.workers, options.once,
+        {"mode": options.sandbox},
+    )  # fmt: skip
+    say(f"{watch.folder}: watched; Ctrl-C stops it")
+    try:
+        return 1 if watch.run() else 0
+    except KeyboardInterrupt:
+        say("stopped; start it again to go on")
+        return 0
+
+
 def _feedback(options: argparse.Namespace) -> int:
     from .course.lessons import known_lesson
     from .term.term import Term
 
     term = Term.open(options.course)  # or that there is none is told after seconds of imports
-    lesson = known_lesson(options.lesson) if options.lesson else ""
+    lesson = known_lesson(options.lesson, term.lessons) if options.lesson else ""
     _require_platform(options)
     if options.form:
         return _hand_back(options, term, lesson)
     from .returning.feedback import feedback
 
-    pages, failed = feedback(term, _bar, lesson)
+    pages, failed = feedback(term, _bar, options.workers, lesson=lesson)
     for line in failed:
         warn(line)
     say(f"{len(pages)} pages in {Path(options.course) / 'feedback'}")
@@ -384,7 +411,7 @@ def _require_platform(options: argparse.Namespace) -> None:
 def _hand_back(options: argparse.Namespace, term: "Term", lesson: str) -> int:
     from .returning.handing_back import HOW, PLATFORMS, hand_back
 
-    made = hand_back(term, options.form, options.to, options.like, lesson, _bar)
+    made = hand_back(term, options.form, options.to, options.like, lesson, _bar, options.workers)
     for line in (*made.notes, *made.unplaced):
         warn(line)
     say(f"{made.path}: {made.count} pages of {made.lesson} for {PLATFORMS[options.form]}")
@@ -409,7 +436,8 @@ def _export(options: argparse.Namespace) -> int:
     from .term.term import Term
 
     term = Term.open(options.course)
-    lessons = [known_lesson(name) for name in options.lessons]
+    given = term.lessons
+    lessons = [known_lesson(name, given) for name in options.lessons]
     made = export(
         term, options.to, options.form, options.fill, options.partial, lessons, options.ids
     )

@@ -50,7 +50,7 @@ def _play(folder: Path, progress: Callable[[Iterable, int], Iterable]) -> None:
     say("4 of 7  grade: each in a sandbox of its own; about 0.3 s each")
     outcome = grade(term, workers=2, progress=progress)
     say("5 of 7  feedback: a page for each; about 0.2 s each")
-    pages, failed = feedback(term, progress)
+    pages, failed = feedback(term, progress, workers=2)
     say("6 of 7  export: the points as CSV")
     points = export(term, folder / "grades.csv").path
     say("7 of 7  report: the class on one page, for you")

@@ -5,13 +5,14 @@ from dataclasses import astuple, dataclass
 
 from helpers import clean, codec
 
+from . import watching
 from .common import errors, guard, saying
 from .course import predictions
 from .grading import beneath, essays, judging, magics, prose, rebuild, slicing
 from .grading.inside import child, confine, submission
 from .grading.sandbox import Limits
 from .receiving import collecting, matching, platforms, unpacking
-from .returning import gradescope, handing_back
+from .returning import alike, gradescope, handing_back
 from .term import reading, rosters, store
 
 HEAD = ("stage", "what", "at most", "when it is met")
@@ -69,6 +70,8 @@ def _unpacking() -> Iterator[tuple[str, str, str]]:
     yield "what a platform notes beside", notes, "not read: no time is known"
     yield "what a student's zip says of itself", _bytes(unpacking.MOST_MANIFEST), "not read"
     yield "lines on one zip's other files", f"{unpacking.MOST_TOLD}", "the others are counted"
+    patience = f"{watching.PATIENCE:g} s unchanged"
+    yield "a file that `watch` finds incomplete", patience, "taken, and a line says what is wrong"
     yield "a submission at Gradescope", f"{gradescope.MOST_ENTRIES:,} entries", "no more are seen"
 
 
@@ -150,12 +153,16 @@ def _showing() -> Iterator[tuple[str, str, str]]:
     yield "notes beside the essays", f"{essays.MOST_NOTES} cells", "the rest stands in one"
     outputs = f"{essays.MOST_OUTPUTS}, {essays.MOST_OUTPUT_TEXT:,} characters each"
     yield "outputs of a cell that a rubric asks about", outputs, LEFT_OUT
+    together = f"{alike.MOST_TOGETHER}"
+    yield "students with the same two answers, as alike", together, "too many to ask about these"
     name = f"{handing_back.MOST_NAME} characters"
     yield "a name, or an id, in a zip for a platform", name, "the rest is left out"
 
 
 def _saying() -> Iterator[tuple[str, str, str]]:
     yield "a line on the terminal", f"{saying.MOST_SAID:,} characters", LEFT_OUT
+    named = f"{watching.MOST_NAMED}"
+    yield "submissions that a line of `watch` names", named, "the others are counted"
 
 
 def _bounds() -> str:

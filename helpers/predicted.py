@@ -217,13 +217,21 @@ ASKED: dict[str, dict[str, Prediction]] = {
             "As β falls, which of proxy, gold and KL go on rising?", "B",
             A="all three", B="proxy and KL", C="KL alone",
         ),
-        "peak_known": _asked(
-            "How far must one have gone before the fit knows where the peak is?", "C",
-            A="half the way to it", B="up to it", C="twice as far is not enough",
+        "in_reach": _asked(
+            "Which of the two forms miss every unseen seed by little more than seeds differ?", "C",
+            A="both", B="one of them", C="neither",
         ),
-        "one_curve": _asked(
-            "At equal distance from ref, do runs of different β have the same gold?", "B",
-            A="yes, within what seeds differ by", B="no, in some range they differ by more",
+        "equal_kl": _asked(
+            "At equal KL, penalised against slow: who has more gold, by more than seeds differ?",
+            "A",
+            A="the penalised runs, with some β",
+            B="the slow runs, against some β, and no β has more than they",
+            C="nobody, with any β",
+        ),
+        "steered": _asked(
+            "Told to end at 6 nats a response, how near does the controller come?", "A",
+            A="within a tenth, at every seed", B="within a quarter, at every seed",
+            C="farther off, at some seed",
         ),
     },
 }  # fmt: skip

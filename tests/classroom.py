@@ -1,20 +1,31 @@
 """A term with a class of any kind, recorded as `grade` records it, with no sandbox started."""
 
+import json
+
 import nbformat
 
 from autograde.course.exercises import exercises
 from autograde.course.lessons import grade_id
 from autograde.course.predictions import written_in
 from autograde.grading.filling import fill
+from autograde.grading.forms import forms
 from autograde.grading.judging import judge_reply
 from autograde.grading.program import Program
 from autograde.grading.rebuild import rebuild
 from autograde.grading.recording import Recorder
+from autograde.term.term import CONFIG, SETTINGS, init
 from autograde.term.verdict import Graded
 from helpers.codec import pack
 from helpers.verdict import Verdict
 
 RIGHT, UNWRITTEN = "right", "unwritten"
+
+
+def short_term(root, *lessons, roster=None):
+    """A new term that gives these lessons alone, which takes a part of the time."""
+    (root / ".autograde").mkdir(parents=True)
+    (root / SETTINGS).write_text(f"{CONFIG}c.Course.lessons = {json.dumps(lessons)}\n", "utf-8")
+    return init(root, roster)
 
 
 def verdict(lesson, name, what):
@@ -56,7 +67,8 @@ def record(term, student, lesson, answers, change=lambda notebook: None, sandbox
         store.keep(key, graded, one.mark, b"")
         recorder.record(student, lesson, fill(rebuilt, graded))
         predicted = written_in(lesson, rebuilt)
-        store.keep_recorded(f"{student}/{lesson}", "source", key, predicted)
+        written = forms(rebuilt, graded)
+        store.keep_recorded(f"{student}/{lesson}", "source", key, predicted, written)
 
 
 def cell(notebook, name):

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from autograde.cli import _parser
+
 ROOT = Path(__file__).resolve().parents[1]
 SECURITY = (ROOT / "SECURITY.md").read_text("utf-8")
 GUIDES = ("README.md", "CONTRIBUTING.md", "SECURITY.md")
@@ -45,6 +47,19 @@ def test_it_says_what_a_reviewer_asks():
         assert any(what in heading for heading in headings), what
     assert "**To report**" in SECURITY
     assert "**Never grade as root**" in SECURITY
+
+
+def test_the_table_of_commands_has_each_and_no_option_that_is_not_there():
+    parser = _parser()
+    (commands,) = [one.choices for one in parser._actions if isinstance(one.choices, dict)]
+    table = (ROOT / "README.md").read_text("utf-8").partition("| command | does |")[2]
+    rows = dict(
+        re.findall(r"(?m)^\| `autograde (\w+)(.*?)` \|", table.partition("\nExit codes")[0])
+    )
+    assert set(rows) - {"COMMAND"} == set(commands) - {"build", "demo"}  # which are make's
+    for name, row in rows.items():
+        options = re.findall(r"--[a-z]+\b(?!-)", row) if name in commands else []
+        assert set(options) <= set(commands[name]._option_string_actions if options else ()), name
 
 
 def anchors(text: str) -> set[str]:

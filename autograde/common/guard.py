@@ -18,11 +18,13 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, NoReturn
 
 from .errors import LimitError
@@ -32,6 +34,7 @@ MEMORY = Path("/proc/self/statm")
 KEPT = 2**29  # bytes that a process may have grown by and be called again
 MOST_TOLD = 2_000  # characters of an exception's message
 START_SECONDS = 60
+AHEAD = 2  # calls given out for each process: none waits for the next, and memory stays flat
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,56 @@ def guarded(function: Callable, *arguments: Any, bounds: Bounds | None = None) -
         guard = _own.guard = Guard()
         atexit.register(guard.close)
     return guard.call(function, arguments, bounds or BOUNDS)
+
+
+def guarded_each(
+    function: Callable, calls: Iterable[tuple], workers: int, bounds: Bounds | None = None
+) -> Iterator[tuple[tuple, Any]]:
+    """Each call's arguments, with what it returned, or the exception that it raised, as they end.
+
+    workers: so many processes as `guarded` has one; they know what is imported here by now.
+    """
+    bounds, calls = bounds or BOUNDS, iter(calls)
+    with _guards(workers) as free, ThreadPoolExecutor(workers) as threads:
+        running: dict[Future, tuple] = {}
+        try:
+            while True:
+                while len(running) < AHEAD * workers and (one := next(calls, None)) is not None:
+                    running[threads.submit(_by_one_of, free, function, one, bounds)] = one
+                if not running:
+                    return
+                ended, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in ended:
+                    arguments, error = running.pop(future), future.exception()
+                    yield arguments, future.result() if error is None else error
+        finally:
+            for future in running:
+                future.cancel()
+
+
+@contextmanager
+def _guards(number: int) -> Iterator["SimpleQueue[Guard]"]:
+    """Guards to take one from and to put it back, forked while no thread of ours runs."""
+    free: SimpleQueue[Guard] = SimpleQueue()
+    guards = [Guard() for _ in range(number)]
+    try:
+        for guard in guards:
+            guard.start()
+            free.put(guard)
+        yield free
+    finally:
+        for guard in guards:
+            guard.close()
+
+
+def _by_one_of(
+    free: "SimpleQueue[Guard]", function: Callable, arguments: tuple, bounds: Bounds
+) -> Any:
+    guard = free.get()
+    try:
+        return guard.call(function, arguments, bounds)
+    finally:
+        free.put(guard)
 
 
 def fresh() -> None:
@@ -111,8 +164,7 @@ class Guard:
 
     def _once(self, request: bytes, bounds: Bounds) -> tuple[str, Any]:
         try:
-            if self._calls is None:
-                self._start()
+            self.start()
             # What ends it are timers of its own; this is for a process that never began.
             deadline = bounds.seconds * bounds.patience + START_SECONDS
             self._calls.send_bytes(request)
@@ -129,7 +181,10 @@ class Guard:
             self.close()
             raise
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Fork both processes, where they do not run."""
+        if self._calls is not None:
+            return
         if self._control is None:
             self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             with theirs:

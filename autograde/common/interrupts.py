@@ -1,4 +1,5 @@
-"""Ctrl-C: heard wherever it comes, and by the one process that is to act on it."""
+"""Ctrl-C: heard wherever it comes, and by the one process that is to act on it. SIGTERM, which
+whoever runs us as a service sends, is heard as it is."""
 
 import signal
 import sys
@@ -9,6 +10,7 @@ from multiprocessing import resource_tracker
 from types import FrameType
 from typing import Any
 
+STOPS = (signal.SIGINT, signal.SIGTERM)
 _came = threading.Event()
 
 
@@ -68,8 +70,9 @@ def _handled_by(handler: Any) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, handler)
+    before = {number: signal.signal(number, handler) for number in STOPS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

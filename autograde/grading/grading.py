@@ -79,17 +79,22 @@ def grade(
     scheduler: "Remote | None" = None,
     device: str = "cpu",
     record: bool = True,
+    names: Iterable[str] | None = None,
 ) -> Outcome:
     """Grade what is in submitted/ and not graded yet from the same file.
 
     lessons, student: only these. workers: processes of ours; scheduler: workers of that Dask
     scheduler instead. regrade: what is graded too, from stored answers wherever
     the questions are the same. mode: see `sandbox.Sandbox`. device: what questions are asked on.
-    record: False judges and stores, and leaves gradebook and folders alone.
+    record: False judges and stores, and leaves gradebook and folders alone. names: only these, each
+    "student/lesson", and nothing else of submitted/ is looked at.
     Raises UsageError for a lesson or a student that is not there, and when nothing can run.
     """
     given = term.lessons
-    wanted = _wanted(term, [known_lesson(name, given) for name in lessons], student)
+    if names is not None:
+        wanted = [Submission(*name.split("/")) for name in sorted(set(names))]
+    else:
+        wanted = _wanted(term, [known_lesson(name, given) for name in lessons], student)
     for lesson in sorted({one.lesson for one in wanted}):
         require_base(term.base_path(lesson), lesson)
     outcome = Outcome()
@@ -174,6 +179,7 @@ def _kept(store: Store, ended: Finished[Prepared]) -> Result:
 def _record(store: Store, recorder: "Recorder", one: Prepared) -> str:
     """Write one verdict into the gradebook; what went wrong."""
     from .filling import fill
+    from .forms import forms
 
     submission, graded = one.submission, store.verdict(one.key)
     try:
@@ -186,5 +192,6 @@ def _record(store: Store, recorder: "Recorder", one: Prepared) -> str:
             raise
         return f"could not be recorded ({error}); bring the gradebook up: autograde init"
     predicted = written_in(submission.lesson, one.program.rebuilt)
-    store.keep_recorded(submission.name, one.source, one.key, predicted)
+    written = forms(one.program.rebuilt, graded)
+    store.keep_recorded(submission.name, one.source, one.key, predicted, written)
     return ""

@@ -144,7 +144,11 @@ class Recorder:
             beside.unlink(missing_ok=True)
             shutil.copy(path, beside)
         partial = target.with_suffix(".partial")
-        partial.write_text(nbformat.v4.writes(filled), encoding="utf-8")
+        try:
+            partial.write_text(nbformat.v4.writes(filled), encoding="utf-8")
+        except OSError:
+            partial.unlink(missing_ok=True)
+            raise
         os.chmod(partial, 0o444)  # as nbgrader leaves it
         partial.replace(target)
 

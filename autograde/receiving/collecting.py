@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
@@ -15,10 +17,11 @@ from ..common.guard import guarded
 from ..common.times import local_zone, read_time
 from ..course.exercises import LESSONS
 from ..course.recognise import lesson_of, named_lesson, other_lesson
+from ..term.due import Dues
 from ..term.reading import ASK_ANEW, notebook_text, quick_cells, what_it_is
 from ..term.rosters import is_student_id, read_mapping
 from ..term.store import Origin
-from ..term.term import SETTINGS, UNMATCHED, Term
+from ..term.term import SETTINGS, TRIES, UNMATCHED, Term
 from .matching import Owner, Roster, attempt_of
 from .platforms import Batch, claim_of
 from .unpacking import BAD_ZIP, JUNK, LOST, TIMESTAMP, Found, Left, Search
@@ -55,7 +58,8 @@ class Try:
 
     named: the lesson that its name says. handed_in: the platform's time, which alone counts for
     lateness. batch: when the last of what it came with was packed or saved. packed: the student's
-    own word of when it was packed, which can order a student's tries and no more.
+    own word of when it was packed, which can order a student's tries and no more. late: handed in
+    when the lesson was due, see `Dues`.
     """
 
     owner: Owner
@@ -65,6 +69,7 @@ class Try:
     handed_in: datetime | None
     batch: datetime | None
     packed: datetime | None = None
+    late: bool = False
 
     @property
     def student(self) -> str:
@@ -86,13 +91,15 @@ class Try:
         attempt = attempt_of(self.found.name) or attempt_of(self.found.path)
         time = self.found.time or UNKNOWN
         packed = self.packed or UNKNOWN
-        return not self.misnamed, self.when, packed, attempt, time, str(self.found)
+        in_time = not self.late
+        return not self.misnamed, in_time, self.when, packed, attempt, time, str(self.found)
 
 
 def collect(
     downloads: Path, term: Term, student: str | None = None, people: Path | None = None
 ) -> Collected:
-    """Place every notebook found in a zip, a folder or a single file; the latest of several wins.
+    """Place every notebook found in a zip, a folder or a single file. Of several tries the last
+    before the lesson was due counts; the others are kept in tries/.
 
     Whose a file is, see `Roster.owners`; who cannot be told, or is two people, is kept apart in
     unmatched/. student: all of it is this one's. people: a CSV file, see `rosters.read_mapping`.
@@ -101,19 +108,25 @@ def collect(
     """
     rows, result = term.roster(), Collected()
     roster = Roster(rows, read_mapping(people, rows) if people else None)
-    search = Search(roster.owns)
+    search, dues = Search(roster.owns), Dues(term)
     everything = list(search.files(downloads))
-    sorting = Sorting(roster, search, everything, result, term.lessons)
+    by_file = _lies_in(downloads, term, TRIES)
+    sorting = Sorting(roster, search, everything, result, term.lessons, by_file)
     if student is not None:
-        tries = sorting.all_of(student, _is_kept_apart(downloads, term))
+        tries = sorting.all_of(student, _lies_in(downloads, term, UNMATCHED))
     else:
         tries = sorting.tries()
     with term.store() as store:
         persons = store.persons()
-        tries = sorting.told_apart(tries, persons)
+        tries = [_dated(one, dues) for one in sorting.told_apart(tries, persons)]
         known = store.placed()
-        for one in _latest(tries, result):
-            _place(one, term, roster, known, result)
+        counting = _latest(tries, dues, result)
+        for one in counting:
+            _place(one, term, roster, dues, known, result)
+        count = set(map(id, counting))
+        for one in tries:
+            if id(one) not in count and not one.misnamed:
+                _keep_try(term, one)
         store.keep_placed(result.times)
         store.keep_origins(result.origins)
         store.keep_persons(
@@ -143,14 +156,13 @@ class Sorting:
     those that are nobody's."""
 
     def __init__(
-        self,
-        roster: Roster,
-        search: Search,
-        everything: list[Found],
-        result: Collected,
-        given: Collection[str] = LESSONS,
-    ) -> None:
+        self, roster: Roster, search: Search, everything: list[Found], result: Collected,
+        given: Collection[str] = LESSONS, by_file: bool = False,
+    ) -> None:  # fmt: skip
+        """given: the lessons that the term gives. by_file: each file has the time that it is of,
+        and not that of what it came with."""
         self.apart: list[Apart] = []
+        self._by_file = by_file
         self._roster, self._everything, self._result = roster, everything, result
         paths: dict[str, list[PurePosixPath]] = {}
         for one in (*everything, *search.left):
@@ -202,7 +214,8 @@ class Sorting:
             self._result.notes.append(f"{found}: its hand-in time is to come, and is not used")
             time = None
         packed = _packed(found, self._result) if found.manifest else None
-        return Try(owner, lesson, named, found, time, self._newest.get(found.batch), packed)
+        batch = found.time if self._by_file else self._newest.get(found.batch)
+        return Try(owner, lesson, named, found, time, batch, packed)
 
     def all_of(self, student: str, stamped: bool) -> list[Try]:
         """Every notebook as this student's. stamped: a time lies beside each.
@@ -391,7 +404,12 @@ def _lesson_told(data: bytes, name: str, named: str) -> tuple[str, str]:
     return lesson_of(named, cells or ()), f"{name}: {what_it_is(text)}" if cells is None else ""
 
 
-def _latest(tries: Iterable[Try], result: Collected) -> list[Try]:
+def _dated(one: Try, dues: Dues) -> Try:
+    late = one.handed_in is not None and dues.is_late(one.student, one.lesson, one.handed_in)
+    return replace(one, late=late)
+
+
+def _latest(tries: Iterable[Try], dues: Dues, result: Collected) -> list[Try]:
     """Of each student and lesson the try that counts."""
     latest: dict[tuple[str, str], Try] = {}
     for one in sorted(tries, key=lambda one: one.order):
@@ -402,13 +420,20 @@ def _latest(tries: Iterable[Try], result: Collected) -> list[Try]:
                 note = (
                     f"{before.found}: {other_lesson(before.named, one.lesson)}; {one.found} stays"
                 )
+            elif before.late and not one.late:
+                note = f"{before.found}: {_too_late(one, dues)}; {one.found} counts"
             result.notes.append(note)
         latest[one.student, one.lesson] = one
     return [one for _, one in sorted(latest.items())]
 
 
+def _too_late(one: Try, dues: Dues) -> str:
+    due = dues.of(one.student, one.lesson)
+    return f"handed in after {due:%Y-%m-%d %H:%M} UTC, when {one.lesson} was due for {one.student}"
+
+
 def _place(
-    one: Try, term: Term, roster: Roster, known: Mapping[str, tuple[str, datetime]],
+    one: Try, term: Term, roster: Roster, dues: Dues, known: Mapping[str, tuple[str, datetime]],
     result: Collected,
 ) -> None:  # fmt: skip
     """Write a submission and its time, unless the same or a later one is there.
@@ -428,20 +453,19 @@ def _place(
     mark, before = known.get(name, ("", UNKNOWN))
     of = before if there is not None and mark == _mark(there) else UNKNOWN
     if there not in (None, data):
-        later = one.when is not UNKNOWN and max(_stamped(stamp), of) > one.when
-        if later or one.misnamed:
-            what = "a later one" if later else "one of this lesson's own name"
-            result.notes.append(
-                f"{one.found}: {one.student} has {what} in submitted/, which stays; to take "
-                f"this one, delete {target} first"
-            )
+        before = _stamped(stamp)
+        if stays := _why_it_stays(one, dues, before, of, target):
+            result.notes.append(f"{one.found}: {stays}")
+            if not one.misnamed:
+                _keep_try(term, one)
             return
         result.notes.append(f"{one.found}: replaces what {one.student} had in submitted/")
+        handed_in = None if before is UNKNOWN else before
+        _keep(term, (one.student, one.lesson), there, handed_in, max(before, of))
         of = UNKNOWN
     if there != data:
         target.parent.mkdir(parents=True, exist_ok=True)
-        stamp.unlink(missing_ok=True)
-        _write(target, data)
+        _write(target, data, before=lambda: stamp.unlink(missing_ok=True))
     if one.handed_in and not stamp.is_file():
         _write(stamp, f"{one.handed_in:%Y-%m-%d %H:%M:%S.%f} UTC".encode())
     result.placed.append(name)
@@ -450,6 +474,47 @@ def _place(
         result.origins[name] = one.owner.claim.origin
     result.timed += stamp.is_file()
     _say_what_was_placed(one, term, roster, stamp, result)
+
+
+def _why_it_stays(one: Try, dues: Dues, before: datetime, of: datetime, target: Path) -> str:
+    """Why a try does not replace what lies in submitted/; nothing where it does.
+
+    before: when that was handed in. of: the time that it is of.
+    """
+    was_late = before is not UNKNOWN and dues.is_late(one.student, one.lesson, before)
+    if one.late and not was_late and not one.misnamed:
+        return f"{_too_late(one, dues)}; the try before it stays, and this one is kept in {TRIES}/"
+    in_time = was_late and one.handed_in is not None and not one.late
+    later = not in_time and one.when is not UNKNOWN and max(before, of) > one.when
+    if not later and not one.misnamed:
+        return ""
+    what = "a later one" if later else "one of this lesson's own name"
+    return (
+        f"{one.student} has {what} in submitted/, which stays; to take this one, delete {target} "
+        "first"
+    )
+
+
+def _keep_try(term: Term, one: Try) -> None:
+    with suppress(*BAD_ZIP):  # what cannot be unpacked is no try
+        data, when = one.found.read(), min(one.when, one.found.time or one.when)
+        _keep(term, (one.student, one.lesson), data, one.handed_in, when)
+
+
+def _keep(
+    term: Term, whose: tuple[str, str], data: bytes, handed_in: datetime | None, when: datetime
+) -> None:
+    """Keep a try that does not count, named as nbgrader names what is handed in, so that it can be
+    collected again when a date has moved. when: the time that it is of."""
+    time = f"{handed_in:%Y-%m-%d %H:%M:%S.%f} UTC" if handed_in else "unknown"
+    folder = term.root / TRIES / "+".join((*whose, time, f"try{_mark(data)[:8]}"))
+    target = folder / f"{whose[1]}.ipynb"
+    if target.is_file():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    _write(target, data)
+    if when is not UNKNOWN:
+        os.utime(target, (when.timestamp(), when.timestamp()))
 
 
 def _say_what_was_placed(
@@ -481,8 +546,9 @@ def _say_of_times(tries: Iterable[Try], result: Collected) -> None:
         )
 
 
-def _is_kept_apart(downloads: Path, term: Term) -> bool:
-    return downloads.resolve().is_relative_to(term.root / UNMATCHED)
+def _lies_in(downloads: Path, term: Term, name: str) -> bool:
+    """Whether it is this folder of the term, or in it."""
+    return downloads.resolve().is_relative_to(term.root / name)
 
 
 def _apart_folder(term: Term, found: Found, data: bytes) -> Path:
@@ -520,7 +586,7 @@ def _clear(term: Term, tries: Iterable[Try], downloads: Path, result: Collected)
     for one in tries:
         if f"{one.student}/{one.lesson}" not in placed:
             continue
-        if _is_kept_apart(downloads, term):
+        if _lies_in(downloads, term, UNMATCHED):
             path = downloads if downloads.is_file() else downloads / one.found.path
             shutil.rmtree(path.parent)
         else:
@@ -541,7 +607,16 @@ def _stamped(stamp: Path) -> datetime:
         return UNKNOWN
 
 
-def _write(target: Path, data: bytes) -> None:
+def _write(target: Path, data: bytes, before: Callable[[], None] = lambda: None) -> None:
+    """Write a file that is whole or not there. before: what is done once it cannot fail for want
+    of room any more."""
     partial = target.with_suffix(".partial")
-    partial.write_bytes(data)
+    try:
+        partial.write_bytes(data)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # there is something in it
+            target.parent.rmdir()
+        raise
+    before()
     partial.replace(target)

@@ -39,11 +39,11 @@ from ..common.saying import say
 from .outside import Outside
 
 N_COUNTED = 400  # held-out sentences on which counts are compared: they are slow
-OTHERS = range(1, 4)  # the draws of sentences for the proxies that gold's models are tuned on
-N_STEPS, EVERY = 48, 4  # of such a tuning, and the steps between the texts that are kept
-WEIGHT = 3  # how often gold reads a tuned model's text in each epoch
+OTHERS = range(1, 5)  # the draws of sentences for the proxies that gold's models are tuned on
+N_STEPS, EVERY = 100, 5  # of such a tuning, and the steps between the texts that are kept
+WEIGHT = 4  # how often gold reads a tuned model's text in each epoch
 TEMPERATURES = (1.0, 0.85, 0.7)
-TUNINGS = ((0.0, 3e-4), (0.0, 1e-3), (0.1, 3e-4))  # β and learning rate
+TUNINGS = ((0.0, 3e-4), (0.05, 3e-4))  # β and learning rate
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -194,7 +194,7 @@ def _tune(
         advantage = reference.group_advantage(rewards).flatten()
         reference.train_step(policy, ref, optimizer, *batch, advantage, 0.2, beta)
         if step % EVERY == 0:
-            yield drawn.tokens[::2]
+            yield drawn.tokens[::4]
 
 
 @torch.no_grad()

@@ -30,6 +30,7 @@ from .outside import Outside
 from .pretraining import correlation, rate
 
 N_PAIRS, LUCK = 50, 2026
+N_LAST = 2  # measurements of each run whose texts are read
 QUESTION = "Which would you rather print as a line of a favourable review: English, and praise?"
 
 
@@ -103,15 +104,18 @@ def pairs(record: dict[str, Any]) -> list[dict[str, Any]]:
     tuned: which of the two, A or B, is of the best β.
     """
     luck, found = random.Random(LUCK), []
+    best = [run for run in record["sweep"] if run["beta"] == record["best"]]
+    places = [
+        (run, step, place)
+        for run in best
+        for step in run["step"][-N_LAST:]
+        for place in range(len(run["texts"][str(step)]))
+    ]
     for against, n in (("ref", N_PAIRS), ("0", N_PAIRS // 2)):
-        for _ in range(n):
-            own = luck.choice([run for run in record["sweep"] if run["beta"] == record["best"]])
+        for own, step, place in luck.sample(places, n):  # no pair comes twice
             other = own if against == "ref" else _of(record, 0.0, own["seed"])
-            place, end = luck.randrange(8), str(own["step"][-1])
-            two = [
-                own["texts"][end][place],
-                other["texts"]["0" if against == "ref" else end][place],
-            ]
+            then = own["step"][0] if against == "ref" else step
+            two = [own["texts"][str(step)][place], other["texts"][str(then)][place]]
             tuned = luck.choice("AB")
             texts = dict(zip("AB" if tuned == "A" else "BA", two, strict=True))
             found.append({"against": against, "tuned": tuned, **dict(sorted(texts.items()))})

@@ -34,7 +34,7 @@ from ..common.saying import say
 from .methods import EPOCHS, METHODS, Method
 
 BETAS = (0.0, 0.03, 0.1, 0.2, 0.5, 1.0)
-BEST = 0.2  # the weight with which the other methods are compared
+BEST = 0.1  # the weight with which the other methods are compared
 SEEDS = (0, 1, 2, 3, 4)
 FEWER = SEEDS[:3]  # for the other methods
 STEPS = 100

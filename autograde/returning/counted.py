@@ -10,6 +10,7 @@ from typing import Any
 from helpers.describing import describe
 
 from ..course.exercise import Exercise, Quiz
+from .alike import Alike
 
 # With n students the 95 % interval of a correlation is tanh(atanh r ± 1.96/√(n − 3)). From 25 on,
 # that of an item with r = 0 ends below 0.4, which a good item has: the two can be told apart.
@@ -92,7 +93,7 @@ class Lesson:
     late: how late, and how many points that cost. ungraded: handed in, and neither graded nor
     failed. unjudged: graded with no verdict of ours in the store. blank: nothing was written.
     predicted: who predicted which letter, by the prediction's name. extended: who has more time,
-    and until when, in words.
+    and until when, in words. alike: whose programs are.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Lesson:
     unjudged: set[str] = field(default_factory=set)
     blank: set[str] = field(default_factory=set)
     predicted: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    alike: list[Alike] = field(default_factory=list)
 
     @property
     def most(self) -> float:

@@ -128,8 +128,8 @@ def export(
         lines = [columns, *([row[name] for name in columns] for row in rows)]
     else:
         points = _points(term, rows, partial, made)
-        made.notes += [f"{lesson}: nobody's is graded; left out"
-                       for lesson in sorted(set(lessons) - points.lessons.keys())]  # fmt: skip
+        without = (one for one in in_order(lessons, term.plan) if one not in points.lessons)
+        made.notes += [f"{lesson}: nobody's is graded; left out" for lesson in without]
         if ids == "email" and form in PLATFORMS:
             points = _with_address(term, points, form, made)
         lines = _lines(form, points, gradebook, left_out, made)

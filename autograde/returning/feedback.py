@@ -1,6 +1,10 @@
 """What goes back to students: a page of feedback on each lesson."""
 
+import errno
+import os
 import re
+import shutil
+from collections.abc import Collection
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -8,13 +12,14 @@ from typing import Any
 
 from helpers.clean import clean
 
-from ..common.errors import LimitError, UsageError
+from ..common.errors import LimitError, UsageError, is_disk_full
 from ..common.files import write_whole
-from ..common.guard import fresh, guarded
+from ..common.guard import guarded_each
+from ..common.interrupts import look
 from ..course.lessons import lesson_path
 from ..course.nbgrader_api import why
 from ..term.reading import ASK_ANEW
-from ..term.term import Term
+from ..term.term import MAKING, Term
 from .pages import day, policy, templates, whose
 
 NOT_YOURS = (
@@ -22,61 +27,105 @@ NOT_YOURS = (
     "Nothing, if it runs from its first cell to its last in a new kernel; else mend that and hand "
     "it in again, if your course takes a second try",
 )
+FULL = f"[Errno {errno.ENOSPC}]"
 _INNER = re.compile(r" \(\w+: [^;]*\)")  # how a library says it
 
 
 def feedback(
-    term: Term, progress: Any = lambda items, total: items, lesson: str = ""
+    term: Term,
+    progress: Any = lambda items, total: items,
+    workers: int = 1,
+    names: Collection[str] | None = None,
+    lesson: str = "",
 ) -> tuple[list[Path], list[str]]:
     """Make nbgrader's feedback pages for all that is graded, and one that says why for what could
-    not be; the pages, and what went wrong.
+    not be; the pages, and what went wrong. A page that stands as it would be made now is left.
 
-    lesson: only of this one. Raises UsageError when nothing was tried to grade.
+    workers: processes that make pages. names: only these, each "student/lesson". lesson: only of
+    this one. Raises UsageError when nothing was tried to grade.
     """
-    graded = [name.split("/") for name in sorted(term.recorded())]
-    graded = [pair for pair in graded if lesson in ("", pair[1])]
-    ungraded = {pair: reason for pair, reason in _ungraded(term).items() if lesson in ("", pair[1])}
+    graded, ungraded = set(term.recorded()), _ungraded(term, names)
+    if lesson:
+        graded = {name for name in graded if name.endswith(f"/{lesson}")}
+        ungraded = {name: why for name, why in ungraded.items() if name.endswith(f"/{lesson}")}
     if not graded and not ungraded:
         what = f"nothing of {lesson}" if lesson else "nothing"
         raise UsageError(f"{term.root}: {what} is graded yet; run: autograde grade")
     _write_ungraded(term, ungraded)
-    failed = []
+    wanted = sorted(graded if names is None else graded & set(names))
+    failed = _make_pages(term, wanted, workers, progress)
+    if names is None:
+        return sorted((term.root / "feedback").glob(f"*/{lesson or '*'}/*.html")), failed
+    pages = (_page_of(term, *name.split("/")) for name in {*wanted, *ungraded})
+    return sorted(page for page in pages if page.exists()), failed
+
+
+def _make_pages(term: Term, wanted: list[str], workers: int, progress: Any) -> list[str]:
+    """Make those that are not up to date; what went wrong."""
     for heavy in ("nbgrader.apps", f"{__package__}.feedback_page"):
         import_module(heavy)  # what makes a page: once, not in every page's process
-    fresh()  # from here on with these
-    for student, of in progress(graded, len(graded)):
-        if problem := _page_problem(term, student, of):
-            failed.append(f"{student}/{of}: no feedback ({problem})")
-    return sorted((term.root / "feedback").glob(f"*/{lesson or '*'}/*.html")), failed
+    from .standing import marks
+
+    now, failed = marks(term, wanted), []
+    with term.store() as store:
+        before = store.pages()
+        stale = [
+            name for name in wanted
+            if before.get(name) != now[name] or not _page_of(term, *name.split("/")).exists()
+        ]  # fmt: skip
+        calls = ((term, *name.split("/")) for name in stale)
+        made = guarded_each(_make_page, calls, max(1, min(workers, len(stale))))
+        for (_, student, lesson), problem in progress(made, len(stale)):
+            look()
+            name, problem = f"{student}/{lesson}", _told_of(problem)
+            if problem:
+                failed.append(f"{name}: no feedback ({problem})")
+            else:
+                store.keep_page(name, now[name])
+    return sorted(failed)
 
 
-def _ungraded(term: Term) -> dict[tuple[str, str], str]:
+def _told_of(problem: str | Exception) -> str:
+    """What kept a page from being made, in words; nothing, where it is made."""
+    if isinstance(problem, LimitError):
+        return f"its page {problem}; {ASK_ANEW}"
+    if isinstance(problem, Exception):
+        if is_disk_full(problem):
+            raise problem
+        return f"{type(problem).__name__}: {problem}"
+    return problem
+
+
+def _ungraded(term: Term, names: Collection[str] | None) -> dict[str, str]:
     """Why what lies in submitted/ could not be graded, where no earlier try was."""
     with term.store() as store:
         reasons, graded = store.failed(), store.recorded()
-    there = {pair: "/".join(pair) for pair in term.submissions()}
-    return {
-        pair: reasons[name]
-        for pair, name in there.items()
-        if name in reasons and name not in graded
-    }
+    there = map("/".join, term.submissions()) if names is None else names
+    return {name: reasons[name] for name in there if name in reasons and name not in graded}
 
 
-def _write_ungraded(term: Term, reasons: dict[tuple[str, str], str]) -> None:
+def _page_of(term: Term, student: str, lesson: str) -> Path:
+    return lesson_path(term.root / "feedback" / student, lesson).with_suffix(".html")
+
+
+def _write_ungraded(term: Term, reasons: dict[str, str]) -> None:
+    """A page for each, where it is not there as it would be made now."""
     page = templates().get_template("ungraded.html.j2")
     rows = {row["id"]: row for row in term.roster()} if reasons else {}
-    for (student, lesson), reason in reasons.items():
-        target = lesson_path(term.root / "feedback" / student, lesson).with_suffix(".html")
+    for name, reason in reasons.items():
+        student, lesson = name.split("/")
+        target, path = _page_of(term, student, lesson), term.submission(student, lesson)
         target.parent.mkdir(parents=True, exist_ok=True)
-        path = term.submission(student, lesson)
         what, remedy = told(reason, path)
         there = path if path.is_file() else path.parent
         html = page.render(
             policy=policy, lesson=lesson, what=what, remedy=remedy,
             whose=whose(student, rows.get(student, {})), collected=day(there.stat().st_mtime),
-        )  # fmt: skip
+        ).encode()  # fmt: skip
+        if target.is_file() and target.read_bytes() == html:
+            continue
         target.unlink(missing_ok=True)  # nbgrader's are for reading only
-        write_whole(target, html.encode("utf-8"))
+        write_whole(target, html)
 
 
 def told(reason: str, path: Path) -> tuple[str, str]:
@@ -89,19 +138,26 @@ def told(reason: str, path: Path) -> tuple[str, str]:
     return clean(f"{path.name}: {what}"), clean(remedy[:1].upper() + remedy[1:])
 
 
-def _page_problem(term: Term, student: str, lesson: str) -> str:
-    """Make a page in a process with limits, as what is shown on it is a student's."""
-    try:
-        return guarded(_make_page, term, student, lesson)
-    except LimitError as met:
-        return f"its page {met}; {ASK_ANEW}"
-
-
 def _make_page(term: Term, student: str, lesson: str) -> str:
-    result = _api(term).generate_feedback(lesson, student, force=True)
-    return "" if result["success"] else why(result)
+    """Make a page, which is whole when it appears; what went wrong. In a process with limits, as
+    what is shown on it is a student's."""
+    api = _api(term)
+    result = api.generate_feedback(lesson, student, force=True)
+    if not result["success"]:
+        if FULL in (result.get("log") or "") + (result.get("error") or ""):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return why(result)
+    made = Path(api.coursedir.format_path(MAKING, student, lesson))
+    target = _page_of(term, student, lesson).parent
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(target, ignore_errors=True)
+    made.rename(target)
+    return ""
 
 
 @lru_cache(maxsize=1)
 def _api(term: Term) -> Any:
-    return term.api()
+    """nbgrader's interface, which makes pages elsewhere: one that it begins is not whole yet."""
+    api = term.api()
+    api.coursedir.feedback_directory = MAKING
+    return api

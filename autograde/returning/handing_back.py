@@ -59,11 +59,13 @@ def hand_back(
     download: Path | None = None,
     lesson: str = "",
     progress: Any = lambda items, total: items,
+    workers: int = 1,
 ) -> HandedBack:
     """Make the pages of a lesson, and pack them for a platform, one of PLATFORMS; whole or not.
 
     download: what was downloaded from there, whose numbers are taken; else those that `collect`
-    kept. lesson: "" for that of the download. Raises UsageError where nothing of it fits.
+    kept. lesson: "" for that of the download. workers: as of `feedback`. Raises UsageError where
+    nothing of it fits.
     """
     if not term.roster():
         raise UsageError(
@@ -78,7 +80,7 @@ def hand_back(
     due = _due(term, there.lesson)
     _require_same_class(term, platform, there, due, download)
     made = HandedBack(target, there.lesson, 0)
-    _, failed = feedback(term, progress, there.lesson)
+    _, failed = feedback(term, progress, workers, lesson=there.lesson)
     pages = _pages(term, there.lesson, due, failed, made)
     _tell(term, there, due, pages, download, made)
     files = {

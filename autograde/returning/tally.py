@@ -24,6 +24,7 @@ from ..term.gradebook import (
     submissions,
 )
 from ..term.term import Term
+from .alike import alike
 from .counted import ELSE, NO_ANSWER, Item, Lesson, Mistake, Tally, correlation, word
 
 grade_cells = GradeCell.__table__
@@ -44,6 +45,7 @@ def tally(term: Term) -> Tally:
     _count_files(found, term)
     _count_verdicts(found, term)
     _count_predictions(found, term)
+    _compare_programs(found, term)
     for lesson in found.lessons.values():
         _correlate(lesson)
     return found
@@ -182,6 +184,19 @@ def _count_predictions(found: Tally, term: Term) -> None:
                 if letters.get(name) in asked.choices:
                     those = lesson.predicted.setdefault(name, {})
                     those.setdefault(letters[name], []).append(student)
+
+
+def _compare_programs(found: Tally, term: Term) -> None:
+    """Whose programs are alike, of those who are in the gradebook."""
+    written: dict[str, dict[str, dict[str, list[str]]]] = {}
+    with term.store() as store:
+        for place, forms in sorted(store.written()):
+            student, _, lesson_name = place.partition("/")
+            lesson = found.lessons.get(lesson_name)
+            if lesson is not None and student in lesson.totals and forms:
+                written.setdefault(lesson_name, {})[student] = forms
+    for name, forms in written.items():
+        found.lessons[name].alike = alike(forms)
 
 
 def _wrote_essay(lesson: Lesson, student: str) -> bool:

@@ -6,11 +6,12 @@ second one, which finds the places that are left.
 
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 from ..common.errors import UsageError, did_you_mean, shown
 from .furnishing import write_roster
 from .rosters import is_student_id
-from .term import Term
+from .term import MAKING, TRIES, Term
 
 # Where folders of students are. In `submitted` a run of `grade` would find them again: it is first.
 STAGES = ("submitted", "autograded", "feedback")
@@ -29,6 +30,7 @@ def remove(term: Term, student: str) -> list[str]:
 def _require_known(term: Term, student: str) -> None:
     folders = [path for stage in STAGES for path in (term.root / stage).glob("*")]
     known = {path.name for path in folders if path.is_dir()}
+    known |= {path.name.partition("+")[0] for path in (term.root / TRIES).glob("*+*")}
     known |= {row["id"] for row in term.roster()} | {one for (one,) in term.rows(STUDENTS)}
     with term.store() as store:
         known |= store.students()
@@ -52,12 +54,22 @@ def _removed(term: Term, student: str) -> Iterator[str]:
         elif folder.is_symlink():
             folder.unlink()
             yield f"{stage}/ (a link)"
+    if tries := _tries(term, student):
+        for path in tries:
+            shutil.rmtree(path)
+        yield f"{TRIES}/ ({len(tries)})"
+    shutil.rmtree(term.root / MAKING / student, ignore_errors=True)
     if student in {one for (one,) in term.rows(STUDENTS)}:
         count = _out_of_gradebook(term, student)
         yield f"the gradebook ({count} submission{'s' * (count != 1)})"
     with term.store() as store:
         if store.forget(student):
             yield "what the term keeps of answers and verdicts"
+
+
+def _tries(term: Term, student: str) -> list[Path]:
+    """The folders in which their tries are kept, named as nbgrader names what is handed in."""
+    return [path for path in (term.root / TRIES).glob("*+*") if path.name.startswith(f"{student}+")]
 
 
 def _out_of_gradebook(term: Term, student: str) -> int:

@@ -35,6 +35,9 @@ create table if not exists origin (
     name text primary key, platform text not null, person text not null, number text not null,
     attachment text not null
 );
+create table if not exists written (name text primary key, forms text not null);
+create table if not exists page (name text primary key, mark text not null);
+create table if not exists arrived (path text primary key, stamp text not null);
 """
 
 
@@ -55,7 +58,8 @@ class Store:
     it. "failed" says why the latest try
     to grade a file came to nothing. "placed" says which bytes went into submitted/, of when, and
     "person" whom a platform meant who was taken for a student by the name alone, "origin" by what
-    numbers a platform knows what was placed.
+    numbers a platform knows what was placed. "page" says what a page of feedback was made from, and
+    "arrived" which files `watch` has done all for.
     """
 
     def __init__(self, path: Path) -> None:
@@ -122,10 +126,22 @@ class Store:
         for name, letters in self._database.execute(query):
             yield name, json.loads(letters)
 
+    def written(self) -> Iterator[tuple[str, dict[str, list[str]]]]:
+        """ "student/lesson" and the forms of what was written in it, see `forms`."""
+        query = "select name, forms from recorded join written using (name)"
+        for name, forms in self._database.execute(query):
+            yield name, json.loads(forms)
+
     def keep_recorded(
-        self, name: str, source: str, key: str, predicted: Mapping[str, str] | None = None
+        self,
+        name: str,
+        source: str,
+        key: str,
+        predicted: Mapping[str, str] | None = None,
+        written: Mapping[str, list[str]] | None = None,
     ) -> None:
-        """Say what stands in the gradebook for "student/lesson", and what was predicted in it."""
+        """Say what stands in the gradebook for "student/lesson", what was predicted in it, and the
+        forms of what was written."""
         with self._database:
             self._database.execute(
                 "insert or replace into recorded values (?, ?, ?)", (clean(name), source, key)
@@ -133,6 +149,10 @@ class Store:
             self._database.execute(
                 "insert or replace into predicted values (?, ?)",
                 (clean(name), json.dumps(predicted or {})),
+            )
+            self._database.execute(
+                "insert or replace into written values (?, ?)",
+                (clean(name), json.dumps(written or {})),
             )
 
     def failed(self) -> dict[str, str]:
@@ -224,4 +244,24 @@ class Store:
             self._database.executemany(
                 "insert or replace into origin values (?, ?, ?, ?, ?)",
                 [tuple(map(clean, (name, *known))) for name, known in origins.items()],
+            )
+
+    def pages(self) -> dict[str, str]:
+        """ "student/lesson": the mark of all that its page of feedback was made from."""
+        return dict(self._database.execute("select name, mark from page"))
+
+    def keep_page(self, name: str, mark: str) -> None:
+        """Say what a page was made from."""
+        with self._database:
+            self._database.execute("insert or replace into page values (?, ?)", (clean(name), mark))
+
+    def arrived(self) -> dict[str, str]:
+        """The stamp of each file that `watch` has done all for, by its path's mark."""
+        return dict(self._database.execute("select path, stamp from arrived"))
+
+    def keep_arrived(self, arrived: Mapping[str, str]) -> None:
+        """Say that all is done for these files, in one step."""
+        with self._database:
+            self._database.executemany(
+                "insert or replace into arrived values (?, ?)", list(arrived.items())
             )

@@ -34,6 +34,8 @@ configure(c, __file__.rpartition("/")[0] or ".")
 """
 SETTINGS = "nbgrader_config.py"
 UNMATCHED = "unmatched"  # where `collect` keeps what is nobody's; nbgrader does not look there
+TRIES = "tries"  # where it keeps those of a student that do not count; nor does it look there
+MAKING = ".autograde/pages"  # where a page of feedback lies until it is whole
 SQLITE = "sqlite:///"
 LESSON_NAMES = "select name from assignment"
 GRADED = """select submitted_assignment.student_id, assignment.name from submitted_assignment
@@ -69,8 +71,7 @@ class Term:
     @property
     def plan(self) -> Plan:
         """Its lessons and their points. Raises UsageError where the settings say none."""
-        where = self.root / SETTINGS
-        return Plan.of(self._config().get("Course", {}), where) if where.is_file() else Plan()
+        return Plan.of(self._config().get("Course", {}), self.root / SETTINGS)
 
     @property
     def lessons(self) -> tuple[str, ...]:
@@ -139,8 +140,10 @@ class Term:
         return {f"{student}/{name}" for student, name in self.rows(GRADED) if name in lessons}
 
     def rows(self, query: str) -> list[tuple]:
-        """What the gradebook answers to a query in SQL, read with little to import. Raises
-        UsageError where it does not answer."""
+        """What the gradebook answers to a query in SQL, read with little to import; nothing, where
+        there is none yet. Raises UsageError where it does not answer."""
+        if not self.has_gradebook:
+            return []
         try:
             if self.url.startswith(SQLITE):
                 return _rows_of_file(self.shown_url, query)
@@ -165,6 +168,11 @@ class Term:
         return stated or f"{SQLITE}{self.root / 'gradebook.db'}"  # as nbgrader has it
 
     @property
+    def has_gradebook(self) -> bool:
+        """Whether there is one to ask; a server's is taken to be there."""
+        return not self.url.startswith(SQLITE) or Path(self.shown_url).is_file()
+
+    @property
     def shown_url(self) -> str:
         """The gradebook as a message may name it: a file's path, or a URL without its password."""
         if self.url.startswith(SQLITE):
@@ -180,11 +188,15 @@ class Term:
         return NbGraderAPI(config=self._config())
 
     def _config(self) -> Any:
-        """What nbgrader_config.py says. Raises UsageError where it cannot be run."""
-        from traitlets.config import PyFileConfigLoader
+        """What nbgrader_config.py says; what holds anyway, where there is none. Raises UsageError
+        where it cannot be run."""
+        from traitlets.config import Config, PyFileConfigLoader
+        from traitlets.config.loader import ConfigFileNotFound
 
         try:
             config = PyFileConfigLoader(SETTINGS, path=str(self.root)).load_config()
+        except ConfigFileNotFound:
+            config = Config()
         except Exception as error:  # it is Python that an instructor edits
             path = self.root / SETTINGS
             raise UsageError(
@@ -209,7 +221,7 @@ def close(root: Path) -> bool:
 def _require_own_gradebook(term: Term) -> None:
     """Raise UsageError for a database that does not answer, is no gradebook or another course's."""
     shown = term.shown_url
-    if term.url.startswith(SQLITE) and not Path(shown).is_file():
+    if not term.has_gradebook:
         raise UsageError(f"{shown}: missing; make it again: autograde init {term.root}")
     known = {name for (name,) in term.rows(LESSON_NAMES)}
     missing = sorted(set(term.lessons) - known)

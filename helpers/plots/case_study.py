@@ -11,11 +11,21 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from ..language_model.runs import Run
-from ..problems.case_study import Pair, Points, at_end, points, seed_spread
+from ..problems.case_study import (
+    Pair,
+    Points,
+    at_end,
+    clear_of_stopping,
+    gains_between,
+    near_peak,
+    points,
+    seed_spread,
+)
 from . import COLOURS, DASHES, new_figure, show
 
 NAVY, RED, TEAL, AMBER, GREY = COLOURS
 MARKERS = "os^vD<>P"
+FEW = 5  # measurements in a range, below which their mean is not drawn
 D_LABEL = "d = √KL(policy ‖ ref) (√nats)"
 GAIN_LABEL = "gold gained over ref (rating)"
 LABELS = {
@@ -111,31 +121,50 @@ def plot_fit(
     b: float,
     peak_kl: float | None,
 ) -> None:
-    """Gain over d: every measurement, the fitted curve, its peak, and the student's own run."""
-    figure, (axis,) = new_figure(height=4.0)
+    """Gain over d: every measurement, means in ranges of d, the fitted curve, and one's own run."""
+    figure, (axis,) = new_figure(height=4.2)
+    measured = points(runs, ref_gold)
     _draw_points(axis, runs, ref_gold)
     mine = points([own], ref_gold)
     whose = "stand-in run" if own in runs else "own run"
     axis.plot(_root(mine), mine.gain, "+", color=RED, markersize=9, label=whose)
-    farthest = _root(points(runs, ref_gold)).max().item()
-    d = torch.linspace(1e-3, farthest, 300)
-    curve = d * (alpha - b * d.log())
-    axis.plot(d, curve, color="black", label="fit")
-    where = "no peak"
-    if peak_kl is not None:
-        root = math.sqrt(peak_kl)
-        where = f"peak at d = {root:.2f}, KL {peak_kl:.1f} nats"
-        if root <= farthest:
-            axis.plot(root, b * root, "*", color="black", markersize=13)
-        else:
-            where += ", beyond every measurement"
+    d = torch.linspace(1e-3, _root(measured).max().item(), 300)
+    axis.plot(d, d * (alpha - b * d.log()), color="black", label="fit")
+    _draw_means(axis, measured)
+    says = fit_says(measured, b, peak_kl)
     axis.axhline(0, color=GREY, linewidth=1)
-    axis.set(title=f"The fit: {where}", xlabel=D_LABEL, ylabel=GAIN_LABEL)
-    axis.legend(fontsize=8, ncols=2)
+    axis.set(title=says, xlabel=D_LABEL, ylabel=GAIN_LABEL)
+    figure.legend(
+        *axis.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8
+    )
     show(
         figure,
-        f"Measured gains against d, with the curve d · ({alpha:.2f} − {b:.2f} · log d): {where}.",
+        f"Measured gains against d, with the curve d · ({alpha:.2f} − {b:.2f} · log d) and the "
+        f"measurements' means in ranges of d. {says}.",
     )
+
+
+def fit_says(measured: Points, b: float, peak_kl: float | None) -> str:
+    """In one sentence: what the fit says of its peak, and the measurements near it."""
+    if peak_kl is None:
+        return "The fitted curve has no peak"
+    near, height = near_peak(measured, peak_kl), b * math.sqrt(peak_kl)
+    if not len(near):
+        return "The fit's peak lies where nothing was measured"
+    return (
+        f"At d = {math.sqrt(peak_kl):.1f}, its peak, the fit says {height:.2f}; "
+        f"{len(near)} measurements near it say {near.mean():.2f}"
+    )
+
+
+def _draw_means(axis: Axes, measured: Points) -> None:
+    """The measurements' own mean in each range of d, as far as it has some."""
+    label = "mean of what was measured"
+    for low in range(math.ceil(_root(measured).max())):
+        part = gains_between(measured, low**2, (low + 1) ** 2)
+        if len(part) >= FEW:
+            axis.hlines(part.mean(), low, low + 1, color=RED, linewidth=3, label=label, zorder=3)
+            label = ""
 
 
 def _root(found: Points) -> Float[Tensor, " point"]:
@@ -149,86 +178,84 @@ def _draw_points(axis: Axes, runs: Sequence[Run], ref_gold: float) -> None:
         axis.plot(_root(found), found.gain, marker, label=f"β = {beta:g}", **look)
 
 
-def plot_budget(
-    runs: Sequence[Run], budget: float, too_small: float | None, enough: float | None
-) -> None:
-    """Divergence at the end for each weight and seed, against a budget."""
+def plot_budget(runs: Sequence[Run], budget: float, chosen: float | None) -> None:
+    """Divergence at the end for each weight and seed, against a budget; and the weight chosen."""
     figure, (axis,) = new_figure()
     betas, ranges = _betas(runs), []
     for place, beta in enumerate(betas):
         ends = [max(at_end(run, "kl"), 1e-2) for run in _of(runs, beta)]
         ranges.append(f"β = {beta:g}: {min(ends):.1f} to {max(ends):.1f}")
-        keeps = max(ends) <= budget
-        marker, colour = ("o", NAVY) if keeps else ("x", RED)
+        marker, colour = ("o", NAVY) if max(ends) <= budget else ("x", RED)
         axis.semilogy([place] * len(ends), ends, marker, color=colour)
+        if beta == chosen:
+            axis.axvspan(place - 0.3, place + 0.3, color=AMBER, alpha=0.3)
+            ranges[-1] += " (chosen)"
     axis.axhline(budget, color="black", linestyle=DASHES[1], linewidth=1.3)
-    axis.annotate(
-        f"budget, {budget:.1f} nats", (len(betas) - 0.6, budget), (0, 4), ha="right", **BESIDE
-    )
-    if enough is None:
-        says = f"no recorded β keeps every seed within {budget:.1f} nats"
-    elif too_small is None:
-        says = f"every recorded β keeps every seed within {budget:.1f} nats"
-    else:
-        says = f"β = {too_small:g} is too small for {budget:.1f} nats, β = {enough:g} is enough"
+    at = (len(betas) - 0.6, budget)
+    axis.annotate(f"budget, {budget:g} nats", at, (0, 4), ha="right", **BESIDE)
+    says = "The rule chooses no β" if chosen not in betas else f"The rule chooses β = {chosen:g}"
     axis.set_xticks(range(len(betas)), [f"{beta:g}" for beta in betas])
     axis.yaxis.set_major_formatter("{x:g}")
-    axis.set(
-        title=says[0].upper() + says[1:] if says[0] != "β" else says,
-        xlabel="β",
-        ylabel="KL(policy ‖ ref) at the end (nats)",
-        xlim=(-0.5, len(betas) - 0.5),
-    )
+    axis.set(title=says, xlabel="β", xlim=(-0.5, len(betas) - 0.5))
+    axis.set_ylabel("KL(policy ‖ ref) at the end (nats)")
     show(
         figure,
-        f"A mark for each seed, circles where all seeds keep to the budget: {says}. "
+        f"A mark for each seed, circles where all seeds keep to {budget:g} nats. {says}. "
         f"KL at the end in nats: {'; '.join(ranges)}.",
     )
 
 
-def plot_frontier(runs: Sequence[Run], ref_gold: float, pairs: Sequence[Pair]) -> None:
-    """Runs without a penalty, stopped anywhere, against the ends of runs with one; seeds beside."""
-    figure, (axis,) = new_figure(height=4.2)
-    for run, dash in zip(_of(runs, 0.0), DASHES, strict=False):
-        found, label = points([run], ref_gold), f"β = 0, seed {run.seed}, stopped anywhere"
-        look = {"color": GREY, "linestyle": dash, "linewidth": 1.0, "label": label}
-        axis.plot(_root(found), found.gain, marker=".", **look)
+def plot_frontier(
+    runs: Sequence[Run], slow: Sequence[Run], ref_gold: float, pairs: Sequence[Pair]
+) -> None:
+    """Runs without a penalty, stopped anywhere, against the ends of runs with one.
+
+    slow: without a penalty too, at a smaller learning rate; pairs: with them.
+    """
+    figure, (axis,) = new_figure(height=4.4)
+    free = {"β = 0, stopped anywhere": _of(runs, 0.0), "a third of the rate, too": slow}
+    looks = ((GREY, DASHES[1], "."), (RED, DASHES[0], "x"))
+    for (label, each), (colour, dash, marker) in zip(free.items(), looks, strict=True):
+        for run in each:
+            found, name = points([run], ref_gold), label if run is each[0] else ""
+            look = {"color": colour, "linestyle": dash, "linewidth": 1.0, "markersize": 4}
+            axis.plot(_root(found), found.gain, marker=marker, label=name, **look)
     shades = _shades(_betas(runs))
     for (beta, shade), marker in list(zip(shades.items(), MARKERS, strict=False))[1:]:
-        ends = _of(runs, beta)
-        d = [math.sqrt(max(at_end(run, "kl"), 0.0)) for run in ends]
-        gain = [at_end(run, "gold") - ref_gold for run in ends]
+        d = [math.sqrt(max(at_end(run, "kl"), 0.0)) for run in _of(runs, beta)]
+        gain = [at_end(run, "gold") - ref_gold for run in _of(runs, beta)]
         axis.plot(d, gain, marker, color=shade, markersize=6, label=f"β = {beta:g}, end")
-        for run, *at in zip(ends, d, gain, strict=True):
-            axis.annotate(f"{run.seed}", at, (4, 3), fontsize=7, color=shade, **BESIDE)
     says = frontier_says(pairs, seed_spread(runs))
     axis.set(title=says, xlabel=D_LABEL, ylabel=GAIN_LABEL)
+    _look_at(axis, pairs)
     named = axis.get_legend_handles_labels()
     figure.legend(*named, loc="outside lower center", ncols=4, fontsize=8)
     show(
         figure,
         f"Gain against d: lines without a penalty, marks at the ends of penalised runs. {says}. "
-        f"Mean gain of a run and of stopping at its KL: {_gains_say(pairs)}.",
+        f"Mean gain of a run and of the slow one stopped at its KL: {_gains_say(pairs)}.",
     )
 
 
-def frontier_says(pairs: Sequence[Pair], spread: Mapping[float, float]) -> str:
-    """In one sentence: which weights gained more gold than stopping at the same divergence?
+def _look_at(axis: Axes, pairs: Sequence[Pair]) -> None:
+    """Only as far as there is something to compare: without a penalty, runs go far beyond."""
+    if pairs:
+        gains = [gain for pair in pairs for gain in (pair.gain, pair.stopped)]
+        axis.set_xlim(0, 1.5 * math.sqrt(max(pair.kl for pair in pairs)))
+        axis.set_ylim(min(0.0, *gains) - 0.3, max(gains) + 0.3)
 
-    spread: between seeds, for each β. A β is named when the difference has one sign at every
-    seed, of two or more, and its mean is larger than that β's spread.
+
+def frontier_says(pairs: Sequence[Pair], spread: Mapping[float, float]) -> str:
+    """In one sentence: which weights gained more gold than the slow runs at the same divergence?
+
+    spread: between seeds, for each β.
     """
     if not pairs:
-        return "No penalised run ends where a run without penalty has been"
-    clear: dict[str, list[float]] = {"more": [], "less": []}
-    for beta in sorted({pair.beta for pair in pairs}):
-        gaps = torch.tensor([pair.gain - pair.stopped for pair in pairs if pair.beta == beta])
-        if len(gaps) > 1 and gaps.mean().abs() > spread[beta]:
-            for name, sign in (("more", 1), ("less", -1)):
-                clear[name] += [beta] if (sign * gaps > 0).all() else []
-    says = [f"{_gain(found)} {name} than stopping" for name, found in clear.items() if found]
+        return "No penalised run ends where the slow run has been"
+    clear = zip(("more", "less"), clear_of_stopping(pairs, spread), strict=True)
+    says = [f"{_gain(found)} {name} than the slow run" for name, found in clear if found]
     if not says:
-        return "At equal KL, no β differs from stopping by more than seeds do"
+        return "At equal KL, no β differs from the slow run by more than seeds do"
     return f"At equal KL, {' and '.join(says)}, at every seed"
 
 

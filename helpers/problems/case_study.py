@@ -5,7 +5,8 @@ A run is `helpers.language_model.runs.Run`: curves over training steps, measured
 
 import itertools
 import math
-from collections.abc import Iterable, Sequence
+import operator
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -16,9 +17,12 @@ from torch import Tensor
 from ..language_model.runs import Run
 
 LAST = 3  # measurements at the end of a run that are averaged, as a single one is noisy
-QUANTITIES = ("proxy", "gold", "kl", "distinct_2", "length")
+NEAR = 0.5  # of a peak, in √nats
+QUANTITIES = ("proxy", "gold", "kl", "distinct_2", "length", "entropy", "forgotten")
+COMPARED = {"<": operator.lt, ">": operator.gt}
 
-Claim = tuple[str, Any, int, float]  # quantity, "own" or (beta, seed), step, value
+# quantity, "own" or (beta, seed), step, value; or quantity, whose, "<" or ">", whose, at the end
+Claim = tuple[Any, ...]
 
 
 class Points(NamedTuple):
@@ -29,13 +33,31 @@ class Points(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """The end of a penalised run, and the run without penalty stopped at the same divergence."""
+    """The end of a penalised run, and a run without penalty stopped at the same divergence."""
 
     beta: float
     seed: int
     kl: float
     gain: float
-    stopped: float  # gain of the run with β = 0 and the same seed, where it passed this kl
+    stopped: (
+        float  # gain of the run without penalty and with the same seed, where it passed this kl
+    )
+    step: int  # at which that run had first been measured beyond it
+
+
+class End(NamedTuple):
+    """Where a run of the record ended, by the means of its last measurements."""
+
+    kl: float  # nats
+    gain: float  # of gold over ref
+    over_free: float  # gold, less that of the run with β = 0 and the same seed
+
+
+class Fold(NamedTuple):
+    """A seed held out: the β chosen on the others, and where its run with this seed ended."""
+
+    beta: Any
+    end: End | None  # None where no such run is recorded
 
 
 def tuned_by_proxy(c: float, beta: float) -> tuple[float, float, float]:
@@ -79,6 +101,18 @@ def seed_spread(runs: Sequence[Run]) -> dict[float, float]:
     return found
 
 
+def miss_of_other_seeds(runs: Sequence[Run], seed: int) -> float:
+    """How far gold of this seed is from the mean of the others at the same β and step.
+
+    A root mean square over all of the seed's measurements after step 0.
+    """
+    gaps = []
+    for run in (run for run in runs if run.seed == seed):
+        others = [one.gold[1:] for one in runs if one.beta == run.beta and one.seed != seed]
+        gaps.append(torch.tensor(run.gold[1:]) - torch.tensor(others).mean(dim=0))
+    return torch.cat(gaps).square().mean().sqrt().item()
+
+
 def peak_of_parabola(found: Points) -> float | None:
     """Where gold = d · (alpha − b · d), the form for best-of-n, is greatest, in nats.
 
@@ -91,96 +125,188 @@ def peak_of_parabola(found: Points) -> float | None:
     return (rise / (2 * bend)) ** 2 if rise > 0 and bend > 0 else None
 
 
-def bracket(runs: Sequence[Run], budget: float) -> tuple[float | None, float | None]:
-    """The recorded weights between which a KL budget begins to be kept.
-
-    budget: of KL(policy ‖ ref) at the end of a run, in nats.
-    Returns (too small, enough): the greatest β with a seed above the budget, and the least β
-    from which on every seed keeps to it; None where the record holds no such β.
-    """
-    over = [run.beta for run in runs if at_end(run, "kl") > budget]
-    too_small = max(over, default=None)
-    enough = [run.beta for run in runs if too_small is None or run.beta > too_small]
-    return too_small, min(enough, default=None)
+def gains_between(found: Points, low: float, high: float) -> Float[Tensor, " point"]:
+    """The gains that were measured beyond `low` nats and not beyond `high`."""
+    return found.gain[(found.kl > low) & (found.kl <= high)]
 
 
-def at_equal_kl(runs: Sequence[Run], ref_gold: float) -> list[Pair]:
-    """Each penalised run's end beside the run with β = 0 and its seed, stopped at that kl.
-
-    Penalised runs that end where the other was never measured, before and after, are left out.
-    """
-    free = {run.seed: run for run in runs if run.beta == 0}
-    pairs = []
-    for run in (run for run in runs if run.beta > 0 and run.seed in free):
-        kl, gain = at_end(run, "kl"), at_end(run, "gold") - ref_gold
-        stopped = _gold_when_passing(free[run.seed], kl)
-        if stopped is not None:
-            pairs.append(Pair(run.beta, run.seed, kl, gain, stopped - ref_gold))
-    return pairs
+def near_peak(found: Points, peak_kl: float) -> Float[Tensor, " point"]:
+    """The gains that were measured within 0.5 of a peak, in d = √kl."""
+    return found.gain[(found.kl.clamp(min=0).sqrt() - math.sqrt(peak_kl)).abs() < NEAR]
 
 
-def _gold_when_passing(run: Run, kl: float) -> float | None:
-    """Gold where the run first passes this kl: a straight line in √kl between two measurements.
-
-    The way from step 0 to the first measurement is too long for a straight line: gold bends there.
-    """
-    d = [math.sqrt(max(nats, 0.0)) for nats in run.kl[1:]]
-    rows = list(zip(d, run.gold[1:], strict=True))
-    for (before, gold_before), (after, gold_after) in itertools.pairwise(rows):
-        if before <= math.sqrt(max(kl, 0.0)) < after:
-            share = (math.sqrt(max(kl, 0.0)) - before) / (after - before)
-            return gold_before + share * (gold_after - gold_before)
-    return None
-
-
-def gains_by_distance(
-    runs: Sequence[Run], ref_gold: float, edges: Sequence[float]
-) -> dict[float, list[tuple[float, int]]]:
-    """For each β, the mean gain and the number of measurements in each range of d = √kl."""
-    found = {}
-    for beta in sorted({run.beta for run in runs}):
-        kl, gain = points([run for run in runs if run.beta == beta], ref_gold)
-        place = torch.bucketize(kl.clamp(min=0).sqrt(), torch.tensor(edges)) - 1
-        inside = [gain[place == i] for i in range(len(edges) - 1)]
-        found[beta] = [(part.mean().item(), len(part)) for part in inside]
+def ends_by_beta(runs: Sequence[Run], ref_gold: float) -> dict[float, list[End]]:
+    """For each β, where its runs ended, in the order of the seeds; β = 0 has run with each."""
+    free = {run.seed: at_end(run, "gold") for run in runs if run.beta == 0}
+    found: dict[float, list[End]] = {}
+    for run in sorted(runs, key=lambda run: (run.beta, run.seed)):
+        gold = at_end(run, "gold")
+        end = End(at_end(run, "kl"), gold - ref_gold, gold - free[run.seed])
+        found.setdefault(run.beta, []).append(end)
     return found
 
 
-def check_claims(claims: Sequence[Claim], own: Run, recorded: Sequence[Run]) -> None:
-    """Say which cited numbers agree with the runs that they are about.
+def keeps(end: End, budget: float) -> bool:
+    """Whether a run ended within the budget, with more gold than ref and than β = 0."""
+    return end.kl <= budget and end.gain > 0 and end.over_free > 0
 
-    claims: (quantity, whose, step, value). whose: "own", or (beta, seed) of a recorded run.
-    A value agrees when it is the measured one, rounded to as many decimals as were typed.
+
+def leave_one_seed_out(
+    choose: Callable[[dict[float, list[End]], float], Any],
+    ends: Mapping[float, Sequence[End]],
+    budget: float,
+) -> list[Fold]:
+    """What a rule picks from all seeds but one, and what became of that one; for each seed."""
+    folds = []
+    for out in range(min(map(len, ends.values()))):
+        seen = {beta: [*each[:out], *each[out + 1 :]] for beta, each in ends.items()}
+        beta = choose(seen, budget)
+        known = [each[out] for one, each in ends.items() if _same(one, beta)]
+        folds.append(Fold(beta, known[0] if known else None))
+    return folds
+
+
+def kept_where_seen(
+    folds: Sequence[Fold], ends: Mapping[float, Sequence[End]], budget: float
+) -> bool:
+    """Whether every β that was picked is recorded, and keeps to it at all seeds that were seen."""
+    for out, fold in enumerate(folds):
+        picked = next((each for beta, each in ends.items() if _same(beta, fold.beta)), None)
+        if picked is None or not all(keeps(e, budget) for i, e in enumerate(picked) if i != out):
+            return False
+    return True
+
+
+def _same(beta: float, picked: Any) -> bool:
+    try:
+        return float(picked) == beta
+    except (TypeError, ValueError):
+        return False
+
+
+def at_equal_kl(runs: Sequence[Run], free: Sequence[Run], ref_gold: float) -> list[Pair]:
+    """Each penalised run's end beside a run without penalty and with its seed, stopped at that kl.
+
+    free: the runs without penalty. Penalised runs that end where the one of their seed was never
+    measured, before and after, are left out.
+    """
+    by_seed, pairs = {run.seed: run for run in free}, []
+    for run in (run for run in runs if run.beta > 0 and run.seed in by_seed):
+        kl, gain = at_end(run, "kl"), at_end(run, "gold") - ref_gold
+        passed = _when_passing(by_seed[run.seed], kl)
+        if passed is not None:
+            gold, step = passed
+            pairs.append(Pair(run.beta, run.seed, kl, gain, gold - ref_gold, step))
+    return pairs
+
+
+def clear_of_stopping(
+    pairs: Sequence[Pair], spread: Mapping[float, float]
+) -> tuple[list[float], list[float]]:
+    """The weights that gained clearly more, and clearly less, than was had at their kl by stopping.
+
+    spread: between seeds, for each β. Clear is a difference with one sign at every seed, of two
+    or more, whose mean is larger than that β's spread.
+    """
+    more, less = [], []
+    for beta in sorted({pair.beta for pair in pairs}):
+        gaps = torch.tensor([pair.gain - pair.stopped for pair in pairs if pair.beta == beta])
+        if len(gaps) > 1 and gaps.mean().abs() > spread[beta]:
+            more += [beta] if (gaps > 0).all() else []
+            less += [beta] if (gaps < 0).all() else []
+    return more, less
+
+
+def _when_passing(run: Run, kl: float) -> tuple[float, int] | None:
+    """Gold where the run first passes this kl, and the step of the measurement after it.
+
+    Gold is read off a straight line in √kl between two measurements. The way from step 0 to the
+    first of them is too long for one: gold bends there.
+    """
+    d = [math.sqrt(max(nats, 0.0)) for nats in run.kl[1:]]
+    rows, at = list(zip(d, run.gold[1:], run.step[1:], strict=True)), math.sqrt(max(kl, 0.0))
+    for (before, gold_before, _), (after, gold_after, step) in itertools.pairwise(rows):
+        if before <= at < after:
+            share = (at - before) / (after - before)
+            return gold_before + share * (gold_after - gold_before), step
+    return None
+
+
+def check_claims(claims: Sequence[Claim], own: Run, recorded: Sequence[Run]) -> None:
+    """Say which claims agree with the runs that they are about.
+
+    A row is (quantity, whose, step, value), whose: "own", or (beta, seed) of a recorded run. It
+    agrees when the value is the measured one, rounded to as many decimals as were typed.
+    Or it is (quantity, whose, "<" or ">", whose), about the ends of runs; a beta alone is all its
+    seeds. It agrees when it holds for each seed, or, with one run against all seeds of a beta, for
+    each of these.
     """
     verdicts = [judge_claim(claim, own, recorded) for claim in claims]
     for claim, (agrees, says) in zip(claims, verdicts, strict=True):
         print(f"{'✓' if agrees else '✗'} {claim}: {says}")
-    print(f"{sum(agrees for agrees, _ in verdicts)} of {len(claims)} cited numbers agree.")
+    print(f"{sum(agrees for agrees, _ in verdicts)} of {len(claims)} claims agree with the runs.")
 
 
 def judge_claim(claim: Claim, own: Run, recorded: Sequence[Run]) -> tuple[bool, str]:
-    """Whether one cited number agrees with its run, and what to say about it."""
-    try:
-        quantity, whose, step, value = claim
-        typed = Decimal(str(value))
-    except (TypeError, ValueError, ArithmeticError):
-        return False, "write (quantity, whose, step, value), value a number"
-    run = own if whose == "own" else _recorded(recorded, whose)
+    """Whether one claim agrees with its runs, and what to say about it."""
+    if not isinstance(claim, tuple | list) or len(claim) != 4:
+        return False, 'write (quantity, whose, step, value) or (quantity, whose, "<", whose)'
+    quantity, whose, third, last = claim
+    ordered = isinstance(third, str) and third in COMPARED
     if quantity not in QUANTITIES:
         return False, f"there is no {quantity!r}; there are {', '.join(QUANTITIES)}"
-    if run is None:
-        return False, f"no such run: write 'own' or (beta, seed), of {_known(recorded)}"
+    for one in (whose, last) if ordered else (whose,):
+        if not _runs_of(one, own, recorded):
+            return False, f"no such run: write 'own' or (beta, seed), of {_known(recorded)}"
+    if ordered:
+        sides = (_runs_of(one, own, recorded) for one in (whose, last))
+        return _judge_order(quantity, *sides, third)
+    return _judge_value(quantity, _runs_of(whose, own, recorded), third, last)
+
+
+def _judge_value(quantity: str, runs: Sequence[Run], step: Any, value: Any) -> tuple[bool, str]:
+    """Whether one number is what was measured."""
+    try:
+        typed = Decimal(str(value))
+        decimals = max(-int(typed.as_tuple().exponent), 0)
+    except (TypeError, ValueError, ArithmeticError):
+        return False, "write (quantity, whose, step, value), value a number"
+    if len(runs) > 1:
+        return False, "a value is that of one run: write 'own' or (beta, seed)"
+    (run,) = runs
     if step not in run.step:
-        near = sorted(sorted(run.step, key=lambda measured: abs(measured - step))[:2])
+        near = sorted(sorted(run.step, key=lambda at: abs(at - _number(step)))[:2])
         return False, f"not measured at step {step}; near it are {' and '.join(map(str, near))}"
     measured = getattr(run, quantity)[run.step.index(step)]
-    decimals = max(-int(typed.as_tuple().exponent), 0)
     agrees = abs(measured - float(value)) <= 0.5 * 10.0**-decimals * (1 + 1e-6)
     return agrees, f"measured {measured:.{max(decimals, 2)}f}"
 
 
-def _recorded(runs: Sequence[Run], whose: Any) -> Run | None:
-    return next((run for run in runs if (run.beta, run.seed) == whose), None)
+def _judge_order(
+    quantity: str, these: Sequence[Run], those: Sequence[Run], sign: str
+) -> tuple[bool, str]:
+    """Whether the ends of some runs lie below, or above, those of others."""
+    pairs = list(itertools.product(these, those))
+    if len(these) > 1 and len(those) > 1:
+        pairs = [(one, other) for one, other in pairs if one.seed == other.seed]
+    ends = [(at_end(one, quantity), at_end(other, quantity)) for one, other in pairs]
+    holds = sum(COMPARED[sign](one, other) for one, other in ends)
+    means = [sum(side) / len(ends) for side in zip(*ends, strict=True)]
+    said = f"at the end {means[0]:.2f} against {means[1]:.2f}"
+    if len(ends) > 1:
+        said += f" by the mean, and so in {holds} of {len(ends)}"
+    return holds == len(ends), said
+
+
+def _runs_of(whose: Any, own: Run, recorded: Sequence[Run]) -> list[Run]:
+    """One run, or all seeds of a weight; none where nothing is meant by it."""
+    if isinstance(whose, str):
+        return [own] if whose == "own" else []
+    return [run for run in recorded if whose in (run.beta, (run.beta, run.seed))]
+
+
+def _number(step: Any) -> float:
+    return float(step) if isinstance(step, int | float) else 0.0
 
 
 def _known(runs: Sequence[Run]) -> str:

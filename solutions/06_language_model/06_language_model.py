@@ -1298,8 +1298,8 @@ outcome("four_steps", A=_top == "none", B=_top in ("clip", "mask"), C=True)
 #
 # The same functions, on SmolLM2-135M-Instruct: a hundred times the parameters, trained on two
 # trillion tokens. It continues four openings by 12 tokens; the reward is VADER's praise, by rules
-# that anyone can read; 60 steps, four β, two seeds. *Surprise* is its own, before it was tuned, at
-# what is written. **Predict**: which of the findings above carry over?
+# that anyone can read; 60 steps, and the few runs that the figure names. *Surprise* is its own,
+# before it was tuned, at what is written. **Predict**: which of the findings above carry over?
 
 # %% demo
 _real = recorded_smollm2()

@@ -1,16 +1,17 @@
 # %% [markdown]
 # # 07 · Analysing the impact of a penalty
 #
-# The runs are done; what do they say? After this lesson you can
+# The runs are done; what do they say, and what do you decide? After this lesson you can
 #
-# - fit how much of the true goal a proxy is worth at each divergence, and say how far to trust
-#   the fit;
-# - choose β for a divergence that you are willing to spend;
+# - fit how much of the true goal a proxy is worth at each divergence, and find out by runs that
+#   the fit has not seen whether it may be believed;
+# - write the rule by which β is chosen, and test it on a seed that the rule has not seen;
+# - tell from a control what a penalty does beyond slowing a run down;
 # - find out from its curves what went wrong in a run;
-# - write down what a penalty did, and back every claim with a number that holds.
+# - back every claim with a number that holds and that could have refuted it.
 #
-# Almost three hours, a good third of it writing. It needs lessons 02 to 05, and lesson 06, whose
-# runs it is about.
+# Two hours, a good quarter of them writing. It needs lessons 02 to 05, and lesson 06, whose runs
+# it is about.
 
 # %% setup
 import math
@@ -20,10 +21,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from helpers import check, hint, progress, ready, shaped
-from helpers.language_model.runs import failing, own_or_recorded, recorded
+from helpers import check, hint, progress, ready, shaped, written
+from helpers.language_model.runs import failing, own_or_recorded, recorded, recorded_methods
 from helpers.plots.case_study import (
-    frontier_says,
     plot_budget,
     plot_case,
     plot_fit,
@@ -35,10 +35,16 @@ from helpers.predicting import outcome, predict, predictions
 from helpers.problems.case_study import (
     at_end,
     at_equal_kl,
-    bracket,
     check_claims,
-    gains_by_distance,
+    clear_of_stopping,
+    ends_by_beta,
+    gains_between,
     gold_of_ref,
+    keeps,
+    kept_where_seen,
+    leave_one_seed_out,
+    miss_of_other_seeds,
+    near_peak,
     peak_of_parabola,
     points,
     seed_spread,
@@ -46,7 +52,7 @@ from helpers.problems.case_study import (
 )
 
 # %% [markdown]
-# ## 7.1 A proxy that overlooks a cost *(no points, 10 min)*
+# ## 7.1 A proxy that overlooks a cost *(no points, 7 min)*
 #
 # First a case in which everything is exact. An answer has a strength $s$, normal with mean 0 and
 # standard deviation 1 under ref. The **proxy** pays $s$. What people want, **gold**, is
@@ -70,7 +76,7 @@ predict("rising", ...)
 # $$\mathrm{KL} = \frac{1}{2\beta^2}, \qquad \text{proxy} = \sqrt{2}\, d, \qquad
 # \text{gold} = \sqrt{2}\, d - 2c\, d^2 - c$$
 #
-# The cell sums over a fine grid of strengths on one side, and has the formulas on the other.
+# The cell sums over a fine grid of strengths, and holds the sums against the formulas.
 
 # %% demo
 _c, _rows = 0.2, []
@@ -84,31 +90,19 @@ for _beta in (5.0, 2.0, 1.0, 0.5, 0.4, 0.3, 0.2):
     assert abs(_proxy - 2**0.5 * _d) < 1e-9
     assert abs(_gold - (2**0.5 * _d - 2 * _c * _d**2 - _c)) < 1e-9
 _rises = [(torch.tensor(column).diff() > 0).all() for column in zip(*_rows, strict=True)]
-outcome("rising", A=all(_rises), B=all(_rises[:2]), C=_rises[0])
-
-# %% [markdown]
-# Proxy and KL rise without end; gold turns. Setting the derivative $\sqrt{2} - 4c\,d$ to 0 puts
-# its peak at $d = \sqrt{2}/(4c)$. The next cell finds the peak on a fine scale of β, and draws
-# three costs.
-
-# %% demo
-betas = torch.linspace(0.2, 2.0, 1801, dtype=torch.float64)
-_found = torch.tensor([tuned_by_proxy(_c, beta) for beta in betas.tolist()[::6]])
-_best = _found[_found[:, 2].argmax()]
-print(f"highest gold at d = {_best[0].sqrt():.3f}, claimed: {2**0.5 / (4 * _c):.3f}")
-assert abs(_best[0].sqrt() - 2**0.5 / (4 * _c)) < 0.02
-
+outcome("rising", A=all(_rises), B=_rises[0] and _rises[1], C=_rises[0])
 _d = torch.linspace(0, 4, 201)
 plot_toy(_d, 2**0.5 * _d, {c: 2**0.5 * _d - 2 * c * _d**2 - c for c in (0.1, 0.2, 0.4)})
 
 # %% [markdown]
-# This is **over-optimisation**: past the peak the number that is being trained improves, and
-# what it stands for gets worse. Nothing is broken; the optimiser does what it was asked. The
-# penalty decides how far it goes, and someone who sees the proxy alone cannot tell on which side
-# of the peak a run is.
+# Gold turns at $d = \sqrt{2}/(4c)$, where its derivative $\sqrt{2} - 4c\,d$ is 0. This is
+# **over-optimisation**: past the peak the number that is being trained improves, and what it
+# stands for gets worse. Nothing is broken; the optimiser does what it was asked. The penalty
+# decides how far it goes, and someone who sees the proxy alone cannot tell on which side of the
+# peak a run is.
 
 # %% [markdown]
-# ## 7.2 The runs of lesson 06 *(no points, 10 min)*
+# ## 7.2 The runs of lesson 06 *(no points, 5 min)*
 #
 # Now the language model. The record holds the training of lesson 06 for several β, each with
 # several seeds. *Proxy* is the score trained on, *gold* the independent one, both on the scale
@@ -123,9 +117,8 @@ sweep, own = recorded(), own_or_recorded()
 betas = sorted({run.beta for run in sweep})
 seeds = sorted({run.seed for run in sweep})
 _ref_gold = gold_of_ref(sweep)  # every run starts from ref, so all of them measure this
-print(
-    f"{len(sweep)} runs of {sweep[0].step[-1]} steps: {len(betas)} values of β, {len(seeds)} seeds"
-)
+_of = f"{len(betas)} values of β, {len(seeds)} seeds each"
+print(f"{len(sweep)} runs of {sweep[0].step[-1]} steps: {_of}")
 _whose = "stand-in for your run" if own in sweep else "own run"
 print(f"{_whose}: β = {own.beta:g}, seed {own.seed}, {own.step[-1]} steps")
 print(f"gold of ref: {_ref_gold:.2f}")
@@ -149,12 +142,12 @@ print("gold ends below its best by more than the spread for β =", ", ".join(_fe
 
 # %% [markdown]
 # *At the end* is the mean of the last three measurements; *spread* is the standard deviation of
-# gold between seeds at the same β and step. Compare best and end in each row: the
-# difference is what training on cost. A best taken from many noisy measurements is a little too
-# good, so do not make much of a small difference.
+# gold between seeds at the same β and step. The difference of best and end is what training on
+# cost. A best taken from many noisy measurements is a little too good, so do not make much of a
+# small difference.
 
 # %% [markdown]
-# ## 7.3 The over-optimisation curve *(7 points, 20 min, medium)*
+# ## 7.3 The over-optimisation curve *(7 points, 15 min, medium)*
 #
 # [Gao et al. 2022](https://arxiv.org/abs/2210.10760) measured many such runs on larger models,
 # with gold as the gain over ref. For best-of-n (draw $n$ responses, keep the one that the proxy
@@ -169,14 +162,12 @@ print("gold ends below its best by more than the spread for β =", ", ".join(_fe
 # %% [markdown]
 # It looks like a curve, but it is *linear in the unknowns*: each measurement of a run is one
 # equation $\text{gold} = \alpha \cdot (\ldots) + b \cdot (\ldots)$ with two known numbers. More
-# runs than unknowns: take the α and $b$ with the least sum of squared errors of gold.
+# runs than unknowns: take the α and $b$ with the least sum of squared errors of gold. (Of gold,
+# not of gold/d: that is a straight line in $\log d$, but the nearer to ref a run is, the more
+# an error of its gold would count.)
 #
-# A run at KL 0 (all of them, at step 0) or below has no $\log d$: leave it out. (None here is
-# below 0; other estimators, of lesson 02, may be.) Two unknowns need two runs, and not both at
-# one kl: otherwise raise ValueError.
-#
-# **Predict**: gold/d = α − $b$ log d is a straight line. Does fitting that line by least squares
-# give the same α and $b$?
+# A run at KL 0 (all of them, at step 0) or below has no $\log d$: leave it out. Two unknowns
+# need two runs, and not both at one kl: otherwise raise ValueError.
 
 
 # %% exercise="fit_overoptimization"
@@ -209,28 +200,7 @@ def fit_overoptimization(
 check("fit_overoptimization", fit_overoptimization)
 
 # %% [markdown]
-# **Look at yours**, beside that straight line, on all measurements of the record.
-
-# %% demo
-if ready("fit_overoptimization"):
-    _kl, _gain = points(sweep, _ref_gold)
-    _d, _gain = _kl[_kl > 0].double().sqrt(), _gain[_kl > 0].double()
-    _x, _y = _d.log(), _gain / _d
-    _slope = ((_x - _x.mean()) * (_y - _y.mean())).sum() / (_x - _x.mean()).square().sum()
-    _lines = {"the line": ((_y.mean() - _slope * _x.mean()).item(), -_slope.item())}
-    _lines["yours"] = fit_overoptimization(_d**2, _gain)
-    print("            alpha       b   squared errors of gold   of gold/d")
-    for _name, (_alpha, _b) in _lines.items():
-        _off = _gain - _d * (_alpha - _b * _x)
-        print(f"{_name:9}   {_alpha:5.3f}   {_b:5.3f}", end="   ")
-        print(f"{_off.square().sum():22.3f}   {(_off / _d).square().sum():9.3f}")
-
-# %% [markdown]
-# Each is the best at its own question. The line counts an error of gold/d the same everywhere,
-# so an error of gold counts the more, the nearer to ref its run is. Say which question you
-# asked.
-#
-# ## 7.4 The peak *(3 points, 10 min, easy)*
+# ## 7.4 The peak, and whether to believe it *(9 points, 20 min, medium)*
 #
 # At which KL is the fitted curve highest? Differentiate $d\,(\alpha - b\log d)$ with respect to
 # $d$, and set it to 0. **Predict**: what does the curve look like when $b$ is 0, or negative?
@@ -258,7 +228,9 @@ def best_kl(alpha: float, b: float) -> float:
 check("best_kl", best_kl)
 
 # %% [markdown]
-# **Look at yours**, on all measurements of the record, whatever their β and step.
+# **Look at yours**, on all measurements of the record, whatever their β and step. **Predict**:
+# how near to the curve's peak is what was measured there? The bars are means of what was
+# measured, over ranges of $d$; they know no form.
 
 # %% demo evidence="essay_claims"
 if ready("fit_overoptimization", "best_kl"):
@@ -266,133 +238,27 @@ if ready("fit_overoptimization", "best_kl"):
     _alpha, _b = fit_overoptimization(_measured.kl, _measured.gain)
     _peak = best_kl(_alpha, _b) if _b > 0 else None
     plot_fit(sweep, _ref_gold, own, _alpha, _b, _peak)
-    print(f"alpha {_alpha:.3f}, b {_b:.3f}; highest at", f"{_peak:.1f} nats" if _b > 0 else "no KL")
-    print(f"measured: d from 0 to {_measured.kl.max().sqrt():.1f}")
+    print(f"alpha {_alpha:.3f}, b {_b:.3f}; measured up to {_measured.kl.max():.1f} nats")
+    _peaks = {"d · (α − b · log d)": _peak, "d · (α − b · d)": peak_of_parabola(_measured)}
+    for _name, _nats in _peaks.items():
+        _near = near_peak(_measured, _nats) if _nats is not None else torch.empty(0)
+        _where = "no peak" if _nats is None else f"highest at {_nats:.1f} nats"
+        _says = f", where {len(_near)} measurements average {_near.mean():.2f}" * bool(len(_near))
+        print(f"{_name}: {_where}{_says}")
 
 # %% [markdown]
-# ### How far can it be trusted?
-#
-# Measurements of one run are no independent draws, so errors are to be judged by whole runs:
-# fit without one seed, and see how far the curve misses that seed. As a yardstick,
-# take the spread between seeds in the table of 7.2.
-# **Predict**: which will differ more from fit to fit, α or the peak?
-
-# %% demo
-if ready("fit_overoptimization", "best_kl"):
-
-    def _misses(found, alpha, b):
-        d = found.kl[found.kl > 0].sqrt()
-        return found.gain[found.kl > 0] - d * (alpha - b * d.log())
-
-    print("without seed   alpha       b   peak (nats)   error there   error on the others")
-    for _seed in seeds:
-        _rest = points([run for run in sweep if run.seed != _seed], _ref_gold)
-        _held = points([run for run in sweep if run.seed == _seed], _ref_gold)
-        _alpha, _b = fit_overoptimization(_rest.kl, _rest.gain)
-        _peak = f"{best_kl(_alpha, _b):.1f}" if _b > 0 else "none"
-        _errors = [_misses(part, _alpha, _b).square().mean().sqrt() for part in (_held, _rest)]
-        print(
-            f"{_seed:12}   {_alpha:5.3f}   {_b:5.3f}   {_peak:>11}   {_errors[0]:11.2f}", end="   "
-        )
-        print(f"{_errors[1]:19.2f}")
-
-# %% demo
-if ready("fit_overoptimization", "best_kl"):
-    _measured = points(sweep, _ref_gold)
-    _alpha, _b = fit_overoptimization(_measured.kl, _measured.gain)
-    _off, _d = _misses(_measured, _alpha, _b), _measured.kl[_measured.kl > 0].sqrt()
-    print("   d       measurements   root mean square error   gold − curve")
-    _size = {}
-    for _low in range(0, math.ceil(_d.max()), 2):
-        _part = _off[(_low <= _d) & (_d < _low + 2)]
-        _size[_low] = _part.square().mean().sqrt().nan_to_num()
-        print(f"{_low:2} to {_low + 2:2}   {len(_part):12}   {_size[_low]:22.2f}", end="   ")
-        print(f"{_part.mean():+12.2f}")
-    _worst = max(_size, key=_size.get)
-    print(f"The form fits worst for d from {_worst} to {_worst + 2}.")
-
-# %% demo
-if ready("fit_overoptimization", "best_kl") and _b > 0:
-    _top = best_kl(_alpha, _b) ** 0.5
-    _near = _measured.gain[(_measured.kl.clamp(min=0).sqrt() - _top).abs() < 0.5]
-    _height = _top * (_alpha - _b * math.log(_top))
-    print(f"fitted gain at the peak, d = {_top:.2f}: {_height:.2f}", end="; ")
-    print(f"mean of the {len(_near)} measurements within 0.5 of it: {_near.mean():.2f}")
-
-# %% [markdown]
-# Without one seed or another α is 0.48 to 0.60, while the peak, which depends on α/b alone, stays
-# within 13.5 to 14.6 nats. And a seed that was left out is missed by about as much as the others:
-# the curve is not fitted to single seeds.
-#
-# An error is gold minus curve: + where the curve is too low. Errors that keep one sign over a
-# stretch of d say that the *form* is wrong there; seeds alone would scatter around 0. A form
-# with two numbers, found on other models, need not hold here.
-#
-# How wrong can the peak be? In 7.1 it is known, and the form is not the true one. The cell fits
-# your curve to what one would have measured up to some d, always free of noise. **Predict**: how
-# far must one have gone before the fit knows, to 5 %, where the peak is?
-#
-# - **A**: half the way to it
-# - **B**: up to it
-# - **C**: twice as far is not enough
-
-# %% predict="peak_known"
-predict("peak_known", ...)
-
-# %% demo
-if ready("fit_overoptimization", "best_kl"):
-    _c, _top, _near = 0.2, 2**0.5 / (4 * 0.2), []
-    print(f"the true peak is at {_top**2:.2f} nats")
-    for _share in (0.25, 0.5, 0.75, 1.0, 1.5, 2.0):
-        _d = torch.linspace(0.05, _share, 40, dtype=torch.float64) * _top
-        _alpha, _b = fit_overoptimization(_d**2, 2**0.5 * _d - 2 * _c * _d**2)
-        _peak = best_kl(_alpha, _b) if _b > 0 else math.nan
-        _times = _peak / _top**2
-        _near += [_share] if abs(_times - 1) < 0.05 else []
-        print(f"measured up to {_share:4.2f} of the peak's d: fitted peak", end=" ")
-        print(f"{_peak:.3g} nats, {_times:.3g} × the true one" if _b > 0 else "none")
-    outcome("peak_known", C=not _near, A=min(_near, default=9) <= 0.5, B=min(_near, default=9) <= 1)
-
-# %% [markdown]
-# The last row has no noise and goes to twice the peak's d, and still it is not at 1: more data of
-# the same kind would not help, as the error is the form's. Stable over seeds does not mean right. So hold the peak against
-# another form, and against the measurements that gained most.
-
-# %% demo
-if ready("fit_overoptimization", "best_kl"):
-    _measured = points(sweep, _ref_gold)
-    _alpha, _b = fit_overoptimization(_measured.kl, _measured.gain)
-    _peaks = {"this form": best_kl(_alpha, _b) if _b > 0 else None}
-    _peaks["d · (α − b · d)"] = peak_of_parabola(_measured)
-    for _name, _peak in _peaks.items():
-        print(f"peak by {_name}: {'none' if _peak is None else f'{_peak:.1f} nats'}")
-    _most = _measured.kl[_measured.gain.topk(20).indices]
-    _low, _middle, _high = _most.quantile(torch.tensor([0.0, 0.5, 1.0])).tolist()
-    print(f"the 20 highest gains: {_low:.1f} to {_high:.1f} nats, median {_middle:.1f}")
-
-# %% [markdown]
-# A peak that lies beyond the measurements is a property of the form, not of the data. Report it
-# only from runs on both sides of it, with its range over seeds and over forms.
-
-# %% [markdown]
-# ### Which form predicts better? *(6 points, 20 min, medium)*
-#
-# Two forms with two numbers each, and their peaks are far apart. The errors on the runs that a
-# form was fitted to do not settle it: a form with more numbers always has smaller ones. So hold
-# some runs out, fit the others, and see how far the fit misses those that it has not seen.
+# Two forms, fitted to the same measurements, each with a peak of its own. Errors on what they
+# were fitted to do not settle which to believe: a form with more numbers always has smaller
+# ones. So hold some runs out, fit the others, and see how far the fit misses those that it has
+# not seen.
 #
 # Every form that is linear in its coefficients goes through one function. `columns(d)` is what
 # the coefficients are multiplied by, a column for each: for $d\,(\alpha - b \log d)$ that is $d$
 # and $-d \log d$, and $\text{columns}(d) \cdot c$ is what the form says.
-
-# %% [markdown]
-# Each run is in one of three groups: left out (kl at 0 or below, where a form need not be
-# defined), fitted to, or predicted. Two things cannot be answered, so raise ValueError: a fit to
-# fewer different kl than there are coefficients, and the error of no run at all.
 #
-# **Predict**: a form with three coefficients, columns $d$, $d \log d$ and $d^2$, holds both forms
-# as special cases, so no fit of theirs is closer to the runs fitted to. Will it be the closest on
-# those held out?
+# Each run is in one of three groups: left out (kl at 0 or below), fitted to, or predicted. Two
+# things cannot be answered, so raise ValueError: a fit to fewer different kl than there are
+# coefficients, and the error of no run at all.
 
 
 # %% exercise="held_out_error"
@@ -434,202 +300,246 @@ def held_out_error(
 check("held_out_error", held_out_error)
 
 # %% [markdown]
-# **Look at yours.** Every measurement of the record counts as a run. Measurements of one run
-# belong together, so what is held out is a whole seed, then a whole β, then all that is farther
-# from ref than d = 6. The last column is a yardstick: a form that says the same gain everywhere,
-# the mean of the runs fitted to. **Predict**: where is a curve worse than that?
+# **Look at yours.** Measurements of one run belong together, so what is held out is a whole
+# seed. Two yardsticks: a form that says the same gain everywhere, which any curve should beat;
+# and what is in reach, the mean of the *other seeds* at the same β and step, which misses by no
+# more than seeds differ. **Predict**, for the two forms of Gao et al.: which of them miss every
+# seed by at most a quarter more than that?
+#
+# - **A**: both
+# - **B**: one of them
+# - **C**: neither
+
+# %% predict="in_reach"
+predict("in_reach", ...)
 
 # %% demo
 _forms = {
     "d (α − b log d)": lambda d: torch.stack([d, -d * d.log()], dim=1),
     "d (α − b d)": lambda d: torch.stack([d, -d * d], dim=1),
-    "three numbers": lambda d: torch.stack([d, d * d.log(), d * d], dim=1),
     "a constant": lambda d: torch.ones_like(d)[:, None],
 }
 _measured = points(sweep, _ref_gold)
-_whose = [(run.beta, run.seed) for run in sweep for _ in run.kl[1:]]
-_groups = {f"seed {seed}": [s == seed for _, s in _whose] for seed in seeds}
-_groups |= {f"β = {beta:g}": [b == beta for b, _ in _whose] for beta in betas}
-_groups["d above 6"] = (_measured.kl > 36).tolist()
+_whose = torch.tensor([run.seed for run in sweep for _ in run.kl[1:]])
+_reach = torch.tensor([miss_of_other_seeds(sweep, seed) for seed in seeds])
 
 # %% demo
 if ready("held_out_error"):
-    print("held out    measurements", *(f"{name:>15}" for name in _forms))
-    _missed = {}
-    for _name, _group in _groups.items():
-        _held = torch.tensor(_group)
-        _missed[_name] = [held_out_error(*_measured, _held, form) for form in _forms.values()]
-        print(f"{_name:10}  {sum(_group):12}", *(f"{error:15.2f}" for error in _missed[_name]))
-    for _kind in ("seed", "β"):
-        _each = [errors for name, errors in _missed.items() if name.startswith(_kind)]
-        _second = sum(errors[1] < errors[0] for errors in _each)
-        _third = sum(errors[2] < min(errors[:2]) for errors in _each)
-        print(f"by {_kind}: of {len(_each)}, the second form is nearer than the first", end=" ")
-        print(f"in {_second}, the third nearer than both in {_third}")
+    print("held out  ", *(f"{name:>15}" for name in [*_forms, "other seeds"]))
+    _missed = [[held_out_error(*_measured, _whose == s, f) for f in _forms.values()] for s in seeds]
+    _missed = torch.tensor(_missed)  # seed form
+    for _seed, _row in zip(seeds, torch.cat([_missed, _reach[:, None]], dim=1), strict=True):
+        print(f"seed {_seed:5}", *(f"{error:15.2f}" for error in _row))
+    _gao = _missed[:, :2]
+    _near, _useful = (_gao <= 1.25 * _reach[:, None]).all(0), (_gao < _missed[:, 2:]).all(0)
+    for _name, *_are in zip(_forms, _near, _useful, strict=False):
+        print(f"{_name}: {'' if _are[0] else 'not '}within a quarter of what is in reach;", end=" ")
+        print(f"{'' if _are[1] else 'not '}better than a constant at every seed")
+    print(f"nearer to the unseen seed: the first in {(_gao[:, 0] < _gao[:, 1]).sum()}", end=" ")
+    print(f"of {len(seeds)}" + "; neither form describes these runs" * (not _near.any()))
+    outcome("in_reach", A=_near.all(), B=_near.any(), C=True)
 
 # %% [markdown]
-# Between the two it is close: the parabola, which Gao et al. found for best-of-n, is nearer at two
-# of three seeds and at six of seven βs, mostly by less than seeds differ by (7.2). So the record
-# does not speak for the form with the logarithm, nor for the peak that comes with it. A third
-# number buys next to nothing on runs not seen. Most rows beat the constant, so within what was
-# measured the curves are worth something.
-#
-# Past d = 6 both are off by more than 2, and the constant by less than 1: **a form predicts where
-# it was measured**, and beyond that says its own shape, carried on. The one with three numbers
-# comes near there; nothing in its other rows had told you so.
+# A form that misses by more than seeds differ has got something wrong that more seeds would not
+# mend: gold depends on more than $d$, on β and step, say, or on $d$ in another way. Then its peak
+# is a property of the form. It may still beat a constant, and be worth drawing; it is not
+# worth a decision. So the next section decides without a form.
 
 # %% [markdown]
-# ## 7.5 Choosing β for a budget *(no points, 10 min)*
+# ## 7.5 A budget and a β, by a rule *(no points, 20 min)*
 #
 # Nobody can order "the best gold": it is not measured in training. A divergence can be ordered.
-# Take the fitted peak as the **budget**, and look for the β that keeps to it: the record
-# brackets it between a weight with some seed above the budget and one that keeps every seed
-# below.
-#
-# **Predict**: does halving β double the KL at the end?
+# So first a **budget**, in nats: how far from ref may a run end? Here is what was measured,
+# whatever the β, by ranges of KL.
 
 # %% demo
-if ready("fit_overoptimization", "best_kl"):
-    _measured = points(sweep, _ref_gold)
-    _alpha, _b = fit_overoptimization(_measured.kl, _measured.gain)
-    _budget = best_kl(_alpha, _b) if _b > 0 else 8.0  # any number of nats, where there is no peak
-    _too_small, _enough = bracket(sweep, _budget)
-    plot_budget(sweep, _budget, _too_small, _enough)
-    for _beta in (_too_small, _enough):
-        _ends = [at_end(run, "gold") - _ref_gold for run in sweep if run.beta == _beta]
-        if _ends:
-            _each = ", ".join(f"{end:.2f}" for end in _ends)
-            print(f"β = {_beta:g}: gold at the end, gain over ref: {_each}")
+_measured = points(sweep, _ref_gold)
+print("KL in nats      measurements   mean gain of gold   share below ref")
+for _low in (0.5, 1, 2, 4, 8, 16, 32, 64):
+    _part = gains_between(_measured, _low, 2 * _low)
+    if len(_part):
+        _share = (_part < 0).float().mean()
+        _range = f"{_low:g} to {2 * _low:g}"
+        print(f"{_range:14}  {len(_part):12}   {_part.mean():17.2f}   {_share:15.2f}")
 
 # %% [markdown]
-# Look at gold on both sides of the bracket. β = 0.2 misses the budget by a nat or two at two of
-# three seeds, so the rule calls it too small, although it has the most gold. But the budget is
-# known no better than the fitted peak: the other form of 7.4 puts it at 25 nats. In practice
-# there is no such fit at hand, and the budget comes from elsewhere: earlier runs, people who
-# read answers, what a user of the model will bear.
+# **Decide**: put in the nats up to which, by this table, going further has paid, and beyond which
+# it has not. The cell below looks at what was measured between half your budget and the budget,
+# and between the budget and twice as much. (Far from ref it is mostly runs with a small β that
+# were measured: a table of what happened, not of what any run would do there.)
 
 # %% demo
-for _budget in (1.0, 3.0, 10.0, 30.0):
-    _says = ["none recorded" if b is None else f"β = {b:g}" for b in bracket(sweep, _budget)]
-    print(f"budget {_budget:4.0f} nats: too small is {_says[0]}, enough is {_says[1]}")
-_nats = {b: [at_end(run, "kl") for run in sweep if run.beta == b] for b in betas}
-for _beta in betas[1:]:
-    if _beta / 2 in _nats:
-        _factor = sum(_nats[_beta / 2]) / sum(_nats[_beta])
-        print(f"from β = {_beta:g} to {_beta / 2:g} the KL at the end grows {_factor:.1f}-fold")
+_budget = ...
+
+# %% demo
+if written(_budget):
+    _inside = gains_between(_measured, float(_budget) / 2, float(_budget))
+    _beyond = gains_between(_measured, float(_budget), 2 * float(_budget))
+    for _name, _part in {"half of it to it": _inside, "it to twice of it": _beyond}.items():
+        _says = f", mean gain {_part.mean():.2f}" if len(_part) else ""
+        print(f"from {_name}: {len(_part)} measurements{_says}")
+    if min(len(_inside), len(_beyond)) < 10:
+        print("Too few were measured there for a budget to rest on.")
+    elif _inside.mean() <= _beyond.mean():
+        print("Going further still paid: your budget leaves gold on the table.")
+    elif gains_between(_measured, float(_budget) / 4, float(_budget) / 2).mean() > _inside.mean():
+        print("Gold had turned before: your budget pays for nats that cost gold.")
+    else:
+        print("The record supports it: up to there gold still rose, and beyond it, it is lower.")
 
 # %% [markdown]
-# In 7.1, halving β quadruples the KL of the *optimum*, 1/(2β²). A training run is on its way to
-# its optimum, and another reward has another law.
+# Now **write the rule** that picks β from a few finished runs, so that a new run, with a seed
+# that nobody has tried, can be expected to end well. *Well* is `keeps(end, budget)`: within the
+# budget, with more gold than ref, and with more than β = 0. `ends[β]` lists, for each seed seen,
+# where its run ended: `.kl`, `.gain` (gold over ref), `.over_free` (gold over β = 0).
 #
-# The answer belongs to this model, this reward, this number of steps: a run that goes on spends
-# more. Inside the bracket you can try one run, or let a controller of lesson 05 find β, with
-# KL(policy ‖ ref) for its target. Either way the KL is what you chose, and β is what it took.
+# Which β may be picked (those that kept it at every seed? by the mean?), and which among them:
+# the smallest, the largest, the one with the most gold? You decide; a few lines will do.
+# **Predict** which β it picks. (Without a budget of yours, it is 10 nats.)
+
+
+# %% demo
+def _choose(ends, budget):
+    """The β to train with; None where no β will do."""
+    return ...
+
+
+# %% demo
+_ends, _nats = ends_by_beta(sweep, _ref_gold), 10.0 if _budget is ... else float(_budget)
+if written(_choose(_ends, _nats) or -1):
+    _folds = leave_one_seed_out(_choose, _ends, _nats)
+    plot_budget(sweep, _nats, _choose(_ends, _nats))
+    print("held out   picked on the others   KL there   gold over ref   over β = 0   kept")
+    _n_kept = 0
+    for _seed, (_beta, _end) in zip(seeds, _folds, strict=True):
+        _cells = f"{_end.kl:8.1f}   {_end.gain:13.2f}   {_end.over_free:10.2f}" if _end else ""
+        _kept = _end is not None and keeps(_end, _nats)
+        _n_kept += _kept
+        print(f"seed {_seed}     {_beta!s:>20}   {_cells}   {'yes' if _kept else 'no'}")
+    print(f"kept at {_n_kept} of {len(seeds)} seeds that the rule had not seen")
+    if kept_where_seen(_folds, _ends, _nats):
+        print("Your rule never picks a β that broke it at a seed it saw.")
+
+# %% [markdown]
+# Five folds share most of their runs, so "5 of 5" is less than five tests; still, it is more
+# than the fit of 7.4 could show. The table below has each β as a rule that always says the same.
+# Did yours leave something on the table, or was it lucky?
+
+# %% demo
+print(f"budget {_nats:g} nats   KL at the end: least, most   gold over ref: least, mean   kept at")
+for _beta, _each in _ends.items():
+    _kl, _gain, _ = (torch.tensor(column) for column in zip(*_each, strict=True))
+    _cells = f"{_kl.min():21.1f}, {_kl.max():5.1f}   {_gain.min():20.2f}, {_gain.mean():5.2f}"
+    print(f"β = {_beta:<11g}  {_cells}   {sum(keeps(e, _nats) for e in _each)} of {len(_each)}")
+
+# %% [markdown]
+# A cautious rule (the largest β) and a bold one (the smallest) may both keep it and differ in
+# gold. Which is right depends on what breaking it costs, not on the curves. And the answer
+# belongs to this model, this reward, this number of steps: a run that goes on spends more. What
+# carries over is the rule.
 
 # %% [markdown]
 # ## 7.6 Is a penalty more than a brake? *(no points, 10 min)*
 #
-# Gao et al. report that in their setting a KL penalty moved along the frontier of gold against
-# KL (the gold that is had at each KL) and did not improve it: stopping a run without penalty at
-# the same KL had done as well. Does our record show the same?
+# Gao et al. report that in their setting a KL penalty did not improve the gold that is had at a
+# given KL: it acted like stopping a run without penalty earlier (and they warn that this may
+# hang on the settings). Does our record show the same?
 #
-# First all measurements, by how far from ref they were taken: a row for each β, a column for a
-# range of d. If a penalty only moves a run along one curve, the numbers *in a column* agree.
-# **Predict**: at equal distance from ref, is gold the same for every β?
+# A run with β = 0 rushes through small KLs within few updates, so stopping it there compares
+# speed, too. The record has the control: β = 0 at **a third of the learning rate**. For every
+# penalised run, find where the run without penalty *and with the same seed* passes the KL at
+# which the penalised one ends. **Predict**: at equal KL, penalised against slow, who has more
+# gold, at every seed and by more than seeds differ?
 #
-# - **A**: yes, within what seeds differ by
-# - **B**: no, in some range they differ by more
+# - **A**: the penalised runs, with some β
+# - **B**: the slow runs, against some β, and no β has more than they
+# - **C**: nobody, with any β
 
-# %% predict="one_curve"
-predict("one_curve", ...)
+# %% predict="equal_kl"
+predict("equal_kl", ...)
 
 # %% demo
-_edges = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 9.0, 20.0)
-_headings = [f"{low:g} to {high:g}" for low, high in zip(_edges[:-1], _edges[1:], strict=True)]
-print("mean gain of gold for d in each range (of so many measurements); · for fewer than 3")
-print("    β", *(f"{heading:>11}" for heading in _headings))
-_table = gains_by_distance(sweep, _ref_gold, _edges)
-for _beta, _row in _table.items():
-    _cells = [f"{mean:5.2f} ({count})" if count > 2 else "·" for mean, count in _row]
-    print(f"{_beta:5g}", *(f"{cell:>11}" for cell in _cells))
-_means = [
-    [mean for mean, count in column if count > 2] for column in zip(*_table.values(), strict=True)
-]
-_apart = [f"{max(known) - min(known):.2f}     " if len(known) > 1 else "·" for known in _means]
-print("apart", *(f"{cell:>11}" for cell in _apart))
-_most = max(max(known) - min(known) for known in _means if known)
-outcome("one_curve", A=_most <= max(_spreads.values()), B=True)
-
-# %% [markdown]
-# The last row is how far apart the βs of a column are. Where that is more than the seeds of one
-# β are (7.2: 0.12 to 0.64), gold at equal d depends on β: no single curve in d exists here, and
-# the pooled fit of 7.4 is an average over the βs that happen to be in the record. That is so
-# from 3 to 4, where β = 0 has three measurements only.
-#
-# Then the sharper question, run by run, which is the stronger evidence. For every penalised run, the next cells find where the
-# run with β = 0 *and the same seed* passes the KL at which the penalised one ends. The small
-# numbers in the figure are seeds.
-
-# %% demo
-_pairs = at_equal_kl(sweep, _ref_gold)
-plot_frontier(sweep, _ref_gold, _pairs)
-
-# %% demo
-_free = {run.seed: run for run in sweep if run.beta == 0}
-print("    β   KL of the ends   β = 0 there at   gold, penalised − stopped: mean, least, most")
+_methods = recorded_methods()
+_slow, _free = _methods["β = 0, a third of the rate"], [run for run in sweep if run.beta == 0]
+_pairs = at_equal_kl(sweep, _slow, _ref_gold)
+print("gold over ref, means over seeds; without penalty, stopped at the KL of the penalised end")
+print("    β   KL at end   penalised   slow, at steps    fast, at steps    − slow: least to most")
 for _beta in betas[1:]:
-    _gaps = torch.tensor([pair.gain - pair.stopped for pair in _pairs if pair.beta == _beta])
-    _ends = [pair.kl for pair in _pairs if pair.beta == _beta]
-    _runs = [_free[pair.seed] for pair in _pairs if pair.beta == _beta]
-    if _ends:
-        _passed = [
-            min(s for s, nats in zip(run.step, run.kl, strict=True) if nats > end)
-            for run, end in zip(_runs, _ends, strict=True)
-        ]
-        _between = f"{min(_ends):.1f} to {max(_ends):.1f}"
-        _row = f"{_gaps.mean():+.2f}, {_gaps.min():+.2f}, {_gaps.max():+.2f}"
-        _when = f"step {min(_passed)} to {max(_passed)}"
-        print(f"{_beta:5g}   {_between:>14}   {_when:>14}   {_row}")
+    _own = [pair for pair in _pairs if pair.beta == _beta]
+    _fast = [pair for pair in at_equal_kl(sweep, _free, _ref_gold) if pair.beta == _beta]
+    if _own:
+        _gains = torch.tensor([(p.kl, p.gain, p.gain - p.stopped) for p in _own])
+        print(f"{_beta:5g}   {_gains[:, 0].mean():9.1f}   {_gains[:, 1].mean():9.2f}", end="")
+        for _each in (_own, _fast):
+            _mean = sum(p.stopped for p in _each) / max(len(_each), 1)
+            _when = f"{min(p.step for p in _each)} to {max(p.step for p in _each)}" if _each else ""
+            print(f"   {_mean:5.2f}, {_when:9}" if _each else f"   {'·':^16}", end="")
+        print(f"   {_gains[:, 2].min():+.2f} to {_gains[:, 2].max():+.2f}, of {len(_own)}")
 
 # %% demo
-print(f"{frontier_says(_pairs, _spreads)}.")
-_missing = sum(run.beta > 0 for run in sweep) - len(_pairs)
-print(f"{_missing} penalised runs end where the run without penalty has no measurement.")
+plot_frontier(sweep, _slow, _ref_gold, _pairs)
+_more, _less = clear_of_stopping(_pairs, _spreads)
+_asked = sum(run.beta > 0 and run.seed in {slow.seed for slow in _slow} for run in sweep)
+print(
+    f"the control has {len(_slow)} seeds; {_asked - len(_pairs)} of the {_asked} penalised", end=" "
+)
+print("runs with these end at a KL where the slow one was not measured")
+outcome("equal_kl", A=_more, B=_less, C=True)
+
+# %% demo
+print("at equal steps, at the end:           KL   gold over ref: mean, least, most")
+_at_end = {"β = 0": _free, "β = 0, slow": _slow}
+_at_end |= {f"β = {beta:g}": [run for run in sweep if run.beta == beta] for beta in betas[1:]}
+for _name, _runs in _at_end.items():
+    _gains = torch.tensor([at_end(run, "gold") for run in _runs]) - _ref_gold
+    _kl = sum(at_end(run, "kl") for run in _runs) / len(_runs)
+    print(f"{_name:26} {_kl:12.1f}   {_gains.mean():20.2f}, {_gains.min():.2f}, {_gains.max():.2f}")
 
 # %% [markdown]
-# Read it with care. Seeds are few, and a run without penalty passes the KL of interest within
-# few measurements, so its gold there is read off a straight line between two of them. A
-# difference is worth a sentence when it has one sign at every seed of a β and its mean is larger
-# than the spread between seeds. Only such β are named above; the smallest had collapsed, and the
-# two largest hardly moved. What our record shows is *not* what Gao et al. report.
-
-# %% [markdown]
-# Nor is it proof that the penalty did it. A run with β = 0 rushes past that KL in the few
-# updates of the table's third column; the penalised run had all of its updates to get there. So
-# they differ in speed and in the number of updates too. A run with β = 0 and a smaller learning
-# rate, stopped at the same KL, would settle it.
+# Read it with care. Gold at the stopped KL is read off a straight line between two measurements.
+# The control has few seeds: one sign at three of them comes by chance once in four, and several β
+# are looked at, hence the second condition. Where a β gains more, the penalty did something that smaller steps do not;
+# where none does, our record agrees with Gao et al. And all of it is what *gold* says: lesson 06
+# shows how far other judges agree with it.
 #
 # A penalty has a use even where it buys nothing at equal KL: a penalised run *stays* at its KL,
-# while stopping needs someone who knows when.
+# while stopping needs someone who knows when. And a **controller** (lesson 05) takes the KL that
+# you chose as its target. **Predict**: told to end at 6 nats a response, how near does it come?
+#
+# - **A**: within a tenth, at every seed
+# - **B**: within a quarter, at every seed
+# - **C**: farther off, at some seed
+
+# %% predict="steered"
+predict("steered", ...)
+
+# %% demo
+_target, _off = 6.0, []
+print("seed   KL at the end   off by   β at the start, at the end   gold over ref")
+for _run in _methods["controller"]:
+    _nats = at_end(_run, "kl")
+    _off.append(abs(_nats / _target - 1))
+    _weights = f"{_run.weight[0]:.2f}, {_run.weight[-1]:.2f}"
+    _row = f"{_run.seed:4}   {_nats:13.1f}   {_off[-1]:6.0%}   {_weights:>26}"
+    print(f"{_row}   {at_end(_run, 'gold') - _ref_gold:13.2f}")
+outcome("steered", A=max(_off) <= 0.1, B=max(_off) <= 0.25, C=True)
 
 # %% [markdown]
-# ## 7.7 A run that went wrong *(3 points, 20 min, medium)*
+# ## 7.7 A run that went wrong *(3 points, 10 min, medium)*
 #
 # A colleague trained with a small β, on a machine that others needed too, so the run was
 # stopped, and resumed from its latest checkpoint, more than once. Nobody saw an error message.
-# The grey lines are a sound run, sound in its bookkeeping, with the same small β. **Predict**, from
-# each curve by itself: is there something wrong? Then read them together.
+# The grey lines are a sound run, sound in its bookkeeping, with the same small β. **Predict**,
+# from each curve by itself: is there something wrong? Then read them together.
 
 # %% demo
 _case = failing()
 _sound = min((run for run in sweep if run.beta > 0), key=lambda run: abs(run.beta - _case.beta))
 print(f"the case: β = {_case.beta:g}; the sound run: β = {_sound.beta:g}, seed {_sound.seed}")
 plot_case(_case, _sound)
-
-# %% demo
-for _step in _case.step[::4]:
+for _step in _case.step[::8]:
     print(f"step {_step}")
-    for _text in _case.texts[_step][:3]:
+    for _text in _case.texts[_step][:2]:
         print("   ", _text)
 
 # %% [markdown]
@@ -672,16 +582,16 @@ q07_diagnose = {"cause": "C", "first_bad_step": 60, "remedy": "D"}
 check("q07_diagnose", q07_diagnose)
 
 # %% [markdown]
-# Each curve by itself has a harmless story; gold is even at its highest in this run. What gives
-# such a run away is a contradiction between two: a KL, say, beside a proxy, or a share of word
-# pairs, that no policy at that KL has in any run of the record. So log several, and at least one
-# that does not pass through the code under suspicion: distinct word pairs, or a look at the texts.
+# Each curve by itself has a harmless story. What gives such a run away is a contradiction between
+# two: a KL, say, beside a proxy, or a share of word pairs, that no policy at that KL has in any
+# run of the record. So log several, and at least one that does not pass through the code under
+# suspicion: distinct word pairs, or a look at the texts.
 
 # %% [markdown]
-# ## 7.8 Essay: the impact of the penalty's weight *(6 points, 30 min, graded by hand)*
+# ## 7.8 Essay: the impact of the penalty's weight *(6 points, 18 min, graded by hand)*
 #
 # *What does the weight of a divergence penalty do to training when it is too high, and when it
-# is too low?* About 250 words, for a colleague who has to choose one next week.
+# is too low?* About 150 words, for a colleague who has to choose one next week.
 #
 # - **Too low**, 2 points: what then happens to the policy and why (1); how it shows in at least
 #   two curves, of which one is not the proxy (1).
@@ -722,48 +632,44 @@ check("q07_diagnose", q07_diagnose)
 #
 # **Too low.** Beside the reward the penalty then hardly counts, so the policy goes wherever the
 # proxy pays, beyond where the proxy was right: past the peak, as in 7.1. It shows in a
-# KL(policy ‖ ref) that rises and does not level off, and in gold and distinct word pairs that
-# fall while the proxy still rises. With β = 0 (three seeds) the KL ended at 90 to 110 nats, and
-# gold 0.9 to 1.2 below its best, of step 20.
+# KL(policy ‖ ref) that rises and does not level off, and in gold that falls while the proxy
+# still rises. With β = 0 (three seeds) the KL ended at 90 to 110 nats, and gold 0.9 to 1.2 below
+# its best, of step 20.
 #
 # **Too high.** A nat then costs more than any reward it could earn, so the optimum, ref ·
-# exp(r/β), lies next to ref, and training stands still. KL levels off early and low; distinct
-# pairs stay at ref's level; proxy and gold hardly move. Nothing looks broken, so it is easily
-# missed. With β = 2 (three seeds) the KL stayed below 0.4 nats, and gold gained 0.1 to 0.2,
-# where β = 0.1 gained 1.3 to 1.5.
+# exp(r/β), lies next to ref, and training stands still. KL levels off early and low; proxy and
+# gold hardly move. Nothing looks broken, so it is easily missed. With β = 2 (three seeds) the KL
+# stayed below 0.4 nats, and gold gained 0.1 to 0.2, where β = 0.1 gained 1.3 to 1.5.
 #
-# **Choice.** Try three weights a factor of 5 apart, two or three seeds each, and look at the KL
-# they end with and at gold, measured on fresh answers. If the smallest weight has the most gold,
-# go lower; if the largest, higher; then narrow the bracket, or give that KL to a controller as
-# its target. The limit: it holds for this reward, model and number of steps. Without any gold,
-# not even a few people who read answers, nothing in the curves tells on which side of the peak a
-# run is.
+# **Choice.** Try three weights a factor of 5 apart, three seeds each; take the smallest whose
+# every seed ends above ref and above β = 0 in gold, measured on fresh answers. The limit: it
+# holds for this reward, model and number of steps, and without any gold, not even a few people
+# who read answers, nothing in the curves tells on which side of the peak a run is.
 # ### END SOLUTION
 
 # %% [markdown]
-# ## 7.9 Claim and evidence *(6 points, 30 min, graded by hand)*
+# ## 7.9 Claim and evidence *(6 points, 15 min, graded by hand)*
 #
-# The last piece is about *your own run* of lesson 06. First collect numbers: replace the rows
-# below by those that you want to cite, and the cell compares each with the run that it is
-# about. A row is a quantity (`proxy`, `gold`, `kl`, `distinct_2`, `length`), whose run
-# (`"own"`, or β and seed of a recorded one), a measured step, and the value, rounded as you
-# will print it. The second and the third row are wrong, so that you
-# see what happens.
+# The last piece is about *your own run* of lesson 06. First let code check what you want to say.
+# A row of the list is a number, (quantity, whose, step, value), rounded as you will print it; or
+# an order, (quantity, whose, "<" or ">", whose), about the ends of runs. *Whose* is "own", a β of
+# the record (all its seeds), or (β, seed). Quantities are proxy, gold, kl, distinct_2, length,
+# entropy, forgotten. Put your own rows in place of these, of which the second and third are wrong.
 
 # %% demo evidence="essay_claims"
 claims = [
     ("kl", "own", own.step[-1], round(own.kl[-1], 1)),
     ("gold", "own", own.step[-1], 9.9),
     ("proxy", (betas[0], seeds[0]), 33, 1.0),
+    ("kl", "own", "<", (0.0, seeds[0])),
+    ("proxy", betas[-1], "<", betas[0]),
 ]
 check_claims(claims, own, sweep)
 
 # %% [markdown]
-# It checks raw values of one measurement of one run; check means and gains yourself. Nor is an
-# agreeing number evidence yet: "KL 6.2 at step 100" supports "the penalty held the policy back"
-# only beside a run without it. Your text, about 200 words:
-#
-# (Your run without a penalty is not in `my_run.json`: `(0.0, 0)` of the record is its like.)
+# An agreeing number is no evidence yet: "KL 6.2 at step 100" supports "the penalty held the policy
+# back" only beside a run without it. (Your run without a penalty is not in `my_run.json`:
+# `(0.0, 0)` of the record is its like.) Your text, about 120 words:
 #
 # - **Two claims** about what the penalty did in your run, 2 points each: a claim that your
 #   numbers could have refuted (1), and at least two numbers that bear on it and agree with the
@@ -799,9 +705,9 @@ check_claims(claims, own, sweep)
 #
 # **Not claimed: that the penalty gave better answers than stopping in time.** It is tempting,
 # as my gold at the end is 1.13 and that of β = 0 is 0.10. But the run with β = 0 had 1.30 at
-# step 10, at 11 nats, about my KL. To settle it I would need runs with β = 0 measured at every
-# one of the first 20 steps, with ten seeds, stopped at the KL at which the penalised run of the
-# same seed ends, and gold measured there on fresh answers for both.
+# step 10, at 11 nats, about my KL. To settle it I would need slow runs with β = 0, ten seeds,
+# stopped at the KL at which the penalised run of the same seed ends, and gold measured there on
+# fresh answers for both.
 # ### END SOLUTION
 
 # %% [markdown]
@@ -809,10 +715,11 @@ check_claims(claims, own, sweep)
 #
 # - A proxy can rise for ever while the goal turns. Divergence from ref is the scale on which
 #   that is seen: d = √KL.
-# - A fitted curve is worth what it predicts about runs that it has not seen. A peak beyond the
-#   data is a property of the form.
-# - Choose the divergence, and let β be what it takes.
-# - Does a penalty beat stopping at equal KL? Some β of ours did, in Gao et al. none: ask yours.
+# - A fitted curve is worth what it predicts about runs that it has not seen. Where it misses by
+#   more than seeds differ, its peak is a property of the form.
+# - Choose the divergence, and let β be what it takes: by a rule that can be written down, tested
+#   on a seed that it has not seen.
+# - Whether a penalty beats stopping is a question for a control: the same speed, the same KL.
 # - A run is diagnosed by curves that contradict each other. A number counts when it bears on the
 #   claim and could have refuted it.
 

@@ -15,6 +15,7 @@ OURS = {
     "reporting.MOST_COMMON",
     "canvas.MOST_BYTES",
     "canvas.MOST_COLUMNS",
+    "plan.MOST_POINTS",
 }
 
 

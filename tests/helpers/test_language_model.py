@@ -56,6 +56,17 @@ class TwoTokens(nn.Module):
         return self(tokens), cache
 
 
+class NeverUnknown(nn.Module):
+    """END with probability 1/4, token 2 with 3/4, what is unknown never."""
+
+    def __init__(self):
+        super().__init__()
+        self.logits = nn.Parameter(torch.tensor([0.0, -torch.inf, math.log(3)]))
+
+    def forward(self, tokens):
+        return self.logits.expand(*tokens.shape, -1)
+
+
 class TestModel:
     @pytest.mark.parametrize("seed", SEEDS)
     def test_a_later_token_changes_no_earlier_logits(self, seed):
@@ -557,24 +568,29 @@ class TestPretrain:
         rows[:, -1] = rows[:, 0] = END
         unknown, readable = torch.full((6,), torch.nan), torch.tensor([0.0, 1.0] * 3)
         gold = tiny_gold()
-        before = gold.head.weight[0].clone()
-        learning.teach_to_judge(gold, rows, unknown, readable, epochs=8, learning_rate=1e-2)
-        odds = gold.judge(rows)[1]
-        assert ((odds > 0) == (readable > 0.5)).all()
-        assert (gold.head.weight[0] / before - 1).abs().max() < 0.1  # the decay of weights alone
+        before = gold.head.weight.detach().clone()
+        learning.teach_to_judge(gold, rows, unknown, readable, epochs=4, learning_rate=1e-2)
+        ratio = (gold.head.weight.detach() / before)[0]
+        torch.testing.assert_close(ratio, ratio[:1].expand_as(ratio))  # weights decay, alone
+        assert not torch.allclose(gold.head.weight[1], before[1] * ratio[0])
 
     def test_perplexity_by_hand(self):
         """Two real tokens and an end, then an end alone; padding is not counted."""
-        rows = torch.tensor([[END, 1, 1, END, END], [END, END, END, END, END]])
+        rows = torch.tensor([[END, 2, 2, END, END], [END, END, END, END, END]])
         wanted = math.exp(-(2 * math.log(0.75) + 2 * math.log(0.25)) / 4)
-        assert learning.perplexity(TwoTokens(), rows) == pytest.approx(wanted)
+        assert learning.perplexity(NeverUnknown(), rows) == pytest.approx(wanted)
+
+    def test_an_unknown_word_is_read_and_not_counted(self):
+        rows = torch.tensor([[END, 2, UNKNOWN, 2, END]])
+        wanted = math.exp(-(2 * math.log(0.75) + math.log(0.25)) / 3)
+        assert learning.perplexity(NeverUnknown(), rows) == pytest.approx(wanted)
 
     def test_perplexity_of_a_row_cut_short_counts_all_its_tokens(self):
-        rows = torch.tensor([[END, 1, 1, 1]])
-        assert learning.perplexity(TwoTokens(), rows) == pytest.approx(4 / 3)
+        rows = torch.tensor([[END, 2, 2, 2]])
+        assert learning.perplexity(NeverUnknown(), rows) == pytest.approx(4 / 3)
 
     def test_perplexity_is_the_sum_of_the_scored_log_probs(self):
-        model, rows = tiny(), torch.tensor([[END, 3, 5, 2, END, END], [END, 1, 1, 4, 9, END]])
+        model, rows = tiny(), torch.tensor([[END, 3, 5, 2, END, END], [END, 2, 2, 4, 9, END]])
         counted = torch.tensor([[True] * 4 + [False], [True] * 5])
         with torch.no_grad():
             mean = response_log_probs(model, rows)[counted].mean()
@@ -642,7 +658,7 @@ class TestShipped:
         assert sentence > string + 0.3
 
     def test_gold_agrees_with_people_better_than_the_proxy_does(self, held_out):
-        rows = checkpoint.load_vocabulary().batch([one.text for one in held_out], 64)
+        rows = checkpoint.load_vocabulary().batch([one.text for one in held_out], 48)
         means = torch.tensor([one.mean for one in held_out])
         with torch.no_grad():
             proxy, gold = (

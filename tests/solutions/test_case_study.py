@@ -5,18 +5,24 @@ import math
 import pytest
 import torch
 
-from helpers.language_model.runs import Run, failing, recorded
-from helpers.plots.case_study import frontier_says
+from helpers.language_model.runs import Run, failing, recorded, recorded_methods
+from helpers.plots.case_study import fit_says, frontier_says
 from helpers.problems.case_study import (
+    End,
     Pair,
     Points,
     at_end,
     at_equal_kl,
-    bracket,
     check_claims,
-    gains_by_distance,
+    ends_by_beta,
+    gains_between,
     gold_of_ref,
     judge_claim,
+    keeps,
+    kept_where_seen,
+    leave_one_seed_out,
+    miss_of_other_seeds,
+    near_peak,
     peak_of_parabola,
     points,
     seed_spread,
@@ -92,32 +98,76 @@ def test_gains_are_over_ref():
     assert at_end(HELD, "kl") == 9.0
 
 
-def test_the_bracket_of_a_budget():
-    assert bracket(RUNS, 10.0) == (0.0, 0.5)
-    assert bracket(RUNS, 1.0) == (0.5, 2.0)
-    assert bracket(RUNS, 0.1) == (2.0, None)
-    assert bracket(RUNS, 100.0) == (None, 0.0)
-    late = made_up(2.0, [0.0, 20.0, 20.0, 20.0, 20.0], [0.0] * 5, seed=1)
-    assert bracket([*RUNS, late], 10.0) == (2.0, None)  # one seed over the budget is enough
+@pytest.fixture
+def ends():
+    """Two seeds of each β: 0.2 keeps within 10 nats at one of them, 0.5 and 1 at both."""
+    return {
+        0.0: [End(50.0, -1.0, 0.0), End(60.0, -2.0, 0.0)],
+        0.2: [End(9.0, 2.0, 3.0), End(11.0, 2.0, 4.0)],
+        0.5: [End(5.0, 1.0, 2.0), End(6.0, 1.0, 3.0)],
+        1.0: [End(1.0, 0.1, 1.1), End(1.0, 0.1, 2.1)],
+    }
+
+
+def test_where_runs_end():
+    found = ends_by_beta(RUNS, -1.0)
+    assert found[0.5] == [End(9.0, pytest.approx(1.9), pytest.approx(0.9 - (1.0 + 0.0 - 2.0) / 3))]
+    assert found[0.0][0].over_free == 0.0
+
+
+@pytest.mark.parametrize(
+    ("end", "kept"),
+    [
+        (End(9.0, 0.1, 0.1), True),
+        (End(10.0, 0.1, 0.1), True),
+        (End(11.0, 0.1, 0.1), False),
+        (End(9.0, -0.1, 0.1), False),
+        (End(9.0, 0.1, 0.0), False),
+    ],
+)
+def test_what_is_asked_of_an_end(end, kept):
+    assert keeps(end, 10.0) is kept
+
+
+def boldest(ends, budget):
+    good = [beta for beta, each in ends.items() if all(keeps(end, budget) for end in each)]
+    return min(good, default=None)
+
+
+def test_a_rule_is_tested_on_the_seed_that_it_has_not_seen(ends):
+    """Without its second seed, 0.2 looks well, and that seed shows what it is worth."""
+    folds = leave_one_seed_out(boldest, ends, 10.0)
+    assert folds == [(0.5, ends[0.5][0]), (0.2, ends[0.2][1])]
+    assert [keeps(fold.end, 10.0) for fold in folds] == [True, False]
+    assert kept_where_seen(folds, ends, 10.0)
+    assert ends[0.2] == [End(9.0, 2.0, 3.0), End(11.0, 2.0, 4.0)]  # as they were
+
+
+@pytest.mark.parametrize("picked", [0.2, 0.0, 0.25, None, "0.2 or so", [0.5], math.nan])
+def test_a_rule_that_breaks_what_it_saw_or_picks_what_nobody_ran(ends, picked):
+    folds = leave_one_seed_out(lambda ends, budget: picked, ends, 10.0)
+    assert not kept_where_seen(folds, ends, 10.0)
+    assert [fold.end is None for fold in folds] == [picked not in (0.2, 0.0)] * 2
 
 
 def test_a_penalised_end_is_held_against_stopping_at_its_kl():
-    (pair,) = at_equal_kl(RUNS, -1.0)  # the close one ends before the free one was measured
-    assert (pair.beta, pair.kl) == (0.5, 9.0)
+    (pair,) = at_equal_kl(RUNS, [FREE], -1.0)  # the close one ends before the free one was measured
+    assert (pair.beta, pair.kl, pair.step) == (0.5, 9.0, 30)
     assert pair.gain == pytest.approx(1.9)
     assert pair.stopped == pytest.approx(1.5)  # d = 3, halfway between 2 and 4
+    assert at_equal_kl(RUNS, [made_up(0.0, FREE.kl, FREE.gold, seed=1)], -1.0) == []
 
 
 def gaps(beta: float, *differences: float) -> list[Pair]:
-    return [Pair(beta, seed, 4.0, 1.0 + gap, 1.0) for seed, gap in enumerate(differences)]
+    return [Pair(beta, seed, 4.0, 1.0 + gap, 1.0, 10) for seed, gap in enumerate(differences)]
 
 
 @pytest.mark.parametrize(
     ("pairs", "says"),
     [
         ([], "No penalised run"),
-        (gaps(0.1, 0.9, 0.4), "β = 0.1 gains more than stopping, at every seed"),
-        (gaps(0.1, 0.9, 0.4) + gaps(0.2, 0.8, 0.9), "β = 0.1 and 0.2 gain more than stopping"),
+        (gaps(0.1, 0.9, 0.4), "β = 0.1 gains more than the slow run, at every seed"),
+        (gaps(0.1, 0.9, 0.4) + gaps(0.2, 0.8, 0.9), "β = 0.1 and 0.2 gain more than the slow"),
         (gaps(0.1, -0.9, -0.4) + gaps(0.2, 0.8, 0.9), "β = 0.1 gains less"),
         (gaps(0.1, 0.1, 0.2), "no β differs"),  # one sign, but within the spread
         (gaps(0.1, 2.0, -0.1), "no β differs"),  # large, but of two signs
@@ -140,11 +190,26 @@ def test_the_peak_of_a_parabola():
     assert peak_of_parabola(Points(d**2, d * (1.2 + 0.2 * d))) is None
 
 
-def test_gains_in_ranges_of_distance():
-    found = gains_by_distance(RUNS, -1.0, (0.0, 1.0, 3.0, 10.0))
-    assert found[0.0] == [(1.0, 1), (2.0, 1), (0.0, 2)]
-    assert found[2.0][0][1] == 4
-    assert math.isnan(found[2.0][1][0])
+def test_a_seed_is_missed_by_as_much_as_it_is_from_the_others():
+    shifted = [
+        made_up(0.5, HELD.kl, [gold + by for gold in HELD.gold], seed=seed)
+        for seed, by in enumerate((0.0, 0.0, 0.6))
+    ]
+    assert miss_of_other_seeds(shifted, 2) == pytest.approx(0.6)
+    assert miss_of_other_seeds(shifted, 0) == pytest.approx(0.3)
+
+
+def test_gains_in_a_range():
+    found = points(RUNS, -1.0)
+    assert sorted(gains_between(found, 1.0, 4.0).tolist()) == [1.5, 2.0]
+    assert sorted(near_peak(found, 9.0).tolist()) == pytest.approx([1.9] * 3)
+
+
+def test_a_peak_is_told_beside_what_was_measured_there():
+    found = points(RUNS, -1.0)
+    assert "its peak, the fit says 6.00; 3 measurements near it say 1.90" in fit_says(found, 2, 9.0)
+    assert fit_says(found, 2.0, 900.0) == "The fit's peak lies where nothing was measured"
+    assert fit_says(found, -2.0, None) == "The fitted curve has no peak"
 
 
 @pytest.mark.parametrize(
@@ -159,6 +224,16 @@ def test_gains_in_ranges_of_distance():
         (("golf", "own", 20, 0.9), False, "there is no 'golf'"),
         (("gold", "own", 25, 0.9), False, "near it are 20 and 30"),
         (("gold", "own", 20), False, "write (quantity"),
+        ("gold", False, "write (quantity"),
+        ((["gold"], "own", 20, 1), False, "there is no"),
+        (("gold", "own", "late", 1), False, "not measured at step late"),
+        (("gold", "own", [20], 1), False, "not measured at step [20]"),
+        (("gold", "mine", 20, 0.9), False, "no such run"),
+        (("kl", 0.5, 20, 9.0), True, "measured 9.00"),
+        (("kl", "own", "<", 0.0), True, "at the end 9.00 against 18.67"),
+        (("kl", "own", ">", (0.0, 0)), False, "at the end 9.00 against 18.67"),
+        (("kl", "own", "<", 0.3), False, "no such run"),
+        (("kl", "own", "=", 0.3), False, "not measured at step ="),
         (("gold", "own", 20, "high"), False, "write (quantity"),
     ],
 )
@@ -168,10 +243,21 @@ def test_a_cited_number_is_compared_with_its_run(claim, agrees, says):
     assert says in found[1]
 
 
+def test_an_order_is_to_hold_at_every_seed():
+    other = made_up(0.5, [0.0, 50.0, 50.0, 50.0, 50.0], HELD.gold, seed=1)
+    free = made_up(0.0, [0.0, 40.0, 40.0, 40.0, 40.0], FREE.gold, seed=1)
+    runs = [*RUNS, other, free]
+    agrees, says = judge_claim(("kl", 0.5, "<", 0.0), HELD, runs)
+    assert not agrees
+    assert says.endswith("so in 1 of 2")
+    assert judge_claim(("kl", "own", "<", 0.0), HELD, runs)[0]
+    assert judge_claim(("gold", 0.5, ">", 0.0), HELD, runs)[0]
+
+
 def test_claims_are_counted(capsys):
     check_claims([("kl", "own", 20, 9.0), ("kl", "own", 20, 8.0)], HELD, RUNS)
     said = capsys.readouterr().out
-    assert "1 of 2 cited numbers agree" in said
+    assert "1 of 2 claims agree" in said
     assert said.index("✓") < said.index("✗")
 
 
@@ -183,7 +269,8 @@ def test_the_record_can_be_analysed():
     alpha, b = fit_overoptimization(found.kl, found.gain)
     assert math.isfinite(alpha)
     assert math.isfinite(b)
-    assert at_equal_kl(runs, gold_of_ref(runs)), "no penalised run can be held against stopping"
+    slow = recorded_methods()["β = 0, a third of the rate"]
+    assert at_equal_kl(runs, slow, gold_of_ref(runs)), "no penalised run can be held against them"
 
 
 def test_the_case_shows_what_the_quiz_asks_for():

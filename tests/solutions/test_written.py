@@ -274,6 +274,49 @@ HOLES: dict[str, dict[str, Hole]] = {
             said="Steady, and it learns",
         ),
     },
+    "07_case_study": {
+        "_budget = ...": Hole(
+            right=(
+                "_budget = max((2, 4, 8, 16, 32), key=lambda nats:\n"
+                "    gains_between(_measured, nats / 2, nats).mean().nan_to_num(-9))",
+            ),
+            wrong=(
+                "_budget = 0",
+                "_budget = -3",
+                "_budget = 0.02",
+                "_budget = 1000",
+                '_budget = float("nan")',
+                '_budget = float("inf")',
+            ),
+            said="The record supports it",
+        ),
+        "return ...": Hole(
+            right=(
+                "good = [b for b, each in ends.items() if all(keeps(e, budget) for e in each)]\n"
+                "return min(good, default=None)",
+                "for beta, each in reversed(ends.items()):\n"
+                "    if all(e.kl < budget and e.gain > 0 < e.over_free for e in each):\n"
+                "        return beta",
+                "good = {b: sum(e.gain for e in each) for b, each in ends.items()\n"
+                "    if all(keeps(e, budget) for e in each)}\n"
+                "return torch.tensor(max(good, key=good.get), dtype=torch.float64)",
+            ),
+            wrong=(
+                "return min(ends)",
+                "return 0.0",
+                "return 0.25",
+                "return budget",
+                "return ends",
+                "return None",
+                "pass",
+                "return max(ends, key=lambda beta: max(e.kl for e in ends[beta]))",
+                "good = [b for b, each in ends.items() if any(e.kl > budget for e in each)]\n"
+                "return max(good)",
+                "return [b for b, each in ends.items() if all(keeps(e, budget) for e in each)]",
+            ),
+            said="Your rule never picks a β that broke it",
+        ),
+    },
 }
 
 

@@ -238,3 +238,59 @@ def test_a_reply_that_cannot_be_judged_costs_its_own_exercise_alone(monkeypatch)
     assert found["k2"].status == "right"
     assert (found["k1"].points, found["k1"].status) == (0, "not answered")
     assert found["k1"].failures[0].got == judging.PROBLEMS["judge"]
+
+
+def test_each_call_is_told_apart_and_a_bad_one_stops_no_other():
+    def calls():
+        yield from [(0,), (1,), (2,), (3,)] * 5
+
+    found = {}
+    for (number,), value in guard.guarded_each(ended_by, calls(), 2, SMALL):
+        found.setdefault(number, []).append(value)
+    assert found[0] == [0] * 5
+    assert [str(one) for one in found[1]] == ["1"] * 5
+    assert {type(one) for one in found[1]} == {ValueError}
+    assert {type(one) for one in found[2]} == {LimitError}
+    assert found[3] == [3] * 5
+
+
+def ended_by(number):
+    if number == 1:
+        raise ValueError(number)
+    if number == 2:
+        crash()
+    return number
+
+
+def test_calls_are_made_by_so_many_processes_which_end():
+    made = {value for _, value in guard.guarded_each(worker, [()] * 40, 3)}
+    assert 1 <= len(made) <= 3
+    assert os.getpid() not in made
+    assert not any(still_works(process) for process in made)
+
+
+def still_works(process):
+    """Whether it is there and no mere entry that nobody has fetched the end of."""
+    for _ in range(200):
+        try:
+            state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        if state in "ZX":
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def test_calls_that_nobody_waits_for_are_not_made():
+    given = []
+
+    def calls():
+        for number in range(1_000):
+            given.append(number)
+            yield (number, 0)
+
+    made = guard.guarded_each(add, calls(), 1)
+    next(made)
+    made.close()
+    assert len(given) < 10

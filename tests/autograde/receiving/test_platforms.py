@@ -227,7 +227,8 @@ def test_the_order_of_files_does_not_matter(tmp_path, term, text, forms):
         (folder / ".autograde").mkdir(parents=True)
         (folder / "roster.csv").write_text((term.root / "roster.csv").read_text())
         collect(pack(tmp_path / "c.zip", entries), Term(folder))
-        found.append({p.relative_to(folder): p.read_bytes() for p in folder.rglob("*.ipynb")})
+        places = (folder / "submitted").rglob("*.ipynb")
+        found.append({p.relative_to(folder): p.read_bytes() for p in places})
     assert found[0] == found[1] == found[2]
     assert {path.parts[1] for path in found[0]} == set(ROWS)
 

@@ -260,8 +260,12 @@ from autograde.returning import feedback
 from autograde.term.term import Term
 
 names = ("nbgrader.apps", "nbconvert", "autograde.returning.feedback_page")
-feedback.fresh = lambda: print(*(name for name in names if name not in sys.modules), sep=",")
-feedback.feedback(Term.open(sys.argv[1]), lambda items, total: [])
+def each(function, calls, workers):
+    print(*(name for name in names if name not in sys.modules), sep=",")
+    return iter(())
+
+feedback.guarded_each = each
+feedback.feedback(Term.open(sys.argv[1]))
 """
 
 

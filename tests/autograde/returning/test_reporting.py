@@ -22,6 +22,7 @@ from autograde.returning.tally import tally
 from autograde.term.term import Term, init
 from helpers.predicted import ASKED
 from tests.classroom import UNWRITTEN, cell, record
+from tests.large_class import tally_of
 
 PLAIN, ESSAYS = "02_divergence", "07_case_study"
 HOSTILE = "</title><script>alert(1)</script><img src=x onerror='alert(2)'>\u202e"
@@ -295,7 +296,7 @@ def test_what_the_page_says(term, tmp_path):
         "hand it in again", "ann by", "minus 3 points", "without a sandbox", "not on the roster",
         "waits for a score by hand", "✓ ", "too few to say",
     ):  # fmt: skip
-        assert says in text.replace("Ng, Ann (ann)</bdi>", "ann"), says
+        assert says in text.replace("\u2068Ng, Ann (ann)\u2069", "ann"), says
 
 
 @pytest.fixture(scope="module")
@@ -312,7 +313,7 @@ def test_nothing_handed_in_yet(bare, tmp_path):
 def test_names_of_a_large_class_are_folded_away():
     text = page("t", class_of(2000), datetime.now(UTC))
     unfolded = re.sub(r"<details>.*?</details>", "", text, flags=re.DOTALL)
-    assert "Name of s7<" in text
+    assert "Name of s7\u2069" in text
     assert "Name of" not in unfolded
     assert len(unfolded) < 60_000
 
@@ -356,3 +357,16 @@ def test_nobody_is_kept_out(term, bare, tmp_path, what):
 
     shown = term if what == "class" else bare
     assert serious_violations(report(shown, tmp_path / "r.html").read_text()) == []
+
+
+def test_a_large_class_is_no_heap_of_elements():
+    """What a browser takes seconds for is elements, and not text."""
+    few, many = (page("x", tally_of(n), datetime.now(UTC)).count("<") for n in (2_000, 3_000))
+    assert many - few < 5 * 1_000  # of the hundred lists that a student may stand in
+
+
+@pytest.mark.browser
+def test_a_large_class_keeps_nobody_out():
+    from tests.browser.axe import serious_violations
+
+    assert serious_violations(page("x", tally_of(200), datetime.now(UTC))) == []

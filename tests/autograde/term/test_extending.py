@@ -9,8 +9,8 @@ from autograde.cli import main
 from autograde.returning.exporting import grades
 from autograde.returning.tally import tally
 from autograde.term.extending import extend, extensions
-from autograde.term.term import Term, init
-from tests.classroom import record
+from autograde.term.term import Term
+from tests.classroom import record, short_term
 from tests.term import LATE_CONFIG
 
 LESSON = "00_start_here"
@@ -23,7 +23,8 @@ def made(tmp_path_factory):
     """A lesson that was due two days before Ana's work came; late work loses four points."""
     folder = tmp_path_factory.mktemp("extending")
     (folder / "class.csv").write_text(ROSTER)
-    term = init(folder / "term", folder / "class.csv")
+    roster = folder / "class.csv"
+    term = short_term(folder / "term", LESSON, "01_policy_updates", roster=roster)
     with (term.root / "nbgrader_config.py").open("a") as file:
         file.write(LATE_CONFIG)
     with term.api().gradebook as gradebook:

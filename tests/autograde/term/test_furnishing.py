@@ -12,13 +12,14 @@ from autograde.course.lessons import SOLUTIONS, lesson_path, mark_of
 from autograde.course.plan import Plan
 from autograde.grading.preparing import require_base
 from autograde.receiving.collecting import collect
-from autograde.returning.exporting import grades, table
+from autograde.returning.exporting import export, grades, table
 from autograde.returning.tally import tally
 from autograde.term import furnishing
 from autograde.term.furnishing import STAGES
 from autograde.term.term import SETTINGS, Term, init
-from tests.classroom import record
+from tests.classroom import record, short_term
 from tests.rows import rows
+from tests.some import LONG
 
 FIRST, OTHER, LATER = "02_divergence", "00_start_here", "03_penalized_objective"
 LESSONS = f'c.Course.lessons = ["{FIRST[:2]}", "{OTHER}"]\n'
@@ -35,9 +36,7 @@ def settle(root, *lines):
 def made(tmp_path_factory):
     """A term of two lessons, the first of which two students have handed in."""
     root = tmp_path_factory.mktemp("plans") / "term"
-    term = init(root)
-    settle(root, LESSONS)
-    init(root)
+    term = short_term(root, FIRST[:2], OTHER)
     for student in ("ana", "bob"):
         record(term, student, FIRST, {})
     return root
@@ -92,6 +91,7 @@ def assignments(term):
         return {one.name for one in gradebook.assignments}
 
 
+@LONG  # all lessons; other tests make such a term too
 def test_a_new_term_has_all_lessons_and_is_closed(tmp_path):
     term = init(tmp_path / "term")
     assert term.plan == Plan()
@@ -119,6 +119,13 @@ def test_every_command_keeps_to_the_lessons_and_their_order(term, tmp_path, caps
     assert list(dict.fromkeys(row["lesson"] for row in grades(term))) == [FIRST, OTHER]
     assert table(grades(term)).splitlines()[0].split() == ["student", FIRST[:11], OTHER[:11]]
     assert list(tally(term).lessons) == [FIRST, OTHER]
+    for row in ("id,first_name,last_name,email", "ana,,,", "bob,,,"):
+        with (term.root / "roster.csv").open("a") as file:
+            file.write(f"{row}\n")
+    record(term, "ana", OTHER, {})
+    export(term, tmp_path / "points.csv", "students")
+    head = (tmp_path / "points.csv").read_text("utf-8-sig").splitlines()[0]
+    assert head.split(",")[4:6] == [FIRST, OTHER]
     assert main(["grade", LATER, "--course", str(term.root)]) == 2
     assert f"no lesson '{LATER}'; give one of {FIRST}, {OTHER}" in capsys.readouterr().err
     assert "The next lesson is **00 · Start here" in lesson_path(
@@ -190,7 +197,7 @@ def test_settings_that_cannot_be_are_told_and_change_nothing(
     ("how", "says"),
     [
         (with_another_exercise, "(new: k9, test_k9)"),
-        (without_an_exercise, "(gone: k1, test_k1)"),
+        pytest.param(without_an_exercise, "(gone: k1, test_k1)", marks=LONG),
     ],
 )
 def test_a_lesson_that_work_rests_on_is_refused_in_one_line_and_stays_whole(
@@ -218,11 +225,12 @@ def test_texts_may_change_at_any_time(term, changed, capsys):
     assert "A misprint is mended." in term.base_path(FIRST).read_text("utf-8")
 
 
-@pytest.mark.parametrize("how", [with_another_exercise, without_an_exercise])
+@pytest.mark.parametrize(
+    "how", [with_another_exercise, pytest.param(without_an_exercise, marks=LONG)]
+)
 def test_before_there_is_work_any_change_is_carried_out(made, tmp_path, changed, capsys, how):
     root = tmp_path / "empty"
-    init(root)
-    settle(root, LESSONS)
+    short_term(root, FIRST[:2], OTHER)
     changed(FIRST, how)
     assert main(["init", str(root)]) == 0
     assert capsys.readouterr().err == ""

@@ -9,8 +9,9 @@ from autograde.cli import main
 from autograde.course.sample import students
 from autograde.term import leaving
 from autograde.term.leaving import STAGES, remove
-from autograde.term.term import Term, init
-from tests.classroom import UNWRITTEN, record
+from autograde.term.store import Origin
+from autograde.term.term import MAKING, TRIES, Term
+from tests.classroom import UNWRITTEN, record, short_term
 from tests.rows import rows
 
 LESSON = "00_start_here"
@@ -23,16 +24,22 @@ def made(tmp_path_factory):
     """A term in which four students' work is recorded, two of them with one program."""
     folder = tmp_path_factory.mktemp("leaving")
     (folder / "class.csv").write_text(ROSTER)
-    term = init(folder / "term", folder / "class.csv")
+    term = short_term(folder / "term", LESSON, roster=folder / "class.csv")
     for student, answers in (
         ("ana", {"log_ratio": UNWRITTEN}), ("ana2", {}), ("bob", {}), (GUEST, {}),
     ):  # fmt: skip
         record(term, student, LESSON, answers)
     for student in ("ana", "ana2"):
         (term.root / "feedback" / student / LESSON).mkdir(parents=True)
+        (term.root / MAKING / student).mkdir(parents=True)
+        for time in ("2026-10-01 12:00:00.000000 UTC", "unknown"):
+            (term.root / TRIES / f"{student}+{LESSON}+{time}+try1").mkdir(parents=True)
     with term.store() as store:
         store.keep_failed(f"ana/{LESSON}", "cut short")
         store.keep_persons({"ana moodle": "moodle 17", "ana2 moodle": "moodle 18"})
+        for number, student in enumerate(("ana", "ana2")):
+            store.keep_page(f"{student}/{LESSON}", "mark")
+            store.keep_origins({f"{student}/{LESSON}": Origin("Moodle", "A", str(number), "")})
     return term.root
 
 
@@ -44,8 +51,9 @@ def term(made, tmp_path):
 
 def traces(term, student):
     """Everything of a student that is left, as text."""
-    found = [str(path) for stage in STAGES for path in (term.root / stage).glob(f"{student}*")
-             if path.name == student]  # fmt: skip
+    stages = (*STAGES, TRIES, MAKING)
+    found = [str(path) for stage in stages for path in (term.root / stage).glob(f"{student}*")
+             if path.name.partition("+")[0] == student]  # fmt: skip
     found += [row["id"] for row in term.roster() if row["id"] == student]
     for path in (term.root / "gradebook.db", term.root / ".autograde" / "state.db"):
         with sqlite3.connect(path) as database:
@@ -77,7 +85,8 @@ def test_nothing_is_left_and_init_brings_nobody_back(term, capsys):
     assert (code, errors) == (0, [])
     assert said == (
         "ana: removed from the roster, submitted/ (1 lesson), autograded/ (1 lesson), feedback/ "
-        "(1 lesson), the gradebook (1 submission), what the term keeps of answers and verdicts\n"
+        "(1 lesson), tries/ (2), the gradebook (1 submission), what the term keeps of answers and "
+        "verdicts\n"
     )
     assert traces(term, "ana") == []
     assert set(rows(term.url)["grades"]) == kept
@@ -114,7 +123,7 @@ def test_who_is_on_no_roster_can_go_too(term, capsys):
     assert traces(term, "ana")
 
 
-@pytest.mark.parametrize("steps", range(6))
+@pytest.mark.parametrize("steps", range(7))
 def test_a_second_run_finishes_what_was_stopped(term, steps):
     """After any number of the places."""
     gone = leaving._removed(term, "ana")
@@ -175,7 +184,7 @@ def test_taken_out_of_the_gradebook_alone(term, capsys):
 
 def test_the_sample_class_can_leave(tmp_path, capsys):
     """Everybody, one after the other, from a term in which nothing was handed in."""
-    term = init(tmp_path / "term")
+    term = short_term(tmp_path / "term", LESSON)
     everyone = [row["id"] for row in students()]
     for one in everyone[:2]:
         (term.root / "submitted" / one / LESSON).mkdir(parents=True)

@@ -57,8 +57,8 @@ q07_diagnose.distractor(
 
 q07_diagnose.distractor(
     {"first_bad_step": 30},
-    "First bad step: that fall is real. The proxy fell with it, and the variety of words came "
-    "back: the penalty was at work. Look for a fall that the other curves do not follow.",
+    "First bad step: up to there the curves agree. The divergence grows as the proxy does, and the "
+    "variety of words falls with it. Look for a fall that the other curves do not follow.",
 )
 
 q07_diagnose.distractor(
