@@ -1243,7 +1243,8 @@ plot_frontier(_sweep, _methods)
 # *Mean only*: the advantage without its division by the spread
 # ([Dr. GRPO](https://arxiv.org/abs/2503.20783)). Then β is in points of rating, not in spreads of
 # the group, so the same number is another weight. The *controller* is Ziegler's of lesson 05: it
-# moves β by what the batch says of KL(policy ‖ ref), towards 6 nats a response.
+# moves β by what the batch says of KL(policy ‖ ref), towards 6 nats a response, by 2% a step at
+# most. **Predict**: is KL ever above 6 on the way?
 
 # %% demo
 plot_groups({"controller": _methods["controller"]}, ("kl", "weight", "gold"))
@@ -1264,7 +1265,7 @@ predict("four_steps", ...)
 
 # %% demo
 _epochs = recorded_epochs()
-plot_groups(_epochs, ("proxy", "gold", "kl"))
+plot_groups(_epochs, ("proxy", "gold", "kl"), along="batch")
 print_ends(_epochs, ("proxy", "gold", "kl"))
 _far = {name: [at_end(run, "kl") for run in runs] for name, runs in _epochs.items()}
 _penalised = max(_far["penalty"] + _far["clip and penalty"])
