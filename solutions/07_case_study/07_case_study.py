@@ -395,7 +395,7 @@ if written(_budget):
 #
 # Which β may be picked (those that kept it at every seed? by the mean?), and which among them:
 # the smallest, the largest, the one with the most gold? You decide; a few lines will do.
-# **Predict** which β it picks. (Without a budget of yours, it is 10 nats.)
+# **Predict** which β it picks. (Without a budget of yours, it is 16 nats.)
 
 
 # %% demo
@@ -405,7 +405,7 @@ def _choose(ends, budget):
 
 
 # %% demo
-_ends, _nats = ends_by_beta(sweep, _ref_gold), 10.0 if _budget is ... else float(_budget)
+_ends, _nats = ends_by_beta(sweep, _ref_gold), 16.0 if _budget is ... else float(_budget)
 if written(_choose(_ends, _nats) or -1):
     _folds = leave_one_seed_out(_choose, _ends, _nats)
     plot_budget(sweep, _nats, _choose(_ends, _nats))
