@@ -13,7 +13,7 @@ MY_RUN = Path("my_run.json")
 LEFT = Path("..", "06_language_model", MY_RUN)  # by lesson 06, seen from beside lesson 07
 RECORDED = "recorded_runs.json"
 SMOLLM2 = "smollm2_runs.json"
-PREFERENCES = "preferences.json"
+PREFERENCES = "read_blind.json"
 STAND_IN_BETA = 0.2  # lesson 06's own default
 MEASURES = (
     *("step", "proxy", "gold", "kl", "distinct_2", "length"),
