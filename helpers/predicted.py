@@ -203,13 +203,12 @@ ASKED: dict[str, dict[str, Prediction]] = {
             A="within 10% of it", B="up to twice as high", C="more than twice as high",
         ),
         "where_charged": _asked(
-            "At equal β, k1 charged in the reward: where does KL end beside k3 in the loss?", "A",
+            "At equal β, k1 charged in the reward: where does KL end beside k3 in the loss?", "C",
             A="lower, at every seed", B="higher, at every seed", C="their seeds overlap",
         ),
         "four_steps": _asked(
-            "Four steps on each batch: with which hold does gold end highest?", "C",
-            A="with none of them", B="with the clip or the mask alone",
-            C="with a penalty, alone or beside the clip",
+            "Four steps on each batch: with which hold does KL end lowest, at every seed?", "C",
+            A="with the clip", B="with the mask", C="with a penalty, alone or beside the clip",
         ),
     },
     "07_case_study": {

@@ -128,10 +128,13 @@ def _slopes_say(step: Tensor, curves: Sequence[Tensor]) -> str:
     return "every β has the same slope at old" if same else "β decides the slope at old"
 
 
-def plot_groups(groups: Mapping[str, Sequence[Any]], names: Sequence[str] = CURVES) -> None:
+def plot_groups(
+    groups: Mapping[str, Sequence[Any]], names: Sequence[str] = CURVES, along: str = "step"
+) -> None:
     """Measures over the steps: each group's mean, and from least to greatest of its runs.
 
     groups: runs, of any kind that has these measures, by the name of what they share.
+    along: what a step of these runs is called.
     """
     rows = math.ceil(len(names) / 3)
     columns = math.ceil(len(names) / rows)
@@ -150,7 +153,7 @@ def plot_groups(groups: Mapping[str, Sequence[Any]], names: Sequence[str] = CURV
         last = {label: _last(runs, name) for label, runs in groups.items()}
         axis.set_title(f"{title}:\n{_highest(last)}", fontsize=9)
         axis.set_ylabel(unit, fontsize=8)
-        axis.set_xlabel("step", fontsize=8)
+        axis.set_xlabel(along, fontsize=8)
         axis.tick_params(labelsize=8)
         _scale(axis, name)
         ends = ", ".join(f"{value:.2f} with {label}" for label, value in last.items())
@@ -183,7 +186,7 @@ def _scale(axis: Axes, name: str) -> None:
         return
     least = 0 if name == "kl" else 1
     axis.set_yscale("symlog", linthresh=1 if name == "kl" else 2)
-    axis.set_yticks([least, *(10**n for n in range(1 - least, 5) if 10**n <= top)])
+    axis.set_yticks([least, *(10**n for n in range(least, 5) if 10**n <= top)])
     axis.yaxis.set_major_formatter("{x:g}")
     axis.minorticks_off()
     axis.set_ylim(least - 0.15, top)
