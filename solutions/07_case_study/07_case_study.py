@@ -151,8 +151,7 @@ for _beta in betas:
     print(f"{_end - _ref_gold:15.2f}   {_spreads[_beta]:6.2f}   {_proxy:12.2f}   {_kl:9.1f}")
     _ends[_beta] = (_proxy, _end)
     _fell += [_beta] if _best - _end > _spreads[_beta] else []
-_says = ", ".join(f"β = {beta:g}" for beta in _fell) or "no β"
-print(f"gold ends below its best by more than the spread for {_says}")
+print("gold ends below its best by more than the spread for β =", _fell or "none")
 _tops = [max(_ends, key=lambda beta: _ends[beta][column]) for column in (0, 1)]
 outcome("how_it_shows", A=0.0 in _fell, B=_tops[0] != _tops[1], C=True)
 
