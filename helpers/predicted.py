@@ -216,16 +216,20 @@ ASKED: dict[str, dict[str, Prediction]] = {
             "As β falls, which of proxy, gold and KL go on rising?", "B",
             A="all three", B="proxy and KL", C="KL alone",
         ),
+        "how_it_shows": _asked(
+            "How does over-optimisation show in the record?", "B",
+            A="along the runs with β = 0: gold ends clearly below its best",
+            B="only across β: the most proxy is not the most gold", C="in neither way",
+        ),
         "in_reach": _asked(
             "Which of the two forms miss every unseen seed by little more than seeds differ?", "C",
             A="both", B="one of them", C="neither",
         ),
         "equal_kl": _asked(
             "At equal KL, penalised against slow: who has more gold, by more than seeds differ?",
-            "C",
-            A="the penalised runs, with some β",
-            B="the slow runs, against some β, and no β has more than they",
-            C="nobody, with any β",
+            "A",
+            A="nobody, with any β", B="the penalised runs, with some β",
+            C="the slow runs, against some β, and no β has more than they",
         ),
         "steered": _asked(
             "Told to end at 6 nats a response, how near does the controller come?", "C",

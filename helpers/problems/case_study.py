@@ -50,7 +50,7 @@ class End(NamedTuple):
 
     kl: float  # nats
     gain: float  # of gold over ref
-    over_free: float  # gold, less that of the run with β = 0 and the same seed
+    over_free: float  # gold, less the mean of the runs with β = 0
 
 
 class Fold(NamedTuple):
@@ -101,6 +101,17 @@ def seed_spread(runs: Sequence[Run]) -> dict[float, float]:
     return found
 
 
+def best_by_others(runs: Sequence[Run]) -> tuple[float, float]:
+    """Gold at the step that was best for the other seeds, mean over the seeds; and that mean step.
+
+    A seed's own best is partly luck: of many noisy measurements, the highest is too high.
+    """
+    gold = torch.tensor([run.gold for run in runs])  # seed step
+    others = (gold.sum(0) - gold).argmax(dim=1)
+    best = gold.gather(1, others[:, None]).mean().item()
+    return best, sum(runs[0].step[place] for place in others.tolist()) / len(runs)
+
+
 def miss_of_other_seeds(runs: Sequence[Run], seed: int) -> float:
     """How far gold of this seed is from the mean of the others at the same β and step.
 
@@ -136,18 +147,18 @@ def near_peak(found: Points, peak_kl: float) -> Float[Tensor, " point"]:
 
 
 def ends_by_beta(runs: Sequence[Run], ref_gold: float) -> dict[float, list[End]]:
-    """For each β, where its runs ended, in the order of the seeds; β = 0 has run with each."""
-    free = {run.seed: at_end(run, "gold") for run in runs if run.beta == 0}
+    """For each β, where its runs ended, in the order of the seeds."""
+    free = [at_end(run, "gold") for run in runs if run.beta == 0]
     found: dict[float, list[End]] = {}
     for run in sorted(runs, key=lambda run: (run.beta, run.seed)):
         gold = at_end(run, "gold")
-        end = End(at_end(run, "kl"), gold - ref_gold, gold - free[run.seed])
+        end = End(at_end(run, "kl"), gold - ref_gold, gold - sum(free) / len(free))
         found.setdefault(run.beta, []).append(end)
     return found
 
 
 def keeps(end: End, budget: float) -> bool:
-    """Whether a run ended within the budget, with more gold than ref and than β = 0."""
+    """Whether a run ended within the budget, with more gold than ref and than β = 0 on average."""
     return end.kl <= budget and end.gain > 0 and end.over_free > 0
 
 
@@ -212,13 +223,13 @@ def clear_of_stopping(
 ) -> tuple[list[float], list[float]]:
     """The weights that gained clearly more, and clearly less, than was had at their kl by stopping.
 
-    spread: between seeds, for each β. Clear is a difference with one sign at every seed, of two
+    spread: between seeds, for each β. Clear is a difference with one sign at every seed, of three
     or more, whose mean is larger than that β's spread.
     """
     more, less = [], []
     for beta in sorted({pair.beta for pair in pairs}):
         gaps = torch.tensor([pair.gain - pair.stopped for pair in pairs if pair.beta == beta])
-        if len(gaps) > 1 and gaps.mean().abs() > spread[beta]:
+        if len(gaps) > 2 and gaps.mean().abs() > spread[beta]:
             more += [beta] if (gaps > 0).all() else []
             less += [beta] if (gaps < 0).all() else []
     return more, less

@@ -93,6 +93,6 @@ q07_diagnose.distractor(
 
 q07_diagnose.distractor(
     {"remedy": "E"},
-    "Remedy: the end is where gold has suffered most, and a new start there makes the drift "
-    "official. Go back to before the defect.",
+    "Remedy: at the end the policy is farthest from the model that was meant, whatever its proxy "
+    "says, and a new start there makes the drift official. Go back to before the defect.",
 )
