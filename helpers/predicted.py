@@ -222,13 +222,13 @@ ASKED: dict[str, dict[str, Prediction]] = {
         ),
         "equal_kl": _asked(
             "At equal KL, penalised against slow: who has more gold, by more than seeds differ?",
-            "A",
+            "C",
             A="the penalised runs, with some β",
             B="the slow runs, against some β, and no β has more than they",
             C="nobody, with any β",
         ),
         "steered": _asked(
-            "Told to end at 6 nats a response, how near does the controller come?", "A",
+            "Told to end at 6 nats a response, how near does the controller come?", "C",
             A="within a tenth, at every seed", B="within a quarter, at every seed",
             C="farther off, at some seed",
         ),

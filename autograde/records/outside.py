@@ -10,9 +10,8 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
-from helpers.language_model.adapter import load_gguf
+from helpers.language_model.adapter import AdapterError, load_gguf
 
 BEGIN = "<|im_end|>"  # what a text stands after
 AT_ONCE = 64
@@ -26,6 +25,11 @@ class Outside:
     """`praise`, `readable`, `nats_per_word`: each a number for each text."""
 
     def __init__(self, path: Path) -> None:
+        """From SmolLM2's file. Raises AdapterError when it, or what reads it, is missing."""
+        try:
+            from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+        except ImportError:
+            raise AdapterError("not installed: pip install vaderSentiment") from None
         self.policy, self.tokenizer = load_gguf(path)
         self.begin = self.tokenizer.convert_tokens_to_ids(BEGIN)
         self.rules = SentimentIntensityAnalyzer()

@@ -62,6 +62,8 @@ def feedback(
 
 def _make_pages(term: Term, wanted: list[str], workers: int, progress: Any) -> list[str]:
     """Make those that are not up to date; what went wrong."""
+    if not wanted:
+        return []
     for heavy in ("nbgrader.apps", f"{__package__}.feedback_page"):
         import_module(heavy)  # what makes a page: once, not in every page's process
     from .standing import marks

@@ -169,10 +169,17 @@ def leave_one_seed_out(
 def kept_where_seen(
     folds: Sequence[Fold], ends: Mapping[float, Sequence[End]], budget: float
 ) -> bool:
-    """Whether every β that was picked is recorded, and keeps to it at all seeds that were seen."""
+    """Whether every β that was picked is recorded, and keeps to it at all seeds that were seen.
+
+    To pick none, None, is right where no β does.
+    """
     for out, fold in enumerate(folds):
-        picked = next((each for beta, each in ends.items() if _same(beta, fold.beta)), None)
-        if picked is None or not all(keeps(e, budget) for i, e in enumerate(picked) if i != out):
+        good = [
+            beta
+            for beta, each in ends.items()
+            if all(keeps(end, budget) for place, end in enumerate(each) if place != out)
+        ]
+        if not (any(_same(beta, fold.beta) for beta in good) or (fold.beta is None and not good)):
             return False
     return True
 

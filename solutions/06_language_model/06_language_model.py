@@ -1325,7 +1325,7 @@ for _name, _runs, _paid in (("the small model", _sweep, "proxy"), ("SmolLM2", _r
     print(f"{_name}: {_paid} ends highest with β = {ranked(_runs, _paid)[0]:g};", end=" ")
     print(f"KL {'falls' if _falls else 'does not always fall'} from each β to the next;", end=" ")
     print(f"distinct pairs are fewest with β = {ranked(_runs, 'distinct_2')[-1]:g}")
-    for _beta in (_tried[0], _tried[-1]):
+    for _beta in sorted({_tried[0], _tried[-1]}):
         _gone, _pairs, _pays = (ends(_runs, _beta, n) for n in ("kl", "distinct_2", _paid))
         print(f"   β = {_beta:g}: {_paid} {spread_text(_pays)}", end=", ")
         print(f"KL {spread_text(_gone)}, distinct pairs {spread_text(_pairs)}")

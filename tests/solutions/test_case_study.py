@@ -150,6 +150,11 @@ def test_a_rule_that_breaks_what_it_saw_or_picks_what_nobody_ran(ends, picked):
     assert [fold.end is None for fold in folds] == [picked not in (0.2, 0.0)] * 2
 
 
+def test_to_pick_none_is_right_where_none_will_do(ends):
+    assert kept_where_seen(leave_one_seed_out(boldest, ends, 0.5), ends, 0.5)
+    assert not kept_where_seen(leave_one_seed_out(lambda *_: 1.0, ends, 0.5), ends, 0.5)
+
+
 def test_a_penalised_end_is_held_against_stopping_at_its_kl():
     (pair,) = at_equal_kl(RUNS, [FREE], -1.0)  # the close one ends before the free one was measured
     assert (pair.beta, pair.kl, pair.step) == (0.5, 9.0, 30)

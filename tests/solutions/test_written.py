@@ -300,7 +300,7 @@ HOLES: dict[str, dict[str, Hole]] = {
                 "        return beta",
                 "good = {b: sum(e.gain for e in each) for b, each in ends.items()\n"
                 "    if all(keeps(e, budget) for e in each)}\n"
-                "return torch.tensor(max(good, key=good.get), dtype=torch.float64)",
+                "return max(good, key=good.get, default=None)",
             ),
             wrong=(
                 "return min(ends)",
