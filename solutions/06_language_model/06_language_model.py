@@ -1157,7 +1157,9 @@ for _name, _found in _outside["gold"].items():
 
 # %% [markdown]
 # Read these as you read the two judges on people's sentences above: which way they go together,
-# and how closely. Where gold and the others part, trust none of them before you have read.
+# and how closely. A correlation near 0 with *readable* says that among these texts gold does not
+# see which can be read: what it still sees is praise. Then its curve is half of what is wanted, and
+# the column *readable*, by β, is the other half. Which β would you take by both?
 #
 # ### Read for yourself
 #
@@ -1191,6 +1193,8 @@ if _read:
 
 # %% [markdown]
 # Ten pairs are few: of ten tosses of a coin, 7 or more fall on one given side in every sixth try.
+# About half says that readers saw no gain, whatever gold says; well above half against β = 0, that
+# the penalty saved the text. To be worth it, a tuned model has to win against ref, too.
 #
 # Last, the texts of the record, at equal steps: no penalty, the weight with the most gold, the
 # largest weight. Where widgets run, sliders below the table move step and seed.
@@ -1321,13 +1325,14 @@ show_texts([r for r in _real if r.seed == _seed and r.beta in (0, _largest)], _r
 # %% demo
 for _name, _runs, _paid in (("the small model", _sweep, "proxy"), ("SmolLM2", _real, "praise")):
     _tried = sorted({run.beta for run in _runs})
-    _falls = ranked(_runs, "kl") == _tried
-    print(f"{_name}: {_paid} ends highest with β = {ranked(_runs, _paid)[0]:g};", end=" ")
-    print(f"KL {'falls' if _falls else 'does not always fall'} from each β to the next;", end=" ")
-    print(f"distinct pairs are fewest with β = {ranked(_runs, 'distinct_2')[-1]:g}")
+    if len(_tried) > 1:
+        _falls = ranked(_runs, "kl") == _tried
+        print(f"{_name}: {_paid} ends highest with β = {ranked(_runs, _paid)[0]:g};", end=" ")
+        print(f"KL {'falls' if _falls else 'does not always fall'} from each β to the next")
     for _beta in sorted({_tried[0], _tried[-1]}):
         _gone, _pairs, _pays = (ends(_runs, _beta, n) for n in ("kl", "distinct_2", _paid))
-        print(f"   β = {_beta:g}: {_paid} {spread_text(_pays)}", end=", ")
+        _before = spread_text([getattr(r, _paid)[0] for r in _runs if r.beta == _beta])
+        print(f"{_name}, β = {_beta:g}: {_paid} {_before} → {spread_text(_pays)}", end=", ")
         print(f"KL {spread_text(_gone)}, distinct pairs {spread_text(_pairs)}")
 
 # %% [markdown]
