@@ -21,6 +21,10 @@ ALLOWED = ("http", "https", "mailto", "")  # of links, which a reader follows by
 PICTURE = re.compile(r"data:image/(png|jpeg|gif|webp);base64,")
 
 
+# The report keeps a name's direction to itself by a pair of characters, with none of them inside.
+OURS = re.compile("\u2068([^\u2068\u2069]*)\u2069")
+
+
 def unclean(text: str) -> str:
     """Where the one cleaning function would change it; "" for nowhere."""
     cleaned = clean(text, lines=True, most=None)
@@ -36,7 +40,7 @@ def told(play: Play) -> Iterator[tuple[str, str]]:
     for name, ran in play.ran.items():
         yield f"what {name} said", ran.said.decode("utf-8")
     for path in play.pages:
-        page = path.read_text("utf-8")
+        page = OURS.sub(r"\1", path.read_text("utf-8"))
         yield from ((path.name, one) for one in (page, unescape(page)))
     for path in play.tables:
         with path.open(newline="", encoding="utf-8") as file:
