@@ -10,6 +10,14 @@ import pytest
 from autograde.common.interrupts import kept, look, put_off
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """Ctrl-C as Python has it: whoever is begun in a shell's background ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 class Thing:
     pass
 
