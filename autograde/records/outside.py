@@ -5,6 +5,7 @@ and counting whether it repeats itself. Gold is taught with them, and held to th
 """
 
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 
 from helpers.language_model.adapter import AdapterError, load_gguf
+from helpers.language_model.vocabulary import pieces
 
 BEGIN = "<|im_end|>"  # what a text stands after
 AT_ONCE = 64
@@ -66,9 +68,17 @@ class Outside:
         return -torch.where(real, logp, 0.0).sum(1) / words  # 0/0 without a word
 
 
+def outside_from(path: Path) -> Outside:
+    """For a command: ends it, with the remedy, where the judges are not to be had."""
+    try:
+        return Outside(path)
+    except AdapterError as error:
+        sys.exit(f"error: {error}")
+
+
 def words(text: str) -> list[str]:
-    """The words of a text, in lower case."""
-    return re.findall(r"\w+(?:['’-]\w+)*", text.lower())
+    """The words of a text, in lower case, without its marks."""
+    return [piece for piece in pieces(text) if re.match(r"\w", piece)]
 
 
 def distinct_words(texts: Sequence[str]) -> Tensor:

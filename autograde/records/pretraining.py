@@ -7,7 +7,6 @@ an hour on two cores.
 """
 
 import argparse
-import sys
 from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -16,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from helpers import reference
-from helpers.language_model.adapter import AdapterError
 from helpers.language_model.checkpoint import DATA, SIZES, count_parameters, load_model, save
 from helpers.language_model.learning import (
     fit_proxy,
@@ -36,7 +34,7 @@ from helpers.language_model.tuning import PROMPTS, distinct_2
 from helpers.language_model.vocabulary import Vocabulary, pieces
 
 from ..common.saying import say
-from .outside import Outside
+from .outside import Outside, outside_from
 
 N_COUNTED = 400  # held-out sentences on which counts are compared: they are slow
 OTHERS = range(1, 5)  # the draws of sentences for the proxies that gold's models are tuned on
@@ -57,10 +55,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--epochs", type=int, default=6, help="of the language model")
     parser.add_argument("--keep-model", action="store_true", help="make the judges alone again")
     options = parser.parse_args(arguments)
-    try:
-        outside = Outside(options.outside)
-    except AdapterError as error:
-        sys.exit(f"error: {error}")
+    outside = outside_from(options.outside)
     options.to.mkdir(parents=True, exist_ok=True)
     make(outside, options.to, 0 if options.keep_model else options.epochs)
 

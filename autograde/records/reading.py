@@ -20,13 +20,12 @@ from typing import Any
 
 import torch
 
-from helpers.language_model.adapter import AdapterError
 from helpers.language_model.checkpoint import DATA, SIZES, load_gold, load_vocabulary
 from helpers.language_model.runs import PREFERENCES, RECORDED
 
 from ..common.files import write_whole
 from ..common.saying import say
-from .outside import Outside
+from .outside import Outside, outside_from
 from .pretraining import correlation, rate
 
 N_PAIRS, LUCK = 50, 2026
@@ -59,10 +58,7 @@ def _write(name: str, data: Any) -> None:
 
 def judged(record: dict[str, Any], file: Path) -> dict[str, Any]:
     """For each β: nats a word, readable and praise of its last texts; what gold goes with."""
-    try:
-        outside = Outside(file)
-    except AdapterError as error:
-        sys.exit(f"error: {error}")
+    outside = outside_from(file)
     betas = sorted({run["beta"] for run in record["sweep"]})
     texts = {f"{beta:g}": _last(record, beta) for beta in betas}
     texts["ref"] = [text for run in record["sweep"] for text in run["texts"]["0"]]

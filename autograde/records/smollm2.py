@@ -8,7 +8,6 @@ memory. What is done is kept in FOLDER: a run that was stopped, however, goes on
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,6 @@ import torch
 from tqdm import tqdm
 
 from helpers import reference
-from helpers.language_model.adapter import AdapterError
 from helpers.language_model.checkpoint import DATA
 from helpers.language_model.runs import SMOLLM2
 from helpers.language_model.sampling import Samples, sample
@@ -25,7 +23,7 @@ from helpers.language_model.tuning import sequence_kl
 
 from ..common.files import write_whole
 from ..common.saying import say
-from .outside import Outside, words
+from .outside import Outside, outside_from, words
 
 OPENINGS = ("The film is", "I think the acting", "A story about", "This movie")
 BETAS, SEEDS, STEPS = (0.0, 0.03, 0.1, 0.3), (0, 1), 60
@@ -136,10 +134,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, default=Path("build/smollm2"), help="of its state")
     parser.add_argument("--seeds", type=int, default=len(SEEDS), help="how many of them")
     options = parser.parse_args(arguments)
-    try:
-        outside = Outside(options.file)
-    except AdapterError as error:
-        sys.exit(f"error: {error}")
+    outside = outside_from(options.file)
     options.folder.mkdir(parents=True, exist_ok=True)
     runs = [
         whole(outside, beta, seed, options.folder)

@@ -13,6 +13,7 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from copy import deepcopy
 from dataclasses import asdict, dataclass, replace
+from functools import cache
 from hashlib import sha256
 from multiprocessing import get_context
 from pathlib import Path
@@ -58,13 +59,23 @@ class Job:
         found = {"methods": METHODS, "epochs": EPOCHS}.get(self.part, {}).get(self.name)
         return found or Method(beta=FAILING_BETA if self.part == "failing" else float(self.name))
 
+    @property
+    def beta(self) -> float:
+        """The penalty's weight at first."""
+        return BEST if self.method.beta is None else self.method.beta
+
     def file(self, folder: Path) -> Path:
         """Where it is kept: another name for another setting."""
-        method = self.method
-        beta = BEST if method.beta is None else method.beta
         steps = (STEPS, N_BATCHES, FAILING_STEPS, EVERY)
-        told = (self.part, self.name, self.seed, beta, steps, method.settings)
+        told = (self.part, self.name, self.seed, self.beta, steps, self.method.settings, trained())
         return folder / f"{sha256(repr(told).encode()).hexdigest()[:16]}.json"
+
+
+@cache
+def trained() -> str:
+    """A hash of the model and the proxy: with others, every run is another one."""
+    names = ("vocabulary.json", "reviewer.safetensors", "proxy.safetensors")
+    return sha256(b"".join((DATA / name).read_bytes() for name in names)).hexdigest()
 
 
 def jobs() -> list[Job]:
@@ -95,10 +106,8 @@ class Kept(Tuning):
 def tune(job: Job) -> tuple[Run, dict[int, list[list[int]]]]:
     """One run as lesson 06 makes it, and what was measured."""
     torch.set_num_threads(1)
-    method = job.method
-    settings = replace(method.settings, every=EVERY.get(job.part, 10))
-    beta = BEST if method.beta is None else method.beta
-    tuning = Kept(method.steps, beta, job.seed, settings)
+    settings = replace(job.method.settings, every=EVERY.get(job.part, 10))
+    tuning = Kept(job.method.steps, job.beta, job.seed, settings)
     if job.part == "failing":
         return _fail(tuning), tuning.tokens
     run = tuning.run(N_BATCHES if job.part == "epochs" else STEPS, progress=False)

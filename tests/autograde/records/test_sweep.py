@@ -40,6 +40,10 @@ def test_every_run_has_a_file_of_its_own_and_another_setting_another(tmp_path, m
     assert len(files) == len(sweep.jobs())
     monkeypatch.setattr(sweep, "STEPS", sweep.STEPS + 1)
     assert files.isdisjoint(job.file(tmp_path) for job in sweep.jobs())
+    monkeypatch.undo()
+    assert files == {job.file(tmp_path) for job in sweep.jobs()}
+    monkeypatch.setattr(sweep, "trained", lambda: "another model")
+    assert files.isdisjoint(job.file(tmp_path) for job in sweep.jobs())
 
 
 def test_every_weight_and_every_method_is_there_with_every_seed():
