@@ -3,12 +3,14 @@
 FILE is what `python -m helpers.language_model.adapter` takes. Tunes it towards what VADER's rules
 call praise, at several β and seeds, and writes helpers/language_model/data/smollm2_runs.json,
 which lesson 06 shows beside its small model's runs. One to two hours on 2 cores, and 4 GB of
-memory. What is done is kept in FOLDER: a run that was stopped, however, goes on where it was.
+memory. What is done is kept in FOLDER: a run that was stopped, however, goes on where it was, and
+the record has the runs that are whole.
 """
 
 import argparse
 import json
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -133,16 +135,15 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("file", type=Path, help="a GGUF file, or a wheel that holds one")
     parser.add_argument("--folder", type=Path, default=Path("build/smollm2"), help="of its state")
     parser.add_argument("--seeds", type=int, default=len(SEEDS), help="how many of them")
+    parser.add_argument("--to", type=Path, default=DATA, help="folder of the record")
     options = parser.parse_args(arguments)
     outside = outside_from(options.file)
     options.folder.mkdir(parents=True, exist_ok=True)
-    runs = [
-        whole(outside, beta, seed, options.folder)
-        for seed in SEEDS[: options.seeds]
-        for beta in BETAS
-    ]
-    text = json.dumps(runs, ensure_ascii=False, separators=(",", ":")) + "\n"
-    write_whole(DATA / SMOLLM2, text.encode())
+    runs = []
+    for seed, beta in product(SEEDS[: options.seeds], BETAS):
+        runs.append(whole(outside, beta, seed, options.folder))
+        text = json.dumps(runs, ensure_ascii=False, separators=(",", ":")) + "\n"
+        write_whole(options.to / SMOLLM2, text.encode())  # what there is, also when it is stopped
     say("β     seed  " + "  ".join(f"{name:>11}" for name in MEASURES[1:]))
     for run in sorted(runs, key=lambda one: one["beta"]):
         ends = "  ".join(f"{run[name][-1]:11.3f}" for name in MEASURES[1:])

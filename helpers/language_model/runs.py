@@ -138,7 +138,7 @@ def recorded_outside() -> dict[str, Any]:
 
 
 def recorded_smollm2() -> list[LargerRun]:
-    """SmolLM2's sweep: several β, two seeds each."""
+    """The runs of SmolLM2's sweep that have been made."""
     return _shipped(SMOLLM2, lambda each: [_larger(one) for one in each])
 
 
