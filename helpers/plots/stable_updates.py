@@ -133,6 +133,7 @@ def plot_runs(runs: Mapping[str, Sequence[Run]]) -> None:
             left.plot(run.returns, label=f"seed {i}", **look)
             _mark_below(left, run.returns, COLOURS[i])
             right.semilogy(range(1, len(run.kl) + 1), run.kl, **look)
+            _mark_infinite(right, run.kl, limits[1], COLOURS[i])
         drops = [worst_drop(run.returns) for run in group]
         title = f"{name}: worst drop {max(drops):.1f}"
         left.set(title=title, xlabel="update", ylabel="parcels − falls in a shift")
@@ -146,11 +147,19 @@ def plot_runs(runs: Mapping[str, Sequence[Run]]) -> None:
         last = f"Last returns: {ends}. Largest updates in nats: {nats}."
         below = sum(value < LOWEST for run in group for value in run.returns)
         marked = f" Arrows: {below} returns below {LOWEST:g}." if below else ""
+        endless = sum(nats == float("inf") for run in group for nats in run.kl)
+        marked += f" Arrows on the right: {endless} updates without end." if endless else ""
         show(
             figure,
             f"{name}: the return's greatest fall in one update is, seed by seed, {each}.{marked} "
             f"{last}",
         )
+
+
+def _mark_infinite(axis: Axes, kl: Sequence[float], top: float, colour: str) -> None:
+    """An arrow at the top for each update that went infinitely far."""
+    there = [n for n, nats in enumerate(kl, 1) if nats == float("inf")]
+    axis.plot(there, [top] * len(there), "^", color=colour, clip_on=False)
 
 
 def tell_runs(runs: Mapping[str, Sequence[Run]]) -> None:

@@ -319,10 +319,10 @@ plot_roof()
 # The policy is a network of 32 hidden units that sees row and column, so learning about one
 # place changes others. Its return is exact, by following the probability of each place.
 #
-# **Predict** what a shift brings to three couriers who differ in the last column alone. All go up
-# from the two rows below and then right, and may go straight on in the last two columns. Above
-# the goal the first keeps going up, the second keeps pressing right, against the wall, and the
-# third goes down.
+# **Predict** what a shift brings to three couriers who differ in the last column alone. Before it,
+# all go up in the first six columns of the two lowest rows, and right everywhere else. In the
+# last column the first goes up, the second presses right, against the wall, and the third goes
+# down.
 
 # %% demo
 _courier = Courier()
@@ -425,8 +425,8 @@ if ready("policy_update"):
 # %% [markdown]
 # Read two questions off it. Did a fall by more than 1 take a large update? And was a large
 # update always such a fall? It need not be: finding out something good is a large update too, and
-# so is a recovery. The surrogate had promised a gain each time; far from old its promise is worth
-# nothing, for good or ill.
+# so is a recovery. The surrogate is about its batch, from near old. What it promised there says
+# little of what a policy far from old will earn, for good or ill.
 #
 # **Your own β.** Was 0.5 a good choice? Find a β with which no update of the three runs loses more
 # than half a parcel, and each run ends above 2, on average over its last ten returns.
@@ -443,7 +443,9 @@ if written(_own_beta) and ready("policy_update"):
     (_group,) = _own.values()
     _drop = max(worst_drop(run.returns) for run in _group)
     _end = min(sum(run.returns[-10:]) / 10 for run in _group)
-    if _drop <= 0.5 and _end > 2:
+    if not all(torch.tensor(run.kl).isfinite().all() for run in _group):
+        print("An update went infinitely far: so large a β, with these steps, throws it about.")
+    elif _drop <= 0.5 and _end > 2:
         print("Steady, and it learns: no drop above a half, and every run ends above 2.")
     elif _drop <= 0.5:
         print(f"No drop above a half, but one run ends at {_end:.2f}: it does not learn enough.")
@@ -469,9 +471,10 @@ for _gamma in (0.9, 0.95, 0.99):
 
 # %% [markdown]
 # By a factor of 110. (The code sets ε, the largest advantage, to 1.) Even the mildest of the
-# three is far more than the 0.5 of your run, whose γ of 0.95 asks for 1,520. With a β like that, an
-# update moves almost nowhere: the bound is safe, and safe for the worst case. So practice tunes
-# β, or names a divergence that an update *should* come to and lets a controller find β.
+# three is far more than the 0.5 of your run, whose γ of 0.95 asks for 1,520. The best policy for a β
+# like that is almost old: the bound is safe, and safe for the worst case. (Gradient steps of your
+# run's size would not even find it: they overshoot. The appendix says when.) So practice tunes β,
+# or names a divergence that an update *should* come to and lets a controller find β.
 #
 # PPO's rule knows three answers: well below the target, β is halved; well above, doubled;
 # otherwise kept. "Well" is a factor of 1.5.
@@ -806,7 +809,7 @@ outcome("smallest_drop", C=abs(_penalty - _clipped) < 0.1, A=_penalty < _clipped
 # | fixed β | 0.3 / 1 / 3 / 10 | 0.62 / 0.71 / 0.72 / 0.69 |
 #
 # The −0.39 comes from one task, HalfCheetah. Such an order is a fact about those tasks and
-# settings. Your own table has another one: expect neither on a third problem.
+# settings. The record above has another one: expect neither on a third problem.
 
 # %% [markdown]
 # **Quiz.** A language model is being tuned with reinforcement learning. Its score swings widely
@@ -926,7 +929,8 @@ outcome("larger_beta", A=_safest == max(_ends), C=_safest == 0, B=True)
 #   with the advantage inside. It counts in ratios, a mask by |p − q| in probability.
 # - KL(old ‖ policy) measures a step, in nats; its Hessian at old is the Fisher matrix (appendix),
 #   so β and the learning rate belong together.
-# - TRPO's constant is safe and useless; practice tunes β, or steers it by a target.
+# - TRPO's constant would be safe, and teaches almost nothing; practice tunes β, or steers it by a
+#   target.
 # - On this problem every way of holding the update back steadied the erratic run, though not at
 #   every seed; which one is best depends on what you count.
 

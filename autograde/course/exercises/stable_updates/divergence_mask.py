@@ -85,6 +85,10 @@ def _by_size() -> Iterator[Case]:
     yield Case("delta 0, advantage −1", _tokens(q, p, -1.0, 0.0), NEGATIVE)
     yield Case("delta 0, advantage 0: True", _tokens(q, p, 0.0, 0.0), ZERO)
     yield Case("delta 1.5, more than two probabilities can differ: True", _tokens(q, p, 1.0, 1.5))
+    # Neither hangs on rounding: exp(0) is 1 and exp(−1000) is 0.
+    bound = {"logp": tensor([0.0]), "old_logp": tensor([-1000.0]), "advantage": tensor([1.0])}
+    bound = {name: value.reshape(1, 1) for name, value in bound.items()} | {"delta": 1.0}
+    yield Case("from 0 to 1, delta 1: True, 1 is not more than 1", bound)
     still = _tokens((0.3, 0.001, 1.0), (0.3, 0.001, 1.0), 1.0, 0.1)
     yield Case("the policy has not moved: True", still)
     apart = _tokens((0.1, 0.9, 0.1, 0.5), (0.9, 0.1, 0.15, 0.5), 0.0)
@@ -211,6 +215,13 @@ for _name, _line, _instead, _says in (
         "far = (p - q).abs() > delta * torch.maximum(p, q)",
         "The change was measured relative to the larger probability. It is |p − q|, in "
         "probability itself.",
+    ),
+    (
+        "at_the_bound_too",
+        FAR_LINE,
+        "far = (p - q).abs() >= delta",
+        "A token that has moved by just delta was masked. Asked is |p − q| > delta: at the bound "
+        "it still teaches.",
     ),
     (
         "halved",

@@ -232,7 +232,7 @@ penalized_loss.changed(
 penalized_loss.changed(
     "log_ratio_used",
     "torch.where(mask, logp - old_logp.detach(), 0.0).exp()",
-    "(logp - old_logp.detach())",
+    "torch.where(mask, logp - old_logp.detach(), 0.0)",
     "exp is missing: logp − old_logp is the logarithm of the ratio. Its gradient is right at old "
     "and nowhere else.",
 )
