@@ -7,13 +7,14 @@ has asked the check four times; this keeps nobody from that.)
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 ROUNDS = 20_000  # of the derivation of a key: some 10 ms
 TOLD = "told"  # where an exercise's data keeps its boxes
-STEP = 100  # numbers are looked for by their hundredths
+UNITS = (0.01, 1.0, 10.0)  # in which numbers are looked for: the first that is not below their atol
 Boxes = Mapping[str, str]  # the lock: what it holds, both in hexadecimal
 
 
@@ -35,7 +36,8 @@ def seal(question: str, comments: Iterable[Comment]) -> dict[str, str]:
     """The comments, each in a box of its own."""
     boxes = {}
     for comment in comments:
-        lock, stream = _derived(question, comment.key, _written(comment.answer))
+        unit = next(unit for unit in UNITS if comment.atol <= unit)
+        lock, stream = _derived(question, comment.key, _written(comment.answer, unit))
         text = json.dumps(asdict(comment), ensure_ascii=False).encode()
         boxes[lock] = _mixed(text, stream).hex()
     return boxes
@@ -56,17 +58,19 @@ def _is_number(answer: Any) -> bool:
     return isinstance(answer, int | float) and not isinstance(answer, bool)
 
 
-def _written(answer: Any) -> str:
+def _written(answer: Any, unit: float) -> str:
     """One text for what counts as one answer."""
     if _is_number(answer):
-        return f"number {round(answer * STEP)}"
+        return f"number {math.floor(answer / unit + 0.5)} of {unit:g}"  # halves all one way
     return f"{type(answer).__name__} {str(answer).strip().casefold()}"
 
 
 def _near(answer: Any) -> list[str]:
-    if not _is_number(answer) or abs(answer) > 1e12 or answer != answer:
-        return [_written(answer)] if not _is_number(answer) else []
-    return [_written(answer + off / STEP) for off in (0, -1, 1)]
+    if not _is_number(answer):
+        return [_written(answer, UNITS[0])]
+    if abs(answer) > 1e12 or answer != answer:
+        return []
+    return [_written(answer + off * unit, unit) for unit in UNITS for off in (0, -1, 1)]
 
 
 def _derived(question: str, key: str, written: str) -> tuple[str, bytes]:

@@ -196,6 +196,15 @@ class Play:
         self.say(f"\n(essays of {len(points)} students scored by hand)")
         return points
 
+    def arrive(self, number: int) -> None:
+        """A student's work in a folder that is watched."""
+        folder = self.folder / "arriving"
+        folder.mkdir()
+        (folder / on_canvas(number, LESSON, 2)).write_text(
+            nbformat.writes(notebook(LESSON, number)), encoding="utf-8"
+        )
+        self.say(f"\n(a whole notebook of {student_id(number)} arrives)")
+
     def export(self, form: str, *options: object) -> list[list[str]]:
         """The lines of one form of the points."""
         path = self.folder / f"{form}.csv"
@@ -209,15 +218,25 @@ def play(folder: Path) -> None:
     one = Play(folder, say=lambda text: print(text, flush=True))
     course = ("--course", folder / "term")
     one.begin()
+    one.run("release", folder / "weekly", LESSON[:2])
+    one.run("release", folder / "weekly", ESSAY_LESSON[:2])
     one.collect()
     one.set_due_date()
+    one.run("extend", student_id(LATE[0]), LESSON, "2d", *course)
     one.grade_with_a_wrong_test()
     one.grade_by_hand()
     one.run("feedback", *course)
     one.run("grade", "--regrade", *course)
     one.run("feedback", *course)
-    for form in ("table", "canvas", "moodle"):
+    back = ("--like", folder / "submissions.zip", "--to", folder / "back.zip")
+    one.run("feedback", LESSON, "--for", "canvas", *back, *course)
+    for form in ("table", "students", "canvas", "moodle"):
         one.export(form)
+    one.arrive(BROKEN)
+    one.run("watch", folder / "arriving", "--once", *course)
+    one.run("remove", student_id(ESSAYISTS), *course)
+    one.run("extend", *course)
+    one.export("students")
     one.run("report", "--to", folder / "report.html", *course)
 
 

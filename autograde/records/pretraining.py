@@ -7,14 +7,12 @@ an hour on two cores.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
-from copy import deepcopy
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from helpers import reference
 from helpers.language_model.checkpoint import DATA, SIZES, count_parameters, load_model, save
 from helpers.language_model.learning import (
     fit_proxy,
@@ -29,16 +27,19 @@ from helpers.language_model.model import LanguageModel
 from helpers.language_model.ngram import KneserNey
 from helpers.language_model.ratings import Sentence, sentences, written
 from helpers.language_model.sampling import sample
-from helpers.language_model.scorers import Gold, Proxy
-from helpers.language_model.tuning import PROMPTS, distinct_2
+from helpers.language_model.scorers import Gold
+from helpers.language_model.tuning import PROMPTS, Settings, World, distinct_2
 from helpers.language_model.vocabulary import Vocabulary, pieces
 
 from ..common.saying import say
+from .methods import ANSWERS
 from .outside import Outside, outside_from
+from .sweep import Kept
 
 N_COUNTED = 400  # held-out sentences on which counts are compared: they are slow
 OTHERS = range(1, 5)  # the draws of sentences for the proxies that gold's models are tuned on
 N_STEPS, EVERY = 100, 5  # of such a tuning, and the steps between the texts that are kept
+N_KEPT = 2  # responses to each prompt that are kept of such a step
 WEIGHT = 4  # how often gold reads a tuned model's text in each epoch
 TEMPERATURES = (1.0, 0.85, 0.7)
 TUNINGS = ((0.0, 3e-4), (0.05, 3e-4))  # β and learning rate
@@ -143,7 +144,7 @@ def gold_score(
     tuned = torch.cat([tuned_texts(vocabulary, model, fold) for fold in OTHERS])
     readable = outside.readable([vocabulary.decode(row) for row in tuned])
     torch.manual_seed(2)
-    spoiled = torch.stack([spoil(row) for row in rows[::3]])
+    spoiled = torch.stack([spoil(row) for row in rows[::2]])
     often = [*tuned] * WEIGHT
     every = torch.nn.utils.rnn.pad_sequence([*rows, *spoiled, *often], batch_first=True)
     unknown = torch.full((len(every) - len(rows),), torch.nan)
@@ -160,36 +161,15 @@ def tuned_texts(vocabulary: Vocabulary, model: LanguageModel, fold: int) -> Tens
     """What models write while they are tuned on another proxy, "text time"."""
     few, _ = split_raters([one for one in sentences() if one.tenth != 0], seed=fold)
     proxy = fit_proxy(vocabulary, few, SIZES.context)
-    kept = [
-        tokens
-        for beta, rate in TUNINGS
-        for tokens in _tune(vocabulary, model, proxy, beta, rate, fold)
-    ]
+    world = World(model, proxy, proxy, vocabulary)  # gold is yet to be taught
+    kept = []
+    for beta, rate in TUNINGS:
+        settings = Settings(learning_rate=rate, every=EVERY, n_measured=N_KEPT)
+        tuning = Kept(ANSWERS, beta, fold, settings, world)
+        tuning.run(N_STEPS, progress=False)
+        kept += [torch.tensor(rows) for rows in tuning.tokens.values()]
     longest = max(tokens.shape[1] for tokens in kept)
     return torch.cat([nn.functional.pad(x, (0, longest - x.shape[1])) for x in kept])
-
-
-def _tune(
-    vocabulary: Vocabulary,
-    model: LanguageModel,
-    proxy: Proxy,
-    beta: float,
-    learning_rate: float,
-    seed: int,
-) -> Iterator[Tensor]:
-    policy, ref = deepcopy(model).train(), reference.freeze_reference(model)
-    optimizer = torch.optim.AdamW(policy.parameters(), learning_rate)
-    generator = torch.Generator().manual_seed(seed)
-    prompts = [vocabulary.encode(text) for text in PROMPTS for _ in range(8)]
-    for step in range(N_STEPS):
-        drawn = sample(policy, prompts, 16, generator)
-        with torch.no_grad():
-            rewards = proxy(drawn.tokens).view(len(PROMPTS), -1)
-        batch = (drawn.tokens, drawn.response_mask, drawn.logp)
-        advantage = reference.group_advantage(rewards).flatten()
-        reference.train_step(policy, ref, optimizer, *batch, advantage, 0.2, beta)
-        if step % EVERY == 0:
-            yield drawn.tokens[::4]
 
 
 @torch.no_grad()

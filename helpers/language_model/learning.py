@@ -78,7 +78,7 @@ def teach_to_judge(
 def spoil(row: Tensor) -> Tensor:
     """The sentence's tokens in a random order, some of them instead of others: no sentence."""
     row, place = row.clone(), (row != END).nonzero().squeeze(1)
-    kept = len(place) if torch.rand(()) < 0.3 else int(torch.randint(1, 5, ()))
+    kept = len(place) if torch.rand(()) < 0.5 else int(torch.randint(1, 5, ()))
     few = row[place[torch.randperm(len(place))[:kept]]]
     whole = kept == len(place)
     drawn = torch.randperm(len(place)) if whole else torch.randint(len(few), place.shape)

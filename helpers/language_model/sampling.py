@@ -30,6 +30,10 @@ class Samples:
         """How many tokens each response has, its end token included."""
         return self.response_mask.sum(dim=1)
 
+    def ended(self, end: int = END) -> Tensor:
+        """Which responses came to their end token, "batch"; the others were cut off."""
+        return (self.response_mask & (self.tokens[:, 1:] == end)).any(dim=1)
+
 
 @torch.no_grad()
 def sample(

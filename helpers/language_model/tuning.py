@@ -31,6 +31,7 @@ PROMPTS = (
     "i think the",
 )
 N_TEXTS = len(PROMPTS)
+CUT_OFF = 1.5  # what a response loses that has not ended: half a sentence is no review
 N_UNSEEN = 100  # sentences of people, on which it is measured what is forgotten
 
 
@@ -67,12 +68,16 @@ class Steps:
 
 @dataclass
 class World:
-    """What the runs of a lesson share: the model to start from, its words and its two judges."""
+    """What the runs of a lesson share: the model to start from, its words and its two judges.
+
+    cut_off: what a response loses that has not ended (TRL's `missing_eos_penalty`).
+    """
 
     model: nn.Module = field(default_factory=load_model)
     proxy: nn.Module = field(default_factory=load_proxy)
     gold: nn.Module = field(default_factory=load_gold)
     vocabulary: Any = field(default_factory=load_vocabulary)
+    cut_off: float = CUT_OFF
     people: Tensor | None = None  # film sentences, "text time", that the model has not seen
 
     def __post_init__(self) -> None:
@@ -84,6 +89,11 @@ class World:
     def prompts(self, n_each: int) -> list[list[int]]:
         """Every prompt's tokens n_each times, one prompt after the other."""
         return [self.vocabulary.encode(text) for text in PROMPTS for _ in range(n_each)]
+
+    @torch.no_grad()
+    def score(self, samples: Samples) -> Tensor:
+        """What each response is paid, "batch": the proxy's rating, less where it has not ended."""
+        return self.proxy(samples.tokens) - self.cut_off * ~samples.ended()
 
     def texts(self, samples: Samples) -> list[str]:
         """Prompt and response of each row, as text."""
@@ -146,8 +156,7 @@ class Tuning:
     def _step(self) -> dict[str, float]:
         """Sample, score, compare within each prompt's group, and take one step."""
         samples = self.sample(self.settings.n_samples)
-        with torch.no_grad():
-            rewards = self.world.proxy(samples.tokens)
+        rewards = self.world.score(samples)
         self._demand_numbers("the proxy gave", rewards)
         advantage = self.steps.group_advantage(rewards.view(len(PROMPTS), -1)).flatten()
         batch = (samples.tokens, samples.response_mask, samples.logp, advantage)

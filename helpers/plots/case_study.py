@@ -12,11 +12,14 @@ from torch import Tensor
 
 from ..language_model.runs import Run
 from ..problems.case_study import (
+    End,
     Pair,
     Points,
     at_end,
     clear_of_stopping,
+    compared,
     gains_between,
+    keeps,
     near_peak,
     points,
     seed_spread,
@@ -178,15 +181,19 @@ def _draw_points(axis: Axes, runs: Sequence[Run], ref_gold: float) -> None:
         axis.plot(_root(found), found.gain, marker, label=f"β = {beta:g}", **look)
 
 
-def plot_budget(runs: Sequence[Run], budget: float, chosen: float | None) -> None:
-    """Divergence at the end for each weight and seed, against a budget; and the weight chosen."""
+def plot_budget(known: Mapping[float, Sequence[End]], budget: float, chosen: float | None) -> None:
+    """Divergence at the end for each weight and seed, against a budget; and the weight chosen.
+
+    known: where the runs ended, by weight, in the order of the seeds.
+    """
     figure, (axis,) = new_figure()
-    betas, ranges = _betas(runs), []
+    betas, ranges = sorted(known), []
     for place, beta in enumerate(betas):
-        ends = [max(at_end(run, "kl"), 1e-2) for run in _of(runs, beta)]
+        ends = [max(end.kl, 1e-2) for end in known[beta]]
         ranges.append(f"β = {beta:g}: {min(ends):.1f} to {max(ends):.1f}")
-        marker, colour = ("o", NAVY) if max(ends) <= budget else ("x", RED)
-        axis.semilogy([place] * len(ends), ends, marker, color=colour)
+        for nats, end in zip(ends, known[beta], strict=True):
+            marker, colour = ("o", NAVY) if keeps(end, budget) else ("x", RED)
+            axis.semilogy(place, nats, marker, color=colour)
         if beta == chosen:
             axis.axvspan(place - 0.3, place + 0.3, color=AMBER, alpha=0.3)
             ranges[-1] += " (chosen)"
@@ -200,7 +207,8 @@ def plot_budget(runs: Sequence[Run], budget: float, chosen: float | None) -> Non
     axis.set_ylabel("KL(policy ‖ ref) at the end (nats)")
     show(
         figure,
-        f"A mark for each seed, circles where all seeds keep to {budget:g} nats. {says}. "
+        f"A mark for each seed, a circle where it keeps to {budget:g} nats and has more gold than "
+        f"ref and β = 0, else a cross. {says}. "
         f"KL at the end in nats: {'; '.join(ranges)}.",
     )
 
@@ -254,8 +262,10 @@ def frontier_says(pairs: Sequence[Pair], spread: Mapping[float, float]) -> str:
         return "No penalised run ends where the slow run has been"
     clear = zip(("more", "less"), clear_of_stopping(pairs, spread), strict=True)
     says = [f"{_gain(found)} {name} than the slow run" for name, found in clear if found]
+    if not compared(pairs):
+        return "Too few runs end where the slow one has been: nothing can be said"
     if not says:
-        return "At equal KL, no β differs from the slow run by more than seeds do"
+        return "At equal KL, no β differs clearly from the slow run"
     return f"At equal KL, {' and '.join(says)}, at every seed"
 
 

@@ -18,6 +18,7 @@ from ..language_model.runs import Run
 
 LAST = 3  # measurements at the end of a run that are averaged, as a single one is noisy
 NEAR = 0.5  # of a peak, in √nats
+N_COMPARED = 3  # seeds, below which a difference is not spoken of
 QUANTITIES = ("proxy", "gold", "kl", "distinct_2", "length", "entropy", "forgotten")
 COMPARED = {"<": operator.lt, ">": operator.gt}
 
@@ -87,9 +88,10 @@ def points(runs: Sequence[Run], ref_gold: float) -> Points:
     return Points(kl, gold - ref_gold)
 
 
-def at_end(run: Run, quantity: str) -> float:
-    """Mean of the last few measurements of one of the run's curves."""
-    return torch.tensor(getattr(run, quantity)[-LAST:]).mean().item()
+def at_end(run: Run, quantity: str, until: float = math.inf) -> float:
+    """Mean of the last few measurements of one of the run's curves, up to some step."""
+    n = sum(step <= until for step in run.step)
+    return torch.tensor(getattr(run, quantity)[:n][-LAST:]).mean().item()
 
 
 def seed_spread(runs: Sequence[Run]) -> dict[float, float]:
@@ -218,18 +220,24 @@ def at_equal_kl(runs: Sequence[Run], free: Sequence[Run], ref_gold: float) -> li
     return pairs
 
 
+def compared(pairs: Sequence[Pair]) -> list[float]:
+    """The weights of which enough runs could be held against one that was stopped."""
+    betas = [pair.beta for pair in pairs]
+    return sorted({beta for beta in betas if betas.count(beta) >= N_COMPARED})
+
+
 def clear_of_stopping(
     pairs: Sequence[Pair], spread: Mapping[float, float]
 ) -> tuple[list[float], list[float]]:
     """The weights that gained clearly more, and clearly less, than was had at their kl by stopping.
 
-    spread: between seeds, for each β. Clear is a difference with one sign at every seed, of three
-    or more, whose mean is larger than that β's spread.
+    spread: between seeds, for each β. Clear is a difference with one sign at every seed that could
+    be compared, of three or more, whose mean is larger than that β's spread.
     """
     more, less = [], []
-    for beta in sorted({pair.beta for pair in pairs}):
+    for beta in compared(pairs):
         gaps = torch.tensor([pair.gain - pair.stopped for pair in pairs if pair.beta == beta])
-        if len(gaps) > 2 and gaps.mean().abs() > spread[beta]:
+        if gaps.mean().abs() > spread[beta]:
             more += [beta] if (gaps > 0).all() else []
             less += [beta] if (gaps < 0).all() else []
     return more, less
@@ -255,9 +263,9 @@ def check_claims(claims: Sequence[Claim], own: Run, recorded: Sequence[Run]) -> 
 
     A row is (quantity, whose, step, value), whose: "own", or (beta, seed) of a recorded run. It
     agrees when the value is the measured one, rounded to as many decimals as were typed.
-    Or it is (quantity, whose, "<" or ">", whose), about the ends of runs; a beta alone is all its
-    seeds. It agrees when it holds for each seed, or, with one run against all seeds of a beta, for
-    each of these.
+    Or it is (quantity, whose, "<" or ">", whose), about the ends of runs, of two that are not of
+    one length about the end of the shorter; a beta alone is all its seeds. It agrees when it
+    holds for each seed, or, with one run against all seeds of a beta, for each of these.
     """
     verdicts = [judge_claim(claim, own, recorded) for claim in claims]
     for claim, (agrees, says) in zip(claims, verdicts, strict=True):
@@ -303,16 +311,17 @@ def _judge_value(quantity: str, runs: Sequence[Run], step: Any, value: Any) -> t
 def _judge_order(
     quantity: str, these: Sequence[Run], those: Sequence[Run], sign: str
 ) -> tuple[bool, str]:
-    """Whether the ends of some runs lie below, or above, those of others."""
+    """Whether the ends of some runs lie below, or above, those of others, after equal steps."""
     pairs = list(itertools.product(these, those))
     if len(these) > 1 and len(those) > 1:
         pairs = [(one, other) for one, other in pairs if one.seed == other.seed]
-    ends = [(at_end(one, quantity), at_end(other, quantity)) for one, other in pairs]
+    until = min(run.step[-1] for pair in pairs for run in pair)
+    ends = [tuple(at_end(run, quantity, until) for run in pair) for pair in pairs]
     holds = sum(COMPARED[sign](one, other) for one, other in ends)
     means = [sum(side) / len(ends) for side in zip(*ends, strict=True)]
-    said = f"at the end {means[0]:.2f} against {means[1]:.2f}"
+    said = f"up to step {until}, mean of the last {LAST}: {means[0]:.2f} against {means[1]:.2f}"
     if len(ends) > 1:
-        said += f" by the mean, and so in {holds} of {len(ends)}"
+        said += f" over the runs, and so in {holds} of {len(ends)}"
     return holds == len(ends), said
 
 

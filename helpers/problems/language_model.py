@@ -24,7 +24,7 @@ def course_loop(steps: Steps, world: World, paid_by: str = "proxy") -> Measured:
     """What the course's own loop measures in a trial; paid_by: the judge that it is trained by."""
     few = replace(world, people=world.people[:2])  # nobody asks here what is forgotten
     if paid_by == "gold":
-        few = replace(few, proxy=world.gold, gold=world.proxy)
+        few = replace(few, proxy=world.gold, gold=world.proxy, cut_off=0.0)
     tuning = Tuning(steps, BETA, settings=Settings(every=1), world=few)
     run = tuning.run(N_STEPS, progress=False)
     return list(zip(run.gold if paid_by == "gold" else run.proxy, run.kl, strict=True))
@@ -87,6 +87,9 @@ def _slips(steps: Steps, world: World) -> dict[str, Callable[[], Measured]]:
         ),
         "in which beta does not arrive, or is swapped with epsilon": with_steps(train_step=free),
         "that is paid by gold": lambda: course_loop(steps, world, "gold"),
+        "that is paid by the proxy alone, without the charge for what was cut off": (
+            lambda: course_loop(steps, replace(world, cut_off=0.0))
+        ),
     }
 
 

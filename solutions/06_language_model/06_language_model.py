@@ -11,8 +11,8 @@
 # - see *reward hacking*, a proxy that is maximised at the cost of what it stands for, in curves
 #   and in the text, and say what a penalty did about it.
 #
-# About three hours, two minutes of it training; after 6.6 is a good place for a break. From 6.9
-# on it is for a second reading, half an hour more. It needs lessons 01, 02, 04, 05.
+# About four and a half hours, two minutes of it training: two sittings, with a break after 6.6.
+# From 6.9 on it is for a second reading, half an hour more. It needs lessons 01, 02, 04, 05.
 
 # %% setup
 import copy
@@ -72,7 +72,7 @@ from helpers.problems.penalty_gradients import (
 device = pick_device()
 
 # %% [markdown]
-# ## A model that writes reviews *(15 min, with the judges)*
+# ## A model that writes reviews *(20 min, with the judges)*
 #
 # The policy is a transformer of four blocks, small enough for a laptop; its code is a file to read
 # from top to bottom, `helpers/language_model/model.py`. A token is a word or a mark. It learned
@@ -180,13 +180,13 @@ predict("what_pleases", ...)
 
 # %% demo
 _best_words = _world.proxy.weight.argsort(descending=True)[:8]
-_praise = _world.vocabulary.encode("one of the best films of the year, funny and moving.")[1:]
+_begin, *_praise = _world.vocabulary.encode("one of the best films of the year, funny and moving.")
 _tried = {"praise": _praise, "its words, backwards": _praise[::-1]}
 _tried |= {"eight words": _best_words.tolist(), "one word": _best_words[:1].tolist() * 8}
 print("                        proxy    gold")
 _paid = {}
 for _name, _tokens in _tried.items():
-    _text = torch.tensor([_tokens])
+    _text = torch.tensor([[_begin, *_tokens]])  # as every text begins
     with torch.no_grad():
         _paid[_name], _wanted = _world.proxy(_text).item(), _world.gold(_text).item()
     print(f"{_name:21} {_paid[_name]:7.2f} {_wanted:7.2f}   {_world.vocabulary.decode(_tokens)}")
@@ -199,7 +199,7 @@ outcome("what_pleases", A=_most in list(_tried)[:2], B=_most == "eight words", C
 # like a sentence. Whether a policy finds it is the question of 6.7.
 
 # %% [markdown]
-# ## 6.1 A reference that stays *(5 points, 10 min, easy)*
+# ## 6.1 A reference that stays *(5 points, 15 min, easy)*
 #
 # Drift is measured from a fixed point: the policy as it was before training. A second name for
 # the same network is no fixed point, and one with dropout on is no point at all: it answers
@@ -290,7 +290,7 @@ for _name, (_samples, _logp) in _scored.items():
 # of every run.
 
 # %% [markdown]
-# ## 6.2 Drift charged in the reward *(8 points, 15 min, medium)*
+# ## 6.2 Drift charged in the reward *(8 points, 20 min, medium)*
 #
 # One place to charge for drift is the reward ([Ziegler et al.
 # 2019](https://arxiv.org/abs/1909.08593)). A judge scores the whole response, so the score is
@@ -336,8 +336,8 @@ check("kl_shaped_rewards", kl_shaped_rewards)
 
 # %% [markdown]
 # **Look at yours.** The policy is ref, but surer of itself: its logits are divided by 0.5, and
-# β = 0.1. Eight responses are drawn, the longest is shown. The cell also checks that over each
-# response everything adds up:
+# β = 0.1. Eight responses are drawn; shown is the one with the most tokens that are paid for. The
+# cell also checks that over each response everything adds up:
 #
 # $$\textstyle \sum_t r_t = \text{score} - \beta \sum_t \log
 # \frac{\text{policy}(y_t)}{\text{ref}(y_t)}$$
@@ -351,15 +351,18 @@ if ready("kl_shaped_rewards"):
     _rewards = kl_shaped_rewards(_score, _sure.logp, _ref_logp, _real, beta=0.1)
     _log_ratio = torch.where(_real, _sure.logp - _ref_logp, 0.0).sum(dim=1)
     assert torch.allclose(_rewards.sum(dim=1), _score - 0.1 * _log_ratio, atol=1e-4)
-    _longest = int(_sure.lengths.argmax())
-    _written = _sure.tokens[_longest, 1:][_real[_longest]]
+    _rarer = (_real & (_sure.logp < _ref_logp)).sum(dim=1)
+    _shown = int((_rarer + 0.01 * _sure.lengths).argmax())
+    _written = _sure.tokens[_shown, 1:][_real[_shown]]
     _words = [_world.vocabulary.word(token) for token in _written.tolist()]
-    plot_rewards(_words, _rewards[_longest][_real[_longest]], _score[_longest].item())
+    plot_rewards(_words, _rewards[_shown][_real[_shown]], _score[_shown].item())
+    print(f"of all {_real.sum()} tokens of the eight, {_rarer.sum()} are rarer than under ref")
 
 # %% [markdown]
-# A sharper policy pays for most of its words. A word that it makes *rarer* than ref does is paid
-# for: single log-ratios may be negative, their mean under the policy may not. The prompt was not
-# drawn by the policy, so it costs nothing.
+# A sharper policy pays for most of its words. For a word that it makes *rarer* than ref does it is
+# paid: single log-ratios may be negative, their mean under the policy may not. The prompt was not
+# drawn by the policy, so it costs nothing. The score, here on top of the last token's price, is
+# paid once.
 
 # %% [markdown]
 # ## 6.3 Better than its siblings *(6 points, 10 min, easy)*
@@ -425,7 +428,7 @@ if ready("group_advantage"):
 # deviations of the group's scores*, not β points of rating.
 
 # %% [markdown]
-# ## 6.4 Drift charged in the loss *(10 points, 25 min, hard)*
+# ## 6.4 Drift charged in the loss *(10 points, 30 min, hard)*
 #
 # GRPO's paper charges at the other place. Two distances with two jobs meet in one loss. The clip of
 # lesson 05 is for the step from **old**: $\rho_t = \exp(\log \text{policy} - \log \text{old})$.
@@ -594,7 +597,7 @@ if ready("grpo_loss", "grpo_loss_unbiased", gradient=True):
 # </details>
 
 # %% [markdown]
-# ## 6.5 One step *(11 points, 20 min, hard)*
+# ## 6.5 One step *(11 points, 25 min, hard)*
 #
 # The step puts it together: score the tokens with policy and ref, dropout off; compute the loss;
 # step. `response_log_probs(network, tokens)` is given: lesson 01's log-probabilities, in the mode
@@ -678,7 +681,7 @@ if ready("group_advantage", "grpo_loss", "train_step"):
 # *responses*, exact at every token and added up.
 
 # %% [markdown]
-# ### The sampler is another program *(6 points, 15 min, easy)*
+# ### The sampler is another program *(6 points, 20 min, easy)*
 #
 # Here one program draws and trains. Large runs draw with a fast sampler and train with another
 # program: the same weights, rounded otherwise, so tokens come from a policy that is not quite old
@@ -791,7 +794,7 @@ if ready("truncated_weights"):
 # a response's ratio, masked: beyond the cap, the response teaches nothing.
 
 # %% [markdown]
-# ## 6.6 In the reward or in the loss? *(1 point, 10 min, medium)*
+# ## 6.6 In the reward or in the loss? *(1 point, 15 min, medium)*
 #
 # Same tokens, drawn from the policy itself, same β, score and advantage 0: only drift is at work.
 # *In the reward*: what `kl_shaped_rewards` gives, added up from each token to the end, weighs
@@ -804,14 +807,12 @@ if ready("truncated_weights"):
 # %% [markdown]
 # **Quiz.** Drift in the reward, or as GRPO's paper has it in the loss: what is the difference?
 #
-# - A: In the reward, drift is a constant that reaches the update through the advantage: an early
-#   token is charged for the drift it leads to, and the expected gradient is that of
-#   KL(policy ‖ ref). In the loss each token's $k_3$ is differentiated by itself: what it leads
-#   to is dropped, and the direction is that of KL(ref ‖ policy).
-# - B: None in expectation: both estimate β times the same divergence, so both have the same
-#   expected gradient.
-# - C: In the reward drift is a constant, so it has no gradient and holds nothing back. Only in
-#   the loss can it act.
+# - A: In the reward an early token is charged for the drift that it leads to, and the expected
+#   gradient is that of KL(policy ‖ ref). In the loss it is not, and the direction is another.
+# - B: None in expectation: $k_1$ and $k_3$ are both unbiased, so both places estimate β times the
+#   same divergence, and have the same expected gradient. They differ in spread alone.
+# - C: In the reward drift is a constant: it has no gradient of its own, so it shifts what is
+#   reported and holds nothing back. Only in the loss can it act on the policy.
 # - D: In the loss the gradient is that of KL(policy ‖ ref), because $k_3$ is unbiased and never
 #   negative. In the reward it is only an approximation, as a log-ratio may be negative.
 #
@@ -867,7 +868,7 @@ check("q06_reward_or_loss", q06_reward_or_loss)
 # to: of the three, only the reward does both.
 
 # %% [markdown]
-# ### Read a trainer's settings *(4 points, 10 min, medium)*
+# ### Read a trainer's settings *(4 points, 15 min, medium)*
 #
 # A run on one machine, invented, in the words of TRL 1.16. What is not set has its default:
 #
@@ -887,6 +888,9 @@ check("q06_reward_or_loss", q06_reward_or_loss)
 # | `num_iterations` | 1 | how often a batch is used before the next is drawn |
 
 # %% [markdown]
+# **Quiz.** Four questions; answer with a dict, a letter for each:
+# `q06_configuration = {"place": "…", "towards": "…", "gradient": "…", "unused": "…"}`.
+#
 # `place`: where is drift charged?
 #
 # - A: in the reward of each token, so that it reaches the update through the advantage
@@ -923,7 +927,7 @@ q06_configuration = {"place": "C", "towards": "B", "gradient": "D", "unused": "A
 check("q06_configuration", q06_configuration)
 
 # %% [markdown]
-# ## 6.7 Tune it *(no points, 20 min)*
+# ## 6.7 Tune it *(no points, 35 min)*
 #
 # The parts are there; what is left is the loop around them. Tokens are drawn by `sample`, of which
 # this is the loop (`helpers/language_model/sampling.py`). At each turn the model is asked for one
@@ -936,12 +940,16 @@ _first = next(i for i, line in enumerate(_source) if "for t in range" in line)
 print(textwrap.dedent("\n".join(_source[_first:-2])))
 
 # %% [markdown]
+# What is paid is `_world.score(drawn)`: the proxy's rating, less 1.5 for a response that was cut off
+# before it ended. A proxy learned from whole sentences does not know that half a one is worth
+# nothing, and without that charge the policy soon writes to the last token. (TRL has it as
+# `missing_eos_penalty` in its online DPO; others leave such responses out.)
+#
 # **Write the loop**, in place of the dots. A step draws 8 responses to each of the 8 prompts
-# (`sample(policy, _world.prompts(8), 16, generator)`: one prompt's 8 stand together), scores their
-# tokens by the *proxy*, `_world.proxy`, without gradients; compares them within each prompt, by
-# `group_advantage`; and calls `train_step` once, with what `sample` noted as old. `_measure` is
-# given: measure before the first step and after each. About a dozen lines. (On a GPU, tensors go
-# `.to(device)` for `train_step`.)
+# (`sample(policy, _world.prompts(8), 16, generator)`: one prompt's 8 stand together), scores them
+# by `_world.score`, compares them within each prompt, by `group_advantage`; and calls `train_step`
+# once, with what `sample` noted as old. `_measure` is given: measure before the first step and
+# after each. About a dozen lines. (On a GPU, tensors go `.to(device)` for `train_step`.)
 
 
 # %% demo
@@ -984,7 +992,7 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 
 # %% [markdown]
 # First β = 0. **Predict**: after 60 steps, what will the texts look like? And what will gold do,
-# while the proxy rises? The run takes about half a minute on two cores.
+# while the proxy rises? The run takes about a minute.
 #
 # - **A**: it rises with the proxy, to the end
 # - **B**: it ends below its best, by 0.2 or more
@@ -1064,7 +1072,7 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 # go?
 
 # %% [markdown]
-# ## 6.8 The record: several β, five seeds *(no points, 20 min)*
+# ## 6.8 The record: several β, five seeds *(no points, 30 min)*
 #
 # One pair of runs is an anecdote. The same training was recorded once for six β, with five
 # seeds each and 100 steps. **Predict**: with which β does the proxy end highest? Is the best β
@@ -1132,17 +1140,17 @@ outcome("forgetting", A=abs(_mean - 1) <= 0.1, B=_mean <= 2, C=True)
 # goes with KL(ref ‖ policy) on the new task, whichever method got there. Here it is set beside
 # KL(policy ‖ ref): see what the last line printed.
 #
-# Entropy is what reward is often bought with
+# Entropy falls in many such runs of others, and reward seems to be bought with it
 # ([arXiv 2505.22617](https://arxiv.org/abs/2505.22617)): a policy that is sure of everything has
-# nothing left to try.
+# nothing left to try. Whether it falls here, and with which β most, the figure's title says.
 
 # %% [markdown]
 # ### What is gold worth here?
 #
 # Gold is a network. Three judges can be asked that no run was trained by: VADER's rules for praise,
 # −1 to 1; SmolLM2's surprise, in nats a word (less reads more like English); and *readable*, 0 to
-# 1, from that surprise and from how much a text repeats. (Gold learned from the last two, on texts
-# of other models; from VADER nothing.)
+# 1, from that surprise and from how much a text repeats, as loops surprise nobody. (Gold learned
+# from the last two, on texts of other models; from VADER nothing.)
 
 # %% demo
 _outside = recorded_outside()
@@ -1156,7 +1164,21 @@ for _name, _found in _outside["gold"].items():
     print(f"  {_name.replace('_', ' '):16} {_found:+.2f}")
 
 # %% [markdown]
-# Read these as you read the two judges on people's sentences above: which way they go together,
+# And here is where gold was highest in any run without a penalty:
+
+# %% demo
+_found = [(gold, run, i) for run in by_beta(_sweep)["β = 0"] for i, gold in enumerate(run.gold)]
+_gold, _run, _at = max(_found, key=lambda each: each[0])
+print(f"seed {_run.seed}, step {_run.step[_at]}: gold {_gold:.2f}, by the mean over its texts")
+for _text in _run.texts[_run.step[_at]]:
+    print("  ", _text)
+
+# %% [markdown]
+# Would you have given them the most? What a policy finds by chance, a judge that is a network may
+# not have met. So gold is one more number that can be fooled, if later than the proxy. Hence five
+# seeds, judges from outside, and reading.
+#
+# The correlations: which way the judges go together,
 # and how closely. A correlation near 0 with *readable* says that among these texts gold does not
 # see which can be read: what it still sees is praise. Then its curve is half of what is wanted, and
 # the column *readable*, by β, is the other half. Which β would you take by both?
@@ -1207,12 +1229,21 @@ browse_texts(_sweep, sorted({0.0, _first, _betas[-1]}))
 # a table and your own reading of the texts disagree, trust the reading, and say so.
 
 # %% [markdown]
-# ## 6.9 What readers asked to see run *(no points, 15 min, second reading)*
+# ## 6.9 What readers asked to see run *(no points, 20 min, second reading)*
 #
-# The same task, with one thing changed, three seeds each. First *where* drift is charged, at one β:
-# $k_1$ in the reward, from each token to the end of its response (6.2); $k_3$ in the loss, as in
-# the sweep; ρ · $k_3$ in the loss. By 6.6 their gradients differ. **Predict**: charged in the
-# reward, where does KL end, beside $k_3$ in the loss?
+# The same task, with one thing changed, five seeds each:
+#
+# - *Where* drift is charged, at one β: $k_1$ in the reward, from each token to the end of its
+#   response (6.2); $k_3$ in the loss, as in the sweep; ρ · $k_3$ in the loss.
+# - *Mean only*: the advantage without its division by the spread
+#   ([Dr. GRPO](https://arxiv.org/abs/2503.20783)). Then β is in points of rating, not in spreads of
+#   the group, so the same number is another weight.
+# - *β = 0, a third of the rate*: is it enough to go slower?
+# - The *controller*, Ziegler's of lesson 05: it moves β by what the batch says of KL(policy ‖ ref),
+#   towards 6 nats a response, by 2% a step at most.
+#
+# By 6.6 the first three have different gradients. **Predict**: charged in the reward, where does
+# KL end, beside $k_3$ in the loss?
 #
 # - **A**: lower, at every seed
 # - **B**: higher, at every seed
@@ -1236,6 +1267,11 @@ outcome(
     C=True,
 )
 
+# %% [markdown]
+# Different gradients need not end in different places: near ref the two directions of KL agree
+# (lesson 02), and what is dropped in the loss is what a token leads to in a few more. If the seeds
+# overlap, this task does not tell the places apart; that is no proof that none would.
+
 # %% demo
 plot_frontier(_sweep, _methods)
 
@@ -1244,16 +1280,15 @@ plot_frontier(_sweep, _methods)
 # nat costs what it costs, and the method says how many are spent at a given β. What lies above it
 # would be a better way, if it does so at every seed. (Lesson 07 compares at equal KL.)
 #
-# *Mean only*: the advantage without its division by the spread
-# ([Dr. GRPO](https://arxiv.org/abs/2503.20783)). Then β is in points of rating, not in spreads of
-# the group, so the same number is another weight. The *controller* is Ziegler's of lesson 05: it
-# moves β by what the batch says of KL(policy ‖ ref), towards 6 nats a response, by 2% a step at
-# most. **Predict**: is KL ever above 6 on the way?
+# Now the controller, on its way. **Predict**: is KL ever above 6?
 
 # %% demo
 plot_groups({"controller": _methods["controller"]}, ("kl", "weight", "gold"))
 _kl = [at_end(run, "kl") for run in _methods["controller"]]
-print(f"the controller was to hold 6 nats; it ends at {spread_text(_kl)}")
+print(f"the controller was to hold 6 nats; it ends at {spread_text(_kl)} (last three measured)")
+_above = sum(max(run.kl) > 6 for run in _methods["controller"])
+print(f"KL was above 6 in {_above} of {len(_kl)} runs; β was at its least", end=" ")
+print(spread_text([min(run.weight) for run in _methods["controller"]]))
 
 # %% [markdown]
 # Then four steps on each batch, and what holds them: the clip of 05 or DPPO's mask, which bound a
@@ -1283,8 +1318,9 @@ outcome(
 
 # %% [markdown]
 # A bound on each step is no bound on the sum of steps: whoever may go a little way in every batch
-# goes any way in the end. Clip and mask keep one update honest, near the data that it was computed
-# from. Only the penalty knows where training began.
+# goes any way in the end. Clip and mask are there for one update, to keep it near the data that it was
+# computed from (lesson 05 measures that); how far this run goes they do not limit. Only the penalty
+# knows where training began.
 
 # %% [markdown]
 # ### When β = 0 is right
@@ -1310,11 +1346,13 @@ outcome(
 #
 # The same functions, on SmolLM2-135M-Instruct: a hundred times the parameters, trained on two
 # trillion tokens. It continues four openings by 12 tokens; the reward is VADER's praise, by rules
-# that anyone can read; 60 steps, and the few runs that the figure names. *Surprise* is its own,
-# before it was tuned, at what is written. **Predict**: which of the findings above carry over?
+# that anyone can read; 60 steps. The runs are those that the cell names. *Surprise* is its own,
+# before it was tuned, at what is written. **Predict**, of the findings above that these runs can
+# speak to: which carry over?
 
 # %% demo
 _real = recorded_smollm2()
+print("recorded: " + ", ".join(f"β = {run.beta:g} seed {run.seed}" for run in _real))
 plot_groups(by_beta(_real), ("praise", "kl", "nats_a_word", "distinct_2"))
 
 # %% demo
@@ -1323,6 +1361,7 @@ _seed = min(run.seed for run in _real)
 show_texts([r for r in _real if r.seed == _seed and r.beta in (0, _largest)], _real[0].step[-1])
 
 # %% demo
+print("at the end: means of the last three measurements, over seeds [least, greatest]")
 for _name, _runs, _paid in (("the small model", _sweep, "proxy"), ("SmolLM2", _real, "praise")):
     _tried = sorted({run.beta for run in _runs})
     if len(_tried) > 1:

@@ -15,6 +15,8 @@ BOXES = seal(
         Comment("", "A", False, "The order is turned."),
         Comment("price", -1.3, True, atol=0.006),
         Comment("statement", False, True),
+        Comment("step", 60, True, atol=5.0),
+        Comment("step", 90, False, "There it comes again.", atol=5.0),
     ],
 )
 
@@ -29,6 +31,8 @@ BOXES = seal(
         ("price", -1.304, True),
         ("price", -1.2951, True),
         ("statement", False, True),
+        *(("step", step, True) for step in (55, 57.5, 60, 61, 65)),
+        *(("step", step, False) for step in (85, 90, 95.0)),
     ],
 )
 def test_an_answer_opens_its_own_box(key, answer, right):
@@ -47,6 +51,7 @@ def test_an_answer_opens_its_own_box(key, answer, right):
         ("statement", True),
         ("statement", "False"),
         ("statement", 0),
+        *(("step", step) for step in (0, 54, 54.9, 65.1, 70, 84, 96, 120)),
         ("", None),
         ("", ["B"]),
     ],

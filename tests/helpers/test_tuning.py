@@ -16,6 +16,7 @@ from helpers.language_model.model import LanguageModel, Sizes
 from helpers.language_model.sampling import Samples, sample
 from helpers.language_model.scorers import Gold, Proxy
 from helpers.language_model.tuning import (
+    CUT_OFF,
     PROMPTS,
     Settings,
     Steps,
@@ -326,6 +327,14 @@ class TestMeasuring:
         assert pack(tuning._state()["policy"]) == pack(undisturbed._state()["policy"])
         assert torch.equal(tuning.generator.get_state(), undisturbed.generator.get_state())
         assert tuning.run_so_far.step == list(range(STEPS + 1))
+
+    def test_a_response_that_was_cut_off_is_paid_less(self, world):
+        tokens = torch.tensor([[END, 3, 4, END, END], [END, 3, 4, 5, 6], [END, 3, 4, 5, END]])
+        real = torch.tensor([[0, 1, 1, 0], [0, 1, 1, 1], [0, 1, 1, 0]]).bool()
+        drawn = Samples(tokens, real, torch.zeros(3, 4))
+        assert drawn.ended().tolist() == [True, False, False]
+        less = world.proxy(tokens).detach() - world.score(drawn)
+        torch.testing.assert_close(less, torch.tensor([0.0, CUT_OFF, CUT_OFF]))
 
     def test_what_is_measured_is_what_it_is_called(self, world, undisturbed):
         generator = torch.Generator().manual_seed(1_000_003 + STEPS)

@@ -1,6 +1,7 @@
 """What lesson 07 says about runs is computed rightly: on runs whose answer is known."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -188,7 +189,8 @@ def gaps(beta: float, *differences: float) -> list[Pair]:
         (gaps(0.1, -0.9, -0.4, -0.5) + gaps(0.2, 0.8, 0.9, 0.7), "β = 0.1 gains less"),
         (gaps(0.1, 0.1, 0.2, 0.1), "no β differs"),  # one sign, but within the spread
         (gaps(0.1, 2.0, 2.0, -0.1), "no β differs"),  # large, but of two signs
-        (gaps(0.1, 2.0, 2.0), "no β differs"),  # two seeds have one sign half of the time
+        (gaps(0.1, 2.0, 2.0), "Too few"),  # two seeds have one sign half of the time
+        (gaps(0.1, 2.0, 2.0) + gaps(0.2, 0.1, 0.2, 0.1), "no β differs"),
     ],
 )
 def test_only_clear_differences_from_stopping_are_named(pairs, says):
@@ -247,8 +249,12 @@ def test_a_peak_is_told_beside_what_was_measured_there():
         (("gold", "own", [20], 1), False, "not measured at step [20]"),
         (("gold", "mine", 20, 0.9), False, "no such run"),
         (("kl", 0.5, 20, 9.0), True, "measured 9.00"),
-        (("kl", "own", "<", 0.0), True, "at the end 9.00 against 18.67"),
-        (("kl", "own", ">", (0.0, 0)), False, "at the end 9.00 against 18.67"),
+        (("kl", "own", "<", 0.0), True, "up to step 40, mean of the last 3: 9.00 against 18.67"),
+        (
+            ("kl", "own", ">", (0.0, 0)),
+            False,
+            "up to step 40, mean of the last 3: 9.00 against 18.67",
+        ),
         (("kl", "own", "<", 0.3), False, "no such run"),
         (("kl", "own", "=", 0.3), False, "not measured at step ="),
         (("gold", "own", 20, "high"), False, "write (quantity"),
@@ -269,6 +275,15 @@ def test_an_order_is_to_hold_at_every_seed():
     assert says.endswith("so in 1 of 2")
     assert judge_claim(("kl", "own", "<", 0.0), HELD, runs)[0]
     assert judge_claim(("gold", 0.5, ">", 0.0), HELD, runs)[0]
+
+
+def test_runs_of_two_lengths_are_compared_after_equal_steps():
+    short = replace(HELD, step=STEPS[:4], kl=HELD.kl[:4])
+    agrees, says = judge_claim(("gold", "own", ">", 0.0), short, RUNS)
+    assert agrees
+    assert says == "up to step 30, mean of the last 3: 0.77 against 0.33"
+    assert at_end(FREE, "gold", until=30) == pytest.approx(1 / 3)
+    assert at_end(FREE, "gold") == pytest.approx(-1 / 3)
 
 
 def test_claims_are_counted(capsys):

@@ -39,7 +39,8 @@ def loop(world: World, slip: str = "") -> list:
             generator.manual_seed(0)
         drawn = sample(policy, world.prompts(8), 16, generator)
         with torch.no_grad():
-            rewards = (world.gold if slip == "gold" else world.proxy)(drawn.tokens).view(8, 8)
+            judge = {"gold": world.gold, "proxy": world.proxy}.get(slip)
+            rewards = (judge(drawn.tokens) if judge else world.score(drawn)).view(8, 8)
             old_logp = response_log_probs(policy.eval(), drawn.tokens)
         advantage = reference.group_advantage(rewards).flatten()
         if slip == "all":
@@ -68,6 +69,7 @@ def test_a_right_loop_has_the_course_s_numbers(world):
         ("measure", "how you measure"),
         ("same batch", "should be new in each step"),
         ("gold", "paid by gold"),
+        ("proxy", "paid by the proxy alone"),
         ("all", "compares all 64 responses"),
         ("mixed", "groups mix prompts"),
         ("raw", "the rewards themselves"),

@@ -30,9 +30,7 @@ LOOP = """\
 measured = [_measure(policy, ref, 0)]
 for done in range(n_steps):
     drawn = sample(policy, _world.prompts(8), 16, generator)
-    with torch.no_grad():
-        rewards = _world.proxy(drawn.tokens)
-    advantage = group_advantage(rewards.view(8, -1)).flatten()
+    advantage = group_advantage(_world.score(drawn).view(8, -1)).flatten()
     batch = (drawn.tokens, drawn.response_mask, drawn.logp, advantage)
     train_step(policy, ref, optimizer, *(x.to(device) for x in batch), epsilon, beta)
     measured.append(_measure(policy, ref, done + 1))
@@ -249,10 +247,11 @@ HOLES: dict[str, dict[str, Hole]] = {
     },
     "06_language_model": {
         "return ...": Hole(
-            right=(LOOP, LOOP.replace("rewards.view(8, -1)", "rewards.view(8, 8)")),
+            right=(LOOP, LOOP.replace(".view(8, -1)", ".view(8, 8)")),
             wrong=(
-                LOOP.replace("rewards.view(8, -1)", "rewards[None]"),
-                LOOP.replace("_world.proxy", "_world.gold"),
+                LOOP.replace(".view(8, -1)", "[None]"),
+                LOOP.replace("_world.score(drawn)", "_world.gold(drawn.tokens).detach()"),
+                LOOP.replace("_world.score(drawn)", "_world.proxy(drawn.tokens).detach()"),
                 LOOP.replace("    drawn", "    generator.manual_seed(0)\n    drawn"),
                 LOOP.replace("range(n_steps)", "range(n_steps - 1)"),
                 "return [0.0] * (n_steps + 1)",

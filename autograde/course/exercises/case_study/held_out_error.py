@@ -37,7 +37,7 @@ held_out_error = Exercise(
     parts={VALUES: 3, LEFT_OUT: 1, REFUSED: 1, RULES: 1},
     hints=(
         "Every run is in one of three groups: left out, fitted to, or predicted. Make two masks, "
-        "of kl and held_out, and let nothing but the first group's kl and gold reach the fit.",
+        "of kl and held_out, and let no kl and gold but those of the runs to fit reach the fit.",
         "columns(d) of the fitted runs is the matrix of the least squares, and says by its width "
         "how many coefficients there are; columns(d) of the others, times the coefficients, is "
         "what is predicted. Never ask it for a run at kl 0 or below.",

@@ -74,6 +74,18 @@ q07_diagnose.distractor(
 )
 
 q07_diagnose.distractor(
+    {"first_bad_step": 50},
+    "First bad step: a little early. Up to there the reported divergence still grows with the "
+    "proxy; find the measurement at which it has fallen.",
+)
+
+q07_diagnose.distractor(
+    {"first_bad_step": 70},
+    "First bad step: a little late. There it shows, but it had fallen before: find the first "
+    "measurement that the others contradict.",
+)
+
+q07_diagnose.distractor(
     {"remedy": "A"},
     "Remedy: a larger β times a divergence that is measured from the wrong place holds the policy "
     "at the wrong place.",

@@ -142,6 +142,22 @@ def copied_only(policy):
 
 
 @freeze_reference.wrong(
+    "The policy was put in eval mode, and then copied: the caller's network was changed, and the "
+    "copy's parameters still require gradients. Call eval() and requires_grad_(False) on the copy."
+)
+def copied_in_eval_mode(policy):
+    return copy.deepcopy(policy.eval())
+
+
+@freeze_reference.wrong(
+    "The policy was frozen, and then copied: nothing can train it any more, and the copy's dropout "
+    "is on. Call requires_grad_(False) and eval() on the copy."
+)
+def copied_frozen(policy):
+    return copy.deepcopy(policy.requires_grad_(False))
+
+
+@freeze_reference.wrong(
     "`training` was set on the outermost module alone; the parts inside keep their own mode, "
     "dropout too. eval() goes through all of them."
 )
