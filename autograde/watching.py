@@ -185,7 +185,7 @@ class Watch:
         done = sorted(outcome.graded + outcome.skipped)
         say(
             f"{time.strftime('%H:%M:%S')}  {len(done)} graded{_named(done)}, "
-            f"{len(outcome.failed)} could not be graded, {len(pages)} pages"
+            f"{len(outcome.failed)} could not be graded, {len(pages)} page{'s' * (len(pages) != 1)}"
         )
 
     def _say_away(self, error: OSError) -> None:

@@ -164,10 +164,10 @@ ASKED: dict[str, dict[str, Prediction]] = {
             A="yes, the larger β, the flatter", B="no, they have one slope",
             C="yes, the larger β, the steeper",
         ),
-        "one_update": _asked(
+        "one_update_share": _asked(
             "After 20 epochs on one batch, the KL with β = 0.5 beside that with β = 0?", "C",
             A="it is more than half of it, at some seed",
-            B="it is between a half and a fifth of it",
+            B="neither A nor C",
             C="it is less than a fifth of it, at every seed",
         ),
         "outside_the_clip": _asked(
@@ -225,11 +225,12 @@ ASKED: dict[str, dict[str, Prediction]] = {
             "Which of the two forms miss every unseen seed by little more than seeds differ?", "C",
             A="both", B="one of them", C="neither",
         ),
-        "equal_kl": _asked(
+        "clear_at_equal_kl": _asked(
             "At equal KL, penalised against slow: who has more gold, by more than seeds differ?",
             "A",
-            A="nobody, with any β", B="the penalised runs, with some β",
+            A="nobody, with any β that can be compared", B="the penalised runs, with some β",
             C="the slow runs, against some β, and no β has more than they",
+            D="it cannot be said: too few seeds can be compared",
         ),
         "steered": _asked(
             "Told to end at 6 nats a response, how near does the controller come?", "C",

@@ -352,11 +352,11 @@ print(f"the most that any policy can earn: {_courier.best_return():.2f}")
 # β = 0?
 #
 # - **A**: it is more than half of it, at some seed
-# - **B**: it is between a half and a fifth of it
+# - **B**: neither A nor C
 # - **C**: it is less than a fifth of it, at every seed
 
-# %% predict="one_update"
-predict("one_update", ...)
+# %% predict="one_update_share"
+predict("one_update_share", ...)
 
 
 # %% demo
@@ -373,7 +373,7 @@ if ready("policy_update"):
     _free, _held = (torch.tensor(nats)[:, -1] for nats in _updates.values())
     _shares = _held / _free
     print("with β = 0.5 as a share of that without, by seed:", [f"{x:.2f}" for x in _shares])
-    outcome("one_update", A=_shares.max() > 0.5, C=_shares.max() < 0.2, B=True)
+    outcome("one_update_share", A=_shares.max() > 0.5, C=_shares.max() < 0.2, B=True)
 
 # %% [markdown]
 # ## 5.4 An erratic run *(no points, 20 min)*
@@ -540,7 +540,7 @@ check("adapt_beta_proportional", adapt_beta_proportional)
 # %% [markdown]
 # **Look at yours.** A made-up series of divergences: on target at first, then five large
 # updates, then quiet. Both controllers start from β = 1. **Predict**: which one answers the
-# spike sooner, and which is back sooner?
+# spike sooner? Is either back at 1 in the end?
 
 # %% demo
 if ready("adapt_beta", "adapt_beta_proportional"):
@@ -739,8 +739,7 @@ if ready("divergence_mask", "clipped_surrogate", gradient=True):
 # The erratic run of 5.4 again: same problem, samples, epochs and optimiser; twelve seeds each,
 # which start from the same policies and meet the same luck. Besides the penalty, fixed or
 # steered, there are the clip (ε = 0.2) and the mask (δ = 0.1), alone and with the penalty. Your
-# runs are not among them. It was recorded once; with the instructor's files, `make experiments`
-# runs it again in about a minute.
+# runs are not among them: it was recorded once.
 #
 # **Predict** an order for two things: the *final return*, the mean of a run's last ten returns,
 # and the *worst drop*, the most that its return fell in one update. Of the worst drop's median

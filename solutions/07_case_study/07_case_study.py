@@ -487,8 +487,8 @@ for _beta, _each in _ends.items():
 # - **C**: the slow runs, against some β, and no β has more than they
 # - **D**: it cannot be said: no β can be compared at three seeds
 
-# %% predict="equal_kl"
-predict("equal_kl", ...)
+# %% predict="clear_at_equal_kl"
+predict("clear_at_equal_kl", ...)
 
 # %% demo
 _methods = recorded_methods()
@@ -523,7 +523,7 @@ for _beta in betas[1:]:
         print(f"{_gaps.mean():+.2f} by the mean; seeds differ by {_spreads[_beta]:.2f}")
 print(f"clear, at all of three seeds or more and by more than that: more with {_more or 'no β'},")
 print(f"less with {_less or 'no β'}")
-outcome("equal_kl", D=not compared(_pairs), B=_more, C=_less, A=True)
+outcome("clear_at_equal_kl", D=not compared(_pairs), B=_more, C=_less, A=True)
 
 # %% demo
 print("at equal steps, at the end:           KL   gold over ref: mean, least, most")
