@@ -44,7 +44,7 @@ def fit_proxy(vocabulary: Vocabulary, few: Sequence[Sentence], longest: int) -> 
     """One weight for each word, from one person's rating of each of a few sentences."""
     proxy = Proxy(len(vocabulary))
     ratings = torch.tensor([float(one.ratings[0]) for one in few])
-    proxy.fit(vocabulary.batch([one.text for one in few], longest), ratings, ridge=1.0)
+    proxy.fit(vocabulary.batch([one.text for one in few], longest), ratings, ridge=0.1)
     return proxy
 
 

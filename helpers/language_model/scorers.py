@@ -17,7 +17,7 @@ from .vocabulary import END, UNKNOWN
 
 
 class Proxy(nn.Module):
-    """Mean rating by which words there are, in any order: bias + Σ weight / √number of them.
+    """Mean rating by which words there are, in any order: bias + mean weight of them.
 
     A word counts once, however often it stands there.
     """
@@ -33,11 +33,11 @@ class Proxy(nn.Module):
         return self.bias + self._shares(tokens) @ self.weight
 
     def _shares(self, tokens: Tensor) -> Tensor:
-        """1/√n for each of a row's n different words, "batch vocab"."""
+        """1/n for each of a row's n different words, "batch vocab"."""
         there = torch.zeros(len(tokens), len(self.weight), device=tokens.device)
         there = there.scatter(1, tokens, 1.0)
         there[:, : UNKNOWN + 1] = 0.0
-        return there / there.sum(dim=1, keepdim=True).clamp(min=1).sqrt()
+        return there / there.sum(dim=1, keepdim=True).clamp(min=1)
 
     @torch.no_grad()
     def fit(self, tokens: Tensor, ratings: Tensor, ridge: float) -> None:

@@ -150,7 +150,7 @@ plot_judges(_human, _judged)
 # Both know something about reviews. On *these* sentences a higher score by either goes with a
 # higher rating by people. An optimiser will not stay on these sentences.
 #
-# The proxy can be read. Its score is bias + Σ weight/√n, over the n *different* words of a text.
+# The proxy can be read. Its score is bias + the mean weight of the *different* words of a text.
 # Here are the words of greatest weight, with what it learned them from.
 
 # %% demo
@@ -194,9 +194,10 @@ _most = max(_paid, key=_paid.get)
 outcome("what_pleases", A=_most in list(_tried)[:2], B=_most == "eight words", C=True)
 
 # %% [markdown]
-# The proxy is blind to order and to grammar. Repeating a word earns it nothing, so a policy that
-# only repeats is not paid. What pays is as many liked words as a text has room for: that can look
-# like a sentence. Whether a policy finds it is the question of 6.7.
+# The proxy is blind to order, to grammar and to repetition: one liked word by itself is worth more
+# than a sentence that it stands in. What costs is every word that is not liked, *the* and *is*
+# among them. Whether a policy finds that is the question of 6.7. (Gold has met mixed-up words; on
+# what is as odd as these rows it has learned little, so do not read much into its column.)
 
 # %% [markdown]
 # ## 6.1 A reference that stays *(5 points, 15 min, easy)*

@@ -478,7 +478,7 @@ class TestScorers:
             proxy.weight.copy_(torch.tensor([100.0, 100.0, 1.0, -3.0]))
             proxy.bias.fill_(0.5)
         rows = torch.tensor([[END, 2, 2, 3, 2, END], [END, 2, UNKNOWN, 2, 2, END]])
-        once = 0.5 + (1 - 3) / 2**0.5  # two words, each counted once
+        once = 0.5 + (1 - 3) / 2  # two words, each counted once
         torch.testing.assert_close(proxy(rows).detach(), torch.tensor([once, 0.5 + 1]))
 
     @pytest.mark.parametrize("ridge", [0.1, 1.0])
