@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from helpers.language_model.adapter import AdapterError, load_gguf
+from helpers.language_model.scorers import REPEATED, VARIED
 from helpers.language_model.vocabulary import pieces
 
 BEGIN = "<|im_end|>"  # what a text stands after
 AT_ONCE = 64
 # Nats a word at which a text reads as well as people's sentences do, and as badly as words in a
-# random order; shares of different words that are usual, and that nobody would write.
+# random order.
 READS_WELL, READS_BADLY = 7.5, 10.5
-VARIED, REPEATED = 0.85, 0.65
 
 
 class Outside:

@@ -15,6 +15,8 @@ from ..shapes import shaped
 from .model import LanguageModel, Sizes
 from .vocabulary import END, UNKNOWN
 
+REPEATED, VARIED = 0.65, 0.85  # shares of different words: what nobody would write, what is usual
+
 
 class Proxy(nn.Module):
     """Mean rating by which words there are, in any order: bias + mean weight of them.
@@ -49,7 +51,10 @@ class Proxy(nn.Module):
 
 
 class Gold(nn.Module):
-    """By a transformer that has read the sentence, in order: rating × how readable it is."""
+    """Rating × how readable it is, by a transformer that has read it in order, × how various.
+
+    The last is counted: 1 where 85 % of a text's tokens are different ones, 0 where 65 % are.
+    """
 
     def __init__(self, sizes: Sizes) -> None:
         super().__init__()
@@ -60,10 +65,18 @@ class Gold(nn.Module):
     def forward(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, " batch"]:
         """A rating for each row, about −4 to 4, and 0 for what nobody would write."""
         rating, readable = self.judge(tokens)
-        return rating * readable.sigmoid()
+        return rating * readable.sigmoid() * _various(tokens)
 
     def judge(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """A rating of each row, and the log-odds that it is readable."""
         real = (tokens != END)[..., None]
         total = torch.where(real, self.reader.vectors(tokens)[0], 0.0).sum(dim=1)
         return self.head(total / real.sum(dim=1).clamp(min=1)).unbind(dim=1)
+
+
+def _various(tokens: Tensor) -> Tensor:
+    """From 0 to 1, by the share of different tokens among each row's words and marks."""
+    real = tokens > UNKNOWN
+    sooner = (tokens[:, :, None] == tokens[:, None, :]).tril(-1).any(dim=2)
+    share = (real & ~sooner).sum(dim=1) / real.sum(dim=1).clamp(min=1)
+    return ((share - REPEATED) / (VARIED - REPEATED)).clamp(0, 1)

@@ -127,16 +127,17 @@ for _text in _world.texts(_drawn):
 # |---|---|---|
 # | learned from | 400 film sentences, one person's rating of each | the others, mean of all raters |
 # | reads | which words there are, in any order, each once | the sentence, in order |
-# | is | one weight for each word | a transformer of its own |
+# | is | one weight for each word | a transformer of its own, and a count |
 
 # %% [markdown]
 # The proxy is what one has in practice: a cheap model of few people's judgements. Gold stands
 # for what one would like to have. It is *not* a human: it is a network, wrong in its own ways. Its
-# score is a rating times how readable it finds the text, from 0 to 1. The second it learned from
-# sentences with their words mixed up, and from texts of models that were tuned on *other* proxies,
-# made from other sentences: there it was told how much like English SmolLM2 finds the text, and
-# how little it repeats. Whether that was enough is tested in 6.8, on texts tuned on *this* proxy.
-# Gold never takes part in training: a policy tuned on gold would exploit gold.
+# score is a rating × how readable it finds the text × how various it is, the last two from 0 to 1.
+# *Various* is counted: 1 where 85% of the words are different ones, 0 where 65% are. *Readable* it
+# learned from sentences with their words mixed up, and from texts of models that were tuned on
+# *other* proxies, made from other sentences: there SmolLM2 and a count said how readable they are.
+# Whether that was enough is tested in 6.8, on texts tuned on *this* proxy. Gold never takes part in
+# training: a policy tuned on gold would exploit gold.
 #
 # **Predict**: their correlation with the mean human rating, on sentences that neither has seen.
 
@@ -196,8 +197,7 @@ outcome("what_pleases", A=_most in list(_tried)[:2], B=_most == "eight words", C
 # %% [markdown]
 # The proxy is blind to order, to grammar and to repetition: one liked word by itself is worth more
 # than a sentence that it stands in. What costs is every word that is not liked, *the* and *is*
-# among them. Whether a policy finds that is the question of 6.7. (Gold has met mixed-up words; on
-# what is as odd as these rows it has learned little, so do not read much into its column.)
+# among them. Whether a policy finds that is the question of 6.7. Gold reads in order and counts.
 
 # %% [markdown]
 # ## 6.1 A reference that stays *(5 points, 15 min, easy)*
@@ -1175,9 +1175,9 @@ for _text in _run.texts[_run.step[_at]]:
     print("  ", _text)
 
 # %% [markdown]
-# Would you have given them the most? What a policy finds by chance, a judge that is a network may
-# not have met. So gold is one more number that can be fooled, if later than the proxy. Hence five
-# seeds, judges from outside, and reading.
+# Would you have given them as much? What a policy finds, a judge that is a network may not have met.
+# So gold is one more number that can be fooled, if later than the proxy. Hence five seeds, judges
+# from outside, and reading.
 #
 # The correlations: which way the judges go together,
 # and how closely. A correlation near 0 with *readable* says that among these texts gold does not
@@ -1186,11 +1186,12 @@ for _text in _run.texts[_run.step[_at]]:
 #
 # ### Read for yourself
 #
-# Ten pairs: one text is ref's, the other was written at the end of a run with the β whose gold
-# ends highest, to the same prompt. Which is which was drawn. Read them as reviews, and choose.
+# Ten pairs: one text is ref's, the other was written to the same prompt at the end of a run with the
+# β at which 6.9 compares methods. Which is which was drawn. Read them as reviews, and choose.
 
 # %% demo
-_blind = blind_pairs(_sweep, _first, n_pairs=10, seed=6)
+_shared = methods_beta()
+_blind = blind_pairs(_sweep, _shared, n_pairs=10, seed=6)
 show_pairs(_blind.pairs)
 
 # %% demo
@@ -1201,7 +1202,7 @@ _choices = ...
 if written(_choices) and letters(_choices, len(_blind.pairs)):
     _yours = letters(_choices, len(_blind.pairs))
     _for_tuned = sum(one == other for one, other in zip(_yours, _blind.tuned, strict=True))
-    print(f"{_for_tuned} of your {len(_yours)} are of the tuned model, β = {_first:g}:", end=" ")
+    print(f"{_for_tuned} of your {len(_yours)} are of the tuned model, β = {_shared:g}:", end=" ")
     print(f"its letters were {_blind.tuned}.")
 
 # %% demo
@@ -1254,7 +1255,7 @@ browse_texts(_sweep, sorted({0.0, _first, _betas[-1]}))
 predict("where_charged", ...)
 
 # %% demo
-_methods, _shared = recorded_methods(), methods_beta()
+_methods = recorded_methods()
 _usual = {f"in the loss, k3 (β = {_shared:g})": by_beta(_sweep)[f"β = {_shared:g}"]}
 print_ends(_usual | _methods, ("proxy", "gold", "kl"))
 print()

@@ -463,14 +463,20 @@ class TestScorers:
     def test_a_row_of_padding_gets_the_bias(self):
         proxy, gold, nothing = tiny_proxy(), tiny_gold(), torch.zeros(2, 4, dtype=torch.int64)
         assert torch.equal(proxy(nothing), proxy.bias.expand(2))
-        rating, readable = gold.head.bias
-        torch.testing.assert_close(gold(nothing), (rating * readable.sigmoid()).expand(2))
+        assert gold(nothing).tolist() == [0.0, 0.0]
 
     def test_order_is_nothing_to_the_proxy_and_something_to_gold(self):
         shuffled = torch.tensor([[END, 5, 7, 3, 5, END], [END, 2, 1, END, END, END]])
         proxy, gold = tiny_proxy(), tiny_gold()
         torch.testing.assert_close(proxy(shuffled), proxy(self.TOKENS), rtol=0, atol=1e-6)
         assert ((gold(shuffled) - gold(self.TOKENS)).abs() > 1e-3).all()
+
+    def test_gold_is_rating_times_readable_times_various(self):
+        rows = torch.tensor([[3, 4, 5, 6, 7], [3, 4, 5, 3, END], [3, 3, 3, UNKNOWN, END]])
+        gold = tiny_gold()
+        rating, readable = gold.judge(rows)
+        various = torch.tensor([1.0, 0.5, 0.0])  # 5 of 5, 3 of 4, 1 of 3 are different
+        torch.testing.assert_close(gold(rows), rating * readable.sigmoid() * various)
 
     def test_the_proxy_by_hand(self):
         proxy = Proxy(4)
