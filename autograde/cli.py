@@ -377,7 +377,7 @@ def _feedback(options: argparse.Namespace) -> int:
 
     term = Term.open(options.course)  # or that there is none is told after seconds of imports
     lesson = known_lesson(options.lesson, term.lessons) if options.lesson else ""
-    _require_platform(options)
+    _require_platform(options, term)
     if options.form:
         return _hand_back(options, term, lesson)
     from .returning.feedback import feedback
@@ -389,7 +389,7 @@ def _feedback(options: argparse.Namespace) -> int:
     return 1 if failed else 0
 
 
-def _require_platform(options: argparse.Namespace) -> None:
+def _require_platform(options: argparse.Namespace, term: "Term") -> None:
     """Raise UsageError for options that go with --for where it, or what it needs, is not there."""
     if not options.form:
         for name in ("like", "to"):
@@ -398,14 +398,14 @@ def _require_platform(options: argparse.Namespace) -> None:
         return
     if options.to is None:
         raise UsageError(f"--for {options.form}: name the zip to write, with --to OUT.zip")
-    require_target(options.to, ".zip")
+    from .returning.targets import require_output
+
+    require_output(term, options.to, ".zip", options.like)
     if options.like is None and not options.lesson:
         raise UsageError(
             f"--for {options.form}: name the LESSON whose pages go back, or what you downloaded "
             "with --like DOWNLOAD.zip"
         )
-    if options.like and options.like.resolve() == options.to.resolve():
-        raise UsageError(f"{options.to}: is the download; name another file with --to")
 
 
 def _hand_back(options: argparse.Namespace, term: "Term", lesson: str) -> int:
@@ -423,7 +423,9 @@ def _report(options: argparse.Namespace) -> int:
     from .term.term import Term
 
     term = Term.open(options.course)  # as for feedback
-    require_target(options.to, ".html")
+    from .returning.targets import require_output
+
+    require_output(term, options.to, ".html")
     from .returning.reporting import report
 
     say(report(term, options.to))

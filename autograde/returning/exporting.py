@@ -14,11 +14,12 @@ from typing import Any
 from helpers.clean import SIGN, clean
 
 from ..common.errors import UsageError
-from ..common.files import require_target, write_whole
+from ..common.files import write_whole
 from ..course.plan import in_order
 from ..term.term import FORMGRADER, Term
 from . import canvas
 from .points import Points
+from .targets import require_output
 
 FORMS = ("table", "students", "canvas", "moodle")
 PLATFORMS = {"canvas": "Canvas", "moodle": "Moodle"}
@@ -113,9 +114,10 @@ def export(
     gradebook: the CSV file that Canvas exported, whose students and assignments are filled in.
     partial: but for the table, also scores in which an essay has not been graded by hand yet.
     lessons: only these. ids: who somebody is stands there as this one of IDS alone.
-    Raises UsageError when it cannot be written there, and but for the table when nothing is graded.
+    Raises UsageError when it cannot be written there or would replace what the term keeps or what is
+    read for it, and but for the table when nothing is graded.
     """
-    require_target(target, ".csv")
+    require_output(term, target, ".csv", gradebook)
     if gradebook is not None and form != "canvas":
         raise UsageError(f"{gradebook}: is filled in for Canvas only; add --for canvas")
     if gradebook is not None and ids:

@@ -10,11 +10,12 @@ from markupsafe import Markup, escape
 from helpers.clean import clean
 from helpers.predicted import ASKED
 
-from ..common.files import require_target, write_whole
+from ..common.files import write_whole
 from ..term.term import FORMGRADER, Term
 from .counted import ENOUGH, LOW, Item, Lesson, Mistake, Tally
 from .pages import policy, templates
 from .tally import tally
+from .targets import require_output
 
 MOST_COMMON = 10
 ISOLATE, END = Markup("\u2068"), Markup("\u2069")
@@ -30,7 +31,7 @@ ATTENTION = {
 
 def report(term: Term, target: Path) -> Path:
     """Write the page. Raises UsageError when it cannot be written there."""
-    require_target(target, ".html")
+    require_output(term, target, ".html")
     text = page(term.root.name, tally(term), datetime.now(UTC))
     return write_whole(target, text.encode("utf-8"))
 

@@ -391,6 +391,6 @@ def test_the_command_says_what_is_in_the_zip_and_who_is_not(
     assert f"out.zip: 1 pages of {LESSON} for Moodle" in said.out
     assert said.err.startswith("autograde: li (")
     assert main([*words, str(download)]) == 2
-    assert "is the download" in capsys.readouterr().err
+    assert "is read for it" in capsys.readouterr().err
     with zipfile.ZipFile(download) as archive:
         assert len(archive.namelist()) == 2
