@@ -182,6 +182,7 @@ def _parser() -> argparse.ArgumentParser:
         made.add_argument("--course", metavar="DIR", default=".", help="the term folder")
     leave = command("remove", _remove, "take a student out of the term for good")
     leave.add_argument("student", metavar="ID")
+    leave.add_argument("--yes", action="store_true", help="do not ask first, on a terminal either")
     extend = command("extend", _extend, "give one student more time for a lesson")
     extend.epilog = (
         "TIME is when it is due for them, with its zone, such as '2026-10-04 12:00:00 UTC', or how "
@@ -274,13 +275,19 @@ def _release(options: argparse.Namespace) -> int:
 
     here = Path(".autograde", "key").is_file()
     course = options.course or ("." if here else None)
-    plan = Term.open(course).plan if course else Plan()
+    term = Term.open(course) if course else None
+    plan = term.plan if term else None
+    lessons = (plan or Plan()).lessons
     for name in options.lessons:
-        known_lesson(name, plan.lessons)  # as for feedback
+        known_lesson(name, lessons)  # as for feedback
     from .term.releasing import release
 
     terms = options.colab, options.quizzes, options.solutions
     say(release(options.folder, *terms, options.lessons, plan))
+    if term:
+        say(f"its lessons and points are those of the term {term.root}")
+    else:
+        say("its lessons and points are those of the whole course; for a term's, add --course DIR")
     return 0
 
 
@@ -450,11 +457,21 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _remove(options: argparse.Namespace) -> int:
-    from .term.leaving import remove
+    from .term.leaving import named, perhaps_theirs, remove
     from .term.term import Term
 
-    gone = remove(Term.open(options.course), options.student)
-    say(f"{options.student}: removed from {', '.join(gone)}")
+    term = Term.open(options.course)
+    who = named(term, options.student)
+    if not options.yes and sys.stdin.isatty():
+        say(f"{who}: their work, points and pages go too, and do not come back. Type yes to go on:")
+        if input().strip().casefold() not in ("yes", "y"):
+            say(f"{who}: stays; nothing was removed")
+            return 0
+    perhaps = perhaps_theirs(term, options.student)
+    gone = remove(term, options.student)
+    say(f"{who}: removed from {', '.join(gone)}")
+    for path in filter(Path.exists, perhaps):
+        warn(f"{path}: may be theirs too, by its name; look at it, and delete it if it is")
     return 0
 
 

@@ -1,5 +1,4 @@
-"""Where what goes out may be written: over nothing that the term keeps, and not over what is read.
-"""
+"""Where what goes out may be written: over nothing that the term keeps, nor what is read for it."""
 
 from pathlib import Path
 
