@@ -143,6 +143,19 @@ def test_canvass_own_export_is_filled_in(tmp_path, term):
     assert any("worth 25 there and 26 here" in note for note in made.notes)
 
 
+def test_many_who_are_not_in_canvass_export_are_one_line(tmp_path, term, rows):
+    rows += [row((f"9{i:02}", "X", f"Y{i}", ""), "02_divergence", 1.0) for i in range(1, 31)]
+    (tmp_path / "roster.csv").write_text(
+        "id,first_name,last_name,email\n" + "".join(f"{one['id']},,,\n" for one in rows[-30:])
+    )
+    (tmp_path / "canvas.csv").write_text(CANVAS, encoding="utf-8")
+    made = export(term, tmp_path / "x.csv", "canvas", tmp_path / "canvas.csv")
+    (line,) = made.unplaced
+    assert line.startswith("27 (")
+    assert all(f"9{i:02}" in line for i in range(4, 31))
+    assert line.endswith("canvas.csv; their points are left out")
+
+
 def test_an_id_of_one_kind_is_not_taken_for_another(tmp_path, term, rows):
     """Our ids are SIS User IDs; that one of them is another student's Canvas ID means nothing."""
     for one in rows:
