@@ -6,13 +6,15 @@ second one, which finds the places that are left.
 
 import re
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from ..common.errors import UsageError, did_you_mean, shown
 from .furnishing import write_roster
 from .rosters import is_student_id
-from .term import MAKING, TRIES, UNMATCHED, Term
+from .term import MAKING, SQLITE, TRIES, UNMATCHED, Term
 
 # Where folders of students are. In `submitted` a run of `grade` would find them again: it is first.
 STAGES = ("submitted", "autograded", "feedback")
@@ -102,6 +104,16 @@ def _removed(term: Term, student: str) -> Iterator[str]:
     with term.store() as store:
         if store.forget(student):
             yield "what the term keeps of answers and verdicts"
+    _overwrite(term)
+
+
+def _overwrite(term: Term) -> None:
+    """Write SQLite's files anew: what is deleted stays in them until its place is used again."""
+    files = [term.root / ".autograde" / "state.db"]
+    files += [Path(term.shown_url)] * term.url.startswith(SQLITE)
+    for path in filter(Path.is_file, files):
+        with closing(sqlite3.connect(path, timeout=60)) as database:
+            database.execute("vacuum")
 
 
 def _tries(term: Term, student: str) -> list[Path]:

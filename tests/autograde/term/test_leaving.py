@@ -101,6 +101,19 @@ def test_nothing_is_left_and_init_brings_nobody_back(term, capsys):
     assert run(capsys, "feedback", "--course", term.root)[::2] == (0, [])
 
 
+def test_no_byte_of_them_is_left_in_a_database(term):
+    with term.api().gradebook as gradebook:
+        comment = gradebook.find_submission_notebook(LESSON, LESSON, "ana").comments[0]
+        comment.manual_comment = "A word to ana alone. " * 300
+        gradebook.db.commit()
+    with term.store() as store:
+        store.keep_persons({"ana moodle": "a number of ana alone"})
+    files = (term.root / "gradebook.db", term.root / ".autograde" / "state.db")
+    assert all(b"ana alone" in path.read_bytes() for path in files)
+    remove(term, "ana")
+    assert not any(b"ana alone" in path.read_bytes() for path in files)
+
+
 @pytest.mark.parametrize(("answer", "stays"), [("no", True), ("", True), ("yes", False)])
 def test_on_a_terminal_it_says_who_that_is_and_asks(term, capsys, monkeypatch, answer, stays):
     monkeypatch.setattr("sys.stdin", type("", (), {"isatty": lambda self: True})())
