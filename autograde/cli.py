@@ -389,11 +389,17 @@ def _feedback(options: argparse.Namespace) -> int:
         return _hand_back(options, term, lesson)
     from .returning.feedback import feedback
 
+    before = _stamps((term.root / "feedback").glob("*/*/*.html"))
     pages, failed = feedback(term, _bar, options.workers, lesson=lesson)
     for line in failed:
         warn(line)
-    say(f"{len(pages)} pages in {Path(options.course) / 'feedback'}")
+    new = len(_stamps(pages) - before)
+    say(f"{len(pages)} pages in {Path(options.course) / 'feedback'}, {new or 'none'} of them new")
     return 1 if failed else 0
+
+
+def _stamps(paths: Iterable[Path]) -> set[tuple[Path, int]]:
+    return {(path, path.stat().st_mtime_ns) for path in paths}
 
 
 def _require_platform(options: argparse.Namespace, term: "Term") -> None:

@@ -19,6 +19,7 @@ from ..common.saying import folded
 from ..course.plan import in_order
 from ..term.term import FORMGRADER, Term
 from . import canvas
+from .behind import told
 from .points import Points
 from .targets import require_output
 
@@ -129,10 +130,14 @@ def export(
     if form == "table":
         columns = [name for name in COLUMNS if name not in left_out]
         lines = [columns, *([row[name] for name in columns] for row in rows)]
+        there = {row["lesson"] for row in rows}
+        given = [name for name in term.lessons if name in there]
+        made.notes += told(term, given, {row["id"] for row in rows})
     else:
         points = _points(term, rows, partial, made)
         without = (one for one in in_order(lessons, term.plan) if one not in points.lessons)
         made.notes += [f"{lesson}: nobody's is graded; left out" for lesson in without]
+        made.notes += told(term, points.lessons, {row["id"] for row in points.students})
         if ids == "email" and form in PLATFORMS:
             points = _with_address(term, points, form, made)
         lines = _lines(form, points, gradebook, left_out, made)

@@ -22,6 +22,8 @@ ISOLATE, END = Markup("\u2068"), Markup("\u2069")
 # What of a lesson asks for something to be done, and what.
 ATTENTION = {
     "ungraded": "Handed in and not graded yet; run: autograde grade",
+    "behind": "The points are of an earlier file, or of the lesson as it was before autograde init "
+    "changed it; run: autograde grade",
     "waits": f"An essay waits for a score by hand; give it in {FORMGRADER}",
     "unprotected": "Graded without a sandbox, so that what their code answered may be forged",
     "unjudged": "Graded by nbgrader's own command, so that they count in the points and not among "

@@ -53,6 +53,7 @@ def term(tmp_path, rows, monkeypatch):
     roster = [one[0] for one in NAMES] + ["901", "902", "903"]
     lines = ["id,first_name,last_name,email", *(f"{student},,," for student in roster)]
     (tmp_path / "roster.csv").write_text("\n".join(lines))
+    (tmp_path / ".autograde").mkdir()
     return Term(tmp_path)
 
 
