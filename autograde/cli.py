@@ -265,6 +265,8 @@ def _init(options: argparse.Namespace) -> int:
     column = read_people(options.roster).column if options.roster else "id"
     if column != "id":
         say(f"their ids are what {options.roster} has under {column!r}")
+    if plan := term.plan.told():
+        say(f"what its settings change of the course is in it: {plan}")
     return 1 if refused else 0
 
 
