@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from autograde.cli import main
+from autograde.course.plan import Plan
 from autograde.term.term import SETTINGS, init
 from tests.classroom import record, short_term
 
@@ -90,6 +91,15 @@ def test_a_file_that_was_replaced_by_hand_and_graded_is_no_earlier_one(term, sai
     with term.store() as store:
         store.keep_placed({f"ann/{LESSON}": ("0" * 64, datetime.now(UTC))})
     assert said("table") == []
+
+
+def test_init_says_what_it_took_from_the_settings(term, capsys):
+    with (term.root / SETTINGS).open("a") as file:
+        file.write('c.Course.points = {"k1": 9, "k2": 0.5}\n')
+    assert main(["init", str(term.root)]) == 0
+    said = capsys.readouterr().out.splitlines()[-1]
+    assert said.endswith(f"1 of 8 lessons: {LESSON}; points by c.Course.points: k1 9, k2 0.5")
+    assert Plan().told() == ""
 
 
 def test_the_report_has_it_among_what_waits(term, tmp_path):
