@@ -182,6 +182,7 @@ def _parser() -> argparse.ArgumentParser:
         made.add_argument("--course", metavar="DIR", default=".", help="the term folder")
     leave = command("remove", _remove, "take a student out of the term for good")
     leave.add_argument("student", metavar="ID")
+    leave.add_argument("--yes", action="store_true", help="do not ask first, on a terminal either")
     extend = command("extend", _extend, "give one student more time for a lesson")
     extend.epilog = (
         "TIME is when it is due for them, with its zone, such as '2026-10-04 12:00:00 UTC', or how "
@@ -264,6 +265,8 @@ def _init(options: argparse.Namespace) -> int:
     column = read_people(options.roster).column if options.roster else "id"
     if column != "id":
         say(f"their ids are what {options.roster} has under {column!r}")
+    if plan := term.plan.told():
+        say(f"what its settings change of the course is in it: {plan}")
     return 1 if refused else 0
 
 
@@ -274,13 +277,19 @@ def _release(options: argparse.Namespace) -> int:
 
     here = Path(".autograde", "key").is_file()
     course = options.course or ("." if here else None)
-    plan = Term.open(course).plan if course else Plan()
+    term = Term.open(course) if course else None
+    plan = term.plan if term else None
+    lessons = (plan or Plan()).lessons
     for name in options.lessons:
-        known_lesson(name, plan.lessons)  # as for feedback
+        known_lesson(name, lessons)  # as for feedback
     from .term.releasing import release
 
     terms = options.colab, options.quizzes, options.solutions
     say(release(options.folder, *terms, options.lessons, plan))
+    if term:
+        say(f"its lessons and points are those of the term {term.root}")
+    else:
+        say("its lessons and points are those of the whole course; for a term's, add --course DIR")
     return 0
 
 
@@ -377,19 +386,25 @@ def _feedback(options: argparse.Namespace) -> int:
 
     term = Term.open(options.course)  # or that there is none is told after seconds of imports
     lesson = known_lesson(options.lesson, term.lessons) if options.lesson else ""
-    _require_platform(options)
+    _require_platform(options, term)
     if options.form:
         return _hand_back(options, term, lesson)
     from .returning.feedback import feedback
 
+    before = _stamps((term.root / "feedback").glob("*/*/*.html"))
     pages, failed = feedback(term, _bar, options.workers, lesson=lesson)
     for line in failed:
         warn(line)
-    say(f"{len(pages)} pages in {Path(options.course) / 'feedback'}")
+    new = len(_stamps(pages) - before)
+    say(f"{len(pages)} pages in {Path(options.course) / 'feedback'}, {new or 'none'} of them new")
     return 1 if failed else 0
 
 
-def _require_platform(options: argparse.Namespace) -> None:
+def _stamps(paths: Iterable[Path]) -> set[tuple[Path, int]]:
+    return {(path, path.stat().st_mtime_ns) for path in paths}
+
+
+def _require_platform(options: argparse.Namespace, term: "Term") -> None:
     """Raise UsageError for options that go with --for where it, or what it needs, is not there."""
     if not options.form:
         for name in ("like", "to"):
@@ -398,14 +413,14 @@ def _require_platform(options: argparse.Namespace) -> None:
         return
     if options.to is None:
         raise UsageError(f"--for {options.form}: name the zip to write, with --to OUT.zip")
-    require_target(options.to, ".zip")
+    from .returning.targets import require_output
+
+    require_output(term, options.to, ".zip", options.like)
     if options.like is None and not options.lesson:
         raise UsageError(
             f"--for {options.form}: name the LESSON whose pages go back, or what you downloaded "
             "with --like DOWNLOAD.zip"
         )
-    if options.like and options.like.resolve() == options.to.resolve():
-        raise UsageError(f"{options.to}: is the download; name another file with --to")
 
 
 def _hand_back(options: argparse.Namespace, term: "Term", lesson: str) -> int:
@@ -423,7 +438,9 @@ def _report(options: argparse.Namespace) -> int:
     from .term.term import Term
 
     term = Term.open(options.course)  # as for feedback
-    require_target(options.to, ".html")
+    from .returning.targets import require_output
+
+    require_output(term, options.to, ".html")
     from .returning.reporting import report
 
     say(report(term, options.to))
@@ -448,11 +465,21 @@ def _export(options: argparse.Namespace) -> int:
 
 
 def _remove(options: argparse.Namespace) -> int:
-    from .term.leaving import remove
+    from .term.leaving import named, perhaps_theirs, remove
     from .term.term import Term
 
-    gone = remove(Term.open(options.course), options.student)
-    say(f"{options.student}: removed from {', '.join(gone)}")
+    term = Term.open(options.course)
+    who = named(term, options.student)
+    if not options.yes and sys.stdin.isatty():
+        say(f"{who}: their work, points and pages go too, and do not come back. Type yes to go on:")
+        if input().strip().casefold() not in ("yes", "y"):
+            say(f"{who}: stays; nothing was removed")
+            return 0
+    perhaps = perhaps_theirs(term, options.student)
+    gone = remove(term, options.student)
+    say(f"{who}: removed from {', '.join(gone)}")
+    for path in filter(Path.exists, perhaps):
+        warn(f"{path}: may be theirs too, by its name; look at it, and delete it if it is")
     return 0
 
 

@@ -107,7 +107,8 @@ class Report:
         verdict = self.verdict
         head = f"{verdict.exercise}: {self.status}"
         if self.hidden:
-            head += f" ({verdict.points} of {verdict.max_points} points)"
+            most = f"{verdict.points:g} of {verdict.max_points:g} points"
+            head += f" ({most if verdict.max_points else 'no points are given for it'})"
         return head
 
     def _parts(self) -> list[tuple[str, str]]:
@@ -122,7 +123,7 @@ class Report:
 
     def _worth(self, part: str) -> str:
         worth = self.verdict.parts[part]
-        return f" ({worth} point{'s' if worth > 1 else ''})"
+        return f" ({worth:g} point{'s' * (worth != 1)})" if self.verdict.max_points else ""
 
     def _failures(self) -> list[Failure]:
         """The first few failures, each kind of exception once, each case and answer once."""

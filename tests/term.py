@@ -234,7 +234,7 @@ def play(folder: Path) -> None:
         one.export(form)
     one.arrive(BROKEN)
     one.run("watch", folder / "arriving", "--once", *course)
-    one.run("remove", student_id(ESSAYISTS), *course)
+    one.run("remove", student_id(ESSAYISTS), "--yes", *course)
     one.run("extend", *course)
     one.export("students")
     one.run("report", "--to", folder / "report.html", *course)

@@ -43,10 +43,31 @@ def test_each_promise_names_a_test_that_is_there(row):
 def test_it_says_what_a_reviewer_asks():
     assert len(promises()) >= 25
     headings = re.findall(r"(?m)^## (.+)$", SECURITY)
-    for what in ("attacks", "promised", "point proves", "falls back", "feedback", "Limits"):
+    for what in (
+        "attacks",
+        "promised",
+        "point proves",
+        "falls back",
+        "feedback",
+        "Personal data",
+        "Limits",
+    ):
         assert any(what in heading for heading in headings), what
     assert "**To report**" in SECURITY
-    assert "**Never grade as root**" in SECURITY
+    assert "**In plain words.**" in SECURITY.partition("\n## ")[0]
+
+
+def test_who_refuses_root_is_named_in_both_guides():
+    (commands,) = [one.choices for one in _parser()._actions if isinstance(one.choices, dict)]
+    refuse = [name for name, one in commands.items() if "--as-root" in one._option_string_actions]
+    says = SECURITY.partition("**Never grade as root**: ")[2].partition("refuse")[0]
+    readme = (ROOT / "README.md").read_text("utf-8")
+    too = readme.partition("As root, `grade`,\n")[2].partition("refuse to work")[0]
+    named = {name for name in refuse if f"`{name}`" in says.replace("autograde ", "")}
+    assert named == set(refuse)
+    assert {"grade"} | {name for name in refuse if name in too} == set(refuse)
+    for text, begin in ((SECURITY, "**Never grade"), (readme, "As root, `grade`,\n")):
+        assert "`make" in text.partition(begin)[2][:600]  # which says it by itself
 
 
 def test_the_table_of_commands_has_each_and_no_option_that_is_not_there():

@@ -2,12 +2,15 @@
 
 import sys
 import traceback
+from collections.abc import Mapping
 from types import TracebackType
 from typing import TextIO
 
 from helpers.clean import clean
 
 MOST_SAID = 4_000  # characters of one line
+ALONE = 5  # of one kind, lines that stand each by itself
+TOGETHER = 200  # of one kind, people that one line names
 
 
 def said(text: object) -> str:
@@ -23,6 +26,14 @@ def say(text: object = "", lines: bool = False) -> None:
 def warn(text: object) -> None:
     """Print one line of what went wrong to the error output, as the command's own."""
     _write(sys.stderr, f"autograde: {said(text)}")
+
+
+def folded(lines: Mapping[str, str], says: str) -> list[str]:
+    """By person, a line each; of more than a few, one line that names them and says it of all."""
+    if len(lines) <= ALONE:
+        return [*lines.values()]
+    more = f" and {len(lines) - TOGETHER} more" * (len(lines) > TOGETHER)
+    return [f"{len(lines)} ({', '.join([*lines][:TOGETHER])}{more}): {says}"]
 
 
 def show_exception(kind: type[BaseException], error: BaseException, trace: TracebackType) -> None:

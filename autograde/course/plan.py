@@ -53,6 +53,16 @@ class Plan:
         given = tuple(LESSONS) if lessons is None else _lessons(lessons, where)
         return cls(given, _points(settings.get("points", {}), where))
 
+    def told(self) -> str:
+        """In words, in what it differs from the course's own; "" for nothing."""
+        own, says = tuple(LESSONS), []
+        if self.lessons != own:
+            says.append(f"{len(self.lessons)} of {len(own)} lessons: {', '.join(self.lessons)}")
+        if self.points:
+            changed = ", ".join(f"{name} {points:g}" for name, points in self.points.items())
+            says.append(f"points by c.Course.points: {changed}")
+        return "; ".join(says)
+
     def next_of(self, lesson: str) -> str:
         """The lesson after this one; "" for the last, and for one that is not given."""
         after = dict(zip(self.lessons, self.lessons[1:], strict=False))

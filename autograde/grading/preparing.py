@@ -82,14 +82,15 @@ class Desk:
         for one in wanted:
             try:
                 if one.lesson not in marks:
-                    marks[one.lesson] = _mark_of(self.term.base_path(one.lesson))
+                    marks[one.lesson] = mark_of(self.term.base_path(one.lesson))
                 yield self._prepare(one, marks[one.lesson])
             except UsageError as error:
                 yield Prepared(one, problem=str(error))
             except Exception as error:  # hostile, or not foreseen: it is this submission's alone
                 if is_disk_full(error):
                     raise
-                reason = f"cannot be read ({type(error).__name__}: {error}); look at the file"
+                path = self.term.submission(one.student, one.lesson)
+                reason = f"cannot be read ({type(error).__name__}: {error}); look at {path}"
                 yield Prepared(one, problem=reason)
 
     def _prepare(self, one: Submission, base_mark: str) -> Prepared:
@@ -97,7 +98,7 @@ class Desk:
         path = self.term.submission(one.student, one.lesson)
         _require_plain_file(path, self.term.root)
         late = self.late(one.student, one.lesson)
-        source = f"{_mark_of(path)}-{base_mark}-{self.mode}{late}-{edition(one.lesson)}"
+        source = f"{mark_of(path)}-{base_mark}-{self.mode}{late}-{edition(one.lesson)}"
         there = lesson_path(self.term.root / "autograded" / one.student, one.lesson).exists()
         there = there and (self.recorded is None or one.name in self.recorded)
         if not self.regrade and there and self.store.recorded_source(one.name) == source:
@@ -147,7 +148,7 @@ def _require_plain_file(path: Path, root: Path) -> None:
         raise UsageError(f"{path}: cannot be read (not a file); hand in the .ipynb file")
 
 
-def _mark_of(path: Path) -> str:
+def mark_of(path: Path) -> str:
     """A hash of a file's bytes; the reader says what is wrong with one that cannot be read."""
     try:
         with path.open("rb") as file:

@@ -9,6 +9,7 @@ writes with what `nbgrader autograde` does, row by row.
 import os
 import shutil
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ class Recorder:
         target = lesson_path(self._term.root / "autograded" / student, lesson)
         unchanged = _unchanged_essays(target, filled)
         self._copy(submitted, target, filled)
-        timestamp = self._api.coursedir.get_existing_timestamp(str(submitted))
+        timestamp = _stated_time(submitted)
         with self._engine.begin() as connection:
             known = self._known(connection, lesson)
             self._know_student(connection, student)
@@ -104,17 +105,18 @@ class Recorder:
             self._penalise(student, lesson, filled)
 
     def lateness(self, student: str, lesson: str) -> str:
-        """By what a submission is late, as text; nothing when it is not."""
+        """By what a submission is late, as text; nothing when it is not. Raises UsageError for a
+        time that is none."""
         submitted = self._term.submission(student, lesson).parent
-        timestamp = self._api.coursedir.get_existing_timestamp(str(submitted))
-        if timestamp is None:
+        handed_in = _stated_time(submitted)
+        if handed_in is None:
             return ""
         with self._engine.begin() as connection:
             try:
                 known = self._known(connection, lesson)
             except UsageError:  # told when it is recorded
                 return ""
-            due, handed_in = known.due, utils.parse_utc(timestamp)
+            due = known.due
             if due is None or handed_in <= due:
                 return ""
             extension = select(submissions.c.extension).where(
@@ -159,6 +161,21 @@ class Recorder:
         AssignLatePenalties(config=self._api.config).preprocess(filled, resources)
 
 
+def _stated_time(submitted: Path) -> datetime | None:
+    """When it was handed in, as nbgrader reads it; None where nothing says so. Raises UsageError
+    where what says it is no time."""
+    path = submitted / "timestamp.txt"
+    try:
+        text = path.read_text(encoding="utf-8").strip()
+        return utils.parse_utc(text) if text else None
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, OverflowError, TypeError):
+        raise UsageError(
+            f"{path}: is no time; write one such as 2026-10-02 12:00:00 UTC, or delete the file"
+        ) from None
+
+
 def index_gradebook(engine: Engine) -> None:
     """Add the indexes that nbgrader's own look-ups lack; its tables stay as they are."""
     for column in INDEXED:
@@ -189,12 +206,13 @@ def _lesson(connection: Connection, name: str) -> Lesson:
     return Lesson(*found, kinds.get("GradeCell", {}), kinds.get("SolutionCell", {}))
 
 
-def _entry(connection: Connection, assignment: str, student: str, timestamp: Any) -> Any:
+def _entry(
+    connection: Connection, assignment: str, student: str, handed_in: datetime | None
+) -> Any:
     """The row of a student's submission, with the time at which it was handed in."""
     entry = row_of(connection, submissions, assignment_id=assignment, student_id=student)
-    if timestamp is None:
+    if handed_in is None:
         return entry
-    handed_in = utils.parse_utc(timestamp)
     own = submissions.c.id == entry.id
     connection.execute(submissions.update().where(own).values(timestamp=handed_in))
     return connection.execute(select(submissions).where(own)).first()

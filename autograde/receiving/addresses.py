@@ -20,6 +20,8 @@ from .matching import Roster
 from .platforms import Batch, Claim, claims_of
 from .unpacking import BAD_ZIP, JUNK, LOST, Found, Left, Search
 
+STRAYED = 2  # notebooks of one lesson that may have come to the wrong place, in a larger download
+
 
 @dataclass(frozen=True)
 class File:
@@ -44,12 +46,14 @@ class Address:
 @dataclass
 class Addresses:
     """lesson: whose pages go there. of: by student. strangers: whom the roster does not know.
-    unsure: those who may be one of several, or whose name is another than the student's."""
+    unsure: those who may be one of several, or whose name is another than the student's. beside:
+    of how many notebooks in a download that is, by the other lessons that they are of."""
 
     lesson: str
     of: dict[str, Address] = field(default_factory=dict)
     strangers: list[Address] = field(default_factory=list)
     unsure: list[Address] = field(default_factory=list)
+    beside: dict[str, int] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
@@ -81,7 +85,8 @@ def downloaded(term: Term, platform: str, path: Path, lesson: str = "") -> Addre
     """
     roster = Roster(term.roster())
     files = _files(path, platform, roster)
-    lesson = _settled(lesson, Counter(one.lesson for one in files if one.lesson), path)
+    there = Counter(one.lesson for one in files if one.lesson)
+    lesson = _settled(lesson, there, path)
     before = {one.origin.number: one.known for one in _kept(term, platform, lesson)}
     found = _people(files, lesson)
     by_bytes = _by_bytes(term, files, lesson)
@@ -89,7 +94,8 @@ def downloaded(term: Term, platform: str, path: Path, lesson: str = "") -> Addre
         meant = roster.meant(address.origin)
         alike = by_bytes.get(number, set())
         address.known = before.get(number) or (alike & meant if meant else alike)
-    return _sorted_out(Addresses(lesson), found.values(), roster)
+    beside = {name: count for name, count in sorted(there.items()) if name != lesson}
+    return _sorted_out(Addresses(lesson, beside=beside), found.values(), roster)
 
 
 def _files(path: Path, platform: str, roster: Roster) -> list[File]:
@@ -130,14 +136,15 @@ def _file(one: Found | Left, claim: Claim) -> File:
 
 
 def _settled(lesson: str, there: Counter[str], path: Path) -> str:
-    """The lesson that a download is of: a notebook or two may have come to the wrong place."""
+    """The lesson that a download is of: a notebook or two may have come to the wrong place, and of
+    what more are of, nobody's pages are left out without a word."""
     most = max(there.values(), default=0)
-    many = sorted(name for name, count in there.items() if 2 * count >= most)
+    many = sorted(name for name, n in there.items() if n > STRAYED or 2 * n >= most)
     if lesson in many:
         return lesson
     if not many:
         raise UsageError(f"{path}: no notebook of a lesson is in it; name the zip of one lesson")
-    several = " and ".join(many)
+    several = " and ".join(f"{name} ({there[name]})" for name in many)
     if lesson:
         raise UsageError(
             f"{path}: of another lesson: its notebooks are of {several}; name the zip of {lesson}"

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ..common.errors import UsageError
+from ..common.saying import folded
 from .points import Points
 
 STUDENT = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
@@ -45,7 +46,7 @@ def _name(row: dict[str, Any]) -> str:
 
 
 def filled(points: Points, path: Path) -> tuple[list[Line], list[str], list[str]]:
-    """Canvas's own export with our scores in it; notes; a line for each student not found there.
+    """Canvas's own export with our scores in it; notes; lines on students not found there.
 
     Only our lessons' columns and the students found are in it. Where we have no score, what Canvas
     has stays. Raises UsageError when `path` is no such export.
@@ -77,7 +78,8 @@ def filled(points: Points, path: Path) -> tuple[list[Line], list[str], list[str]
         made.append([*row[:width], *merged])
     if excused:
         notes.append(f"{excused} scores are of students excused (EX) in Canvas, who stay so")
-    return made, notes, [f"{student}: not in {path}; their points are left out" for student in lost]
+    says = f"not in {path}; their points are left out"
+    return made, notes, folded({student: f"{student}: {says}" for student in lost}, says)
 
 
 def _merged(ours: Iterable[str], row: list[str], places: dict[str, int]) -> list[str]:

@@ -58,7 +58,11 @@ class Item:
 
     @property
     def passes(self) -> dict[str, int]:
-        """How many have all, some and none of the points."""
+        """How many have all, some and none of the points; where there are none to have, how many
+        have it right, and how many of those who were judged have not."""
+        if not self.most:
+            right = len(self.statuses.get("right", ()))
+            return {"full": right, "part": 0, "none": sum(map(len, self.statuses.values())) - right}
         full = sum(score >= self.most for score in self.scores.values())
         none = sum(score <= 0 for score in self.scores.values())
         return {"full": full, "part": len(self.scores) - full - none, "none": none}
@@ -93,7 +97,8 @@ class Lesson:
     late: how late, and how many points that cost. ungraded: handed in, and neither graded nor
     failed. unjudged: graded with no verdict of ours in the store. blank: nothing was written.
     predicted: who predicted which letter, by the prediction's name. extended: who has more time,
-    and until when, in words. alike: whose programs are.
+    and until when, in words. alike: whose programs are. guests: who handed in and is not on the
+    roster, where there is one. behind: whose points are of an earlier file or lesson.
     """
 
     name: str
@@ -110,6 +115,8 @@ class Lesson:
     blank: set[str] = field(default_factory=set)
     predicted: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     alike: list[Alike] = field(default_factory=list)
+    guests: list[str] = field(default_factory=list)
+    behind: list[str] = field(default_factory=list)
 
     @property
     def most(self) -> float:
@@ -117,7 +124,9 @@ class Lesson:
 
     @property
     def median(self) -> float:
-        return statistics.median(self.totals.values())
+        """Of those who wrote something; of all, where nobody did."""
+        wrote = [total for student, total in self.totals.items() if student not in self.blank]
+        return statistics.median(wrote or self.totals.values())
 
     @property
     def waits(self) -> list[str]:

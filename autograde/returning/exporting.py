@@ -14,11 +14,14 @@ from typing import Any
 from helpers.clean import SIGN, clean
 
 from ..common.errors import UsageError
-from ..common.files import require_target, write_whole
+from ..common.files import write_whole
+from ..common.saying import folded
 from ..course.plan import in_order
 from ..term.term import FORMGRADER, Term
 from . import canvas
+from .behind import told
 from .points import Points
+from .targets import require_output
 
 FORMS = ("table", "students", "canvas", "moodle")
 PLATFORMS = {"canvas": "Canvas", "moodle": "Moodle"}
@@ -113,9 +116,10 @@ def export(
     gradebook: the CSV file that Canvas exported, whose students and assignments are filled in.
     partial: but for the table, also scores in which an essay has not been graded by hand yet.
     lessons: only these. ids: who somebody is stands there as this one of IDS alone.
-    Raises UsageError when it cannot be written there, and but for the table when nothing is graded.
+    Raises UsageError when it cannot be written there, or is to be kept (see `require_output`), and
+    but for the table when nothing is graded.
     """
-    require_target(target, ".csv")
+    require_output(term, target, ".csv", gradebook)
     if gradebook is not None and form != "canvas":
         raise UsageError(f"{gradebook}: is filled in for Canvas only; add --for canvas")
     if gradebook is not None and ids:
@@ -126,10 +130,14 @@ def export(
     if form == "table":
         columns = [name for name in COLUMNS if name not in left_out]
         lines = [columns, *([row[name] for name in columns] for row in rows)]
+        there = {row["lesson"] for row in rows}
+        given = [name for name in term.lessons if name in there]
+        made.notes += told(term, given, {row["id"] for row in rows})
     else:
         points = _points(term, rows, partial, made)
         without = (one for one in in_order(lessons, term.plan) if one not in points.lessons)
         made.notes += [f"{lesson}: nobody's is graded; left out" for lesson in without]
+        made.notes += told(term, points.lessons, {row["id"] for row in points.students})
         if ids == "email" and form in PLATFORMS:
             points = _with_address(term, points, form, made)
         lines = _lines(form, points, gradebook, left_out, made)
@@ -185,13 +193,16 @@ def _with_address(term: Term, points: Points, form: str, made: Exported) -> Poin
     of a line with none to whoever stands above it (grade/import/csv/classes/load_data.php)."""
     counts = Counter(row["email"].casefold() for row in points.students)
     kept = [row for row in points.students if row["email"] and counts[row["email"].casefold()] == 1]
-    for row in points.students:
-        if row not in kept:
-            what = f"shares {row['email']} with another" if row["email"] else "has no email"
-            made.unplaced.append(
-                f"{row['id']}: {what} on the roster, by which {PLATFORMS[form]} is to find them; "
-                f"mend it there, and run: autograde init {term.root} --roster FILE.csv"
-            )
+    mend = (
+        f"on the roster, by which {PLATFORMS[form]} is to find them; mend it there, and run: "
+        f"autograde init {term.root} --roster FILE.csv"
+    )
+    lost = [row for row in points.students if row not in kept]
+    without = {row["id"]: f"{row['id']}: has no email {mend}" for row in lost if not row["email"]}
+    made.unplaced += folded(without, f"have no email {mend}")
+    made.unplaced += [
+        f"{row['id']}: shares {row['email']} with another {mend}" for row in lost if row["email"]
+    ]
     return replace(points, students=kept)
 
 

@@ -28,6 +28,14 @@ NOT_YOURS = (
     "it in again, if your course takes a second try",
 )
 FULL = f"[Errno {errno.ENOSPC}]"
+# What is to be done about a file, as it is told whoever has it, and as its student may read it.
+FOR_STUDENTS = (
+    (r"[Dd]ownload it again", "save it and hand it in again"),
+    (r"([Dd]ownload|put) the (\.ipynb )?file itself( there)?", r"hand in the \2file itself"),
+    (r"run git lfs pull, or send the file", "hand in the file itself"),
+    (r"ask for (\S+\.ipynb)", r"hand in \1"),
+    (r"check the path", "hand in the .ipynb file"),
+)
 _INNER = re.compile(r" \(\w+: [^;]*\)")  # how a library says it
 
 
@@ -131,12 +139,14 @@ def _write_ungraded(term: Term, reasons: dict[str, str]) -> None:
 
 
 def told(reason: str, path: Path) -> tuple[str, str]:
-    """What is wrong and the remedy, of a reason that is written "path: what; remedy"; what is the
-    grader's affair and not the student's is not told."""
+    """What is wrong and the student's remedy, of a reason that is written "path: what; remedy";
+    what is the grader's affair and not the student's is not told."""
     before, mark, rest = reason.partition(f"{path}: ")
     what, _, remedy = _INNER.sub("", rest).rpartition("; ")
     if before or not mark or not what:
         return NOT_YOURS
+    for said, theirs in FOR_STUDENTS:
+        remedy = re.sub(said, theirs, remedy)
     return clean(f"{path.name}: {what}"), clean(remedy[:1].upper() + remedy[1:])
 
 

@@ -22,6 +22,8 @@ from ..course.lessons import grade_id
 from ..grading.essays import NOTE, PROSE
 from ..grading.prose import Room, safe_html, shown
 from ..grading.rebuild import is_added
+from ..term.term import Term
+from .feedback import told
 from .pages import TEMPLATES, day, mathjax, policy, whose
 
 WAITS = ("…", "waits for your instructor", "soft")
@@ -30,6 +32,7 @@ FULL = ("✓", "full points", "full")
 PART = ("◐", "part of the points", "part")
 NONE = ("✗", "no points yet", "none")
 STATUS = {"not written": "not written yet", "not answered": "no answer arrived"}
+UNCOUNTED = "no points are given for it"  # where the term counts an exercise for nothing
 
 
 class FeedbackPage(HTMLExporter):
@@ -57,6 +60,7 @@ class Advise(GetGrades):
         resources["feedback"] = {
             "lesson": known["assignment"],
             **self._whose(known["assignment"], resources["metadata"]),
+            "newer": self._newer(known["assignment"], resources["metadata"]),
             "score": known["score"],
             "most": known["max_score"],
             "late": known["late_penalty"],
@@ -83,14 +87,29 @@ class Advise(GetGrades):
             "graded": day(graded),
         }
 
+    def _newer(self, lesson: str, metadata: Mapping[str, Any]) -> dict[str, str]:
+        """What is wrong with a newer file, where one came that could not be graded."""
+        term = Term(Path(metadata["path"]).parents[2])
+        with term.store() as store:
+            reason = store.failed().get(f"{self.student_id}/{lesson}", "")
+        if not reason:
+            return {}
+        path = term.submission(self.student_id, lesson)
+        what, remedy = told(reason, path)
+        there = path if path.is_file() else path.parent
+        collected = day(there.stat().st_mtime) if there.exists() else ""
+        return {"what": what, "remedy": remedy, "collected": collected}
+
     def _get_score(self, cell: NotebookNode, resources: dict[str, Any]) -> None:
         super()._get_score(cell, resources)
+        names = (self.notebook_id, self.assignment_id, self.student_id)
+        grade = self.gradebook.find_grade(grade_id(cell), *names)
+        mark = cell.metadata.nbgrader
         if utils.is_solution(cell):  # an essay; the rest is graded by program
-            names = (self.notebook_id, self.assignment_id, self.student_id)
-            grade = self.gradebook.find_grade(grade_id(cell), *names)
-            mark = cell.metadata.nbgrader
             mark["waits"] = grade.needs_manual_grade and grade.manual_score is None
             mark["unwritten"] = mark.get("checksum") == utils.compute_checksum(cell)
+        elif grade.auto_score not in (None, mark["score"]):
+            mark["counted"] = grade.auto_score
 
     def _get_comment(self, cell: NotebookNode, resources: dict[str, Any]) -> None:
         """Only what a person wrote: nbgrader's own "No response." is said by the status."""
@@ -116,6 +135,13 @@ def _item(lesson: str, cell: NotebookNode, sources: dict[str, NotebookNode]) -> 
     found = outputs[0].metadata if outputs else {}
     waits, lacks = bool(mark.get("waits")), mark["score"] < mark["points"]
     symbol, says, shade = WAITS if waits else FULL if not lacks else PART if mark["score"] else NONE
+    if "counted" not in mark:  # what a person has set is no word on what was found
+        says = STATUS.get(found.get("status"), says)
+    if not (mark["points"] or mark["score"] or waits):
+        lacks = found.get("status") != "right"
+        symbol, shade = ("–", "soft") if lacks else ("✓", "full")
+        found_it = STATUS.get(found.get("status"), "not right yet") if lacks else "right"
+        says = f"{found_it}; {UNCOUNTED}"
     described = exercises(lesson).get(name)
     essay = answer is cell
     comment = answer.metadata.nbgrader.get("comment") if answer else ""
@@ -127,7 +153,8 @@ def _item(lesson: str, cell: NotebookNode, sources: dict[str, NotebookNode]) -> 
         "most": mark["points"],
         "waits": waits,
         "mark": symbol,
-        "says": STATUS["not written"] if unwritten else STATUS.get(found.get("status"), says),
+        "says": STATUS["not written"] if unwritten else says,
+        "counted": mark.get("counted"),
         "shade": shade,
         "gist": found.get("gist", []),
         "hint": described.hints[0] if described and lacks else "",

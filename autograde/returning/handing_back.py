@@ -23,6 +23,7 @@ from helpers.clean import clean
 
 from ..common.errors import UsageError
 from ..common.files import partial_file
+from ..common.saying import folded
 from ..course.lessons import lesson_path
 from ..receiving.addresses import Address, Addresses, downloaded, kept
 from ..receiving.collecting import MOST_NAMED
@@ -82,7 +83,7 @@ def hand_back(
     made = HandedBack(target, there.lesson, 0)
     _, failed = feedback(term, progress, workers, lesson=there.lesson)
     pages = _pages(term, there.lesson, due, failed, made)
-    _tell(term, there, due, pages, download, made)
+    _tell(form, there, due, pages, download, made)
     files = {
         NAMES[form](there.of[student].origin, _named(student, there.lesson)): path
         for student, path in pages.items()
@@ -143,22 +144,33 @@ def _pages(
 
 
 def _tell(
-    term: Term, there: Addresses, due: set[str], pages: dict[str, Path],
-    download: Path | None, made: HandedBack,
+    form: str, there: Addresses, due: set[str], pages: dict[str, Path], download: Path | None,
+    made: HandedBack,
 ) -> None:  # fmt: skip
     """Of pages with no address, and of people without a page."""
     source = download or "what was collected from there"
-    for student in sorted(pages.keys() - there.of.keys()):
-        made.unplaced.append(f"{student}: not in {source}; their page is {pages[student]}")
-    for student in sorted(there.of.keys() - due):
-        made.unplaced.append(
-            f"{student} ({there.of[student].where}): no page, as nothing of theirs in "
-            f"{there.lesson} is graded; run: autograde collect, autograde grade"
-        )
-    for one in there.unsure:
-        made.unplaced.append(
-            f"{one.where}: who of the roster that is cannot be told for certain by this name; "
-            "nothing goes back to it"
+    lost = sorted(pages.keys() - there.of.keys())
+    made.unplaced += folded(
+        {one: f"{one}: not in {source}; their page is {pages[one]}" for one in lost},
+        f"not in {source}; their pages stay in feedback/ID/{there.lesson}",
+    )
+    says = (
+        f"no page, as nothing of theirs in {there.lesson} is graded; run: autograde collect, "
+        "autograde grade"
+    )
+    made.unplaced += folded(
+        {one: f"{one} ({there.of[one].where}): {says}" for one in sorted(there.of.keys() - due)},
+        says,
+    )
+    says = (
+        "who of the roster that is cannot be told for certain by this name; nothing goes back to it"
+    )
+    made.unplaced += folded({one.where: f"{one.where}: {says}" for one in there.unsure}, says)
+    for lesson, count in there.beside.items():
+        plural = "notebooks in it are" if count > 1 else "notebook in it is"
+        made.notes.append(
+            f"{source}: {count} {plural} of {lesson}, whose pages are not in {made.path}; for "
+            f"them: autograde feedback {lesson} --for {form} --to OTHER.zip"
         )
     if there.strangers:
         some = ", ".join(one.where for one in there.strangers[:MOST_NAMED])

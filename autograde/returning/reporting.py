@@ -10,17 +10,20 @@ from markupsafe import Markup, escape
 from helpers.clean import clean
 from helpers.predicted import ASKED
 
-from ..common.files import require_target, write_whole
+from ..common.files import write_whole
 from ..term.term import FORMGRADER, Term
 from .counted import ENOUGH, LOW, Item, Lesson, Mistake, Tally
 from .pages import policy, templates
 from .tally import tally
+from .targets import require_output
 
 MOST_COMMON = 10
 ISOLATE, END = Markup("\u2068"), Markup("\u2069")
 # What of a lesson asks for something to be done, and what.
 ATTENTION = {
     "ungraded": "Handed in and not graded yet; run: autograde grade",
+    "behind": "The points are of an earlier file, or of the lesson as it was before autograde init "
+    "changed it; run: autograde grade",
     "waits": f"An essay waits for a score by hand; give it in {FORMGRADER}",
     "unprotected": "Graded without a sandbox, so that what their code answered may be forged",
     "unjudged": "Graded by nbgrader's own command, so that they count in the points and not among "
@@ -30,7 +33,7 @@ ATTENTION = {
 
 def report(term: Term, target: Path) -> Path:
     """Write the page. Raises UsageError when it cannot be written there."""
-    require_target(target, ".html")
+    require_output(term, target, ".html")
     text = page(term.root.name, tally(term), datetime.now(UTC))
     return write_whole(target, text.encode("utf-8"))
 

@@ -24,11 +24,13 @@ FEW = 200  # names that a query is told; for more it reads the whole class
 
 
 def marks(term: Term, names: Collection[str]) -> dict[str, str]:
-    """By "student/lesson": a hash of the graded copy, of its rows in the gradebook, and of what
-    makes pages."""
+    """By "student/lesson": a hash of the graded copy, of its rows in the gradebook, of what is
+    wrong with a newer file, and of what makes pages."""
     settings = term.root / SETTINGS
     makers = _makers() + (settings.read_bytes() if settings.is_file() else b"")
-    found = {name: hashlib.sha256(makers) for name in sorted(names)}
+    with term.store() as store:
+        failed = store.failed()  # of a newer file, which the page tells of
+    found = {name: hashlib.sha256(makers + failed.get(name, "").encode()) for name in sorted(names)}
     engine = create_engine(term.url)
     with engine.connect() as connection:
         for query in map(_ordered, _queries()):

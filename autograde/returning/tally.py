@@ -25,6 +25,7 @@ from ..term.gradebook import (
 )
 from ..term.term import Term
 from .alike import alike
+from .behind import behind
 from .counted import ELSE, NO_ANSWER, Item, Lesson, Mistake, Tally, correlation, word
 
 grade_cells = GradeCell.__table__
@@ -148,6 +149,9 @@ def _count_files(found: Tally, term: Term) -> None:
             lesson.ungraded.append(student)
     found.unlisted = sorted(handed_in - set(found.roster)) if found.roster else []
     for lesson in found.lessons.values():
+        kinds = behind(term, lesson.name)
+        lesson.behind = [*kinds.get("newer", []), *kinds.get("changed", [])]
+        lesson.guests = [one for one in lesson.handed_in if one in found.unlisted]
         there = {*lesson.handed_in, *lesson.totals}
         lesson.missing = [student for student in found.roster if student not in there]
 

@@ -4,18 +4,22 @@ The roster comes first, so that nothing brings them back; a run that was stopped
 second one, which finds the places that are left.
 """
 
+import re
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from ..common.errors import UsageError, did_you_mean, shown
 from .furnishing import write_roster
 from .rosters import is_student_id
-from .term import MAKING, TRIES, Term
+from .term import MAKING, SQLITE, TRIES, UNMATCHED, Term
 
 # Where folders of students are. In `submitted` a run of `grade` would find them again: it is first.
 STAGES = ("submitted", "autograded", "feedback")
 STUDENTS = "select id from student"
+NAMES = "select id, first_name, last_name from student"
 
 
 def remove(term: Term, student: str) -> list[str]:
@@ -27,6 +31,34 @@ def remove(term: Term, student: str) -> list[str]:
     return list(_removed(term, student))
 
 
+def named(term: Term, student: str) -> str:
+    """Who would be removed: the id and the name, where one is known. Raises as `remove` does."""
+    _require_known(term, student)
+    name = _names(term).get(student, "")
+    return f"{student} ({name})" if name else student
+
+
+def perhaps_theirs(term: Term, student: str) -> list[Path]:
+    """What in unmatched/ is named by their id or by their name, and may be theirs."""
+    name = _words(_names(term).get(student, ""))
+    meant = [one for one in (_words(student), name, "_".join(reversed(name.split("_")))) if one]
+    folders = sorted((term.root / UNMATCHED).glob("*"))
+    return [path for path in folders
+            if any(f"_{one}_" in f"_{_words(path.name)}_" for one in meant)]  # fmt: skip
+
+
+def _words(text: str) -> str:
+    """In lower case, its words joined as `collect` joins them in the names of folders."""
+    return "_".join(re.findall(r"[^\W_]+", text.casefold()))
+
+
+def _names(term: Term) -> dict[str, str]:
+    """First and last name by id, of roster and gradebook."""
+    rows = [*term.rows(NAMES)]
+    rows += [(row["id"], row["first_name"], row["last_name"]) for row in term.roster()]
+    return {one: " ".join(filter(None, names)) for one, *names in rows}
+
+
 def _require_known(term: Term, student: str) -> None:
     folders = [path for stage in STAGES for path in (term.root / stage).glob("*")]
     known = {path.name for path in folders if path.is_dir()}
@@ -35,7 +67,10 @@ def _require_known(term: Term, student: str) -> None:
     with term.store() as store:
         known |= store.students()
     if student not in known or not is_student_id(student):
+        asked = _words(student)
+        bear = [one for one, name in _names(term).items() if name and _words(name) == asked]
         near = did_you_mean(student, sorted(known))
+        near = f" (it is the name of {shown(bear[0])})" if bear else near
         raise UsageError(f"{term.root}: nobody has the id {shown(student)!r}{near}; check the id")
 
 
@@ -45,6 +80,10 @@ def _removed(term: Term, student: str) -> Iterator[str]:
     if len(kept) < len(rows):
         write_roster(term.root / "roster.csv", kept)
         yield "the roster"
+    if apart := _apart(term, student):  # known by what lies in the folders that go next
+        for path in apart:
+            shutil.rmtree(path)
+        yield f"{UNMATCHED}/ ({len(apart)})"
     for stage in STAGES:
         folder = term.root / stage / student
         if folder.is_dir() and not folder.is_symlink():
@@ -65,11 +104,37 @@ def _removed(term: Term, student: str) -> Iterator[str]:
     with term.store() as store:
         if store.forget(student):
             yield "what the term keeps of answers and verdicts"
+    _overwrite(term)
+
+
+def _overwrite(term: Term) -> None:
+    """Write SQLite's files anew: what is deleted stays in them until its place is used again."""
+    files = [term.root / ".autograde" / "state.db"]
+    files += [Path(term.shown_url)] * term.url.startswith(SQLITE)
+    for path in filter(Path.is_file, files):
+        with closing(sqlite3.connect(path, timeout=60)) as database:
+            database.execute("vacuum")
 
 
 def _tries(term: Term, student: str) -> list[Path]:
     """The folders in which their tries are kept, named as nbgrader names what is handed in."""
     return [path for path in (term.root / TRIES).glob("*+*") if path.name.startswith(f"{student}+")]
+
+
+def _apart(term: Term, student: str) -> list[Path]:
+    """What in unmatched/ bears their id and is, to the byte, a notebook of theirs."""
+    mine = [term.root / "submitted" / student, *_tries(term, student)]
+    own = {path.read_bytes() for folder in mine for path in _notebooks(folder)}
+    begin = f"{_words(student)}_"
+    return [
+        folder for folder in sorted((term.root / UNMATCHED).glob("*"))
+        if _words(folder.name).startswith(begin)
+        and any(path.read_bytes() in own for path in _notebooks(folder))
+    ]  # fmt: skip
+
+
+def _notebooks(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*.ipynb") if path.is_file() and not path.is_symlink()]
 
 
 def _out_of_gradebook(term: Term, student: str) -> int:

@@ -8,7 +8,7 @@ import json
 import re
 import shutil
 import tomllib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from ..common.saying import warn
 from ..course.exercises import LESSONS
 from ..course.lesson_frame import address_frame, frame_addresses
 from ..course.lessons import NOTEBOOKS, ROOT, SHOWN, known_lesson, lesson_path, write_notebook
-from ..course.plan import AS_WRITTEN, Plan, as_planned, parts_worth
+from ..course.plan import AS_WRITTEN, Plan, as_planned, exercise_names, parts_worth
 
 TERMS = ".bundle.json"  # in a bundle: what holds for lessons that are added to it
 LISTED = re.compile(r"(?:^- `notebooks/.*`\n)+", re.MULTILINE)  # in a bundle's README
@@ -95,7 +95,8 @@ class Terms:
     """What holds for a bundle and for each lesson that is added later. colab: see
     `frame_addresses`. quizzes: "told" where a check is to say whether a question is answered
     rightly, and why not; "kept" where only grading does. solutions: whether `solution` shows the
-    course's own answers. points: as `Plan.points`. helpers: a hash of what students install."""
+    course's own answers. points: as `Plan.points`; of a lesson that is in the bundle, those that it
+    was written with. helpers: a hash of what students install."""
 
     colab: str
     quizzes: str
@@ -118,43 +119,51 @@ def release(
 
     colab, quizzes, solutions: see `Terms`; where they are empty, a bundle that is there says them,
     and else "", "kept" and False do. lessons: those of the plan that are given out now; none is
-    all. plan: of the term; None is the course's own. told: of each lesson that was there before.
+    all. plan: of the term; None is the course's own, in no term. told: of each lesson that was
+    there before, and of points that have changed since.
     Raises UsageError when the folder holds something else, or a bundle of other terms; when the
     notebooks are not built, or when `colab` is no such place.
     """
-    plan = plan or Plan()
+    in_term, plan = plan is not None, plan or Plan()
     frame_addresses("", colab)  # before anything is written
     folder = folder.resolve()
     require_place(folder)
     wanted = {known_lesson(name, plan.lessons) for name in lessons} or set(plan.lessons)
     before = _terms_of(folder)
-    terms = _agreed(folder, before, Terms(colab, quizzes, solutions, dict(plan.points)))
+    terms = _agreed(folder, before, Terms(colab, quizzes, solutions, dict(plan.points)), in_term)
     _require_notebooks(plan.lessons)
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        terms = replace(terms, helpers=_write_helpers(partial, terms))
+        terms = replace(terms, helpers=_write_helpers(partial, before or terms))
         if before and before.helpers != terms.helpers:
             raise UsageError(
                 f"{folder}: its helpers are of another version of the course, and students have "
                 "installed those; name a new folder, and have them install its helpers"
             )
+        if before and before.points != terms.points:
+            shutil.rmtree(partial / "helpers")
+            terms = replace(terms, helpers=_write_helpers(partial, terms))
         asked = [name for name in plan.lessons if name in wanted]
         added = [name for name in asked if not _holds(folder, name)]
         for lesson in added:
             _write_lesson(partial, lesson, terms, plan)
         if before is None:
             _write_beside(partial, added)
-            (partial / TERMS).write_text(json.dumps(asdict(terms), indent=1), encoding="utf-8")
+            _write_terms(partial, terms)
             if folder.exists():
                 folder.rmdir()
             partial.rename(folder)
         else:
+            if before != terms:
+                _write_points(partial, folder, terms)
             _add(partial, folder, added, plan)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     for place in (folder / "notebooks" / name for name in asked if name not in added):
         told(f"{place}: there before, and left as it is; to have it anew, delete it first")
+    for line in _on_points(folder, before, terms, plan.points):
+        told(line)
     return folder
 
 
@@ -175,8 +184,9 @@ def _terms_of(folder: Path) -> Terms | None:
         ) from None
 
 
-def _agreed(folder: Path, before: Terms | None, asked: Terms) -> Terms:
-    """The terms to write by. Raises UsageError where a bundle that is there has others."""
+def _agreed(folder: Path, before: Terms | None, asked: Terms, in_term: bool) -> Terms:
+    """The terms to write by. Raises UsageError where a bundle that is there has others; but points
+    may have changed in the term since, and lessons that are not in the bundle have the new."""
     if before is None:
         return replace(asked, quizzes=asked.quizzes or "kept")
     for option, was, now in (
@@ -188,15 +198,44 @@ def _agreed(folder: Path, before: Terms | None, asked: Terms) -> Terms:
             before_it, now_it = ("given" if one is True else shown(one or "left out")
                                  for one in (was, now))  # fmt: skip
             raise UsageError(
-                f"{folder}: was written with {option} {before_it}, and not {now_it}; leave it as "
-                "it was, or name a new folder"
+                f"{folder}: was written with {option} {before_it}, and not {now_it}; omit "
+                f"{option}, or name a new folder"
             )
-    if before.points != asked.points:
+    if before.points != asked.points and not in_term:
         raise UsageError(
-            f"{folder}: was written with other points than c.Course.points has; name the term that "
-            "it is of with --course, or a new folder"
+            f"{folder}: was written with the points of a term (c.Course.points), and none is named "
+            "here; name it with --course DIR, or a new folder"
         )
-    return before
+    there = {name for lesson, names in exercise_names().items() if _holds(folder, lesson)
+             for name in names}  # fmt: skip
+    kept = {name: points for name, points in before.points.items() if name in there}
+    new = {name: points for name, points in asked.points.items() if name not in there}
+    return replace(before, points=kept | new)
+
+
+def _on_points(
+    folder: Path, before: Terms | None, terms: Terms, now: Mapping[str, float]
+) -> Iterable[str]:
+    """What there is to say where the term's points are others than those that were written."""
+    if before is None:
+        return
+    for lesson, names in exercise_names().items():
+        if old := _differing(terms.points, now, names):
+            yield (
+                f"{folder / 'notebooks' / lesson}: says other points than c.Course.points has now "
+                f"({', '.join(old)}); to have it anew, delete it first"
+            )
+    if new := _differing(before.points, terms.points, {*before.points, *terms.points}):
+        yield (
+            f"{folder / 'helpers'}: changed with c.Course.points ({', '.join(sorted(new))}); who "
+            "has installed them before reads the old points in a check, until they do it again"
+        )
+
+
+def _differing(
+    some: Mapping[str, float], others: Mapping[str, float], names: Iterable[str]
+) -> list[str]:
+    return [name for name in names if some.get(name) != others.get(name)]
 
 
 def _require_notebooks(lessons: Iterable[str]) -> None:
@@ -216,6 +255,20 @@ def _add(partial: Path, folder: Path, added: list[str], plan: Plan) -> None:
         text = readme.read_text(encoding="utf-8")
         there = _named([name for name in plan.lessons if _holds(folder, name)])
         write_whole(readme, LISTED.sub(lambda _: there + "\n", text, count=1).encode("utf-8"))
+
+
+def _write_terms(folder: Path, terms: Terms) -> None:
+    write_whole(folder / TERMS, json.dumps(asdict(terms), indent=1, sort_keys=True).encode("utf-8"))
+
+
+def _write_points(partial: Path, folder: Path, terms: Terms) -> None:
+    """Write into a bundle what its helpers say of points, and then that it is so; a run that is
+    stopped between the two does both again."""
+    data = Path("helpers", "data")
+    for path in (partial / data).glob("*.safetensors"):
+        if path.read_bytes() != (folder / data / path.name).read_bytes():
+            write_whole(folder / data / path.name, path.read_bytes())
+    _write_terms(folder, terms)
 
 
 def _named(lessons: Iterable[str]) -> str:

@@ -189,7 +189,7 @@ BAD = [
     ),
     (
         "feedback --for canvas --like {x}/o.zip --to {x}/o.zip --course {listed}",
-        "o.zip: is the download; name another file with --to",
+        "o.zip: is read for it, and would be lost; name another file with --to",
     ),
     (
         "feedback 02 --for canvas --to {x}/o.zip --course {listed}",

@@ -8,8 +8,9 @@ from autograde.course.lessons import checkout_base
 from autograde.course.sample import solutions
 from autograde.grading.grading import grade
 from autograde.term.term import init
+from tests.classroom import record, short_term
 
-ESSAYS, STUDENT = "07_case_study", "ada"
+ESSAYS, PLAIN, STUDENT = "07_case_study", "00_start_here", "ada"
 PLUGIN = """
 from nbgrader.plugins import LateSubmissionPlugin
 
@@ -66,6 +67,23 @@ def penalty(term):
     with term.api().gradebook as gradebook:
         notebook = gradebook.find_submission_notebook(ESSAYS, ESSAYS, STUDENT)
         return notebook.late_submission_penalty
+
+
+@pytest.mark.parametrize("text", [b"yesterday", b"2026-13-45 12:00:00 UTC", b"\xff\xfe"])
+def test_a_time_that_is_none_is_named_with_the_remedy(tmp_path, text):
+    """Nothing is run for it, or recorded by a time that nobody stated."""
+    term = short_term(tmp_path / "term", PLAIN)
+    record(term, STUDENT, PLAIN, {})
+    stamp = term.submission(STUDENT, PLAIN).with_name("timestamp.txt")
+    stamp.write_bytes(text)
+    outcome = grade(term)
+    assert (outcome.graded, outcome.asked) == ([], 0)
+    assert outcome.failed == [
+        f"{STUDENT}/{PLAIN}: {stamp}: is no time; write one such as 2026-10-02 12:00:00 UTC, "
+        "or delete the file"
+    ]
+    stamp.write_text("2026-10-02 12:00:00 UTC")
+    assert grade(term).graded == [f"{STUDENT}/{PLAIN}"]
 
 
 def test_an_essay_that_has_not_changed_keeps_its_score(term):

@@ -53,6 +53,7 @@ def term(tmp_path, rows, monkeypatch):
     roster = [one[0] for one in NAMES] + ["901", "902", "903"]
     lines = ["id,first_name,last_name,email", *(f"{student},,," for student in roster)]
     (tmp_path / "roster.csv").write_text("\n".join(lines))
+    (tmp_path / ".autograde").mkdir()
     return Term(tmp_path)
 
 
@@ -141,6 +142,19 @@ def test_canvass_own_export_is_filled_in(tmp_path, term):
     assert [line.partition(":")[0] for line in made.unplaced] == ["no-7"]
     assert any("has no assignment 07_case_study" in note for note in made.notes)
     assert any("worth 25 there and 26 here" in note for note in made.notes)
+
+
+def test_many_who_are_not_in_canvass_export_are_one_line(tmp_path, term, rows):
+    rows += [row((f"9{i:02}", "X", f"Y{i}", ""), "02_divergence", 1.0) for i in range(1, 31)]
+    (tmp_path / "roster.csv").write_text(
+        "id,first_name,last_name,email\n" + "".join(f"{one['id']},,,\n" for one in rows[-30:])
+    )
+    (tmp_path / "canvas.csv").write_text(CANVAS, encoding="utf-8")
+    made = export(term, tmp_path / "x.csv", "canvas", tmp_path / "canvas.csv")
+    (line,) = made.unplaced
+    assert line.startswith("27 (")
+    assert all(f"9{i:02}" in line for i in range(4, 31))
+    assert line.endswith("canvas.csv; their points are left out")
 
 
 def test_an_id_of_one_kind_is_not_taken_for_another(tmp_path, term, rows):

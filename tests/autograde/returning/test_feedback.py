@@ -9,16 +9,19 @@ from datetime import datetime
 
 import pytest
 
+from autograde.common.errors import UsageError
 from autograde.course.exercise import Quiz
 from autograde.course.exercises import LESSONS, exercises
 from autograde.course.lessons import lesson_path
 from autograde.course.sample import solutions
 from autograde.grading.judging import ENDS, PROBLEMS
-from autograde.returning.feedback import feedback
-from autograde.term.term import init
+from autograde.returning.feedback import feedback, told
+from autograde.term.reading import read_notebook, what_it_is
+from autograde.term.term import SETTINGS, init
 from helpers.describing import describe
 from helpers.report import Report
-from tests.classroom import RIGHT, UNWRITTEN, cell, record, verdict
+from tests.autograde.term.test_reading import NO_NOTEBOOK
+from tests.classroom import RIGHT, UNWRITTEN, cell, record, short_term, verdict
 
 ESSAYS, PLAIN = "07_case_study", "02_divergence"
 HIDDEN = "assert categorical_kl(secret_input) == secret_output"
@@ -243,6 +246,105 @@ def test_nbgraders_own_command_makes_the_same_page(term):
     api = term.api()
     assert api.generate_feedback(PLAIN, "mistaken", force=True)["success"]
     assert page(term, "mistaken") == before
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory):
+    """A term that counts k1 for nothing and k2 for fractions. ann has k1 wrong and k3 partly, which
+    her instructor then gave in full; bob has all right; cy's newest file is cut short."""
+    term = short_term(tmp_path_factory.mktemp("changed") / "term", PLAIN)
+    with (term.root / SETTINGS).open("a") as file:
+        file.write('c.Course.points = {"k1": 0, "k2": 5.25}\n')
+    term = init(term.root)
+    wrong = {name: exercises(PLAIN)[name].mistakes[0].name for name in ("k1", "k2", "k3")}
+    record(term, "ann", PLAIN, wrong)
+    record(term, "bob", PLAIN, {})
+    record(term, "cy", PLAIN, {})
+    with term.api().gradebook as gradebook:
+        grade = gradebook.find_grade("test_k3", PLAIN, PLAIN, "ann")
+        grade.manual_score, grade.needs_manual_grade = grade.max_score, False
+        gradebook.db.commit()
+    path = term.submission("cy", PLAIN)
+    with term.store() as store:
+        store.keep_failed(f"cy/{PLAIN}", f"{path}: {what_it_is('{')}")
+    assert feedback(term)[1] == []
+    return term
+
+
+def row(whole, name):
+    """What the summary says of an exercise."""
+    return text_of(re.search(rf'<a href="#{name}">{name}</a></th>.*?</tr>', whole, re.DOTALL)[0])
+
+
+def test_an_exercise_that_counts_for_nothing_is_no_full_points(changed):
+    whole = page(changed, "ann")
+    assert "not right yet; no points are given for it" in row(whole, "k1")
+    assert "✓" not in row(whole, "k1") + article(whole, "k1").partition("\n")[0]
+    assert not re.search(r"of 0|\b0 point", row(whole, "k1") + article(whole, "k1"))
+    assert "k1: not right yet (no points are given for it)" in article(whole, "k1")
+    assert 'href="#k1"' not in whole[: whole.index("<table")]  # there is more to gain elsewhere
+    assert "✓ right; no points are given for it" in row(page(changed, "bob"), "k1")
+    assert "there is nothing to do" in page(changed, "bob")
+
+
+def test_points_are_written_in_one_way(changed):
+    whole = page(changed, "ann")
+    assert re.search(r"of 5.25 points\)", article(whole, "k2"))
+    assert not re.search(r"\.0\b (of|points)|of \d+\.0\b", text_of(whole))
+
+
+def test_points_set_by_hand_say_so(changed):
+    whole = page(changed, "ann")
+    most = f"{sum(exercises(PLAIN)['k3'].parts.values()):g}"
+    judged = verdict(PLAIN, "k3", exercises(PLAIN)["k3"].mistakes[0].name)
+    counted = f"{judged.points:g} of {most}"
+    says = f"✓ full points\nset by your instructor; the program counted {counted}"
+    assert says in row(re.sub("<br ?/?>", "\n", whole), "k3")
+    says = f"Your instructor has set these points. What the program found, and counted as {counted}"
+    assert says in article(whole, "k3")
+    assert whole.count("Your instructor has set") == 1
+    assert "set by your instructor" not in page(changed, "bob")
+
+
+def test_a_newer_file_that_could_not_be_graded_is_told(changed):
+    """And what to do is the student's to do."""
+    said = text_of(page(changed, "cy"))
+    assert "Your newest file could not be graded (collected " in said
+    assert "broken or cut short). Save it and hand it in again." in said
+    assert "Everything in the earlier one has its full points." in said
+    assert "newest file" not in page(changed, "bob")
+    with changed.store() as store:
+        store.keep_failed(f"cy/{PLAIN}", "")
+    assert feedback(changed)[1] == []
+    assert "newest file" not in page(changed, "cy")
+
+
+INSTRUCTORS = re.compile(r"download|ask for|look at|check the path|put the|git lfs|send")
+
+
+@pytest.mark.parametrize("kind", NO_NOTEBOOK)
+def test_what_to_do_about_a_file_is_told_as_its_student_can_do_it(tmp_path, kind):
+    path = tmp_path / "x.ipynb"
+    path.write_bytes(NO_NOTEBOOK[kind][0])
+    with pytest.raises(UsageError) as caught:
+        read_notebook(path)
+    what, remedy = told(str(caught.value), path)
+    assert what.startswith("x.ipynb: ")
+    assert not INSTRUCTORS.search(remedy.lower())
+    assert re.search("(?i)hand (it )?in", remedy)
+
+
+@pytest.mark.parametrize(
+    ("reason", "remedy"),
+    [
+        ("this is lesson 03 under the name of 02; ask for 02.ipynb", "Hand in 02.ipynb"),
+        ("a link, which is not followed; put the file itself there", "Hand in the file itself"),
+        ("no such file; check the path", "Hand in the .ipynb file"),
+    ],
+)
+def test_and_about_one_that_lies_wrong(tmp_path, reason, remedy):
+    path = tmp_path / "x.ipynb"
+    assert told(f"{path}: {reason}", path)[1] == remedy
 
 
 @pytest.mark.browser

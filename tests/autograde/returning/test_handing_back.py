@@ -287,6 +287,9 @@ def wrong(term, pack, tmp_path, case):
             return pack(theirs["moodle"]), OTHER
         case "several lessons":
             return pack(theirs["moodle"] | {on_moodle("zoe", f"{OTHER}.ipynb"): "zoe"}), ""
+        case "a few of another":
+            few = {on_moodle(one, f"{OTHER}.ipynb"): one for one in [*CLASS][2:5]}
+            return pack({on_moodle(one): one for one in [*CLASS][:8]} | few), ""
         case "no notebook":
             return pack({on_moodle("zoe", "x.pdf"): "zoe"}), ""
         case "not graded":
@@ -303,8 +306,12 @@ def wrong(term, pack, tmp_path, case):
         ("no platform", "nothing in it is named as Moodle"),
         ("no zip", "not a readable zip"),
         ("not there", "no such file or folder"),
-        ("other lesson", f"of another lesson: its notebooks are of {LESSON}; name the zip of"),
-        ("several lessons", f"of {LESSON} and {OTHER}; name the LESSON"),
+        (
+            "other lesson",
+            rf"of another lesson: its notebooks are of {LESSON} \(1\); name the zip of",
+        ),
+        ("several lessons", rf"of {LESSON} \(1\) and {OTHER} \(1\); name the LESSON"),
+        ("a few of another", rf"of {LESSON} \(8\) and {OTHER} \(3\); name the LESSON"),
         ("no notebook", "no notebook of a lesson is in it"),
         ("not graded", f"nothing of {OTHER} is graded yet"),
         ("other class", "of another class: 0 of the 4 people in it are on the roster"),
@@ -335,6 +342,39 @@ def test_a_part_of_the_class_and_a_class_within_a_larger_one_are_no_other_class(
     made = hand_back(term, "moodle", tmp_path / "out.zip", large)
     assert made.count == len(some)
     assert [note for note in made.notes if "and 25 more: not on the roster" in note]
+
+
+def test_of_a_download_of_two_lessons_each_goes_back_when_it_is_named(tmp_path, term, pack):
+    """One of a class, and one of a few: neither is left out without a word."""
+    few = {"zoe": 1, "li": 2, "late": 3}
+    names = {on_moodle(one): one for one in CLASS if one not in TWINS}
+    download = pack(names | {on_moodle(one, f"{OTHER}.ipynb"): one for one in few})
+    collect(download, term)
+    graded(term, *CLASS)
+    graded(term, *few, lesson=OTHER)
+    made = hand_back(term, "moodle", tmp_path / "out.zip", download, OTHER)
+    assert set(taken("moodle", made.path).values()) == set(few)
+    assert any(f": {len(names)} notebooks in it are of {LESSON}" in note for note in made.notes)
+
+
+def test_one_that_strayed_is_told(tmp_path, term, pack):
+    names = {on_moodle(one): one for one in ("zoe", "li", "late")}
+    download = pack(names | {on_moodle("zoe", f"{OTHER}.ipynb"): "zoe"})
+    collect(download, term)
+    graded(term, "zoe", "li", "late")
+    made = hand_back(term, "moodle", tmp_path / "out.zip", download)
+    assert made.lesson == LESSON
+    assert [note for note in made.notes if f"1 notebook in it is of {OTHER}, whose pages" in note]
+
+
+def test_what_is_to_be_said_of_many_is_one_line(tmp_path, term, pack):
+    download = pack({on_moodle("zoe"): "zoe", on_moodle("li"): "li"})
+    collect(download, term)
+    graded(term, *CLASS)
+    made = hand_back(term, "moodle", tmp_path / "out.zip", download)
+    (line,) = made.unplaced
+    rest = sorted(CLASS.keys() - {"zoe", "li"})
+    assert line.startswith(f"{len(rest)} ({', '.join(rest)}): not in {download}")
 
 
 def test_nothing_collected_from_there(tmp_path, term, pack):
@@ -391,6 +431,6 @@ def test_the_command_says_what_is_in_the_zip_and_who_is_not(
     assert f"out.zip: 1 pages of {LESSON} for Moodle" in said.out
     assert said.err.startswith("autograde: li (")
     assert main([*words, str(download)]) == 2
-    assert "is the download" in capsys.readouterr().err
+    assert "is read for it" in capsys.readouterr().err
     with zipfile.ZipFile(download) as archive:
         assert len(archive.namelist()) == 2

@@ -135,6 +135,42 @@ def test_a_question_of_several_parts(term):
     assert "speed" in found.comment("reason", "D")
 
 
+def test_what_counts_for_nothing_is_counted_by_whether_it_is_right():
+    """No score tells: all are 0, and all are full."""
+    item = Item("k1", 0.0, exercises(PLAIN)["k1"], dict.fromkeys("abcd", 0.0))
+    item.statuses = {"right": ["a"], "wrong": ["b", "c"], "not written": ["d"]}
+    assert item.passes == {"full": 1, "part": 0, "none": 3}
+    lesson = Lesson(PLAIN, {"k1": item}, totals=dict.fromkeys("abcd", 0.0))
+    text = page("t", Tally({PLAIN: lesson}, {}, [], []), datetime.now(UTC))
+    shares = re.findall(r'data-is="(full|part|none)">(\d+) <span class="soft">\((.*?)\)', text)
+    assert shares == [("full", "1", "25 %"), ("part", "0", "0 %"), ("none", "3", "75 %")]
+    assert "Where the points are 0, full and none say who has it right" in text
+
+
+def test_who_is_on_no_roster_is_counted_apart(counted, term, tmp_path):
+    assert counted.lessons[PLAIN].guests == ["zoe"]
+    text = report(term, tmp_path / "r.html").read_text("utf-8")
+    assert 'data-is="handed in">5 <span class="soft">(1 guest)</span>' in text
+    assert "5 handed in (1 not on the roster), 4 graded" in text
+
+
+def test_the_median_is_of_those_who_wrote_something(counted):
+    lesson = counted.lessons[PLAIN]
+    wrote = [total for student, total in lesson.totals.items() if student != "zoe"]
+    assert lesson.totals["zoe"] == 0
+    assert lesson.median == statistics.median(wrote) != statistics.median(lesson.totals.values())
+    assert Lesson("x", {}, totals={"p": 0.0}, blank={"p"}).median == 0
+
+
+def test_that_no_programs_are_alike_is_said(bare, counted, term, tmp_path):
+    assert not any(lesson.alike for lesson in counted.lessons.values())
+    text = report(term, tmp_path / "r.html").read_text("utf-8")
+    part = text.partition('id="alike"')[2].partition("<section>")[0]
+    assert "<p>None found.</p>" in part
+    assert "what many have, right or wrong, counts for little" in part
+    assert "alike" not in report(bare, tmp_path / "r.html").read_text("utf-8")
+
+
 def test_each_student_is_somewhere(counted):
     lesson = counted.lessons[PLAIN]
     assert sorted(lesson.handed_in) == ["ann", "ben", "cy", "dot", "zoe"]

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from autograde.cli import main
 from autograde.returning import feedback as making
 from autograde.returning.feedback import feedback
 from tests.classroom import record, short_term
@@ -47,6 +48,14 @@ def gone(term):
     with (term.root / "nbgrader_config.py").open("a") as config:
         config.write("# another setting\n")
     return term
+
+
+def test_how_many_pages_are_new_is_said(term, capsys):
+    gone(term)
+    for new in (len(CLASS), "none"):
+        assert main(["feedback", "--course", str(term.root)]) == 0
+        assert f"{len(CLASS)} pages in " in (said := capsys.readouterr().out)
+        assert said.endswith(f"feedback, {new} of them new\n")
 
 
 def test_two_processes_make_what_one_makes(term):

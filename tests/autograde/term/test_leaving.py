@@ -10,7 +10,7 @@ from autograde.course.sample import students
 from autograde.term import leaving
 from autograde.term.leaving import STAGES, remove
 from autograde.term.store import Origin
-from autograde.term.term import MAKING, TRIES, Term
+from autograde.term.term import MAKING, TRIES, UNMATCHED, Term
 from tests.classroom import UNWRITTEN, record, short_term
 from tests.rows import rows
 
@@ -84,9 +84,9 @@ def test_nothing_is_left_and_init_brings_nobody_back(term, capsys):
     code, said, errors = run(capsys, "remove", "ana", "--course", term.root)
     assert (code, errors) == (0, [])
     assert said == (
-        "ana: removed from the roster, submitted/ (1 lesson), autograded/ (1 lesson), feedback/ "
-        "(1 lesson), tries/ (2), the gradebook (1 submission), what the term keeps of answers and "
-        "verdicts\n"
+        "ana (Ana A): removed from the roster, submitted/ (1 lesson), autograded/ (1 lesson), "
+        "feedback/ (1 lesson), tries/ (2), the gradebook (1 submission), what the term keeps "
+        "of answers and verdicts\n"
     )
     assert traces(term, "ana") == []
     assert set(rows(term.url)["grades"]) == kept
@@ -99,6 +99,55 @@ def test_nothing_is_left_and_init_brings_nobody_back(term, capsys):
         assert (code, errors) == (0, [])
         assert "Ana, A" not in target.read_text("utf-8-sig")
     assert run(capsys, "feedback", "--course", term.root)[::2] == (0, [])
+
+
+def test_no_byte_of_them_is_left_in_a_database(term):
+    with term.api().gradebook as gradebook:
+        comment = gradebook.find_submission_notebook(LESSON, LESSON, "ana").comments[0]
+        comment.manual_comment = "A word to ana alone. " * 300
+        gradebook.db.commit()
+    with term.store() as store:
+        store.keep_persons({"ana moodle": "a number of ana alone"})
+    files = (term.root / "gradebook.db", term.root / ".autograde" / "state.db")
+    assert all(b"ana alone" in path.read_bytes() for path in files)
+    remove(term, "ana")
+    assert not any(b"ana alone" in path.read_bytes() for path in files)
+
+
+@pytest.mark.parametrize(("answer", "stays"), [("no", True), ("", True), ("yes", False)])
+def test_on_a_terminal_it_says_who_that_is_and_asks(term, capsys, monkeypatch, answer, stays):
+    monkeypatch.setattr("sys.stdin", type("", (), {"isatty": lambda self: True})())
+    monkeypatch.setattr("builtins.input", lambda: answer)
+    code, said, _ = run(capsys, "remove", "ana", "--course", term.root)
+    assert code == 0
+    assert said.startswith("ana (Ana A): their work, points and pages go too")
+    assert bool(traces(term, "ana")) == stays
+    monkeypatch.delattr("builtins.input")  # --yes asks nothing
+    assert run(capsys, "remove", "bob", "--yes", "--course", term.root)[0] == 0
+    assert traces(term, "bob") == []
+
+
+def test_what_was_kept_apart_goes_too_and_what_may_be_theirs_is_named(term, capsys):
+    """A notebook of theirs that bears their id; others are looked at by a person."""
+    apart = {
+        f"ana_{LESSON}_unknown-1a": term.submission("ana", LESSON).read_bytes(),
+        f"ana2_{LESSON}-1b": term.submission("ana", LESSON).read_bytes(),
+        f"homework_A_Ana_{LESSON}-1c": b"other",
+        "ana_x-1d": b"other",
+        "banana-1e": b"other",
+    }
+    for name, data in apart.items():
+        (term.root / UNMATCHED / name).mkdir(parents=True)
+        (term.root / UNMATCHED / name / f"{LESSON}.ipynb").write_bytes(data)
+    code, said, errors = run(capsys, "remove", "ana", "--course", term.root)
+    assert code == 0
+    assert "the roster, unmatched/ (1), submitted/" in said
+    left = sorted(path.name for path in (term.root / UNMATCHED).iterdir())
+    assert left == sorted([*apart][1:])
+    assert [line.partition(": ")[2].partition(": ")[0] for line in errors] == [
+        str(term.root / UNMATCHED / name) for name in ("ana_x-1d", f"homework_A_Ana_{LESSON}-1c")
+    ]
+    assert all("may be theirs too" in line for line in errors)
 
 
 def test_what_was_asked_of_their_program_goes_with_them(term):
@@ -162,6 +211,7 @@ def test_a_folder_that_is_a_link_leads_nowhere(term):
     ("student", "says"),
     [
         ("an", "(did you mean ana"),
+        ("bob b", "nobody has the id 'bob b' (it is the name of bob); check the id"),
         ("../term", "nobody has the id '../term'"),
         ("x\n", "nobody has the id 'x␊'"),
     ],

@@ -10,7 +10,7 @@ import pytest
 from autograde.cli import main
 from autograde.course.build import shown_solutions
 from autograde.course.exercises import LESSONS
-from autograde.course.plan import AS_WRITTEN
+from autograde.course.plan import AS_WRITTEN, Plan
 from autograde.term import releasing
 from autograde.term.releasing import release
 from autograde.term.term import SETTINGS, init
@@ -116,7 +116,7 @@ def test_a_later_week_adds_and_leaves_what_is_there(bundle, capsys):
     before = files(bundle)
     assert main(["release", str(bundle), "02", "03"]) == 0
     captured = capsys.readouterr()
-    assert captured.out == f"{bundle}\n"
+    assert captured.out.startswith(f"{bundle}\n")
     assert len(captured.err.splitlines()) == 1
     assert "notebooks/03_penalized_objective: there before, and left as it is" in captured.err
     after = files(bundle)
@@ -164,8 +164,8 @@ def test_a_run_that_was_stopped_is_gone_on_with(bundle, monkeypatch):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--quizzes", "told"], "was written with --quizzes kept, and not told; leave it"),
-        (["--solutions"], "was written with --solutions left out, and not given; leave"),
+        (["--quizzes", "told"], "was written with --quizzes kept, and not told; omit --quizzes,"),
+        (["--solutions"], "was written with --solutions left out, and not given; omit"),
         (
             ["--colab", "https://github.com/me/it"],
             "was written with --colab left out, and not",
@@ -204,6 +204,7 @@ def test_a_terms_lessons_and_points(tmp_path, monkeypatch, capsys):
         file.write('c.Course.lessons = ["02", "00"]\nc.Course.points = {"k1": 9}\n')
     bundle = tmp_path / "bundle"
     assert main(["release", str(bundle), "02", "--course", str(term.root)]) == 0
+    assert f"those of the term {term.root}\n" in capsys.readouterr().out
     monkeypatch.chdir(term.root)
     assert main(["release", str(bundle)]) == 0
     assert lessons(bundle) == ["00_start_here", "02_divergence"]
@@ -216,6 +217,40 @@ def test_a_terms_lessons_and_points(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()
     assert main(["release", str(bundle)]) == 2
-    assert "with other points than c.Course.points has; name the term" in capsys.readouterr().err
+    assert "the points of a term (c.Course.points), and none is named" in capsys.readouterr().err
+    assert main(["release", str(tmp_path / "whole"), "00"]) == 0
+    assert "those of the whole course; for a term's, add --course" in capsys.readouterr().out
     assert main(["release", str(bundle), "03", "--course", str(term.root)]) == 2
     assert "no lesson '03'; give one of 02_divergence, 00_start_here" in capsys.readouterr().err
+
+
+def worth(bundle, lesson):
+    """What the helpers of a bundle count for each exercise of a lesson."""
+    data = unpack((bundle / "helpers" / "data" / f"{lesson}.safetensors").read_bytes())
+    return {one["name"]: sum(one["parts"].values()) for one in data}
+
+
+def test_points_that_change_between_two_weeks_end_nothing(tmp_path):
+    """A lesson that is there stays as it was handed out; the next has the points of now."""
+    bundle, first = tmp_path / "bundle", Plan(points={"k1": 9})
+    release(bundle, lessons=["02"], plan=first)
+    before = (bundle / "notebooks" / "02_divergence" / "02_divergence.ipynb").read_bytes()
+    said = []
+    now = Plan(points={"k1": 7, "log_ratio": 8})
+    release(bundle, lessons=["00"], plan=now, told=said.append)
+    assert (bundle / "notebooks" / "02_divergence" / "02_divergence.ipynb").read_bytes() == before
+    assert '"points": 8' in (bundle / "notebooks/00_start_here/00_start_here.ipynb").read_text()
+    assert worth(bundle, "02_divergence")["k1"] == 9
+    assert worth(bundle, "00_start_here")["log_ratio"] == 8
+    assert len(said) == 2
+    assert "02_divergence: says other points than c.Course.points has now (k1)" in said[0]
+    assert "helpers: changed with c.Course.points (log_ratio); who has installed" in said[1]
+    shutil.rmtree(bundle / "notebooks" / "02_divergence")
+    release(bundle, lessons=["02", "01"], plan=now, told=said.append)
+    assert worth(bundle, "02_divergence")["k1"] == 7
+    anew = release(tmp_path / "anew", lessons=["00", "01", "02"], plan=now)
+    for path in (bundle, anew):
+        (path / "README.md").unlink()
+    assert {path.relative_to(anew): data for path, data in files(anew).items()} == {
+        path.relative_to(bundle): data for path, data in files(bundle).items()
+    }

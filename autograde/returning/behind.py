@@ -1,0 +1,58 @@
+"""Points that are not of what lies there now: what came, or was changed, since they were given."""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from ..grading.preparing import mark_of
+from ..term.term import Term
+
+GRADE = "run: autograde grade"
+KINDS = {
+    "changed": f"the points are of the lesson as it was before autograde init changed it; {GRADE}",
+    "newer": f"the points are of an earlier file than the newest; {GRADE}",
+    "ungraded": f"handed in, and not graded yet: no points stand there; {GRADE}",
+    "failed": "handed in what cannot be graded: no points stand there; autograde grade says why",
+}
+NAMED = 10  # students that a line names
+
+
+def behind(term: Term, lesson: str) -> dict[str, list[str]]:
+    """Of one lesson: students by kind, one of KINDS."""
+    graded, base = term.recorded(), mark_of(term.base_path(lesson))
+    found: dict[str, list[str]] = {}
+    with term.store() as store:
+        failed, placed = store.failed(), store.placed()
+        for student in sorted(one for one, name in term.submissions() if name == lesson):
+            name = f"{student}/{lesson}"
+            if name not in graded:
+                kind = "failed" if name in failed else "ungraded"
+            elif name in failed:
+                kind = ""  # which is told of by itself
+            else:
+                newest = placed[name][0] if name in placed else ""
+                path = term.submission(student, lesson)
+                kind = _kind(store.recorded_source(name) or "", newest, path, base)
+            if kind:
+                found.setdefault(kind, []).append(student)
+    return found
+
+
+def _kind(source: str, newest: str, path: Path, base: str) -> str:
+    """Of what is graded. source: as `Prepared` has it, which begins with the marks of the file and
+    of the lesson. newest: the mark of what was collected last; a file may be replaced by hand."""
+    file, *rest = source.split("-")
+    if not rest:
+        return ""
+    if newest not in ("", file) and mark_of(path) != file:
+        return "newer"
+    return "changed" if rest[0] != base else ""
+
+
+def told(term: Term, lessons: Collection[str], among: Collection[str]) -> Iterator[str]:
+    """A line for each kind and lesson, on these students alone."""
+    for lesson in lessons:
+        for kind, students in behind(term, lesson).items():
+            those = [one for one in students if one in among]
+            some, more = ", ".join(those[:NAMED]), len(those) - NAMED
+            if those:
+                yield f"{lesson}: {some}{f' and {more} more' * (more > 0)}: {KINDS[kind]}"
