@@ -24,6 +24,7 @@ from ..term.store import Origin
 from ..term.term import SETTINGS, TRIES, UNMATCHED, Term
 from .matching import Owner, Roster, attempt_of
 from .platforms import Batch, claim_of
+from .platforms.nbgrader_exchange import kept_name
 from .unpacking import BAD_ZIP, JUNK, LOST, TIMESTAMP, Found, Left, Search
 
 CLOCKS = timedelta(hours=1)  # by how much clocks may differ
@@ -506,8 +507,7 @@ def _keep(
 ) -> None:
     """Keep a try that does not count, named as nbgrader names what is handed in, so that it can be
     collected again when a date has moved. when: the time that it is of."""
-    time = f"{handed_in:%Y-%m-%d %H:%M:%S.%f} UTC" if handed_in else "unknown"
-    folder = term.root / TRIES / "+".join((*whose, time, f"try{_mark(data)[:8]}"))
+    folder = term.root / TRIES / kept_name(*whose, handed_in, _mark(data))
     target = folder / f"{whose[1]}.ipynb"
     if target.is_file():
         return

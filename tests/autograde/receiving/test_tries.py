@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from autograde.receiving.collecting import collect
+from autograde.receiving.platforms.nbgrader_exchange import kept_name
 from autograde.term.due import Dues
 from autograde.term.extending import extend
 from autograde.term.term import TRIES
@@ -155,6 +156,18 @@ def test_tries_of_no_known_time_stay_in_order(tmp_path, term):
     collect(term.root / TRIES, term)
     assert placed(term) == notebook(2)
     assert placed(term, "eve") == notebook(8)
+
+
+@pytest.mark.parametrize("student", ["ann", "s01", "guestgail_1099", "a.b-c_d@x.org"])
+def test_whose_a_try_of_no_known_time_is_is_told_by_its_folder(tmp_path, term, student):
+    """Of whatever id, on the roster or not."""
+    folder = term.root / TRIES / kept_name(student, LESSON, None, "0123456789")
+    folder.mkdir(parents=True)
+    (folder / f"{LESSON}.ipynb").write_text(notebook(0))
+    said = collect(term.root / TRIES, term)
+    assert (said.placed, said.unplaced) == ([f"{student}/{LESSON}"], [])
+    assert placed(term, student) == notebook(0)
+    assert not (term.root / "unmatched").exists()
 
 
 def test_a_try_of_unknown_time_does_not_give_way_to_a_late_one(tmp_path, term):
