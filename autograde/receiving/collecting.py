@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from ..common.errors import LimitError, UsageError, shown
 from ..common.guard import guarded
@@ -53,6 +54,14 @@ class Collected:
     origins: dict[str, Origin] = field(default_factory=dict)
 
 
+class Told(NamedTuple):
+    """The lesson that a notebook is of, the one that its name says, and why it cannot be read."""
+
+    lesson: str
+    named: str
+    problem: str = ""
+
+
 @dataclass(frozen=True)
 class Try:
     """A notebook whose student and lesson are known.
@@ -60,7 +69,7 @@ class Try:
     named: the lesson that its name says. handed_in: the platform's time, which alone counts for
     lateness. batch: when the last of what it came with was packed or saved. packed: the student's
     own word of when it was packed, which can order a student's tries and no more. late: handed in
-    when the lesson was due, see `Dues`.
+    when the lesson was due, see `Dues`. problem: why it cannot be read.
     """
 
     owner: Owner
@@ -71,6 +80,7 @@ class Try:
     batch: datetime | None
     packed: datetime | None = None
     late: bool = False
+    problem: str = ""
 
     @property
     def student(self) -> str:
@@ -88,7 +98,13 @@ class Try:
 
     @property
     def order(self) -> tuple:
-        """The greatest of a student's tries is the one that counts."""
+        """The greatest of a student's tries is the one that counts: none that cannot be read,
+        where another can."""
+        return not self.problem, *self.order_in_time
+
+    @property
+    def order_in_time(self) -> tuple:
+        """The same, whatever can be read."""
         attempt = attempt_of(self.found.name) or attempt_of(self.found.path)
         time = self.found.time or UNKNOWN
         packed = self.packed or UNKNOWN
@@ -117,6 +133,8 @@ def collect(
         tries = sorting.all_of(student, _lies_in(downloads, term, UNMATCHED))
     else:
         tries = sorting.tries()
+    if by_file:  # what cannot be read was told of when it came
+        tries = [one for one in tries if not one.problem]
     with term.store() as store:
         persons = store.persons()
         tries = [_dated(one, dues) for one in sorting.told_apart(tries, persons)]
@@ -172,10 +190,10 @@ class Sorting:
             name: Batch(some, search.notes.get(name, {})) for name, some in paths.items()
         }
         self._newest = _newest(everything)
-        self._lessons: dict[int, tuple[str, str]] = {}
+        self._lessons: dict[int, Told] = {}
         for i, found in enumerate(everything):
             try:
-                self._lessons[i] = _given(found, *lesson_in(found), given)
+                self._lessons[i] = _given(found, lesson_in(found), given)
             except UsageError as error:
                 result.unplaced.append(str(error))
 
@@ -184,18 +202,19 @@ class Sorting:
         crowd = Counter(
             (found.batch, found.path.parent, named or lesson)
             for i, found in enumerate(self._everything)
-            for lesson, named in (self._lessons.get(i, ("", "")),)
+            for lesson, named, _ in (self._lessons.get(i, Told("", "")),)
         )
         made: list[Try] = []
         for i, found in enumerate(self._everything):
             if i in self._lessons:
-                lesson, named = self._lessons[i]
-                crowded = crowd[found.batch, found.path.parent, named or lesson] > 1
-                made += self._try(found, lesson, named, crowded)
+                told = self._lessons[i]
+                crowded = crowd[found.batch, found.path.parent, told.named or told.lesson] > 1
+                made += self._try(found, told, crowded)
         return made
 
-    def _try(self, found: Found, lesson: str, named: str, crowded: bool) -> list[Try]:
+    def _try(self, found: Found, told: Told, crowded: bool) -> list[Try]:
         path, batch = found.path, self._batches[found.batch]
+        lesson, named, _ = told
         try:
             owners = self._roster.owners(path, named or lesson, batch)
         except UsageError as error:
@@ -207,16 +226,17 @@ class Sorting:
             except UsageError as error:
                 self.apart.append((found, lesson, None, str(error)))
                 return []
-        return [self._made(one, found, lesson, named) for one in owners]
+        return [self._made(one, found, told) for one in owners]
 
-    def _made(self, owner: Owner, found: Found, lesson: str, named: str) -> Try:
+    def _made(self, owner: Owner, found: Found, told: Told) -> Try:
         time = owner.claim.time if owner.claim else None
         if time and time > datetime.now(UTC) + CLOCKS:
             self._result.notes.append(f"{found}: its hand-in time is to come, and is not used")
             time = None
         packed = _packed(found, self._result) if found.manifest else None
         batch = found.time if self._by_file else self._newest.get(found.batch)
-        return Try(owner, lesson, named, found, time, batch, packed)
+        lesson, named, problem = told
+        return Try(owner, lesson, named, found, time, batch, packed, problem=problem)
 
     def all_of(self, student: str, stamped: bool) -> list[Try]:
         """Every notebook as this student's. stamped: a time lies beside each.
@@ -230,13 +250,13 @@ class Sorting:
         for i, found in enumerate(self._everything):
             if i not in self._lessons:
                 continue
-            lesson, named = self._lessons[i]
-            for one in self._told(found, named or lesson):
+            told = self._lessons[i]
+            for one in self._told(found, told.named or told.lesson):
                 others[one.who or one.student] = str(one.claim or one.student)
             notes = self._batches[found.batch].notes
             stamp = notes.get(found.path.with_name(TIMESTAMP), b"") if stamped else b""
             owner = Owner(student, claim=claim_of(found.path, self._batches[found.batch]))
-            one = self._made(owner, found, lesson, named)
+            one = self._made(owner, found, told)
             made.append(replace(one, handed_in=read_time(stamp.decode("ascii", "replace"))))
         if len(others) > 1:
             several = ", ".join(sorted(map(shown, others.values()))[:MOST_NAMED])
@@ -366,7 +386,7 @@ def _packed(found: Found, result: Collected) -> datetime | None:
     return time
 
 
-def lesson_in(found: Found) -> tuple[str, str]:
+def lesson_in(found: Found) -> Told:
     """The lesson by what is in it, and by its name, or its zip's. Raises UsageError if by none."""
     named = named_lesson(found.name) or named_lesson(found.path)
     try:
@@ -376,23 +396,31 @@ def lesson_in(found: Found) -> tuple[str, str]:
     except BAD_ZIP as error:
         lesson, problem = named, f"{found}: cannot be unpacked ({shown(error)}); ask for it again"
     if lesson:
-        return lesson, named
+        return Told(lesson, named, problem)
     # A broken file is still somebody's submission: grading will say what is wrong with it.
     for lesson in LESSONS if problem else ():
         if lesson in found.path.parts:
-            return lesson, ""
+            return Told(lesson, "", problem)
     known = f"of no lesson that is known; name it like one of {', '.join(LESSONS)}"
     raise UsageError(problem or f"{found}: {known}")
 
 
-def _given(found: Found, lesson: str, named: str, given: Collection[str]) -> tuple[str, str]:
+def _given(found: Found, told: Told, given: Collection[str]) -> Told:
     """The same, of a lesson that the term gives. Raises UsageError for another."""
-    if lesson not in given:
+    if told.lesson not in given:
         raise UsageError(
-            f"{found}: is {lesson}, which is not among the term's lessons; name it in {SETTINGS}, "
-            "and run autograde init, or leave it"
+            f"{found}: is {told.lesson}, which is not among the term's lessons; name it in "
+            f"{SETTINGS}, and run autograde init, or leave it"
         )
-    return lesson, named
+    return told
+
+
+def _can_be_read(data: bytes) -> bool:
+    """Whether grading can do anything with it."""
+    try:
+        return not guarded(_lesson_told, data, "", "")[1]
+    except LimitError:
+        return False
 
 
 def _lesson_told(data: bytes, name: str, named: str) -> tuple[str, str]:
@@ -416,16 +444,22 @@ def _latest(tries: Iterable[Try], dues: Dues, result: Collected) -> list[Try]:
     for one in sorted(tries, key=lambda one: one.order):
         before = latest.get((one.student, one.lesson))
         if before and before.found is not one.found:
-            note = f"{one.found}: a later try of {one.student}; it replaces the earlier"
-            if before.misnamed and not one.misnamed:
-                note = (
-                    f"{before.found}: {other_lesson(before.named, one.lesson)}; {one.found} stays"
-                )
-            elif before.late and not one.late:
-                note = f"{before.found}: {_too_late(one, dues)}; {one.found} counts"
-            result.notes.append(note)
+            note = _why_it_gives_way(before, one, dues)
+            lost = before.problem and not one.problem and before.order_in_time > one.order_in_time
+            (result.unplaced if lost else result.notes).append(note)
         latest[one.student, one.lesson] = one
     return [one for _, one in sorted(latest.items())]
+
+
+def _why_it_gives_way(before: Try, one: Try, dues: Dues) -> str:
+    """Why another counts than the one before."""
+    if before.problem and not one.problem:
+        return f"{before.problem}; {one.found} counts"
+    if before.misnamed and not one.misnamed:
+        return f"{before.found}: {other_lesson(before.named, one.lesson)}; {one.found} stays"
+    if before.late and not one.late:
+        return f"{before.found}: {_too_late(one, dues)}; {one.found} counts"
+    return f"{one.found}: a later try of {one.student}; it replaces the earlier"
 
 
 def _too_late(one: Try, dues: Dues) -> str:
@@ -455,8 +489,9 @@ def _place(
     of = before if there is not None and mark == _mark(there) else UNKNOWN
     if there not in (None, data):
         before = _stamped(stamp)
-        if stays := _why_it_stays(one, dues, before, of, target):
-            result.notes.append(f"{one.found}: {stays}")
+        stays = _why_it_stays(one, dues, before, of, target)
+        if (stays or one.problem) and ((stays and one.problem) or _can_be_read(there)):
+            _say_why_it_stays(one, stays, result)
             if not one.misnamed:
                 _keep_try(term, one)
             return
@@ -494,6 +529,17 @@ def _why_it_stays(one: Try, dues: Dues, before: datetime, of: datetime, target: 
         f"{one.student} has {what} in submitted/, which stays; to take this one, delete {target} "
         "first"
     )
+
+
+def _say_why_it_stays(one: Try, stays: str, result: Collected) -> None:
+    """Of one that cannot be read, and is later than what stays, that it is to come again."""
+    if one.problem and not stays:
+        result.unplaced.append(
+            f"{one.problem}; until then what {one.student} had in submitted/ stays, and this one "
+            f"is kept in {TRIES}/"
+        )
+    else:
+        result.notes.append(f"{one.found}: {stays}")
 
 
 def _keep_try(term: Term, one: Try) -> None:

@@ -1,8 +1,8 @@
 """nbgrader: inbound/USER+LESSON+TIME+..., and submitted/USER/LESSON/, each with a timestamp.txt.
 
 Read in nbgrader, exchange/default/submit.py and collect.py: a user name may hold +, and TIME, with
-its zone, is the hand-in. timestamp.txt says the same, inside. A term's own tries/ are named so too, by
-`kept_name`, where a time that nobody stated is UNSTATED.
+its zone, is the hand-in. timestamp.txt says the same, inside. A term's own tries/ are named so too,
+see `kept_name`; a time that nobody stated is UNSTATED there.
 """
 
 import re
