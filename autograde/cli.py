@@ -253,17 +253,24 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _init(options: argparse.Namespace) -> int:
+    from .term.joining import moves
     from .term.rosters import read_people
-    from .term.term import init
+    from .term.term import Term, init
 
+    before = Term(options.folder).roster() if options.roster else []
     refused: list[str] = []
     term = init(options.folder, options.roster, refused.append)
     for line in refused:
         warn(line)
     say(f"{term.root}: {len(term.roster())} students on the roster")
-    column = read_people(options.roster).column if options.roster else "id"
+    column = read_people(options.roster, term.students()).column if options.roster else "id"
     if column != "id":
         say(f"their ids are what {options.roster} has under {column!r}")
+    says, warns = moves(term, before) if before else ([], [])
+    for line in says:
+        say(line)
+    for line in warns:
+        warn(line)
     return 1 if refused else 0
 
 

@@ -149,8 +149,8 @@ def _of_earlier_files(term: Term, rows: list[dict[str, Any]]) -> list[str]:
         return []
     more = f" and {len(stale) - MOST_NAMED} more" * (len(stale) > MOST_NAMED)
     return [
-        f"{', '.join(stale[:MOST_NAMED])}{more}: what is in submitted/ now could not be graded, and "
-        "the points are of an earlier file; autograde grade says why"
+        f"{', '.join(stale[:MOST_NAMED])}{more}: what is in submitted/ now could not be graded, "
+        "and the points are of an earlier file; autograde grade says why"
     ]
 
 

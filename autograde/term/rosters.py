@@ -4,14 +4,15 @@ Whose id a column is, by platform, as their exports are headed:
 Canvas, Grades, Export: SIS Login ID, else SIS User ID, else ID; its rows Points Possible and of the
 test student are left out. Moodle: ID number, else Username, else Email address. Brightspace:
 Username, else OrgDefinedId, without the # that it writes before them. Blackboard: Username.
-Gradescope: SID. Elsewhere the first of IDS that has a value in every row.
+Gradescope: SID. Elsewhere the first of IDS that has a value in every row. But in a term that has
+students already it is the column that knows the most of them, if one knows any.
 """
 
 import codecs
 import csv
 import io
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,10 +142,10 @@ class People:
     column: str
 
 
-def read_people(path: Path) -> People:
+def read_people(path: Path, known: Collection[str] = ()) -> People:
     """A roster: the term's own, or what a platform or a spreadsheet exports.
 
-    Raises UsageError naming the line and what is wrong in it.
+    known: the ids that the term has already. Raises UsageError naming the line and what is wrong in it.
     """
     table = read_table(path)
     places = table.places()
@@ -154,7 +155,7 @@ def read_people(path: Path) -> People:
         column = "id"
     else:
         kept = [(n, row) for n, row in table.rows if not _is_nobody(row, places)]
-        column, place = _id_column(table, places, kept)
+        column, place = _id_column(table, places, kept, known)
         rows = [(n, _person(row, places, place)) for n, row in kept]
     _require_ids(path, rows, column)
     return People([row for _, row in rows], column)
@@ -169,7 +170,10 @@ def _is_nobody(row: list[str], places: dict[str, int]) -> bool:
 
 
 def _id_column(
-    table: Table, places: dict[str, int], rows: list[tuple[int, list[str]]]
+    table: Table,
+    places: dict[str, int],
+    rows: list[tuple[int, list[str]]],
+    known: Collection[str],
 ) -> tuple[str, int]:
     """The header and the place of the column that holds the ids."""
     order = IDS
@@ -188,7 +192,7 @@ def _id_column(
             "export of Canvas, Moodle, Brightspace, Blackboard or Gradescope, with columns of an "
             "id and a name"
         )
-    best = (full or some)[0]
+    best = max(full or some, key=lambda name: len({*values[name]} & {*known}))  # the first of such
     return table.header[places[best]], places[best]
 
 
