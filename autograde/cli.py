@@ -253,11 +253,11 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _init(options: argparse.Namespace) -> int:
-    from .term.joining import moves
+    from .term.joining import listed_in, moves
     from .term.rosters import read_people
-    from .term.term import Term, init
+    from .term.term import init
 
-    before = Term(options.folder).roster() if options.roster else []
+    before = listed_in(options.folder) if options.roster else []
     refused: list[str] = []
     term = init(options.folder, options.roster, refused.append)
     for line in refused:

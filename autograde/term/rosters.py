@@ -145,7 +145,8 @@ class People:
 def read_people(path: Path, known: Collection[str] = ()) -> People:
     """A roster: the term's own, or what a platform or a spreadsheet exports.
 
-    known: the ids that the term has already. Raises UsageError naming the line and what is wrong in it.
+    known: the ids that the term has already.
+    Raises UsageError naming the line and what is wrong in it.
     """
     table = read_table(path)
     places = table.places()

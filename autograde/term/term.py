@@ -268,6 +268,14 @@ def read_roster(path: Path, known: Collection[str] = ()) -> list[dict[str, str]]
     return read_people(path, known).rows
 
 
+def _known_in(root: Path) -> set[str]:
+    """Those of a term whose roster is about to be replaced, which may be because it is broken."""
+    try:
+        return Term(root).students()
+    except UsageError:
+        return set()
+
+
 def init(
     folder: str | Path,
     roster: str | Path | None = None,
@@ -283,7 +291,7 @@ def init(
 
     root = Path(folder).resolve()
     require_place(root)
-    students = read_roster(Path(roster), Term(root).students()) if roster else None
+    students = read_roster(Path(roster), _known_in(root)) if roster else None
     ours = (root / ".autograde").is_dir()
     if root.exists() and not ours and (not root.is_dir() or any(root.iterdir())):
         raise UsageError(f"{folder}: not empty and not a term folder; name an empty or a new one")
