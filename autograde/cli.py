@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import secrets
 import sys
 import time
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     sys.excepthook = show_exception
-    options = _parser().parse_args(argv)
+    options = _read(_parser(), argv)
     try:
         if options.run not in ANYWHERE:
             require_linux()
@@ -50,6 +51,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             warn(what)
             return 2
         raise
+
+
+def _read(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments; a TIME such as -1d, which looks like an option, is told of as the others."""
+    options, rest = parser.parse_known_args(argv)
+    if options.run is _extend and not options.time and rest and re.match(r"-\d", rest[0]):
+        options.time = rest.pop(0)
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return options
 
 
 class _Parser(argparse.ArgumentParser):

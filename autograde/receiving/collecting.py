@@ -20,7 +20,7 @@ from ..course.exercises import LESSONS
 from ..course.recognise import lesson_of, named_lesson, other_lesson
 from ..term.due import Dues
 from ..term.reading import ASK_ANEW, notebook_text, quick_cells, what_it_is
-from ..term.rosters import is_student_id, read_mapping
+from ..term.rosters import is_student_id, read_mapping, who_is_meant
 from ..term.store import Origin
 from ..term.term import SETTINGS, TRIES, UNMATCHED, Term
 from .matching import Owner, Roster, attempt_of
@@ -130,7 +130,7 @@ def collect(
     by_file = _lies_in(downloads, term, TRIES)
     sorting = Sorting(roster, search, everything, result, term.lessons, by_file)
     if student is not None:
-        tries = sorting.all_of(student, _lies_in(downloads, term, UNMATCHED))
+        tries = sorting.all_of(_known(student, term, roster), _lies_in(downloads, term, UNMATCHED))
     else:
         tries = sorting.tries()
     if by_file:  # what cannot be read was told of when it came
@@ -156,6 +156,25 @@ def collect(
     sorting.account_for(search.left, tries)
     _say_of_times(tries, result)
     return result
+
+
+def _known(student: str, term: Term, roster: Roster) -> str:
+    """The id that --as means. Raises UsageError for one that is nobody's, where there is a roster:
+    a slip would make a student of it."""
+    if not is_student_id(student):
+        near = who_is_meant(student, roster.rows.values())
+        raise UsageError(
+            f"--as {shown(student)}: no id, which has letters, digits and . _ - @{near}"
+        )
+    if not roster.ids or (term.root / "submitted" / student).is_dir():
+        return student
+    if len(found := roster.with_id(student)) == 1:
+        return min(found)
+    near = who_is_meant(student, roster.rows.values())
+    raise UsageError(
+        f"--as {shown(student)}: nobody on the roster has this id{near}; check it, or put them on "
+        f"the roster: autograde init {term.root} --roster FILE.csv"
+    )
 
 
 def _person(one: Try) -> str:
@@ -243,8 +262,6 @@ class Sorting:
 
         Raises UsageError when two of them are evidently different people's.
         """
-        if not is_student_id(student):
-            raise UsageError(f"--as {shown(student)}: no id, which has letters, digits and . _ - @")
         others: dict[str, str] = {}
         made = []
         for i, found in enumerate(self._everything):

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..common.errors import UsageError, shown
+from ..common.errors import UsageError
+from .rosters import who
 from .term import Term
 
 Rows = list[dict[str, str]]
@@ -30,13 +31,13 @@ def moves(term: Term, before: Rows) -> tuple[list[str], list[str]]:
     worked |= {name.partition("/")[0] for name in term.in_gradebook()}
     lost = [row for row in left if row["id"] in worked]
     says = [
-        f"{len(rows)} {verb}: {_named(map(_who, rows))}"
+        f"{len(rows)} {verb}: {_named(map(who, rows))}"
         for rows, verb in ((joined, "joined"), (left, "left")) if rows
     ]  # fmt: skip
     warns = []
     if lost:
         warns.append(
-            f"{len(lost)} of the {len(left)} who left have work here ({_named(map(_who, lost))}): "
+            f"{len(lost)} of the {len(left)} who left have work here ({_named(map(who, lost))}): "
             "it stays, and their points go to nobody; where they did not leave, name a roster that "
             f"has them: autograde init {term.root} --roster FILE.csv"
         )
@@ -61,11 +62,6 @@ def _renamed(left: Rows, joined: Rows) -> list[str]:
 def _keys(row: dict[str, str]) -> list[str]:
     name = f"{row['first_name']} {row['last_name']}".strip()
     return [one.casefold() for one in (row["email"], name) if one]
-
-
-def _who(row: dict[str, str]) -> str:
-    name = " ".join(filter(None, (row["first_name"], row["last_name"])))
-    return f"{row['id']}, {shown(name)}" if name else row["id"]
 
 
 def _named(people: Iterable[str]) -> str:

@@ -12,13 +12,14 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Collection, Iterable
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.clean import clean
 
-from ..common.errors import UsageError, did_you_mean, shown
+from ..common.errors import UsageError, did_you_mean, nearest, shown
 
 ROSTER_COLUMNS = ["id", "first_name", "last_name", "email"]
 # Headers, in lower case and without spaces and signs.
@@ -35,6 +36,7 @@ FULL = ("fullname", "student", "studentname", "displayname", "name")
 EMAIL = ("emailaddress", "email", "mail", "emailadresse", "correo")
 NO_STUDENT = ("points possible", "student, test", "test student")
 STUDENT_ID = re.compile(r"(?![@.-])[\w@.-]+")
+MOST_NAMED = 3  # people who may be meant
 MOST_ID = 200  # bytes: it names folders
 MOST_BYTES = 64 * 2**20
 MOST_ROWS, MOST_COLUMNS = 500_000, 1_000  # gradebooks have a column for each assignment
@@ -224,6 +226,36 @@ def _split(full: str) -> tuple[str, str]:
         return first.strip(), last.strip()
     first, _, last = full.rpartition(" ")
     return first, last
+
+
+def who_is_meant(text: str, rows: Iterable[Mapping[str, str]]) -> str:
+    """In brackets, who on a roster bears what was given for an id as their name or address, or else
+    whose id is most like it; nothing where nobody is."""
+    rows = list(rows)
+    asked = _name_words(text)
+    found = [
+        row for row in rows
+        if text.casefold() == row["email"].casefold() != ""
+        or (asked and asked <= _name_words(f"{row['first_name']} {row['last_name']}"))
+    ]  # fmt: skip
+    if not found:
+        near = nearest(text, [row["id"] for row in rows])
+        found = [row for row in rows if near and row["id"] == near]
+    several = " or ".join(who(row) for row in found[:MOST_NAMED])
+    return f" (did you mean {several}?)" if found else ""
+
+
+def who(row: Mapping[str, str]) -> str:
+    """An id, and whose it is."""
+    name = " ".join(filter(None, (row["first_name"], row["last_name"])))
+    return f"{row['id']}, {shown(name)}" if name else row["id"]
+
+
+def _name_words(text: str) -> set[str]:
+    """In lower case and without accents."""
+    spread = unicodedata.normalize("NFKD", text).casefold()
+    plain_text = "".join(c for c in spread if not unicodedata.combining(c))
+    return set(re.findall(r"[^\W_]+", plain_text))
 
 
 def _require_ids(path: Path, rows: list[tuple[int, dict[str, str]]], column: str) -> None:
