@@ -311,8 +311,11 @@ def _collect(options: argparse.Namespace) -> int:
     for line in (*result.notes, *result.unplaced):
         warn(line)
     left = f"; {result.left} other file{'s' * (result.left > 1)} left out" if result.left else ""
+    new = len(result.placed) - result.same
+    there = f", {result.same} there before" if result.same else ""
     say(
-        f"{len(result.placed)} placed, {len(result.unplaced)} not placed{left}; "
+        f"{'' if new or not there else 'nothing new: '}{new} placed{there}, "
+        f"{len(result.unplaced)} not placed{left}; "
         f"the hand-in time is known of {result.timed}"
     )
     if result.timed < len(result.placed):
@@ -381,7 +384,6 @@ def _watch(options: argparse.Namespace) -> int:
         Term.open(options.course), options.folder, options.workers, options.once,
         {"mode": options.sandbox},
     )  # fmt: skip
-    say(f"{watch.folder}: watched; Ctrl-C stops it")
     try:
         return 1 if watch.run() else 0
     except KeyboardInterrupt:

@@ -26,7 +26,7 @@ from ..term.term import SETTINGS, TRIES, UNMATCHED, Term
 from .matching import Owner, Roster, attempt_of
 from .platforms import Batch, claim_of
 from .platforms.nbgrader_exchange import kept_name
-from .unpacking import BAD_ZIP, JUNK, LOST, TIMESTAMP, Found, Left, Search
+from .unpacking import BAD_ZIP, HOLD_NOTEBOOKS, JUNK, LOST, TIMESTAMP, Found, Left, Search
 
 CLOCKS = timedelta(hours=1)  # by how much clocks may differ
 UNKNOWN = datetime(1, 1, 1, tzinfo=UTC)
@@ -40,7 +40,8 @@ WITHOUT_ZONE = ("Brightspace", "Blackboard")
 class Collected:
     """placed: student/lesson of what was found for submitted/. notes, unplaced: lines to read.
 
-    left: how many files of other systems, or beside a notebook, were left out. timed: how many of
+    same: how many of those placed were there before. left: how many files of other systems, or
+    beside a notebook, were left out. timed: how many of
     those placed have a hand-in time. times: of each file placed, its hash and the time that it is
     of, the download's where no better is known. origins: by what a platform knows each.
     """
@@ -48,6 +49,7 @@ class Collected:
     placed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unplaced: list[str] = field(default_factory=list)
+    same: int = 0
     left: int = 0
     timed: int = 0
     times: dict[str, tuple[str, datetime]] = field(default_factory=dict)
@@ -113,26 +115,35 @@ class Try:
 
 
 def collect(
-    downloads: Path, term: Term, student: str | None = None, people: Path | None = None
+    downloads: Path,
+    term: Term,
+    student: str | None = None,
+    people: Path | None = None,
+    one_by_one: bool = False,
 ) -> Collected:
     """Place every notebook found in a zip, a folder or a single file. Of several tries the last
     before the lesson was due counts; the others are kept in tries/.
 
     Whose a file is, see `Roster.owners`; who cannot be told, or is two people, is kept apart in
     unmatched/. student: all of it is this one's. people: a CSV file, see `rosters.read_mapping`.
+    one_by_one: what lies in the folder came each by itself, and is no class's.
     When it was handed in, a platform alone can say. Raises UsageError when `downloads` is nothing
-    that can be opened, or with `student` holds the work of several.
+    that can be opened, or is empty, or with `student` holds the work of several.
     """
     rows, result = term.roster(), Collected()
     roster = Roster(rows, read_mapping(people, rows) if people else None)
     search, dues = Search(roster.owns), Dues(term)
     everything = list(search.files(downloads))
+    if not (everything or search.left or one_by_one):
+        raise UsageError(f"{downloads}: nothing in it; name the folder or zip that you downloaded")
     by_file = _lies_in(downloads, term, TRIES)
     sorting = Sorting(roster, search, everything, result, term.lessons, by_file)
     if student is not None:
         tries = sorting.all_of(_known(student, term, roster), _lies_in(downloads, term, UNMATCHED))
     else:
         tries = sorting.tries()
+        if roster.ids and not by_file:
+            tries = _without_other_classes(tries, sorting, term, downloads, one_by_one)
     if by_file:  # what cannot be read was told of when it came
         tries = [one for one in tries if not one.problem]
     with term.store() as store:
@@ -151,6 +162,7 @@ def collect(
         store.keep_persons(
             {_person(one): one.owner.who for one in tries if one.owner.who and one.owner.claim}
         )
+        _say_who_is_on_it_now(counting, term, roster, result)
     _keep_apart(term, sorting.apart, roster, result)
     _clear(term, tries, downloads, result)
     sorting.account_for(search.left, tries)
@@ -177,6 +189,36 @@ def _known(student: str, term: Term, roster: Roster) -> str:
     )
 
 
+def _without_other_classes(
+    tries: list[Try], sorting: "Sorting", term: Term, downloads: Path, one_by_one: bool
+) -> list[Try]:
+    """Those of downloads in which somebody is known; another, of several who are not, is left, and
+    told of in one line."""
+    people: dict[str, dict[str, str]] = {}
+    for one in tries:
+        people.setdefault(one.found.batch, {})[one.student] = str(one.owner.claim or one.student)
+    others = {
+        batch: names for batch, names in people.items()
+        if len(names) > 1 and (batch or not one_by_one)
+        and not any(sorting.knows(student, term) for student in names)
+    }  # fmt: skip
+    sorting.leave(others, downloads, term)
+    return [one for one in tries if one.found.batch not in others]
+
+
+def _say_who_is_on_it_now(
+    tries: Iterable[Try], term: Term, roster: Roster, result: Collected
+) -> None:
+    """Of whom a platform names, and the roster did not know when their first work came."""
+    before = {one.student: roster.as_stranger(one.owner.claim) for one in tries if one.owner.claim}
+    for student, stranger in sorted(before.items()):
+        if student in roster.ids and stranger and (term.root / "submitted" / stranger).is_dir():
+            result.notes.append(
+                f"{stranger}: is {student} on the roster now; once all of theirs is collected "
+                f"again, take out what stands by the old name: autograde remove {stranger}"
+            )
+
+
 def _person(one: Try) -> str:
     return f"{one.student} {one.owner.scope}"
 
@@ -200,6 +242,7 @@ class Sorting:
         """given: the lessons that the term gives. by_file: each file has the time that it is of,
         and not that of what it came with."""
         self.apart: list[Apart] = []
+        self._others: set[str] = set()
         self._by_file = by_file
         self._roster, self._everything, self._result = roster, everything, result
         paths: dict[str, list[PurePosixPath]] = {}
@@ -328,13 +371,30 @@ class Sorting:
             self.apart.append((one.found, one.lesson, one.handed_in, f"{one.found}: {why}"))
         return kept
 
+    def knows(self, student: str, term: Term) -> bool:
+        """Whether somebody is on the roster, or has handed in before."""
+        return student in self._roster.ids or (term.root / "submitted" / student).is_dir()
+
+    def leave(self, others: Mapping[str, dict[str, str]], downloads: Path, term: Term) -> None:
+        """Leave downloads, by batch and with who is in each, where they are."""
+        self._others = set(others)
+        for batch, names in others.items():
+            some = ", ".join(sorted(map(shown, names.values()))[:MOST_NAMED])
+            self._result.unplaced.append(
+                f"{shown(batch or downloads)}: of another class: none of the {len(names)} people "
+                f"in it is on the roster ({some}); name the download of this class, or put them on "
+                f"the roster: autograde init {term.root} --roster FILE.csv, or say who they are "
+                "with --people FILE.csv"
+            )
+        self.apart = [one for one in self.apart if one[0].batch not in others]
+
     def account_for(self, left: Iterable[Left], tries: list[Try]) -> None:
         """Count what was left out, and tell of what somebody has lost: a notebook, or all that they
         handed in."""
         have = {(one.found.batch, _key(one.owner)) for one in tries}
         apart = {(found.batch, found.path.parent) for found, *_ in self.apart}
         texts: set[tuple[str, str]] = set()
-        for one in left:
+        for one in (one for one in left if one.batch not in self._others):
             try:
                 owners = self._roster.owners(one.path, "", self._batches[one.batch])
             except UsageError:
@@ -352,7 +412,11 @@ class Sorting:
             elif one.kind == JUNK or (one.kind != LOST and has):
                 self._result.left += 1
             else:
-                self._result.unplaced.append(one.line or f"{shown(one.path)}: not a notebook")
+                lost = one.kind == LOST or one.path.suffix.lower() in HOLD_NOTEBOOKS
+                # With no roster, whatever it is may be somebody's.
+                lost = lost or owners or not self._roster.ids
+                told = self._result.unplaced if lost else self._result.notes
+                told.append(one.line or f"{shown(one.path)}: not a notebook")
 
 
 def _of_one_download(tries: Iterable[Try], before: Mapping[str, str]) -> dict[str, str]:
@@ -522,10 +586,11 @@ def _place(
     if one.handed_in and not stamp.is_file():
         _write(stamp, f"{one.handed_in:%Y-%m-%d %H:%M:%S.%f} UTC".encode())
     result.placed.append(name)
+    result.same += there == data
     result.times[name] = (_mark(data), max(one.when, of))
     if one.owner.claim and one.owner.claim.number:
         result.origins[name] = one.owner.claim.origin
-    result.timed += stamp.is_file()
+    result.timed += _states_time(stamp, result)
     _say_what_was_placed(one, term, roster, stamp, result)
 
 
@@ -594,8 +659,8 @@ def _say_what_was_placed(
     if roster.ids and one.student not in roster.ids:
         result.notes.append(
             f"{one.found}: {one.student} is not on the roster{roster.near(one.found.path)}; it is "
-            f"graded, and exported to no platform: put them on it and collect again, or delete "
-            f"{term.root / 'submitted' / one.student}"
+            "graded, and exported to no platform: put them on it, by this id or another, and "
+            f"collect again, or take them out: autograde remove {one.student}"
         )
 
 
@@ -668,6 +733,19 @@ def _stamped(stamp: Path) -> datetime:
         return parse_utc(stamp.read_text().strip()).replace(tzinfo=UTC)
     except (OSError, ValueError, OverflowError):
         return UNKNOWN
+
+
+def _states_time(stamp: Path, result: Collected) -> bool:
+    """Whether a time stands there; what is none is told of."""
+    if not stamp.is_file():
+        return False
+    text = stamp.read_text(encoding="utf-8", errors="replace").strip()
+    known = bool(text) and (read_time(text) is not None or _stamped(stamp) is not UNKNOWN)
+    if text and not known:
+        result.notes.append(
+            f"{stamp}: is no time; write one such as 2026-10-02 12:00:00 UTC, or delete the file"
+        )
+    return known
 
 
 def _write(target: Path, data: bytes, before: Callable[[], None] = lambda: None) -> None:

@@ -29,12 +29,14 @@ MOST_WORDS = 40  # of a name that are looked at
 MOST_LETTERS = 80  # of a part of a path, in which a name like one of the roster's is looked for
 MOST_SAID = 5  # people that a message names
 MOST_SPAN = 10  # words of one id or address
+LIKE = 0.85  # how much a name must be like one of the roster's to be asked about
 MOST_KEPT = 10_000  # parts and paths of which is kept whose they are, as many lie in one folder
 COPY = re.compile(
     r"^(copy of |copie de |kopie von |copia de )+|[ _]*\(\d+\)$|[ _-]copy\d*$", re.IGNORECASE
 )
 ATTEMPT = re.compile(r"(?:-|\()(\d+)\)?$")
 WORD = re.compile(r"[^\W_]+")
+DIGITS = re.compile(r"\d+")
 NUMBER = re.compile(r"\d+|v\d+|\d+(st|nd|rd|th|am|pm)")
 LESSON_WORDS = frozenset(word for lesson in LESSONS for word in WORD.findall(lesson))
 # What people and editors write beside a name, and what is no part of one.
@@ -177,12 +179,18 @@ class Roster:
 
     def _stranger(self, path: PurePosixPath, claim: Claim) -> str:
         """An id for somebody whom a platform names and the roster does not know."""
+        if found := self.as_stranger(claim):
+            return found
+        raise _unknown(path)
+
+    def as_stranger(self, claim: Claim) -> str:
+        """The id that somebody has here while the roster does not know them; "" where none fits."""
         name = _letters(claim.name)
         numbered = f"{name or 'participant'}_{claim.number}" if claim.number else name
         for text in (*claim.logins[:1], numbered, claim.email):
             if is_student_id(text) and text.casefold() not in self._by_id:
                 return text
-        raise _unknown(path)
+        return ""
 
     def _plain(
         self, path: PurePosixPath, at: int, found: tuple[str, bool], label: str, lesson: str
@@ -286,12 +294,23 @@ class Roster:
                     return self._ask(min(found))
             words = _residue(label)
             name = _letters("".join(words))
-            if close := closest(name, self._names.get(name[:1], ()), 0.75):
+            close = closest(name, self._names.get(name[:1], ()), LIKE)
+            # By other numbers somebody else is meant, as in Group 1 and Group 2.
+            if close and DIGITS.findall(close) == DIGITS.findall(name):
                 return self._ask(min(self._by_name[close]))
             for word in words:
-                if len(found := self._by_word.get(word, set())) == 1:
+                found = self._by_word.get(word, set())
+                if len(found) == 1 and self._may_be(min(found), words, label):
                     return self._ask(min(found))
         return ""
+
+    def _may_be(self, student: str, words: list[str], label: str) -> bool:
+        """Whether a text that holds one word of a name has no other that contradicts it."""
+        row = self.rows[student]
+        name = f"{row['first_name']} {row['last_name']}"
+        own, there = ({*map(_letters, some)} for some in (WORD.findall(name), words))
+        numbers = {*DIGITS.findall(name)} <= {*DIGITS.findall(label)}
+        return numbers and (own >= there or own <= there)
 
     def _ask(self, student: str) -> str:
         return f" (did you mean {who(self.rows[student])}?)"

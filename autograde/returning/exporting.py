@@ -170,7 +170,8 @@ def _points(term: Term, rows: list[dict[str, Any]], partial: bool, made: Exporte
     if strangers:
         made.notes.append(
             f"{', '.join(strangers)}: not on the roster; their points are left out: put them on "
-            f"it, and run: autograde init {term.root}"
+            f"it, and run: autograde init {term.root}; who is on it by another id by now is taken "
+            "out by: autograde remove ID"
         )
     rows, scored = ([row for row in some if row["id"] in roster] for some in (rows, scored))
     waiting = [row for row in scored if row["unscored"]]
