@@ -32,6 +32,7 @@ MOODLE = {
     "email": "Email address",
 }  # fmt: skip
 STUDENT = ["id", "last_name", "first_name", "email"]
+MOST_NAMED = 5  # submissions that a line names
 BOM = "\ufeff"  # without it, Excel takes UTF-8 for another encoding
 NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 FIRST = re.compile(rf"[\s{SIGN}]*(.?)")
@@ -121,7 +122,7 @@ def export(
     if gradebook is not None and ids:
         raise UsageError(f"--ids {ids}: with --fill, Canvas's own ids stay; leave one of them out")
     rows = [row for row in grades(term) if not lessons or row["lesson"] in lessons]
-    made = Exported(target)
+    made = Exported(target, _of_earlier_files(term, rows))
     left_out = set(IDS) - {ids} if ids else set()
     if form == "table":
         columns = [name for name in COLUMNS if name not in left_out]
@@ -136,6 +137,21 @@ def export(
     text = BOM * (form == "students") + written(lines)
     write_whole(target, text.encode("utf-8"))
     return made
+
+
+def _of_earlier_files(term: Term, rows: list[dict[str, Any]]) -> list[str]:
+    """A line on whose points stand though what lies in submitted/ now could not be graded."""
+    with term.store() as store:
+        failed = store.failed()
+    names = [f"{row['id']}/{row['lesson']}" for row in rows if row["score"] != ""]
+    stale = [name for name in names if name in failed]
+    if not stale:
+        return []
+    more = f" and {len(stale) - MOST_NAMED} more" * (len(stale) > MOST_NAMED)
+    return [
+        f"{', '.join(stale[:MOST_NAMED])}{more}: what is in submitted/ now could not be graded, "
+        "and the points are of an earlier file; autograde grade says why"
+    ]
 
 
 def _points(term: Term, rows: list[dict[str, Any]], partial: bool, made: Exported) -> Points:

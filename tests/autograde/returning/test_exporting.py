@@ -53,7 +53,20 @@ def term(tmp_path, rows, monkeypatch):
     roster = [one[0] for one in NAMES] + ["901", "902", "903"]
     lines = ["id,first_name,last_name,email", *(f"{student},,," for student in roster)]
     (tmp_path / "roster.csv").write_text("\n".join(lines))
+    (tmp_path / ".autograde").mkdir()
     return Term(tmp_path)
+
+
+@pytest.mark.parametrize("form", ["table", "students"])
+def test_whose_points_are_of_an_earlier_file_is_said(term, tmp_path, form):
+    """And not of whom nothing was ever graded."""
+    assert not any("earlier file" in line for line in export(term, tmp_path / "g.csv", form).notes)
+    with term.store() as store:
+        for student in ("ana", "evil", "wei"):
+            store.keep_failed(f"{student}/02_divergence", "cut short")
+    notes = export(term, tmp_path / "g.csv", form).notes
+    told = [line for line in notes if "earlier file" in line]
+    assert [line.partition(":")[0] for line in told] == ["ana/02_divergence, wei/02_divergence"]
 
 
 def read(path):
