@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import secrets
 import sys
 import time
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code."""
     sys.excepthook = show_exception
-    options = _parser().parse_args(argv)
+    options = _read(_parser(), argv)
     try:
         if options.run not in ANYWHERE:
             require_linux()
@@ -50,6 +51,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             warn(what)
             return 2
         raise
+
+
+def _read(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments; a TIME such as -1d, which looks like an option, is told of as the others."""
+    options, rest = parser.parse_known_args(argv)
+    if options.run is _extend and not options.time and rest and re.match(r"-\d", rest[0]):
+        options.time = rest.pop(0)
+    if rest:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return options
 
 
 class _Parser(argparse.ArgumentParser):
@@ -105,7 +116,8 @@ def _parser() -> argparse.ArgumentParser:
         "exchange or a mail's address say, by id, address or full name; else an id, an address or "
         "a full name of the roster as whole words. Whom it cannot tell, or two who go by one name, "
         "it keeps apart in unmatched/ and names. Of several tries the last before the due date "
-        "counts, or the last of all where none is known to be in time; the others are kept in "
+        "counts, or the last of all where none is known to be in time, and none that cannot be "
+        "read where another can; the others are kept in "
         "tries/, to be collected again when a date has moved. Hand-in times come from "
         "Brightspace, Blackboard, Sakai, Gradescope and nbgrader; nobody else counts as late until "
         "submitted/STUDENT/LESSON/timestamp.txt says when it came."
@@ -254,19 +266,26 @@ def _build(options: argparse.Namespace) -> int:
 
 
 def _init(options: argparse.Namespace) -> int:
+    from .term.joining import listed_in, moves
     from .term.rosters import read_people
     from .term.term import init
 
+    before = listed_in(options.folder) if options.roster else []
     refused: list[str] = []
     term = init(options.folder, options.roster, refused.append)
     for line in refused:
         warn(line)
     say(f"{term.root}: {len(term.roster())} students on the roster")
-    column = read_people(options.roster).column if options.roster else "id"
+    column = read_people(options.roster, term.students()).column if options.roster else "id"
     if column != "id":
         say(f"their ids are what {options.roster} has under {column!r}")
     if plan := term.plan.told():
         say(f"what its settings change of the course is in it: {plan}")
+    says, warns = moves(term, before) if before else ([], [])
+    for line in says:
+        say(line)
+    for line in warns:
+        warn(line)
     return 1 if refused else 0
 
 
@@ -302,8 +321,11 @@ def _collect(options: argparse.Namespace) -> int:
     for line in (*result.notes, *result.unplaced):
         warn(line)
     left = f"; {result.left} other file{'s' * (result.left > 1)} left out" if result.left else ""
+    new = len(result.placed) - result.same
+    there = f", {result.same} there before" if result.same else ""
     say(
-        f"{len(result.placed)} placed, {len(result.unplaced)} not placed{left}; "
+        f"{'' if new or not there else 'nothing new: '}{new} placed{there}, "
+        f"{len(result.unplaced)} not placed{left}; "
         f"the hand-in time is known of {result.timed}"
     )
     if result.timed < len(result.placed):
@@ -372,7 +394,6 @@ def _watch(options: argparse.Namespace) -> int:
         Term.open(options.course), options.folder, options.workers, options.once,
         {"mode": options.sandbox},
     )  # fmt: skip
-    say(f"{watch.folder}: watched; Ctrl-C stops it")
     try:
         return 1 if watch.run() else 0
     except KeyboardInterrupt:

@@ -74,6 +74,7 @@ class Watch:
     def run(self) -> int:
         """Look until somebody stops it. How much of what came could not be placed or graded."""
         with held(self.term.root / ".autograde" / "watch.lock", "another autograde watch"):
+            say(f"{self.folder}: watched; Ctrl-C stops it")
             _warm()
             while self.look() or not self.once:
                 time.sleep(max(EVERY, SHARE * self._took))
@@ -149,7 +150,7 @@ class Watch:
             return sorted({"/".join(some[:2]) for some in parts if _is_submission(some, given)}), 0
         from .receiving.collecting import collect
 
-        result = collect(self._copied(ready), self.term)
+        result = collect(self._copied(ready), self.term, one_by_one=True)
         for line in (*result.notes, *result.unplaced):
             warn(line)
         return sorted(result.placed), len(result.unplaced)

@@ -35,10 +35,15 @@ class LimitError(Exception):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """In brackets, what is closest to `name`; nothing where nothing is."""
+    near = nearest(name, known)
+    return f" (did you mean {shown(near)}?)" if near else ""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The first that `name` is a part of, else the one that is most like it; "" for none."""
     known = list(known)
-    near = [one for one in known if name and name.casefold() in one.casefold()]
-    near = near or [*filter(None, [closest(name, known)])]
-    return f" (did you mean {shown(near[0])}?)" if near else ""
+    holds = (one for one in known if name and name.casefold() in one.casefold())
+    return next(holds, "") or closest(name, known)
 
 
 def closest(name: str, known: Iterable[str], likeness: float = 0.6) -> str:

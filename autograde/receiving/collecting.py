@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from ..common.errors import LimitError, UsageError, shown
 from ..common.guard import guarded
@@ -19,12 +20,13 @@ from ..course.exercises import LESSONS
 from ..course.recognise import lesson_of, named_lesson, other_lesson
 from ..term.due import Dues
 from ..term.reading import ASK_ANEW, notebook_text, quick_cells, what_it_is
-from ..term.rosters import is_student_id, read_mapping
+from ..term.rosters import is_student_id, read_mapping, who_is_meant
 from ..term.store import Origin
 from ..term.term import SETTINGS, TRIES, UNMATCHED, Term
 from .matching import Owner, Roster, attempt_of
 from .platforms import Batch, claim_of
-from .unpacking import BAD_ZIP, JUNK, LOST, TIMESTAMP, Found, Left, Search
+from .platforms.nbgrader_exchange import kept_name
+from .unpacking import BAD_ZIP, HOLD_NOTEBOOKS, JUNK, LOST, TIMESTAMP, Found, Left, Search
 
 CLOCKS = timedelta(hours=1)  # by how much clocks may differ
 UNKNOWN = datetime(1, 1, 1, tzinfo=UTC)
@@ -38,7 +40,8 @@ WITHOUT_ZONE = ("Brightspace", "Blackboard")
 class Collected:
     """placed: student/lesson of what was found for submitted/. notes, unplaced: lines to read.
 
-    left: how many files of other systems, or beside a notebook, were left out. timed: how many of
+    same: how many of those placed were there before. left: how many files of other systems, or
+    beside a notebook, were left out. timed: how many of
     those placed have a hand-in time. times: of each file placed, its hash and the time that it is
     of, the download's where no better is known. origins: by what a platform knows each.
     """
@@ -46,10 +49,19 @@ class Collected:
     placed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     unplaced: list[str] = field(default_factory=list)
+    same: int = 0
     left: int = 0
     timed: int = 0
     times: dict[str, tuple[str, datetime]] = field(default_factory=dict)
     origins: dict[str, Origin] = field(default_factory=dict)
+
+
+class Told(NamedTuple):
+    """The lesson that a notebook is of, the one that its name says, and why it cannot be read."""
+
+    lesson: str
+    named: str
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -59,7 +71,7 @@ class Try:
     named: the lesson that its name says. handed_in: the platform's time, which alone counts for
     lateness. batch: when the last of what it came with was packed or saved. packed: the student's
     own word of when it was packed, which can order a student's tries and no more. late: handed in
-    when the lesson was due, see `Dues`.
+    when the lesson was due, see `Dues`. problem: why it cannot be read.
     """
 
     owner: Owner
@@ -70,6 +82,7 @@ class Try:
     batch: datetime | None
     packed: datetime | None = None
     late: bool = False
+    problem: str = ""
 
     @property
     def student(self) -> str:
@@ -87,7 +100,13 @@ class Try:
 
     @property
     def order(self) -> tuple:
-        """The greatest of a student's tries is the one that counts."""
+        """The greatest of a student's tries is the one that counts: none that cannot be read,
+        where another can."""
+        return not self.problem, *self.order_in_time
+
+    @property
+    def order_in_time(self) -> tuple:
+        """The same, whatever can be read."""
         attempt = attempt_of(self.found.name) or attempt_of(self.found.path)
         time = self.found.time or UNKNOWN
         packed = self.packed or UNKNOWN
@@ -96,26 +115,37 @@ class Try:
 
 
 def collect(
-    downloads: Path, term: Term, student: str | None = None, people: Path | None = None
+    downloads: Path,
+    term: Term,
+    student: str | None = None,
+    people: Path | None = None,
+    one_by_one: bool = False,
 ) -> Collected:
     """Place every notebook found in a zip, a folder or a single file. Of several tries the last
     before the lesson was due counts; the others are kept in tries/.
 
     Whose a file is, see `Roster.owners`; who cannot be told, or is two people, is kept apart in
     unmatched/. student: all of it is this one's. people: a CSV file, see `rosters.read_mapping`.
+    one_by_one: what lies in the folder came each by itself, and is no class's.
     When it was handed in, a platform alone can say. Raises UsageError when `downloads` is nothing
-    that can be opened, or with `student` holds the work of several.
+    that can be opened, or is empty, or with `student` holds the work of several.
     """
     rows, result = term.roster(), Collected()
     roster = Roster(rows, read_mapping(people, rows) if people else None)
     search, dues = Search(roster.owns), Dues(term)
     everything = list(search.files(downloads))
+    if not (everything or search.left or one_by_one):
+        raise UsageError(f"{downloads}: nothing in it; name the folder or zip that you downloaded")
     by_file = _lies_in(downloads, term, TRIES)
     sorting = Sorting(roster, search, everything, result, term.lessons, by_file)
     if student is not None:
-        tries = sorting.all_of(student, _lies_in(downloads, term, UNMATCHED))
+        tries = sorting.all_of(_known(student, term, roster), _lies_in(downloads, term, UNMATCHED))
     else:
         tries = sorting.tries()
+        if roster.ids and not by_file:
+            tries = _without_other_classes(tries, sorting, term, downloads, one_by_one)
+    if by_file:  # what cannot be read was told of when it came
+        tries = [one for one in tries if not one.problem]
     with term.store() as store:
         persons = store.persons()
         tries = [_dated(one, dues) for one in sorting.told_apart(tries, persons)]
@@ -132,11 +162,61 @@ def collect(
         store.keep_persons(
             {_person(one): one.owner.who for one in tries if one.owner.who and one.owner.claim}
         )
+        _say_who_is_on_it_now(counting, term, roster, result)
     _keep_apart(term, sorting.apart, roster, result)
     _clear(term, tries, downloads, result)
     sorting.account_for(search.left, tries)
     _say_of_times(tries, result)
     return result
+
+
+def _known(student: str, term: Term, roster: Roster) -> str:
+    """The id that --as means. Raises UsageError for one that is nobody's, where there is a roster:
+    a slip would make a student of it."""
+    if not is_student_id(student):
+        near = who_is_meant(student, roster.rows.values())
+        raise UsageError(
+            f"--as {shown(student)}: no id, which has letters, digits and . _ - @{near}"
+        )
+    if not roster.ids or (term.root / "submitted" / student).is_dir():
+        return student
+    if len(found := roster.with_id(student)) == 1:
+        return min(found)
+    near = who_is_meant(student, roster.rows.values())
+    raise UsageError(
+        f"--as {shown(student)}: nobody on the roster has this id{near}; check it, or put them on "
+        f"the roster: autograde init {term.root} --roster FILE.csv"
+    )
+
+
+def _without_other_classes(
+    tries: list[Try], sorting: "Sorting", term: Term, downloads: Path, one_by_one: bool
+) -> list[Try]:
+    """Those of downloads in which somebody is known; another, of several who are not, is left, and
+    told of in one line."""
+    people: dict[str, dict[str, str]] = {}
+    for one in tries:
+        people.setdefault(one.found.batch, {})[one.student] = str(one.owner.claim or one.student)
+    others = {
+        batch: names for batch, names in people.items()
+        if len(names) > 1 and (batch or not one_by_one)
+        and not any(sorting.knows(student, term) for student in names)
+    }  # fmt: skip
+    sorting.leave(others, downloads, term)
+    return [one for one in tries if one.found.batch not in others]
+
+
+def _say_who_is_on_it_now(
+    tries: Iterable[Try], term: Term, roster: Roster, result: Collected
+) -> None:
+    """Of whom a platform names, and the roster did not know when their first work came."""
+    before = {one.student: roster.as_stranger(one.owner.claim) for one in tries if one.owner.claim}
+    for student, stranger in sorted(before.items()):
+        if student in roster.ids and stranger and (term.root / "submitted" / stranger).is_dir():
+            result.notes.append(
+                f"{stranger}: is {student} on the roster now; once all of theirs is collected "
+                f"again, take out what stands by the old name: autograde remove {stranger}"
+            )
 
 
 def _person(one: Try) -> str:
@@ -162,6 +242,7 @@ class Sorting:
         """given: the lessons that the term gives. by_file: each file has the time that it is of,
         and not that of what it came with."""
         self.apart: list[Apart] = []
+        self._others: set[str] = set()
         self._by_file = by_file
         self._roster, self._everything, self._result = roster, everything, result
         paths: dict[str, list[PurePosixPath]] = {}
@@ -171,10 +252,10 @@ class Sorting:
             name: Batch(some, search.notes.get(name, {})) for name, some in paths.items()
         }
         self._newest = _newest(everything)
-        self._lessons: dict[int, tuple[str, str]] = {}
+        self._lessons: dict[int, Told] = {}
         for i, found in enumerate(everything):
             try:
-                self._lessons[i] = _given(found, *lesson_in(found), given)
+                self._lessons[i] = _given(found, lesson_in(found), given)
             except UsageError as error:
                 result.unplaced.append(str(error))
 
@@ -183,18 +264,19 @@ class Sorting:
         crowd = Counter(
             (found.batch, found.path.parent, named or lesson)
             for i, found in enumerate(self._everything)
-            for lesson, named in (self._lessons.get(i, ("", "")),)
+            for lesson, named, _ in (self._lessons.get(i, Told("", "")),)
         )
         made: list[Try] = []
         for i, found in enumerate(self._everything):
             if i in self._lessons:
-                lesson, named = self._lessons[i]
-                crowded = crowd[found.batch, found.path.parent, named or lesson] > 1
-                made += self._try(found, lesson, named, crowded)
+                told = self._lessons[i]
+                crowded = crowd[found.batch, found.path.parent, told.named or told.lesson] > 1
+                made += self._try(found, told, crowded)
         return made
 
-    def _try(self, found: Found, lesson: str, named: str, crowded: bool) -> list[Try]:
+    def _try(self, found: Found, told: Told, crowded: bool) -> list[Try]:
         path, batch = found.path, self._batches[found.batch]
+        lesson, named, _ = told
         try:
             owners = self._roster.owners(path, named or lesson, batch)
         except UsageError as error:
@@ -206,36 +288,35 @@ class Sorting:
             except UsageError as error:
                 self.apart.append((found, lesson, None, str(error)))
                 return []
-        return [self._made(one, found, lesson, named) for one in owners]
+        return [self._made(one, found, told) for one in owners]
 
-    def _made(self, owner: Owner, found: Found, lesson: str, named: str) -> Try:
+    def _made(self, owner: Owner, found: Found, told: Told) -> Try:
         time = owner.claim.time if owner.claim else None
         if time and time > datetime.now(UTC) + CLOCKS:
             self._result.notes.append(f"{found}: its hand-in time is to come, and is not used")
             time = None
         packed = _packed(found, self._result) if found.manifest else None
         batch = found.time if self._by_file else self._newest.get(found.batch)
-        return Try(owner, lesson, named, found, time, batch, packed)
+        lesson, named, problem = told
+        return Try(owner, lesson, named, found, time, batch, packed, problem=problem)
 
     def all_of(self, student: str, stamped: bool) -> list[Try]:
         """Every notebook as this student's. stamped: a time lies beside each.
 
         Raises UsageError when two of them are evidently different people's.
         """
-        if not is_student_id(student):
-            raise UsageError(f"--as {shown(student)}: no id, which has letters, digits and . _ - @")
         others: dict[str, str] = {}
         made = []
         for i, found in enumerate(self._everything):
             if i not in self._lessons:
                 continue
-            lesson, named = self._lessons[i]
-            for one in self._told(found, named or lesson):
+            told = self._lessons[i]
+            for one in self._told(found, told.named or told.lesson):
                 others[one.who or one.student] = str(one.claim or one.student)
             notes = self._batches[found.batch].notes
             stamp = notes.get(found.path.with_name(TIMESTAMP), b"") if stamped else b""
             owner = Owner(student, claim=claim_of(found.path, self._batches[found.batch]))
-            one = self._made(owner, found, lesson, named)
+            one = self._made(owner, found, told)
             made.append(replace(one, handed_in=read_time(stamp.decode("ascii", "replace"))))
         if len(others) > 1:
             several = ", ".join(sorted(map(shown, others.values()))[:MOST_NAMED])
@@ -290,13 +371,30 @@ class Sorting:
             self.apart.append((one.found, one.lesson, one.handed_in, f"{one.found}: {why}"))
         return kept
 
+    def knows(self, student: str, term: Term) -> bool:
+        """Whether somebody is on the roster, or has handed in before."""
+        return student in self._roster.ids or (term.root / "submitted" / student).is_dir()
+
+    def leave(self, others: Mapping[str, dict[str, str]], downloads: Path, term: Term) -> None:
+        """Leave downloads, by batch and with who is in each, where they are."""
+        self._others = set(others)
+        for batch, names in others.items():
+            some = ", ".join(sorted(map(shown, names.values()))[:MOST_NAMED])
+            self._result.unplaced.append(
+                f"{shown(batch or downloads)}: of another class: none of the {len(names)} people "
+                f"in it is on the roster ({some}); name the download of this class, or put them on "
+                f"the roster: autograde init {term.root} --roster FILE.csv, or say who they are "
+                "with --people FILE.csv"
+            )
+        self.apart = [one for one in self.apart if one[0].batch not in others]
+
     def account_for(self, left: Iterable[Left], tries: list[Try]) -> None:
         """Count what was left out, and tell of what somebody has lost: a notebook, or all that they
         handed in."""
         have = {(one.found.batch, _key(one.owner)) for one in tries}
         apart = {(found.batch, found.path.parent) for found, *_ in self.apart}
         texts: set[tuple[str, str]] = set()
-        for one in left:
+        for one in (one for one in left if one.batch not in self._others):
             try:
                 owners = self._roster.owners(one.path, "", self._batches[one.batch])
             except UsageError:
@@ -314,7 +412,11 @@ class Sorting:
             elif one.kind == JUNK or (one.kind != LOST and has):
                 self._result.left += 1
             else:
-                self._result.unplaced.append(one.line or f"{shown(one.path)}: not a notebook")
+                lost = one.kind == LOST or one.path.suffix.lower() in HOLD_NOTEBOOKS
+                # With no roster, whatever it is may be somebody's.
+                lost = lost or owners or not self._roster.ids
+                told = self._result.unplaced if lost else self._result.notes
+                told.append(one.line or f"{shown(one.path)}: not a notebook")
 
 
 def _of_one_download(tries: Iterable[Try], before: Mapping[str, str]) -> dict[str, str]:
@@ -365,7 +467,7 @@ def _packed(found: Found, result: Collected) -> datetime | None:
     return time
 
 
-def lesson_in(found: Found) -> tuple[str, str]:
+def lesson_in(found: Found) -> Told:
     """The lesson by what is in it, and by its name, or its zip's. Raises UsageError if by none."""
     named = named_lesson(found.name) or named_lesson(found.path)
     try:
@@ -375,23 +477,31 @@ def lesson_in(found: Found) -> tuple[str, str]:
     except BAD_ZIP as error:
         lesson, problem = named, f"{found}: cannot be unpacked ({shown(error)}); ask for it again"
     if lesson:
-        return lesson, named
+        return Told(lesson, named, problem)
     # A broken file is still somebody's submission: grading will say what is wrong with it.
     for lesson in LESSONS if problem else ():
         if lesson in found.path.parts:
-            return lesson, ""
+            return Told(lesson, "", problem)
     known = f"of no lesson that is known; name it like one of {', '.join(LESSONS)}"
     raise UsageError(problem or f"{found}: {known}")
 
 
-def _given(found: Found, lesson: str, named: str, given: Collection[str]) -> tuple[str, str]:
+def _given(found: Found, told: Told, given: Collection[str]) -> Told:
     """The same, of a lesson that the term gives. Raises UsageError for another."""
-    if lesson not in given:
+    if told.lesson not in given:
         raise UsageError(
-            f"{found}: is {lesson}, which is not among the term's lessons; name it in {SETTINGS}, "
-            "and run autograde init, or leave it"
+            f"{found}: is {told.lesson}, which is not among the term's lessons; name it in "
+            f"{SETTINGS}, and run autograde init, or leave it"
         )
-    return lesson, named
+    return told
+
+
+def _can_be_read(data: bytes) -> bool:
+    """Whether grading can do anything with it."""
+    try:
+        return not guarded(_lesson_told, data, "", "")[1]
+    except LimitError:
+        return False
 
 
 def _lesson_told(data: bytes, name: str, named: str) -> tuple[str, str]:
@@ -415,16 +525,22 @@ def _latest(tries: Iterable[Try], dues: Dues, result: Collected) -> list[Try]:
     for one in sorted(tries, key=lambda one: one.order):
         before = latest.get((one.student, one.lesson))
         if before and before.found is not one.found:
-            note = f"{one.found}: a later try of {one.student}; it replaces the earlier"
-            if before.misnamed and not one.misnamed:
-                note = (
-                    f"{before.found}: {other_lesson(before.named, one.lesson)}; {one.found} stays"
-                )
-            elif before.late and not one.late:
-                note = f"{before.found}: {_too_late(one, dues)}; {one.found} counts"
-            result.notes.append(note)
+            note = _why_it_gives_way(before, one, dues)
+            lost = before.problem and not one.problem and before.order_in_time > one.order_in_time
+            (result.unplaced if lost else result.notes).append(note)
         latest[one.student, one.lesson] = one
     return [one for _, one in sorted(latest.items())]
+
+
+def _why_it_gives_way(before: Try, one: Try, dues: Dues) -> str:
+    """Why another counts than the one before."""
+    if before.problem and not one.problem:
+        return f"{before.problem}; {one.found} counts"
+    if before.misnamed and not one.misnamed:
+        return f"{before.found}: {other_lesson(before.named, one.lesson)}; {one.found} stays"
+    if before.late and not one.late:
+        return f"{before.found}: {_too_late(one, dues)}; {one.found} counts"
+    return f"{one.found}: a later try of {one.student}; it replaces the earlier"
 
 
 def _too_late(one: Try, dues: Dues) -> str:
@@ -454,8 +570,9 @@ def _place(
     of = before if there is not None and mark == _mark(there) else UNKNOWN
     if there not in (None, data):
         before = _stamped(stamp)
-        if stays := _why_it_stays(one, dues, before, of, target):
-            result.notes.append(f"{one.found}: {stays}")
+        stays = _why_it_stays(one, dues, before, of, target)
+        if (stays or one.problem) and ((stays and one.problem) or _can_be_read(there)):
+            _say_why_it_stays(one, stays, result)
             if not one.misnamed:
                 _keep_try(term, one)
             return
@@ -469,10 +586,11 @@ def _place(
     if one.handed_in and not stamp.is_file():
         _write(stamp, f"{one.handed_in:%Y-%m-%d %H:%M:%S.%f} UTC".encode())
     result.placed.append(name)
+    result.same += there == data
     result.times[name] = (_mark(data), max(one.when, of))
     if one.owner.claim and one.owner.claim.number:
         result.origins[name] = one.owner.claim.origin
-    result.timed += stamp.is_file()
+    result.timed += _states_time(stamp, result)
     _say_what_was_placed(one, term, roster, stamp, result)
 
 
@@ -495,6 +613,17 @@ def _why_it_stays(one: Try, dues: Dues, before: datetime, of: datetime, target: 
     )
 
 
+def _say_why_it_stays(one: Try, stays: str, result: Collected) -> None:
+    """Of one that cannot be read, and is later than what stays, that it is to come again."""
+    if one.problem and not stays:
+        result.unplaced.append(
+            f"{one.problem}; until then what {one.student} had in submitted/ stays, and this one "
+            f"is kept in {TRIES}/"
+        )
+    else:
+        result.notes.append(f"{one.found}: {stays}")
+
+
 def _keep_try(term: Term, one: Try) -> None:
     with suppress(*BAD_ZIP):  # what cannot be unpacked is no try
         data, when = one.found.read(), min(one.when, one.found.time or one.when)
@@ -506,8 +635,7 @@ def _keep(
 ) -> None:
     """Keep a try that does not count, named as nbgrader names what is handed in, so that it can be
     collected again when a date has moved. when: the time that it is of."""
-    time = f"{handed_in:%Y-%m-%d %H:%M:%S.%f} UTC" if handed_in else "unknown"
-    folder = term.root / TRIES / "+".join((*whose, time, f"try{_mark(data)[:8]}"))
+    folder = term.root / TRIES / kept_name(*whose, handed_in, _mark(data))
     target = folder / f"{whose[1]}.ipynb"
     if target.is_file():
         return
@@ -531,8 +659,8 @@ def _say_what_was_placed(
     if roster.ids and one.student not in roster.ids:
         result.notes.append(
             f"{one.found}: {one.student} is not on the roster{roster.near(one.found.path)}; it is "
-            f"graded, and exported to no platform: put them on it and collect again, or delete "
-            f"{term.root / 'submitted' / one.student}"
+            "graded, and exported to no platform: put them on it, by this id or another, and "
+            f"collect again, or take them out: autograde remove {one.student}"
         )
 
 
@@ -605,6 +733,19 @@ def _stamped(stamp: Path) -> datetime:
         return parse_utc(stamp.read_text().strip()).replace(tzinfo=UTC)
     except (OSError, ValueError, OverflowError):
         return UNKNOWN
+
+
+def _states_time(stamp: Path, result: Collected) -> bool:
+    """Whether a time stands there; what is none is told of."""
+    if not stamp.is_file():
+        return False
+    text = stamp.read_text(encoding="utf-8", errors="replace").strip()
+    known = bool(text) and (read_time(text) is not None or _stamped(stamp) is not UNKNOWN)
+    if text and not known:
+        result.notes.append(
+            f"{stamp}: is no time; write one such as 2026-10-02 12:00:00 UTC, or delete the file"
+        )
+    return known
 
 
 def _write(target: Path, data: bytes, before: Callable[[], None] = lambda: None) -> None:

@@ -14,7 +14,7 @@ from helpers.clean import clean
 
 from ..common.errors import MOST_NEAR, UsageError, closest, shown
 from ..course.exercises import LESSONS
-from ..term.rosters import is_student_id
+from ..term.rosters import is_student_id, who
 from ..term.store import Origin
 from .platforms import Batch, Claim, claims_of
 from .platforms.mail import without_addresses
@@ -29,12 +29,14 @@ MOST_WORDS = 40  # of a name that are looked at
 MOST_LETTERS = 80  # of a part of a path, in which a name like one of the roster's is looked for
 MOST_SAID = 5  # people that a message names
 MOST_SPAN = 10  # words of one id or address
+LIKE = 0.85  # how much a name must be like one of the roster's to be asked about
 MOST_KEPT = 10_000  # parts and paths of which is kept whose they are, as many lie in one folder
 COPY = re.compile(
     r"^(copy of |copie de |kopie von |copia de )+|[ _]*\(\d+\)$|[ _-]copy\d*$", re.IGNORECASE
 )
 ATTEMPT = re.compile(r"(?:-|\()(\d+)\)?$")
 WORD = re.compile(r"[^\W_]+")
+DIGITS = re.compile(r"\d+")
 NUMBER = re.compile(r"\d+|v\d+|\d+(st|nd|rd|th|am|pm)")
 LESSON_WORDS = frozenset(word for lesson in LESSONS for word in WORD.findall(lesson))
 # What people and editors write beside a name, and what is no part of one.
@@ -151,9 +153,9 @@ class Roster:
         """Whom a platform means; None where it is not sure, and the roster does not know them."""
         known = set()
         for login in sorted(claim.logins, key=len, reverse=True):
-            known = known or self._with_id(login) or self._by_email.get(login.casefold(), set())
+            known = known or self.with_id(login) or self._by_email.get(login.casefold(), set())
         known = known or self._with_address(claim.email)
-        named = self._named(claim.name) or self._named(claim.group[1]) or self._with_id(claim.name)
+        named = self._named(claim.name) or self._named(claim.group[1]) or self.with_id(claim.name)
         if len(known) > 1 or (known and named and not known & named):
             raise _ambiguous(path, known | named)
         stated = claim.number or (claim.logins or (claim.email or claim.name,))[0]
@@ -173,16 +175,22 @@ class Roster:
         """Everybody whom a platform may mean by a name, a group's before it or not."""
         name = origin.person
         rest = without_group(name)[1]
-        return self._named(name) or self._named(rest) or self._with_id(name)
+        return self._named(name) or self._named(rest) or self.with_id(name)
 
     def _stranger(self, path: PurePosixPath, claim: Claim) -> str:
         """An id for somebody whom a platform names and the roster does not know."""
+        if found := self.as_stranger(claim):
+            return found
+        raise _unknown(path)
+
+    def as_stranger(self, claim: Claim) -> str:
+        """The id that somebody has here while the roster does not know them; "" where none fits."""
         name = _letters(claim.name)
         numbered = f"{name or 'participant'}_{claim.number}" if claim.number else name
         for text in (*claim.logins[:1], numbered, claim.email):
             if is_student_id(text) and text.casefold() not in self._by_id:
                 return text
-        raise _unknown(path)
+        return ""
 
     def _plain(
         self, path: PurePosixPath, at: int, found: tuple[str, bool], label: str, lesson: str
@@ -217,7 +225,7 @@ class Roster:
 
     def _speakers(self, label: str) -> tuple[frozenset[str], bool]:
         """Those of whom a text speaks, and whether by their names."""
-        exact = self._with_id(label.strip(" _-.")) or self._with_address(label.strip())
+        exact = self.with_id(label.strip(" _-.")) or self._with_address(label.strip())
         named = set() if exact else self._named(label)
         inside = set() if exact or named else set(self._inside(label))
         rest = _residue(label)
@@ -233,11 +241,11 @@ class Roster:
         taken: list[tuple[int, int]] = []
         label = without_addresses(label)
         words = [found[0].casefold() for found in WORD.finditer(label)][:MOST_WORDS]
-        runs = [run for run in self._id_runs(label) if self._with_id(run[0])]
+        runs = [run for run in self._id_runs(label) if self.with_id(run[0])]
         ids = {word for text, _, _ in runs if _is_mixed(text)
                for word in WORD.findall(text.casefold())}  # fmt: skip
         for text, i, j in runs:
-            students = self._with_id(text)
+            students = self.with_id(text)
             if any(i <= b and a <= j for a, b in taken):
                 continue
             own = {word for one in students for word in self._name_words(one)}
@@ -259,7 +267,7 @@ class Roster:
         words = WORD.findall(f"{row['first_name']} {row['last_name']}".casefold())
         return {*words, *map(_letters, words)}
 
-    def _with_id(self, text: str) -> set[str]:
+    def with_id(self, text: str) -> set[str]:
         """The student of an id, in capitals or not."""
         return {text} if text in self.ids else set(self._by_id.get(text.casefold(), ()))
 
@@ -282,21 +290,30 @@ class Roster:
         for part in path.parts[:-4:-1]:
             label = part[:MOST_LETTERS]
             for text, _, _ in self._id_runs(label):
-                if found := self._with_id(text):
+                if found := self.with_id(text):
                     return self._ask(min(found))
             words = _residue(label)
             name = _letters("".join(words))
-            if close := closest(name, self._names.get(name[:1], ()), 0.75):
+            close = closest(name, self._names.get(name[:1], ()), LIKE)
+            # By other numbers somebody else is meant, as in Group 1 and Group 2.
+            if close and DIGITS.findall(close) == DIGITS.findall(name):
                 return self._ask(min(self._by_name[close]))
             for word in words:
-                if len(found := self._by_word.get(word, set())) == 1:
+                found = self._by_word.get(word, set())
+                if len(found) == 1 and self._may_be(min(found), words, label):
                     return self._ask(min(found))
         return ""
 
-    def _ask(self, student: str) -> str:
+    def _may_be(self, student: str, words: list[str], label: str) -> bool:
+        """Whether a text that holds one word of a name has no other that contradicts it."""
         row = self.rows[student]
-        name = " ".join(filter(None, (row["first_name"], row["last_name"])))
-        return f" (did you mean {student}{f', {shown(name)}' if name else ''}?)"
+        name = f"{row['first_name']} {row['last_name']}"
+        own, there = ({*map(_letters, some)} for some in (WORD.findall(name), words))
+        numbers = {*DIGITS.findall(name)} <= {*DIGITS.findall(label)}
+        return numbers and (own >= there or own <= there)
+
+    def _ask(self, student: str) -> str:
+        return f" (did you mean {who(self.rows[student])}?)"
 
     @cached_property
     def _names(self) -> dict[str, list[str]]:

@@ -301,11 +301,15 @@ def _require_few(file: BinaryIO, most: int) -> None:
     end = file.seek(0, os.SEEK_END)
     file.seek(max(end - MOST_DIRECTORY, 0))
     tail = file.read()
-    at = max(tail.rfind(END), 0)
-    size = struct.unpack_from("<I", tail, at + 12)[0] if len(tail) >= at + 22 else 0
+    at = tail.rfind(END)
+    if at < 0 or len(tail) < at + 22:
+        raise zipfile.BadZipFile("it has no end: cut short, or no zip")
+    size = struct.unpack_from("<I", tail, at + 12)[0]
     wide = tail.rfind(WIDE_END, 0, at)
     if size == 2**32 - 1 and wide >= 0:  # of more than 4 GiB
         size, at = struct.unpack_from("<Q", tail, wide + 40)[0], wide
+    if size > end:
+        raise zipfile.BadZipFile("its table of contents is not whole")
     if size > MOST_DIRECTORY:
         raise UsageError(f"its table of contents is longer than {MOST_DIRECTORY >> 20} MiB")
     if (there := tail.count(ENTRY, max(at - size, 0), at)) > most:

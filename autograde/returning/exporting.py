@@ -35,6 +35,7 @@ MOODLE = {
     "email": "Email address",
 }  # fmt: skip
 STUDENT = ["id", "last_name", "first_name", "email"]
+MOST_NAMED = 5  # submissions that a line names
 BOM = "\ufeff"  # without it, Excel takes UTF-8 for another encoding
 NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 FIRST = re.compile(rf"[\s{SIGN}]*(.?)")
@@ -125,7 +126,7 @@ def export(
     if gradebook is not None and ids:
         raise UsageError(f"--ids {ids}: with --fill, Canvas's own ids stay; leave one of them out")
     rows = [row for row in grades(term) if not lessons or row["lesson"] in lessons]
-    made = Exported(target)
+    made = Exported(target, _of_earlier_files(term, rows))
     left_out = set(IDS) - {ids} if ids else set()
     if form == "table":
         columns = [name for name in COLUMNS if name not in left_out]
@@ -146,6 +147,21 @@ def export(
     return made
 
 
+def _of_earlier_files(term: Term, rows: list[dict[str, Any]]) -> list[str]:
+    """A line on whose points stand though what lies in submitted/ now could not be graded."""
+    with term.store() as store:
+        failed = store.failed()
+    names = [f"{row['id']}/{row['lesson']}" for row in rows if row["score"] != ""]
+    stale = [name for name in names if name in failed]
+    if not stale:
+        return []
+    more = f" and {len(stale) - MOST_NAMED} more" * (len(stale) > MOST_NAMED)
+    return [
+        f"{', '.join(stale[:MOST_NAMED])}{more}: what is in submitted/ now could not be graded, "
+        "and the points are of an earlier file; autograde grade says why"
+    ]
+
+
 def _points(term: Term, rows: list[dict[str, Any]], partial: bool, made: Exported) -> Points:
     """The scores to hand over: of lessons that somebody has handed in, as only these are due, and
     of students on the roster, as a platform may know nobody else."""
@@ -162,7 +178,8 @@ def _points(term: Term, rows: list[dict[str, Any]], partial: bool, made: Exporte
     if strangers:
         made.notes.append(
             f"{', '.join(strangers)}: not on the roster; their points are left out: put them on "
-            f"it, and run: autograde init {term.root}"
+            f"it, and run: autograde init {term.root}; who is on it by another id by now is taken "
+            "out by: autograde remove ID"
         )
     rows, scored = ([row for row in some if row["id"] in roster] for some in (rows, scored))
     waiting = [row for row in scored if row["unscored"]]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from ..common.errors import UsageError, did_you_mean, shown
 from ..common.times import read_time
 from ..course.lessons import known_lesson
+from .rosters import who_is_meant
 from .term import FORMGRADER, Term
 
 if TYPE_CHECKING:  # it takes seconds to import
@@ -100,6 +101,8 @@ def _read(text: str) -> datetime | timedelta | None:
     """
     if text.strip().casefold() == BACK:
         return None
+    if LENGTH.fullmatch(text.strip().casefold().removeprefix("-")) and text.strip()[0] == "-":
+        raise UsageError(f"{shown(text)}: nobody can have less time than the others; {HOW}")
     if length := LENGTH.fullmatch(text.strip().casefold()):
         pieces = PIECE.findall(length[1])
         try:
@@ -113,9 +116,10 @@ def _read(text: str) -> datetime | timedelta | None:
 
 
 def _require_student(term: Term, student: str) -> None:
-    known = {row["id"] for row in term.roster()} | {one for (one,) in term.rows(STUDENTS)}
+    rows = term.roster()
+    known = {row["id"] for row in rows} | {one for (one,) in term.rows(STUDENTS)}
     if student not in known:
-        near = did_you_mean(student, sorted(known))
+        near = who_is_meant(student, rows) or did_you_mean(student, sorted(known))
         raise UsageError(f"{term.root}: nobody has the id {shown(student)!r}{near}; check the id")
 
 

@@ -4,20 +4,22 @@ Whose id a column is, by platform, as their exports are headed:
 Canvas, Grades, Export: SIS Login ID, else SIS User ID, else ID; its rows Points Possible and of the
 test student are left out. Moodle: ID number, else Username, else Email address. Brightspace:
 Username, else OrgDefinedId, without the # that it writes before them. Blackboard: Username.
-Gradescope: SID. Elsewhere the first of IDS that has a value in every row.
+Gradescope: SID. Elsewhere the first of IDS that has a value in every row. But in a term that has
+students already it is the column that knows the most of them, if one knows any.
 """
 
 import codecs
 import csv
 import io
 import re
-from collections.abc import Iterable
+import unicodedata
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.clean import clean
 
-from ..common.errors import UsageError, did_you_mean, shown
+from ..common.errors import UsageError, did_you_mean, nearest, shown
 
 ROSTER_COLUMNS = ["id", "first_name", "last_name", "email"]
 # Headers, in lower case and without spaces and signs.
@@ -34,6 +36,7 @@ FULL = ("fullname", "student", "studentname", "displayname", "name")
 EMAIL = ("emailaddress", "email", "mail", "emailadresse", "correo")
 NO_STUDENT = ("points possible", "student, test", "test student")
 STUDENT_ID = re.compile(r"(?![@.-])[\w@.-]+")
+MOST_NAMED = 3  # people who may be meant
 MOST_ID = 200  # bytes: it names folders
 MOST_BYTES = 64 * 2**20
 MOST_ROWS, MOST_COLUMNS = 500_000, 1_000  # gradebooks have a column for each assignment
@@ -141,9 +144,10 @@ class People:
     column: str
 
 
-def read_people(path: Path) -> People:
+def read_people(path: Path, known: Collection[str] = ()) -> People:
     """A roster: the term's own, or what a platform or a spreadsheet exports.
 
+    known: the ids that the term has already.
     Raises UsageError naming the line and what is wrong in it.
     """
     table = read_table(path)
@@ -154,7 +158,7 @@ def read_people(path: Path) -> People:
         column = "id"
     else:
         kept = [(n, row) for n, row in table.rows if not _is_nobody(row, places)]
-        column, place = _id_column(table, places, kept)
+        column, place = _id_column(table, places, kept, known)
         rows = [(n, _person(row, places, place)) for n, row in kept]
     _require_ids(path, rows, column)
     return People([row for _, row in rows], column)
@@ -169,7 +173,10 @@ def _is_nobody(row: list[str], places: dict[str, int]) -> bool:
 
 
 def _id_column(
-    table: Table, places: dict[str, int], rows: list[tuple[int, list[str]]]
+    table: Table,
+    places: dict[str, int],
+    rows: list[tuple[int, list[str]]],
+    known: Collection[str],
 ) -> tuple[str, int]:
     """The header and the place of the column that holds the ids."""
     order = IDS
@@ -188,7 +195,7 @@ def _id_column(
             "export of Canvas, Moodle, Brightspace, Blackboard or Gradescope, with columns of an "
             "id and a name"
         )
-    best = (full or some)[0]
+    best = max(full or some, key=lambda name: len({*values[name]} & {*known}))  # the first of such
     return table.header[places[best]], places[best]
 
 
@@ -219,6 +226,36 @@ def _split(full: str) -> tuple[str, str]:
         return first.strip(), last.strip()
     first, _, last = full.rpartition(" ")
     return first, last
+
+
+def who_is_meant(text: str, rows: Iterable[Mapping[str, str]]) -> str:
+    """In brackets, who on a roster bears what was given for an id as their name or address, or else
+    whose id is most like it; nothing where nobody is."""
+    rows = list(rows)
+    asked = _name_words(text)
+    found = [
+        row for row in rows
+        if text.casefold() == row["email"].casefold() != ""
+        or (asked and asked <= _name_words(f"{row['first_name']} {row['last_name']}"))
+    ]  # fmt: skip
+    if not found:
+        near = nearest(text, [row["id"] for row in rows])
+        found = [row for row in rows if near and row["id"] == near]
+    several = " or ".join(who(row) for row in found[:MOST_NAMED])
+    return f" (did you mean {several}?)" if found else ""
+
+
+def who(row: Mapping[str, str]) -> str:
+    """An id, and whose it is."""
+    name = " ".join(filter(None, (row["first_name"], row["last_name"])))
+    return f"{row['id']}, {shown(name)}" if name else row["id"]
+
+
+def _name_words(text: str) -> set[str]:
+    """In lower case and without accents."""
+    spread = unicodedata.normalize("NFKD", text).casefold()
+    plain_text = "".join(c for c in spread if not unicodedata.combining(c))
+    return set(re.findall(r"[^\W_]+", plain_text))
 
 
 def _require_ids(path: Path, rows: list[tuple[int, dict[str, str]]], column: str) -> None:

@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -122,6 +122,11 @@ class Term:
         """The students of roster.csv; nobody when there is none."""
         path = self.root / "roster.csv"
         return read_roster(path) if path.is_file() else []
+
+    def students(self) -> set[str]:
+        """Everybody who is on the roster, or has work here."""
+        worked = {path.parent.name for path in (self.root / "submitted").glob("*/*")}
+        return worked | {row["id"] for row in self.roster()}
 
     def store(self) -> Store:
         """Answers, verdicts, and what was recorded."""
@@ -255,9 +260,20 @@ def _rows_of_server(url: str, query: str) -> list[tuple]:
     return found
 
 
-def read_roster(path: Path) -> list[dict[str, str]]:
-    """The rows of a roster: id, first_name, last_name, email. Raises UsageError naming the line."""
-    return read_people(path).rows
+def read_roster(path: Path, known: Collection[str] = ()) -> list[dict[str, str]]:
+    """The rows of a roster: id, first_name, last_name, email; known: as of `read_people`.
+
+    Raises UsageError naming the line.
+    """
+    return read_people(path, known).rows
+
+
+def _known_in(root: Path) -> set[str]:
+    """Those of a term whose roster is about to be replaced, which may be because it is broken."""
+    try:
+        return Term(root).students()
+    except UsageError:
+        return set()
 
 
 def init(
@@ -275,7 +291,7 @@ def init(
 
     root = Path(folder).resolve()
     require_place(root)
-    students = read_roster(Path(roster)) if roster else None
+    students = read_roster(Path(roster), _known_in(root)) if roster else None
     ours = (root / ".autograde").is_dir()
     if root.exists() and not ours and (not root.is_dir() or any(root.iterdir())):
         raise UsageError(f"{folder}: not empty and not a term folder; name an empty or a new one")

@@ -245,16 +245,44 @@ def test_other_files_are_told_once_and_links_are_not_followed(term, drop, graded
     looks(watch, 4)
     assert capsys.readouterr().err.count("notes.txt: not a notebook") == 1
     assert graded == []
-    assert watch.failures == 1
+    assert watch.failures == 0
 
 
-def test_two_watches_of_one_term(term, drop):
+def test_guests_who_come_at_once_are_taken_and_another_classs_zip_is_left(term, drop, graded, text):
+    names = [f"guest{name}_{i}_5_{LESSON}.ipynb" for i, name in enumerate(("gail", "gus"), 1)]
+    for name in names:
+        (drop / name).write_text(text)
+    watch = Watch(term, drop)
+    looks(watch)
+    assert graded == [f"guestgail_1/{LESSON}", f"guestgus_2/{LESSON}"]
+    with zipfile.ZipFile(drop / "class.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name.replace("guest", "other"), text)
+    looks(watch)
+    assert (len(graded), watch.failures) == (2, 1)
+
+
+def test_a_cut_file_that_arrives_takes_nobodys_place(term, drop, graded, text, monkeypatch, capsys):
+    monkeypatch.setattr(watching, "PATIENCE", 0.0)
+    path = drop / f"ann_{LESSON}.ipynb"
+    watch = Watch(term, drop)
+    for written in (text, text[:1000]):
+        path.write_text(written)
+        looks(watch)
+    assert term.submission("ann", LESSON).read_text() == text
+    assert (graded, watch.failures) == ([f"ann/{LESSON}"], 1)
+    assert "what ann had in submitted/ stays" in capsys.readouterr().err
+
+
+def test_two_watches_of_one_term(term, drop, capsys):
     with (
         watching.held(term.root / ".autograde" / "watch.lock", "another autograde watch"),
         pytest.raises(UsageError, match=r"watch\.lock: held by another autograde watch; stop that"),
     ):
         Watch(term, drop, once=True).run()
+    assert capsys.readouterr().out == ""
     assert Watch(term, drop, once=True).run() == 0
+    assert f"{drop}: watched; Ctrl-C stops it" in capsys.readouterr().out
 
 
 def test_any_other_file_is_what_it_is(tmp_path):

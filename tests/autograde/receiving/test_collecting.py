@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import stat
 import time
 import zipfile
@@ -89,7 +90,8 @@ def test_a_zip_and_what_is_wrong_in_it(tmp_path, term, text):
         archive.writestr("__MACOSX/ana/._02_divergence.ipynb", "x")
     result = collect(path, term)
     assert result.placed == [f"ana/{LESSON}"]
-    assert ["evil" in line or "notes.txt" in line for line in result.unplaced] == [True, True]
+    assert ["evil" in line for line in result.unplaced] == [True]
+    assert ["notes.txt: not a notebook" in line for line in result.notes] == [True]
     assert not (tmp_path.parent / "evil").exists()
 
 
@@ -432,5 +434,118 @@ def test_links_locked_and_unusual_entries_are_refused(tmp_path, term, text):
         archive.writestr("\x1b[2Jx/notes\n.txt", "hello")
     result = collect(tmp_path / "c.zip", term)
     assert result.placed == []
-    assert len(result.unplaced) == 3
-    assert all(line.isprintable() for line in result.unplaced)
+    assert (len(result.unplaced), len(result.notes)) == (2, 1)
+    assert all(line.isprintable() for line in (*result.unplaced, *result.notes))
+
+
+@pytest.mark.parametrize("kept", [1, 30, 5_000, 100_000, 299_000])
+def test_the_beginning_of_a_zip_is_told_to_be_one(tmp_path, term, kept):
+    """Whatever bytes stand where its table of contents would."""
+    whole = pack(tmp_path / "whole.zip", [("ana/02_divergence.ipynb", os.urandom(300_000))])
+    (tmp_path / "cut.zip").write_bytes(whole.read_bytes()[:kept])
+    (line,) = collect(tmp_path / "cut.zip", term).unplaced
+    assert "cut.zip: not a readable zip (it has no end: cut short" in line
+    assert line.endswith("; download it again")
+
+
+def test_an_empty_folder_or_zip_is_nothing_to_collect(tmp_path, term):
+    (tmp_path / "d" / "in").mkdir(parents=True)
+    pack(tmp_path / "d.zip", [])
+    for path in (tmp_path / "d", tmp_path / "d.zip"):
+        with pytest.raises(UsageError, match=f"{path}: nothing in it; name the folder or zip"):
+            collect(path, term)
+
+
+def test_what_was_there_before_is_nothing_new(tmp_path, term, text, capsys):
+    write(tmp_path / "d", "ana_02_divergence.ipynb", text)
+    write(tmp_path / "d", "so_02_divergence.ipynb", text)
+    assert collect(tmp_path / "d", term).same == 0
+    write(tmp_path / "d", "so_02_divergence.ipynb", text + " ", age=-10)
+    again = collect(tmp_path / "d", term)
+    assert (len(again.placed), again.same) == (2, 1)
+    assert collect(tmp_path / "d", term).same == 2
+
+
+def test_a_time_that_is_none_is_told_and_not_counted(tmp_path, term, text):
+    write(tmp_path / "d", "ana_02_divergence.ipynb", text)
+    collect(tmp_path / "d", term)
+    stamp = term.submission("ana", LESSON).with_name("timestamp.txt")
+    for said, known in (("yesterday", 0), ("2026-10-02 12:00:00 UTC", 1), ("Oct 2 2026 12:00", 1)):
+        stamp.write_text(said)
+        result = collect(tmp_path / "d", term)
+        assert result.timed == known
+        assert any(f"{stamp}: is no time; write" in line for line in result.notes) == (not known)
+
+
+def canvas(name, number):
+    return f"{name}_{number}_70{number}_02_divergence.ipynb"
+
+
+def test_another_classs_download_is_left(tmp_path, term, text):
+    """With all that is in it, in one line; beside it this class's is placed."""
+    entries = [
+        (canvas("ottoanna", 1), text),
+        (canvas("braunbo", 2), text),
+        ("braunbo_2_9_x.txt", ""),
+    ]
+    pack(tmp_path / "d.zip", [*entries, ("mystery/x.ipynb", text)])
+    (line,) = collect(tmp_path / "d.zip", term).unplaced
+    assert "d.zip: of another class: none of the 2 people in it is on the roster" in line
+    assert "--people FILE.csv" in line
+    assert not any((term.root / "submitted").iterdir())
+    assert not (term.root / "unmatched").exists()
+    (tmp_path / "both").mkdir()
+    (tmp_path / "d.zip").rename(tmp_path / "both" / "d.zip")
+    pack(tmp_path / "both" / "e.zip", [(canvas("aana", 3), text), (canvas("guestgail", 4), text)])
+    result = collect(tmp_path / "both", term)
+    assert result.placed == [f"ana/{LESSON}", f"guestgail_4/{LESSON}"]
+    assert len(result.unplaced) == 1
+    (tmp_path / "people.csv").write_text("number,id\n1,ana\n2,jm\n")
+    people = tmp_path / "people.csv"
+    result = collect(tmp_path / "both" / "d.zip", term, people=people)
+    assert {f"ana/{LESSON}", f"jm/{LESSON}"} <= set(result.placed)
+
+
+def test_guests_come_one_by_one_and_again(tmp_path, term, text):
+    entries = [(canvas("guestgail", 1), text), (canvas("guestgus", 2), text)]
+    for name, data in entries:
+        write(tmp_path / "d", name, data)
+    assert collect(tmp_path / "d", term).placed == []
+    placed = [f"guestgail_1/{LESSON}", f"guestgus_2/{LESSON}"]
+    assert collect(tmp_path / "d", term, one_by_one=True).placed == placed
+    assert collect(tmp_path / "d", term).placed == placed
+
+
+def test_a_guest_who_is_on_the_roster_by_another_id_leaves_nothing_unsaid(tmp_path, term, text):
+    pack(tmp_path / "d.zip", [(canvas("guestgail", 9), text)])
+    (note,) = [
+        line for line in collect(tmp_path / "d.zip", term).notes if "guestgail_9 is not" in line
+    ]
+    assert note.endswith("or take them out: autograde remove guestgail_9")
+    with (term.root / "roster.csv").open("a") as roster:
+        roster.write("gg7,Gail,Guest,\n")
+    for there in (True, False):
+        result = collect(tmp_path / "d.zip", term)
+        assert result.placed == [f"gg7/{LESSON}"]
+        told = [line for line in result.notes if "autograde remove guestgail_9" in line]
+        assert ["guestgail_9: is gg7 on the roster now" in line for line in told] == [True] * there
+        shutil.rmtree(term.root / "submitted" / "guestgail_9", ignore_errors=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("Lovelaze, Ada", "1815"), ("Ada Lovelacee", "1815"), ("Adam Lovett", ""),
+        ("Teilnehmer 29", ""), ("Lovelace", "1815"),
+        ("Ada Maria Lovelace", "1815"), ("Ada Braun", ""), ("First29 Last29", ""),
+        ("First9 Last99", ""),
+    ],
+)  # fmt: skip
+def test_who_may_be_meant_is_asked_of_what_is_alike_and_has_the_same_numbers(
+    tmp_path, term, text, name, meant
+):
+    with (term.root / "roster.csv").open("a") as roster:
+        roster.write("s09,First9,Last9,\nt28,,Teilnehmer 28,\n")
+    write(tmp_path / "d", f"{name}/x_02_divergence.ipynb", text)
+    (line,) = collect(tmp_path / "d", term).unplaced
+    assert (f"did you mean {meant}," in line) if meant else ("did you mean" not in line)

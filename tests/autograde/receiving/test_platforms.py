@@ -285,8 +285,9 @@ def test_what_somebody_lost_is_told_and_what_lies_beside_is_counted(tmp_path, te
     result = collect(pack(tmp_path / "c.zip", entries), term)
     assert (result.placed, result.left) == ([f"ada1/{LESSON}"], 1)
     told = " ".join(result.unplaced)
-    assert [name in told for name in ("old.7z", "report.pdf", "notes.txt")] == [True] * 3
-    assert len(result.unplaced) == 3
+    assert [name in told for name in ("old.7z", "report.pdf")] == [True] * 2
+    assert len(result.unplaced) == 2
+    assert result.notes == ["c.zip: notes.txt: not a notebook; left where it is"]  # nobody's
 
 
 def stamps(term):
@@ -362,13 +363,40 @@ def test_who_cannot_be_told_is_kept_apart_and_asked_about(tmp_path, term, text):
 
 def test_all_of_it_is_one_persons_unless_it_evidently_is_not(tmp_path, term, text):
     pack(tmp_path / "one.zip", [(f"x/{FILE}", text), ("notes/y.ipynb", text)])
-    assert collect(tmp_path / "one.zip", term, "guest-7").placed == [f"guest-7/{LESSON}"]
+    assert collect(tmp_path / "one.zip", term, "sam3").placed == [f"SAM3/{LESSON}"]
     pack(tmp_path / "two.zip", [(named(moodle, s, i), text) for i, s in enumerate(ROWS)])
     with pytest.raises(UsageError, match="work of several people"):
         collect(tmp_path / "two.zip", term, "ada1")
     for wrong in ("-rf", "..", "a b", "ana\n", ""):
         with pytest.raises(UsageError, match="no id"):
             collect(tmp_path / "one.zip", term, wrong)
+
+
+@pytest.mark.parametrize(
+    ("slip", "says"),
+    [
+        ("ada2", "--as ada2: nobody on the roster has this id (did you mean ada1, Ada Lovelace?)"),
+        ("Ada Lovelace", "no id, which has letters, digits and . _ - @ (did you mean ada1, Ada"),
+        ("guest-7", "--as guest-7: nobody on the roster has this id; check it, or put them on"),
+    ],
+)
+def test_a_slip_in_an_id_makes_no_student_and_uses_nothing_up(tmp_path, term, text, slip, says):
+    collect(pack(tmp_path / "c.zip", [(f"who/{FILE}", text)]), term)
+    (kept,) = (term.root / "unmatched").iterdir()
+    with pytest.raises(UsageError) as caught:
+        collect(kept, term, slip)
+    assert says in str(caught.value)
+    assert not list(term.root.glob("submitted/*"))
+    assert collect(kept, term, "ADA1").placed == [f"ada1/{LESSON}"]
+
+
+def test_a_guest_who_is_there_may_be_named_and_without_a_roster_anybody(tmp_path, term, text):
+    pack(tmp_path / "g.zip", [(named(canvas, "ada1", 7).replace("ada", "gail"), text)])
+    (guest,) = collect(tmp_path / "g.zip", term).placed
+    pack(tmp_path / "one.zip", [(f"x/{FILE}", text + " ")])
+    assert collect(tmp_path / "one.zip", term, guest.split("/")[0]).placed == [guest]
+    (term.root / "roster.csv").unlink()
+    assert collect(tmp_path / "one.zip", term, "guest-7").placed == [f"guest-7/{LESSON}"]
 
 
 @pytest.mark.parametrize("key", ["999", "Participant", "999-participant"])

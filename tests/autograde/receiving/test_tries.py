@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from autograde.receiving.collecting import collect
+from autograde.receiving.platforms.nbgrader_exchange import kept_name
 from autograde.term.due import Dues
 from autograde.term.extending import extend
 from autograde.term.term import TRIES
@@ -157,6 +158,18 @@ def test_tries_of_no_known_time_stay_in_order(tmp_path, term):
     assert placed(term, "eve") == notebook(8)
 
 
+@pytest.mark.parametrize("student", ["ann", "s01", "guestgail_1099", "a.b-c_d@x.org"])
+def test_whose_a_try_of_no_known_time_is_is_told_by_its_folder(tmp_path, term, student):
+    """Of whatever id, on the roster or not."""
+    folder = term.root / TRIES / kept_name(student, LESSON, None, "0123456789")
+    folder.mkdir(parents=True)
+    (folder / f"{LESSON}.ipynb").write_text(notebook(0))
+    said = collect(term.root / TRIES, term)
+    assert (said.placed, said.unplaced) == ([f"{student}/{LESSON}"], [])
+    assert placed(term, student) == notebook(0)
+    assert not (term.root / "unmatched").exists()
+
+
 def test_a_try_of_unknown_time_does_not_give_way_to_a_late_one(tmp_path, term):
     path = tmp_path / "d" / f"ann_{LESSON}.ipynb"
     path.parent.mkdir()
@@ -166,3 +179,39 @@ def test_a_try_of_unknown_time_does_not_give_way_to_a_late_one(tmp_path, term):
     said = collect(inbound(tmp_path / "in", "ann", LATE, notebook(1)).parent, term)
     assert placed(term) == notebook(0)
     assert "the try before it stays" in said.notes[0]
+
+
+@pytest.mark.parametrize("together", [True, False])
+@pytest.mark.parametrize("cut", ["", "not JSON", '{"cells": [', "null"])
+def test_what_cannot_be_read_never_takes_the_place_of_what_can(tmp_path, term, cut, together):
+    """In one download, or in one after the other; it is kept, and somebody has lost it."""
+    good = inbound(tmp_path / "a", "ann", EARLY, notebook(0)).parent
+    broken = inbound(tmp_path / ("a" if together else "b"), "ann", LAST, cut).parent
+    if not together:
+        collect(good, term)
+    for _ in range(2):
+        said = collect(broken, term)
+        assert placed(term) == notebook(0)
+        assert kept(term) == [cut]
+        assert ["ann" in line for line in said.unplaced] == [True]
+    said = collect(term.root / TRIES, term)
+    assert (placed(term), said.unplaced) == (notebook(0), [])
+
+
+def test_what_can_be_read_takes_the_place_of_what_cannot_however_late(tmp_path, term):
+    """As the latter gives no points at all; and an older one that is broken loses nobody's work."""
+    collect(inbound(tmp_path / "a", "ann", LAST, "cut").parent, term)
+    assert placed(term) == "cut"
+    collect(inbound(tmp_path / "b", "ann", LATE, notebook(0)).parent, term)
+    assert placed(term) == notebook(0)
+    collect(inbound(tmp_path / "c", "ann", EARLY, notebook(1)).parent, term)
+    assert placed(term) == notebook(1)
+    said = collect(inbound(tmp_path / "d", "ann", EARLY - timedelta(1), "old").parent, term)
+    assert (placed(term), said.unplaced) == (notebook(1), [])
+
+
+def test_a_broken_one_counts_where_there_is_no_other(tmp_path, term):
+    for number, time in enumerate([EARLY, LAST]):
+        inbound(tmp_path / "a", "ann", time, f"cut {number}")
+    assert collect(tmp_path / "a", term).placed == [f"ann/{LESSON}"]
+    assert placed(term) == "cut 1"

@@ -57,6 +57,18 @@ def term(tmp_path, rows, monkeypatch):
     return Term(tmp_path)
 
 
+@pytest.mark.parametrize("form", ["table", "students"])
+def test_whose_points_are_of_an_earlier_file_is_said(term, tmp_path, form):
+    """And not of whom nothing was ever graded."""
+    assert not any("earlier file" in line for line in export(term, tmp_path / "g.csv", form).notes)
+    with term.store() as store:
+        for student in ("ana", "evil", "wei"):
+            store.keep_failed(f"{student}/02_divergence", "cut short")
+    notes = export(term, tmp_path / "g.csv", form).notes
+    told = [line for line in notes if "earlier file" in line]
+    assert [line.partition(":")[0] for line in told] == ["ana/02_divergence, wei/02_divergence"]
+
+
 def read(path):
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.reader(file))

@@ -77,7 +77,10 @@ def test_a_time_or_a_length(term, time, extra):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("an", LESSON, "2d"), "nobody has the id 'an' (did you mean ana?); check the id"),
+        (("an", LESSON, "2d"), "nobody has the id 'an' (did you mean ana, Ana A?); check the id"),
+        (("Bob B", LESSON, "2d"), "nobody has the id 'Bob B' (did you mean bob, Bob B?)"),
+        (("b@x.org", LESSON, "2d"), "nobody has the id 'b@x.org' (did you mean bob, Bob B?)"),
+        (("ana", LESSON, "-1d"), "-1d: nobody can have less time than the others; give a time"),
         (("ana", "99", "2d"), "no lesson '99'; give one of 00_start_here"),
         (("ana", "01", "2d"), "01_policy_updates: has no due date, so nobody is late; set one"),
         (("ana", LESSON, "soon"), "'soon': no time that can be read, with a zone; give a time"),

@@ -5,7 +5,13 @@ import codecs
 import pytest
 
 from autograde.common.errors import UsageError
-from autograde.term.rosters import ROSTER_COLUMNS, is_student_id, read_mapping, read_people
+from autograde.term.rosters import (
+    ROSTER_COLUMNS,
+    is_student_id,
+    read_mapping,
+    read_people,
+    who_is_meant,
+)
 
 ADA = {"id": "ada1", "first_name": "Ada", "last_name": "de la Cruz", "email": "ada@x.org"}
 ZOE = {"id": "zoe2", "first_name": "Zoë", "last_name": "O'Brien", "email": "zoe@x.org"}
@@ -67,6 +73,24 @@ def test_every_export_gives_the_same_people(tmp_path, form, encoding, ends):
     assert found.rows == (without_mail if form in ("canvas", "blackboard") else [ADA, ZOE])
     assert found.column == column
     assert [list(row) for row in found.rows] == [ROSTER_COLUMNS] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("O'Brien", "zoe2, Zoë O'Brien"), ("zoe o’brien", "zoe2, Zoë O'Brien"),
+        ("de la Cruz, Ada", "ada1, Ada de la Cruz"), ("ADA@X.ORG", "ada1, Ada de la Cruz"),
+        ("zoe", "zoe2, Zoë O'Brien"), ("ada2", "ada1, Ada de la Cruz"),
+        ("zzzz", ""), ("", ""), ("'", ""),
+    ],
+)  # fmt: skip
+def test_a_name_or_an_address_in_place_of_an_id_is_told_with_the_id(text, meant):
+    assert who_is_meant(text, [ADA, ZOE]) == (f" (did you mean {meant}?)" if meant else "")
+
+
+def test_two_of_one_name_are_both_told():
+    rows = [ADA, ADA | {"id": "ada9"}]
+    assert who_is_meant("Ada de la Cruz", rows).count("Ada de la Cruz") == 2
 
 
 HEAD = "id,first_name,last_name,email\n"

@@ -63,11 +63,11 @@ def begins(play):
 
 
 def collects(play):
-    assert play.collect() == 1  # notes.txt, told of
+    assert play.collect() == 0  # notes.txt, told of, is nobody's
     assert {"/".join(pair) for pair in play.term.submissions()} == HANDED_IN
     last = played.nbformat.writes(played.notebook(LESSON, played.TWICE))
     assert play.term.submission(student_id(played.TWICE), LESSON).read_text("utf-8") == last
-    assert f"{len(HANDED_IN)} placed, 1 not placed" in play.said[-1]
+    assert f"{len(HANDED_IN)} placed, 0 not placed" in play.said[-1]
     play.set_due_date()
 
 

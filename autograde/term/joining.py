@@ -1,0 +1,71 @@
+"""Who came onto a term's roster, and who left it, when it is replaced by another."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ..common.errors import UsageError
+from .rosters import who
+from .term import Term
+
+Rows = list[dict[str, str]]
+MOST_NAMED = 5  # people that a line names
+
+
+def listed_in(folder: Path) -> Rows:
+    """Who is on the roster of a term, if there is one that can be read."""
+    try:
+        return Term(folder).roster()
+    except UsageError:
+        return []
+
+
+def moves(term: Term, before: Rows) -> tuple[list[str], list[str]]:
+    """Lines to say, and lines to warn of, on a roster that has just been replaced.
+
+    Who leaves takes nothing along: work stays where it is, and points go to nobody.
+    """
+    after = term.roster()
+    stay = {row["id"] for row in before} & {row["id"] for row in after}
+    joined, left = ([row for row in rows if row["id"] not in stay] for rows in (after, before))
+    worked = {path.parent.name for path in (term.root / "submitted").glob("*/*")}
+    worked |= {name.partition("/")[0] for name in term.in_gradebook()}
+    lost = [row for row in left if row["id"] in worked]
+    says = [
+        f"{len(rows)} {verb}: {_named(map(who, rows))}"
+        for rows, verb in ((joined, "joined"), (left, "left")) if rows
+    ]  # fmt: skip
+    warns = []
+    if lost:
+        warns.append(
+            f"{len(lost)} of the {len(left)} who left have work here ({_named(map(who, lost))}): "
+            "it stays, and their points go to nobody; where they did not leave, name a roster that "
+            f"has them: autograde init {term.root} --roster FILE.csv"
+        )
+    if anew := _renamed(lost, joined):
+        warns.append(
+            f"{len(anew)} of them seem to have joined under another id ({_named(anew)}): name a "
+            "roster in which they keep the old"
+        )
+    return says, warns
+
+
+def _renamed(left: Rows, joined: Rows) -> list[str]:
+    """Each who left and joined, by name or address, with both ids."""
+    found = {}
+    for row in joined:
+        for key in _keys(row):
+            found.setdefault(key, row["id"])
+    both = ((row["id"], next((found[k] for k in _keys(row) if k in found), "")) for row in left)
+    return [f"{old} as {new}" for old, new in both if new]
+
+
+def _keys(row: dict[str, str]) -> list[str]:
+    name = f"{row['first_name']} {row['last_name']}".strip()
+    return [one.casefold() for one in (row["email"], name) if one]
+
+
+def _named(people: Iterable[str]) -> str:
+    """A few of them."""
+    people = list(people)
+    more = f"; and {len(people) - MOST_NAMED} more" if len(people) > MOST_NAMED else ""
+    return "; ".join(people[:MOST_NAMED]) + more

@@ -1,0 +1,79 @@
+"""Who joins and who leaves with another roster is said, and whose work it leaves behind."""
+
+import shutil
+
+import pytest
+
+from autograde.cli import main
+from autograde.term.term import Term
+from tests.classroom import short_term
+
+LESSON, HEAD = "00_start_here", "id,first_name,last_name,email\n"
+ROWS = [f"s{i:02d},First{i},Last{i},s{i:02d}@x.org\n" for i in range(1, 9)]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A class of eight, of whom seven have handed in."""
+    folder = tmp_path_factory.mktemp("joining")
+    (folder / "class.csv").write_text(HEAD + "".join(ROWS))
+    term = short_term(folder / "term", LESSON, roster=folder / "class.csv")
+    for i in range(1, 8):
+        term.submission(f"s{i:02d}", LESSON).parent.mkdir(parents=True)
+    return term.root
+
+
+@pytest.fixture
+def term(made, tmp_path):
+    shutil.copytree(made, tmp_path / "term")
+    return Term.open(tmp_path / "term")
+
+
+def init(term, text, capsys):
+    """The lines said, and those warned of."""
+    path = term.root.with_name("new.csv")
+    path.write_text(text)
+    assert main(["init", str(term.root), "--roster", str(path)]) == 0
+    captured = capsys.readouterr()
+    return captured.out.splitlines(), captured.err.splitlines()
+
+
+def test_the_same_roster_says_nothing_of_it(term, capsys):
+    said, warned = init(term, HEAD + "".join(ROWS), capsys)
+    assert (len(said), warned) == (1, [])
+
+
+def test_who_comes_and_who_goes_is_named(term, capsys):
+    said, warned = init(term, HEAD + "".join(ROWS[1:7]) + "s09,Ida,Nine,\n", capsys)
+    assert said[1:] == ["1 joined: s09, Ida Nine", "2 left: s01, First1 Last1; s08, First8 Last8"]
+    assert len(warned) == 1
+    assert "1 of the 2 who left have work here (s01, First1 Last1)" in warned[0]
+
+
+def test_another_classs_roster_is_evident(term, capsys):
+    said, warned = init(term, HEAD + "x1,A,B,\nx2,C,D,\n", capsys)
+    assert "8 left: s01, First1 Last1; " in said[2]
+    assert "; and 3 more" in said[2]
+    assert "7 of the 8 who left have work here" in warned[0]
+    assert f"autograde init {term.root} --roster FILE.csv" in warned[0]
+
+
+def test_who_comes_back_under_another_id_is_said(term, capsys):
+    moved = [row.replace("s0", "u0", 1) for row in ROWS]
+    _, warned = init(term, HEAD + "".join(moved), capsys)
+    assert "7 of them seem to have joined under another id (s01 as u01; " in warned[1]
+
+
+def test_the_column_that_the_term_knows_is_the_id(term, capsys):
+    """Whichever a new term would take."""
+    lines = [f'"Last{i}, First{i}",{i},s{i:02d},s{i:02d}@x.org,A\n' for i in range(1, 9)]
+    text = "Student,ID,SIS User ID,SIS Login ID,Section\n" + "".join(lines)
+    said, warned = init(term, text, capsys)
+    assert {row["id"] for row in term.roster()} == {row[:3] for row in ROWS}
+    assert any("has under 'SIS User ID'" in line for line in said)
+    assert (len(said), warned) == (2, [])
+
+
+def test_a_broken_roster_is_replaced(term, capsys):
+    (term.root / "roster.csv").write_text("nothing\n1")
+    assert init(term, HEAD + "".join(ROWS), capsys)[1] == []
