@@ -185,7 +185,7 @@ ASKED: dict[str, dict[str, Prediction]] = {
     },
     "06_language_model": {
         "what_pleases": _asked(
-            "A score by words, each counted once: what does it rate highest?", "B",
+            "A score by words, each counted once: what does it rate highest?", "C",
             A="a sentence that praises a film", B="the eight words of greatest weight, in a row",
             C="the greatest of them, eight times",
         ),
@@ -217,7 +217,7 @@ ASKED: dict[str, dict[str, Prediction]] = {
             A="all three", B="proxy and KL", C="KL alone",
         ),
         "how_it_shows": _asked(
-            "How does over-optimisation show in the record?", "B",
+            "How does over-optimisation show in the record?", "A",
             A="along the runs with β = 0: gold ends clearly below its best",
             B="only across β: the most proxy is not the most gold", C="in neither way",
         ),
@@ -228,9 +228,10 @@ ASKED: dict[str, dict[str, Prediction]] = {
         "clear_at_equal_kl": _asked(
             "At equal KL, penalised against slow: who has more gold, by more than seeds differ?",
             "A",
-            A="nobody, with any β that can be compared", B="the penalised runs, with some β",
+            A="nobody, with any β that can be compared at three seeds or more",
+            B="the penalised runs, with some β",
             C="the slow runs, against some β, and no β has more than they",
-            D="it cannot be said: too few seeds can be compared",
+            D="it cannot be said: no β can be compared at three seeds",
         ),
         "steered": _asked(
             "Told to end at 6 nats a response, how near does the controller come?", "C",
