@@ -227,7 +227,7 @@ ASKED: dict[str, dict[str, Prediction]] = {
         ),
         "clear_at_equal_kl": _asked(
             "At equal KL, penalised against slow: who has more gold, by more than seeds differ?",
-            "A",
+            "B",
             A="nobody, with any β that can be compared at three seeds or more",
             B="the penalised runs, with some β",
             C="the slow runs, against some β, and no β has more than they",

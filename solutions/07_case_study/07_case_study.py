@@ -548,6 +548,10 @@ for _name, _runs in _at_end.items():
 # report; it would also show none if there were a small one. And all of it is what *gold* says:
 # lesson 06 shows how far other judges agree with it.
 #
+# How could a penalty buy more at one KL? One thought, which nothing here tests: it pulls towards
+# ref · exp(r/β), the best there is at its KL, while a run that is merely stopped is wherever its
+# first steps led.
+#
 # A penalty has a use even where it buys nothing at equal KL: a penalised run *stays* at its KL,
 # while stopping needs someone who knows when. And a **controller** (lesson 05) takes the KL that
 # you chose as its target. **Predict**: told to end at 6 nats a response, how near does it come?
