@@ -11,8 +11,9 @@
 # - see *reward hacking*, a proxy that is maximised at the cost of what it stands for, in curves
 #   and in the text, and say what a penalty did about it.
 #
-# About four and a half hours, two minutes of it training: two sittings, with a break after 6.6.
-# From 6.9 on it is for a second reading, half an hour more. It needs lessons 01, 02, 04, 05.
+# About four and a half hours, two minutes of it training: two or three sittings, with breaks after
+# 6.3 and 6.6 (then run all cells above the place first). From 6.9 on it is for a second reading, an
+# hour more. It needs lessons 01, 02, 04, 05.
 
 # %% setup
 import copy
@@ -578,9 +579,10 @@ if ready("grpo_loss", "grpo_loss_unbiased", gradient=True):
 
 # %% [markdown]
 # Without the factor, $k_3$ on the policy's own tokens pulls along KL(ref ‖ policy), and on old's
-# tokens along neither. With it, it is KL(policy ‖ ref) whoever drew. So the factor acts even where
-# it is 1: it has a gradient. Neither loss is wrong: they charge for drift from one ref, by two
-# divergences.
+# tokens along neither. With it, it is KL(policy ‖ ref) whoever drew, *token by token*: the
+# beginning is taken as it is, and only the next token's divergence is charged, not what it leads
+# to. So the factor acts even where it is 1: it has a gradient. Neither loss is wrong: they charge
+# for drift from one ref, by two divergences.
 #
 # <details><summary>Why: ρ · k₃ has the gradient of KL(policy ‖ ref)</summary>
 #
@@ -755,7 +757,7 @@ _log_probs["top-p 0.9"] = _trainer.masked_fill(~_in_s, -torch.inf).log_softmax(-
 if ready("truncated_weights"):
     _every = torch.ones_like(_trainer, dtype=torch.bool)
     print(f"over the whole vocabulary, after each of {len(_trainer)} beginnings of 32 responses")
-    print("sampler          mean ratio    its spread   beyond the clip   greatest   mean, cap 1.2")
+    print("sampler          mean ratio   off 1 (rms)   beyond the clip   greatest   mean, cap 1.2")
     for _name, _sampler in _log_probs.items():
         _chance = _sampler.exp()
         _ratio = torch.where(_chance > 0, _trainer - _sampler, 0.0).exp()
@@ -767,11 +769,11 @@ if ready("truncated_weights"):
     print(f"the trainer's mass of S: {(_trainer.exp() * _in_s).sum(-1).mean():.4f}")
 
 # %% [markdown]
-# Rounding leaves the mean at 1: weighted by the ratio, the sampler's tokens stand for the
-# trainer's. The cap bounds what one token can do, and its price is a mean below 1. Top-p is
-# another kind of difference. What is outside S is never drawn, so no weight can bring it back: the
-# ratio is the same for all of S, and its mean is the trainer's mass of S. It is cured by letting
-# the trainer score within S.
+# Rounding leaves the mean at 1, as any sampler does that leaves nothing out: sampler ·
+# trainer/sampler adds up to 1. So, weighted, its tokens stand for the trainer's. The cap bounds
+# what one token can do, and its price is a mean below 1. Top-p is another kind of difference. What
+# is outside S is never drawn, so no weight can bring it back: the ratio is the same for all of S,
+# and its mean is the trainer's mass of S. It is cured by letting the trainer score within S.
 #
 # A token's weight corrects that token, not what came before it. Of a whole *response* the ratio is
 # the product of its tokens' ratios, which is right, and spreads wider. And what is beyond the cap
@@ -941,13 +943,14 @@ _first = next(i for i, line in enumerate(_source) if "for t in range" in line)
 print(textwrap.dedent("\n".join(_source[_first:-2])))
 
 # %% [markdown]
-# What is paid is `_world.score(drawn)`: the proxy's rating, less 1.5 for a response that was cut off
-# before it ended. A proxy learned from whole sentences does not know that half a one is worth
+# What is paid is `_world.score(drawn)`: the proxy's rating, less 1.5 for a response that was cut
+# off before it ended. A proxy learned from whole sentences does not know that half a one is worth
 # nothing, and without that charge the policy soon writes to the last token. (TRL has it as
 # `missing_eos_penalty` in its online DPO; others leave such responses out.)
 #
 # **Write the loop**, in place of the dots. A step draws 8 responses to each of the 8 prompts
-# (`sample(policy, _world.prompts(8), 16, generator)`: one prompt's 8 stand together), scores them
+# (`sample(policy, _world.prompts(8), 16, generator)` gives `.tokens`, `.response_mask` and `.logp`,
+# where one prompt's 8 stand together), scores them
 # by `_world.score`, compares them within each prompt, by `group_advantage`; and calls `train_step`
 # once, with what `sample` noted as old. `_measure` is given: measure before the first step and
 # after each. About a dozen lines. (On a GPU, tensors go `.to(device)` for `train_step`.)
@@ -1175,9 +1178,9 @@ for _text in _run.texts[_run.step[_at]]:
     print("  ", _text)
 
 # %% [markdown]
-# Would you have given them as much? What a policy finds, a judge that is a network may not have met.
-# So gold is one more number that can be fooled, if later than the proxy. Hence five seeds, judges
-# from outside, and reading.
+# Would you have given them as much? What a policy finds, a judge that is a network may not have
+# met. So gold is one more number that can be fooled, if later than the proxy. Hence five seeds,
+# judges from outside, and reading.
 #
 # The correlations: which way the judges go together,
 # and how closely. A correlation near 0 with *readable* says that among these texts gold does not
@@ -1186,11 +1189,13 @@ for _text in _run.texts[_run.step[_at]]:
 #
 # ### Read for yourself
 #
-# Ten pairs: one text is ref's, the other was written to the same prompt at the end of a run with the
-# β at which 6.9 compares methods. Which is which was drawn. Read them as reviews, and choose.
+# Ten pairs: one text is ref's, the other was written to the same prompt at the end of a run with
+# the β at which methods are compared below. Which is which was drawn. Choose by the question that
+# is printed; it asks for praise, too, so that a text may win by being kind.
 
 # %% demo
-_shared = methods_beta()
+_shared, _read = methods_beta(), preferences()
+print(_read.question if _read else "Which would you rather read?")
 _blind = blind_pairs(_sweep, _shared, n_pairs=10, seed=6)
 show_pairs(_blind.pairs)
 
@@ -1206,10 +1211,8 @@ if written(_choices) and letters(_choices, len(_blind.pairs)):
     print(f"its letters were {_blind.tuned}.")
 
 # %% demo
-_read = preferences()
 if _read:
-    print(f"{len(_read.chosen['ref'])} readers, who were not told either, were asked:")
-    print(_read.question)
+    print(f"{len(_read.chosen['ref'])} readers, who were not told either, chose")
     for _other, _name in (("ref", "ref's"), ("0", "that of β = 0")):
         _shares = ", ".join(f"{share:.0%}" for share in _read.chosen[_other])
         print(f"the text of β = {_read.beta:g} rather than {_name}:", end=" ")
@@ -1270,9 +1273,19 @@ outcome(
 )
 
 # %% [markdown]
-# Different gradients need not end in different places: near ref the two directions of KL agree
-# (lesson 02), and what is dropped in the loss is what a token leads to in a few more. If the seeds
-# overlap, this task does not tell the places apart; that is no proof that none would.
+# Ranges that overlap may still differ seed by seed: runs of one seed begin with the same responses.
+
+# %% demo
+_pairs = list(zip(_methods["in the reward, k1"], by_beta(_sweep)[f"β = {_shared:g}"], strict=True))
+for _name in ("proxy", "gold", "kl", "entropy"):
+    _more = sum(at_end(one, _name) > at_end(other, _name) for one, other in _pairs)
+    print(
+        f"{_name}: in the reward it ends higher than in the loss at {_more} of {len(_pairs)} seeds"
+    )
+
+# %% [markdown]
+# At one β the two charge differently, so they spend differently: look below whether what one has
+# more of in gold is more than its KL explains.
 
 # %% demo
 plot_frontier(_sweep, _methods)
@@ -1280,7 +1293,8 @@ plot_frontier(_sweep, _methods)
 # %% [markdown]
 # The grey line is the sweep, from β = 1 to 0. What lies on it is another way to the same trade: a
 # nat costs what it costs, and the method says how many are spent at a given β. What lies above it
-# would be a better way, if it does so at every seed. (Lesson 07 compares at equal KL.)
+# would be a better way, if it does so at every seed. (Lesson 07 compares β and a slow run without
+# penalty at equal KL.)
 #
 # Now the controller, on its way. **Predict**: is KL ever above 6?
 
@@ -1319,10 +1333,10 @@ outcome(
 )
 
 # %% [markdown]
-# The clip goes slower, and 24 batches later that may still be a good place to be. But a bound on each
-# step is no bound on the sum of steps: whoever may go a little way in every batch goes any way in the
-# end. Clip and mask are there for one update, to keep it near the data that it was computed from
-# (lesson 05 measures that). Only the penalty knows where training began.
+# The clip goes slower, and 24 batches later that may still be a good place to be. But a bound on
+# each step is no bound on the sum of steps: whoever may go a little way in every batch goes any way
+# in the end. Clip and mask are there for one update, to keep it near the data that it was computed
+# from (lesson 05 measures that). Only the penalty knows where training began.
 
 # %% [markdown]
 # ### When β = 0 is right
