@@ -408,17 +408,21 @@ if written(_budget):
     for _name, _part in {"half of it to it": _inside, "it to twice of it": _beyond}.items():
         _says = f", mean gain {_part.mean():.2f}" if len(_part) else ""
         print(f"from {_name}: {len(_part)} measurements{_says}")
+
+# %% demo
+if written(_budget) and min(len(_inside), len(_beyond)) < 10:
+    print("Too few were measured there for a budget to rest on.")
+elif written(_budget):
+    _nearer = gains_between(_measured, float(_budget) / 4, float(_budget) / 2)
     _less = _inside.mean() - _beyond.mean()
-    _error = sum(part.var() / max(len(part), 1) for part in (_inside, _beyond)) ** 0.5
-    if min(len(_inside), len(_beyond)) < 10:
-        print("Too few were measured there for a budget to rest on.")
-    elif abs(_less) < 2 * _error:
+    _error = sum(part.var() / len(part) for part in (_inside, _beyond)) ** 0.5
+    if abs(_less) < 2 * _error:
         print(
             f"Apart by {_less:+.2f}, ± {_error:.2f} (standard error): the two are not told apart."
         )
     elif _less < 0:
         print("Going further still paid: your budget leaves gold on the table.")
-    elif gains_between(_measured, float(_budget) / 4, float(_budget) / 2).mean() > _inside.mean():
+    elif _nearer.mean() > _inside.mean():
         print("Gold had turned before: your budget pays for nats that cost gold.")
     else:
         print("The record supports it: up to there gold still rose, and beyond it, it is lower.")

@@ -560,7 +560,7 @@ class TestPretrain:
         row = torch.tensor([END, *range(1, 12), END])
         spoiled = [learning.spoil(row)[1:-1].tolist() for _ in range(200)]
         shuffled = [one for one in spoiled if sorted(one) == list(range(1, 12))]
-        assert 30 < len(shuffled) < 90  # 0.3 of 200, give or take 4 standard deviations
+        assert 70 < len(shuffled) < 130  # half of 200, give or take 4 standard deviations
         assert all(len(set(one)) <= 4 for one in spoiled if one not in shuffled)
         assert list(range(1, 12)) not in spoiled
 
