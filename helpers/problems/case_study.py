@@ -18,6 +18,7 @@ from ..language_model.runs import Run
 
 LAST = 3  # measurements at the end of a run that are averaged, as a single one is noisy
 NEAR = 0.5  # of a peak, in √nats
+N_MEASURED = 10  # measurements, below which no budget rests on them
 N_COMPARED = 3  # seeds, below which a difference is not spoken of
 QUANTITIES = ("proxy", "gold", "kl", "distinct_2", "length", "entropy", "forgotten")
 COMPARED = {"<": operator.lt, ">": operator.gt}
@@ -143,6 +144,32 @@ def gains_between(found: Points, low: float, high: float) -> Float[Tensor, " poi
     return found.gain[(found.kl > low) & (found.kl <= high)]
 
 
+def budget_says(found: Points, budget: float) -> str:
+    """What was measured below a budget and beyond it, and whether the record supports it."""
+    nearer = gains_between(found, budget / 4, budget / 2)
+    inside = gains_between(found, budget / 2, budget)
+    beyond = gains_between(found, budget, 2 * budget)
+    lines = []
+    for name, part in {"half of it to it": inside, "it to twice of it": beyond}.items():
+        says = f", mean gain {part.mean():.2f}" if len(part) else ""
+        lines.append(f"from {name}: {len(part)} measurements{says}")
+    return "\n".join([*lines, _supported(nearer, inside, beyond)])
+
+
+def _supported(nearer: Tensor, inside: Tensor, beyond: Tensor) -> str:
+    if min(len(inside), len(beyond)) < N_MEASURED:
+        return "Too few were measured there for a budget to rest on."
+    less = (inside.mean() - beyond.mean()).item()
+    error = math.sqrt(sum(part.var().item() / len(part) for part in (inside, beyond)))
+    if abs(less) < 2 * error:
+        return f"Apart by {less:+.2f}, ± {error:.2f} (standard error): the two are not told apart."
+    if less < 0:
+        return "Going further still paid: your budget leaves gold on the table."
+    if len(nearer) and nearer.mean() > inside.mean():
+        return "Gold had turned before: your budget pays for nats that cost gold."
+    return "The record supports it: up to there gold still rose, and beyond it, it is lower."
+
+
 def near_peak(found: Points, peak_kl: float) -> Float[Tensor, " point"]:
     """The gains that were measured within 0.5 of a peak, in d = √kl."""
     return found.gain[(found.kl.clamp(min=0).sqrt() - math.sqrt(peak_kl)).abs() < NEAR]
@@ -195,6 +222,17 @@ def kept_where_seen(
         if not (any(_same(beta, fold.beta) for beta in good) or (fold.beta is None and not good)):
             return False
     return True
+
+
+def rule_says(folds: Sequence[Fold], ends: Mapping[float, Sequence[End]], budget: float) -> str:
+    """How often what a rule picked kept its promise, and whether it kept where the rule looked."""
+    kept = sum(fold.end is not None and keeps(fold.end, budget) for fold in folds)
+    says = f"kept at {kept} of {len(folds)} seeds that the rule had not seen"
+    if all(fold.end is None for fold in folds):
+        return f"{says}\nYour rule picks nothing that was run; at {budget:g} nats some β may do."
+    if kept_where_seen(folds, ends, budget):
+        return f"{says}\nYour rule never picks a β that broke it at a seed it saw."
+    return says
 
 
 def _same(beta: float, picked: Any) -> bool:

@@ -42,6 +42,7 @@ from helpers.problems.case_study import (
     at_end,
     at_equal_kl,
     best_by_others,
+    budget_says,
     check_claims,
     clear_of_stopping,
     compared,
@@ -49,12 +50,12 @@ from helpers.problems.case_study import (
     gains_between,
     gold_of_ref,
     keeps,
-    kept_where_seen,
     leave_one_seed_out,
     miss_of_other_seeds,
     near_peak,
     peak_of_parabola,
     points,
+    rule_says,
     seed_spread,
     tuned_by_proxy,
 )
@@ -403,29 +404,7 @@ _budget = ...
 
 # %% demo
 if written(_budget):
-    _inside = gains_between(_measured, float(_budget) / 2, float(_budget))
-    _beyond = gains_between(_measured, float(_budget), 2 * float(_budget))
-    for _name, _part in {"half of it to it": _inside, "it to twice of it": _beyond}.items():
-        _says = f", mean gain {_part.mean():.2f}" if len(_part) else ""
-        print(f"from {_name}: {len(_part)} measurements{_says}")
-
-# %% demo
-if written(_budget) and min(len(_inside), len(_beyond)) < 10:
-    print("Too few were measured there for a budget to rest on.")
-elif written(_budget):
-    _nearer = gains_between(_measured, float(_budget) / 4, float(_budget) / 2)
-    _less = _inside.mean() - _beyond.mean()
-    _error = sum(part.var() / len(part) for part in (_inside, _beyond)) ** 0.5
-    if abs(_less) < 2 * _error:
-        print(
-            f"Apart by {_less:+.2f}, ± {_error:.2f} (standard error): the two are not told apart."
-        )
-    elif _less < 0:
-        print("Going further still paid: your budget leaves gold on the table.")
-    elif _nearer.mean() > _inside.mean():
-        print("Gold had turned before: your budget pays for nats that cost gold.")
-    else:
-        print("The record supports it: up to there gold still rose, and beyond it, it is lower.")
+    print(budget_says(_measured, float(_budget)))
 
 # %% [markdown]
 # Now **write the rule** that picks β from a few finished runs, so that a new run, with a seed
@@ -451,21 +430,13 @@ if written(_choose(_ends, _nats) or -1):
     _folds = leave_one_seed_out(_choose, _ends, _nats)
     plot_budget(_ends, _nats, _choose(_ends, _nats))
     print("held out   picked on the others   KL there   gold over ref   over β = 0   kept")
-    _n_kept = 0
     for _seed, (_beta, _end) in zip(seeds, _folds, strict=True):
         _cells = f"{'not a β of the record':>37}"
         if _end:
             _cells = f"{_end.kl:8.1f}   {_end.gain:13.2f}   {_end.over_free:10.2f}"
-        _kept = _end is not None and keeps(_end, _nats)
-        _n_kept += _kept
-        print(f"seed {_seed}     {_beta!s:>20}   {_cells}   {'yes' if _kept else 'no'}")
-    print(f"kept at {_n_kept} of {len(seeds)} seeds that the rule had not seen")
-    if all(fold.end is None for fold in _folds):
-        print(
-            f"Your rule picks nothing that was run; at {_nats:g} nats it is to pick a β, or none."
-        )
-    elif kept_where_seen(_folds, _ends, _nats):
-        print("Your rule never picks a β that broke it at a seed it saw.")
+        _kept = "yes" if _end and keeps(_end, _nats) else "no"
+        print(f"seed {_seed}     {_beta!s:>20}   {_cells}   {_kept}")
+    print(rule_says(_folds, _ends, _nats))
 
 # %% demo
 if written(_choose(_ends, _nats) or -1):

@@ -15,6 +15,7 @@ from helpers.problems.case_study import (
     at_end,
     at_equal_kl,
     best_by_others,
+    budget_says,
     check_claims,
     ends_by_beta,
     gains_between,
@@ -27,6 +28,7 @@ from helpers.problems.case_study import (
     near_peak,
     peak_of_parabola,
     points,
+    rule_says,
     seed_spread,
     tuned_by_proxy,
 )
@@ -158,6 +160,32 @@ def test_a_rule_that_breaks_what_it_saw_or_picks_what_nobody_ran(ends, picked):
     folds = leave_one_seed_out(lambda ends, budget: picked, ends, 10.0)
     assert not kept_where_seen(folds, ends, 10.0)
     assert [fold.end is None for fold in folds] == [picked not in (0.2, 0.0)] * 2
+
+
+def test_what_a_rule_is_told(ends):
+    bold = leave_one_seed_out(boldest, ends, 10.0)
+    assert rule_says(bold, ends, 10.0).endswith("never picks a β that broke it at a seed it saw.")
+    none = leave_one_seed_out(lambda *_: None, ends, 10.0)
+    assert "picks nothing that was run" in rule_says(none, ends, 10.0)
+    free = leave_one_seed_out(lambda *_: 0.0, ends, 10.0)
+    assert rule_says(free, ends, 10.0) == "kept at 0 of 2 seeds that the rule had not seen"
+
+
+@pytest.mark.parametrize(
+    ("gains", "says"),
+    [  # from 1/4 to 1/2 of the budget, from there to it, and to twice of it
+        ((0.5, 1.0, 0.2), "The record supports it"),
+        ((1.5, 1.0, 0.2), "Gold had turned before"),
+        ((0.5, 1.0, 2.0), "Going further still paid"),
+        ((0.5, 1.0, 1.0), "not told apart"),
+    ],
+)
+def test_a_budget_is_held_to_what_was_measured(gains, says):
+    kl = torch.tensor([3.0, 6.0, 12.0]).repeat_interleave(12)
+    wiggle = 0.01 * torch.arange(12.0).repeat(3)
+    found = Points(kl, torch.tensor(gains).repeat_interleave(12) + wiggle)
+    assert says in budget_says(found, 8.0)
+    assert "Too few were measured" in budget_says(found, 80.0)
 
 
 def test_to_pick_none_is_right_where_none_will_do(ends):
