@@ -86,3 +86,16 @@ def test_the_record_has_the_sweeps_texts_and_the_ends_of_the_others(made, tmp_pa
         ("0", "10")
     }
     assert whole["failing"]["beta"] == sweep.FAILING_BETA
+
+
+def test_what_judges_said_stays_with_the_same_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sweep, "DATA", tmp_path)
+    whole = {"sweep": [{"beta": 0.1, "gold": [1.0]}], "best": 0.2}
+    assert sweep._with_outside(whole) == whole
+    before = json.dumps(whole | {"outside": {"texts": 8}})
+    (tmp_path / sweep.RECORDED).write_text(before)
+    assert sweep._with_outside(whole)["outside"] == {"texts": 8}
+    other = {"sweep": [{"beta": 0.1, "gold": [1.5]}], "best": 0.2}
+    capsys.readouterr()
+    assert sweep._with_outside(other) == other
+    assert "ask the judges again" in capsys.readouterr().out
