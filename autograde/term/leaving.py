@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..common.errors import UsageError, did_you_mean, shown
 from .furnishing import write_roster
-from .rosters import is_student_id
+from .rosters import is_student_id, who_is_meant
 from .term import MAKING, SQLITE, TRIES, UNMATCHED, Term
 
 # Where folders of students are. In `submitted` a run of `grade` would find them again: it is first.
@@ -69,7 +69,7 @@ def _require_known(term: Term, student: str) -> None:
     if student not in known or not is_student_id(student):
         asked = _words(student)
         bear = [one for one, name in _names(term).items() if name and _words(name) == asked]
-        near = did_you_mean(student, sorted(known))
+        near = who_is_meant(student, term.roster()) or did_you_mean(student, sorted(known))
         near = f" (it is the name of {shown(bear[0])})" if bear else near
         raise UsageError(f"{term.root}: nobody has the id {shown(student)!r}{near}; check the id")
 

@@ -212,6 +212,8 @@ def test_a_folder_that_is_a_link_leads_nowhere(term):
     [
         ("an", "(did you mean ana"),
         ("bob b", "nobody has the id 'bob b' (it is the name of bob); check the id"),
+        ("b@x.org", "(did you mean bob, Bob B?)"),
+        ("B", "(did you mean ana2, Ana B or bob, Bob B?)"),
         ("../term", "nobody has the id '../term'"),
         ("x\n", "nobody has the id 'x␊'"),
     ],
