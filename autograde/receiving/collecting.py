@@ -163,7 +163,7 @@ def collect(
             {_person(one): one.owner.who for one in tries if one.owner.who and one.owner.claim}
         )
         _say_who_is_on_it_now(counting, term, roster, result)
-    _keep_apart(term, sorting.apart, roster, result)
+    _keep_apart(term, sorting.apart, roster, downloads, result)
     _clear(term, tries, downloads, result)
     sorting.account_for(search.left, tries)
     _say_of_times(tries, result)
@@ -679,6 +679,11 @@ def _lies_in(downloads: Path, term: Term, name: str) -> bool:
     return downloads.resolve().is_relative_to(term.root / name)
 
 
+def _lies_at(downloads: Path, found: Found) -> Path:
+    """The file itself, of a folder or of one file."""
+    return (downloads if downloads.is_file() else downloads / found.path).resolve()
+
+
 def _apart_folder(term: Term, found: Found, data: bytes) -> Path:
     """Where a notebook lies that is nobody's: told by its path and what is in it."""
     said = re.sub(r"[^\w.-]+", "_", "_".join(found.path.parts[-2:])).strip("._-")
@@ -687,8 +692,13 @@ def _apart_folder(term: Term, found: Found, data: bytes) -> Path:
     return term.root / UNMATCHED / f"{said[:60]}-{mark.hexdigest()[:8]}"
 
 
-def _keep_apart(term: Term, apart: list[Apart], roster: Roster, result: Collected) -> None:
-    """Write what is nobody's into unmatched/, each by itself, and say whose it may be."""
+def _keep_apart(
+    term: Term, apart: list[Apart], roster: Roster, downloads: Path, result: Collected
+) -> None:
+    """Write what is nobody's into unmatched/, each by itself, and say whose it may be.
+
+    What lies there already stays where it is.
+    """
     for number, (found, lesson, time, why) in enumerate(apart):
         near = roster.near(found.path) if number < MOST_ASKED else ""
         try:
@@ -696,11 +706,14 @@ def _keep_apart(term: Term, apart: list[Apart], roster: Roster, result: Collecte
         except BAD_ZIP as error:
             result.unplaced.append(f"{why}, and cannot be unpacked ({shown(error)})")
             continue
-        folder = _apart_folder(term, found, data)
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(folder / f"{lesson}.ipynb", data)
-        if time:
-            _write(folder / TIMESTAMP, f"{time:%Y-%m-%d %H:%M:%S.%f} UTC".encode())
+        if _lies_in(downloads, term, UNMATCHED):
+            folder = _lies_at(downloads, found).parent
+        else:
+            folder = _apart_folder(term, found, data)
+            folder.mkdir(parents=True, exist_ok=True)
+            _write(folder / f"{lesson}.ipynb", data)
+            if time:
+                _write(folder / TIMESTAMP, f"{time:%Y-%m-%d %H:%M:%S.%f} UTC".encode())
         place = folder.relative_to(term.root)
         result.unplaced.append(
             f"{why}{near}; kept in {place}: autograde collect {place} --as ID, or say whose it is "
@@ -715,8 +728,7 @@ def _clear(term: Term, tries: Iterable[Try], downloads: Path, result: Collected)
         if f"{one.student}/{one.lesson}" not in placed:
             continue
         if _lies_in(downloads, term, UNMATCHED):
-            path = downloads if downloads.is_file() else downloads / one.found.path
-            shutil.rmtree(path.parent)
+            shutil.rmtree(_lies_at(downloads, one.found).parent)
         else:
             shutil.rmtree(_apart_folder(term, one.found, one.found.read()), ignore_errors=True)
 

@@ -549,3 +549,15 @@ def test_who_may_be_meant_is_asked_of_what_is_alike_and_has_the_same_numbers(
     write(tmp_path / "d", f"{name}/x_02_divergence.ipynb", text)
     (line,) = collect(tmp_path / "d", term).unplaced
     assert (f"did you mean {meant}," in line) if meant else ("did you mean" not in line)
+
+
+def test_what_stays_unknown_stays_where_it_lies(tmp_path, term, text):
+    write(tmp_path / "downloads", f"Zoe Quux_{LESSON}.ipynb", text)
+    collect(tmp_path / "downloads", term)
+    (place,) = (term.root / "unmatched").iterdir()
+    for again in (term.root / "unmatched", place, place / f"{LESSON}.ipynb"):
+        said = collect(again, term)
+        assert str(place.relative_to(term.root)) in said.unplaced[0]
+        assert [*(term.root / "unmatched").iterdir()] == [place]
+    collect(term.root / "unmatched", term, student="ana")
+    assert not [*(term.root / "unmatched").iterdir()]
