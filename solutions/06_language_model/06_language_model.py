@@ -995,7 +995,7 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 # With one step to a fresh batch the ratio is 1 and the clip never acts: only β holds the policy.
 
 # %% [markdown]
-# First β = 0. **Predict**: after 100 steps, what will the texts look like? And what will gold do,
+# First β = 0. **Predict**: after 80 steps, what will the texts look like? And what will gold do,
 # while the proxy rises? The run takes about a minute.
 #
 # - **A**: it rises with the proxy, to the end
@@ -1009,7 +1009,7 @@ predict("free_gold", ...)
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
     _steps = Steps(freeze_reference, group_advantage, train_step)
     _tuning = Tuning(_steps, beta=0.0, world=_world, path="tuning_beta_0.safetensors")
-    _free = _tuning.run(until=100)
+    _free = _tuning.run(until=80)
 
 # %% [markdown]
 # Then the same with a penalty: same seed, same steps, one number changed. Choose your β; one
@@ -1020,7 +1020,7 @@ my_beta = 0.15  # yours: the record of 6.8 has 0, 0.03, 0.1, 0.2, 0.5 and 1 alre
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
     _steps = Steps(freeze_reference, group_advantage, train_step)
     _where = f"tuning_beta_{my_beta:g}.safetensors"
-    _held = Tuning(_steps, beta=my_beta, world=_world, path=_where).run(until=100)
+    _held = Tuning(_steps, beta=my_beta, world=_world, path=_where).run(until=80)
     _held.save("my_run.json")
 
 # %% [markdown]

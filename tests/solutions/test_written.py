@@ -354,7 +354,7 @@ def test_a_right_one_is_told_from_a_wrong_one(lesson, capsys, tmp_path, monkeypa
             for instead in (*hole.wrong, line.strip()):
                 assert hole.said not in _told(scope, cell, below, line, instead, capsys), instead
         if cell.kind != "essay":
-            exec(cell.source.replace("until=100", "until=10"), scope)
+            exec(cell.source.replace("until=80", "until=10"), scope)
     assert met == set(HOLES[lesson])
 
 
