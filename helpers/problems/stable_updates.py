@@ -6,8 +6,7 @@ probability of every place through a shift.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from importlib import resources
 from typing import Any, NamedTuple
 
@@ -119,20 +118,6 @@ class Run(NamedTuple):
     kl: list[float]
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """One thread within: on networks this small, handing work to others costs more than the work.
-
-    Afterwards there are as many as before.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def train_couriers(
     updates: Mapping[str, Update], seeds: Sequence[int], courier: Courier
 ) -> dict[str, list[Run]]:
@@ -153,7 +138,6 @@ def train_couriers(
         }
 
 
-@one_thread()
 def train_courier(update: Update, seed: int, courier: Courier, updates: int = UPDATES) -> Run:
     """Train one policy: at each update it works SHIFTS shifts and learns from them.
 
@@ -185,7 +169,6 @@ def _return(policy: nn.Module, courier: Courier) -> float:
         return courier.expected_return(policy(courier.features)[None]).item()
 
 
-@one_thread()
 def learn_from_one_batch(
     policy: nn.Module, observations: Float[Tensor, "batch obs"], loss: Callable, n_epochs: int
 ) -> Float[Tensor, "batch action"]:

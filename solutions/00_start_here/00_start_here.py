@@ -20,6 +20,8 @@ from helpers import check, hint, pick_device, progress, ready, shaped
 from helpers.plots.start_here import plot_log_ratios
 from helpers.predicting import outcome, predict, predictions
 
+torch.set_num_threads(1)  # sharing work costs more than it saves at this size
+
 # %% [markdown]
 # ## 0.1 What the course is about
 #

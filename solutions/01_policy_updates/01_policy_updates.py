@@ -46,6 +46,8 @@ from helpers.problems.policy_updates import (
     weight_of_penalty,
 )
 
+torch.set_num_threads(1)  # sharing work costs more than it saves at this size
+
 # %% [markdown]
 # ## 1.1 A language model of four words *(5 min)*
 #

@@ -57,6 +57,8 @@ from helpers.problems.policy_updates import (
     true_return,
 )
 
+torch.set_num_threads(1)  # sharing work costs more than it saves at this size
+
 # %% [markdown]
 # ## Two policies to be near to *(3 min)*
 #

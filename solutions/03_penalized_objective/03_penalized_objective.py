@@ -39,6 +39,8 @@ from helpers.problems.penalized_objective import (
     towards_one_action,
 )
 
+torch.set_num_threads(1)  # sharing work costs more than it saves at this size
+
 # %% [markdown]
 # ## 3.1 Two terms *(4 points, 18 min, easy)*
 #

@@ -63,6 +63,8 @@ from helpers.problems.penalty_gradients import (
     with_ratio,
 )
 
+torch.set_num_threads(1)  # sharing work costs more than it saves at this size
+
 # %% [markdown]
 # ## 4.1 Two uses of one number *(no points, 5 min)*
 #

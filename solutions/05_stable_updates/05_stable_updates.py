@@ -48,6 +48,7 @@ from helpers.problems.stable_updates import (
 )
 
 device = pick_device()
+torch.set_num_threads(1)  # sharing work costs more than it saves at this size
 
 # %% [markdown]
 # ## 5.1 A loss that holds back *(8 points, 20 min, medium)*

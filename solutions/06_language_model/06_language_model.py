@@ -71,6 +71,7 @@ from helpers.problems.penalty_gradients import (
 )
 
 device = pick_device()
+torch.set_num_threads(1)  # sharing work costs more than it saves at this size
 
 # %% [markdown]
 # ## A model that writes reviews *(20 min, with the judges)*

@@ -60,6 +60,8 @@ from helpers.problems.case_study import (
     tuned_by_proxy,
 )
 
+torch.set_num_threads(1)  # sharing work costs more than it saves at this size
+
 # %% [markdown]
 # ## 7.1 A proxy that overlooks a cost *(no points, 10 min)*
 #

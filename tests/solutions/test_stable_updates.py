@@ -1,23 +1,9 @@
 """Lesson 05's own problem: its runs, and what is told of them."""
 
-import pytest
 import torch
 
 from helpers.plots.stable_updates import mean_return, tell_difference, tell_runs
-from helpers.problems.stable_updates import Courier, Run, one_thread, train_couriers
-
-
-def test_one_thread_within_and_as_before_afterwards():
-    @one_thread()
-    def fail():
-        within.append(torch.get_num_threads())
-        raise KeyError
-
-    within, before = [], torch.get_num_threads()
-    with pytest.raises(KeyError):
-        fail()
-    assert within == [1]
-    assert torch.get_num_threads() == before
+from helpers.problems.stable_updates import Courier, Run, train_couriers
 
 
 def test_no_policy_earns_more_than_the_best():
