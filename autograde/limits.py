@@ -87,7 +87,7 @@ def _matching() -> Iterator[tuple[str, str, str]]:
     compared = f"{compared}, {errors.MOST_NEAR_LETTERS} letters"
     yield "compared for one 'did you mean'", compared, "nothing is asked"
     yield "questions 'did you mean'", f"{collecting.MOST_ASKED:,}", "the others are asked nothing"
-    people = f"{collecting.MOST_NAMED} ({matching.MOST_SAID} of a group)"
+    people = f"{saying.MOST_NAMED} ({matching.MOST_SAID} of a group)"
     yield "people that a line names", people, "the others are counted"
     members = f"{platforms.gradescope.MOST_MEMBERS}"
     yield "members of a group of Gradescope's", members, "nobody of it is told"
@@ -161,8 +161,6 @@ def _showing() -> Iterator[tuple[str, str, str]]:
 
 def _saying() -> Iterator[tuple[str, str, str]]:
     yield "a line on the terminal", f"{saying.MOST_SAID:,} characters", LEFT_OUT
-    named = f"{watching.MOST_NAMED}"
-    yield "submissions that a line of `watch` names", named, "the others are counted"
 
 
 def _bounds() -> str:

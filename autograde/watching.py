@@ -10,15 +10,15 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from zipfile import is_zipfile
 
-from .common.errors import LimitError, UsageError, is_disk_full, shown
+from .common.errors import LimitError, UsageError, is_disk_full
 from .common.guard import guarded
 from .common.locks import held
-from .common.saying import say, warn
+from .common.saying import say, some_of, warn
 from .receiving.unpacking import JUNK_FOLDERS, MOST_FILES, MOST_NOTE, is_junk, is_too_long
 from .term.reading import quick_cells
 from .term.rosters import is_student_id
@@ -30,7 +30,6 @@ PATIENCE = 60.0  # seconds after which what is no whole notebook is taken for wh
 ARRIVING = ".autograde/arriving"  # in the term: copies of what is whole, for `collect`
 # What browsers and copying programs call a file that they have not finished, after its own name.
 UNFINISHED = (".crdownload", ".part", ".partial", ".filepart", ".download", ".tmp", ".opdownload")
-MOST_NAMED = 5  # submissions that a line names
 
 
 @dataclass(frozen=True)
@@ -282,9 +281,7 @@ def _require_drop_folder(folder: Path, term: Term) -> Path:
 
 def _named(names: Collection[str]) -> str:
     """In brackets, a few of the names."""
-    some: Iterable[str] = sorted(names)[:MOST_NAMED]
-    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
-    return f" ({', '.join(map(shown, some))}{more})" if names else ""
+    return f" ({some_of(sorted(names))})" if names else ""
 
 
 def _warm() -> None:

@@ -2,13 +2,14 @@
 
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TextIO
 
 from helpers.clean import clean
 
 MOST_SAID = 4_000  # characters of one line
+MOST_NAMED = 5  # people, or what they handed in, that a line names
 ALONE = 5  # of one kind, lines that stand each by itself
 TOGETHER = 200  # of one kind, people that one line names
 
@@ -32,8 +33,14 @@ def folded(lines: Mapping[str, str], says: str) -> list[str]:
     """By person, a line each; of more than a few, one line that names them and says it of all."""
     if len(lines) <= ALONE:
         return [*lines.values()]
-    more = f" and {len(lines) - TOGETHER} more" * (len(lines) > TOGETHER)
-    return [f"{len(lines)} ({', '.join([*lines][:TOGETHER])}{more}): {says}"]
+    return [f"{len(lines)} ({some_of(lines, most=TOGETHER)}): {says}"]
+
+
+def some_of(names: Iterable[object], between: str = ", ", most: int = MOST_NAMED) -> str:
+    """The first of them, and how many more there are."""
+    named = [clean(name) for name in names]
+    more = f" and {len(named) - most} more" if len(named) > most else ""
+    return between.join(named[:most]) + more
 
 
 def show_exception(kind: type[BaseException], error: BaseException, trace: TracebackType) -> None:

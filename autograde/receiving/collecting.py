@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from ..common.errors import LimitError, UsageError, shown
 from ..common.guard import guarded
+from ..common.saying import some_of
 from ..common.times import local_zone, read_time
 from ..course.exercises import LESSONS
 from ..course.recognise import lesson_of, named_lesson, other_lesson
@@ -31,7 +32,6 @@ from .unpacking import BAD_ZIP, HOLD_NOTEBOOKS, JUNK, LOST, TIMESTAMP, Found, Le
 CLOCKS = timedelta(hours=1)  # by how much clocks may differ
 UNKNOWN = datetime(1, 1, 1, tzinfo=UTC)
 MOST_ASKED = 100  # lines that ask whom somebody may be
-MOST_NAMED = 5  # people that a line names
 Apart = tuple[Found, str, datetime | None, str]
 WITHOUT_ZONE = ("Brightspace", "Blackboard")
 
@@ -319,7 +319,7 @@ class Sorting:
             one = self._made(owner, found, told)
             made.append(replace(one, handed_in=read_time(stamp.decode("ascii", "replace"))))
         if len(others) > 1:
-            several = ", ".join(sorted(map(shown, others.values()))[:MOST_NAMED])
+            several = some_of(sorted(others.values()))
             raise UsageError(
                 f"--as {student}: there is work of several people in it ({several}); name what is "
                 f"{student}'s alone"
@@ -359,7 +359,7 @@ class Sorting:
             told = {w for key in _persons(one) for w in (*who.get(key, ()), *surely.get(key, ()))}
             told |= {before[_person(one)]} if _person(one) in before else set()
             if one.owner.who and not one.owner.by_id and len(told) > 1:
-                several = " and ".join(sorted(map(shown, told))[:MOST_NAMED])
+                several = some_of(sorted(told), " and ")
                 why = f"{several} both go by the name of {one.student}"
             elif len(says.get(pair, ())) > 1 and not one.owner.claim:
                 why = f"in {one.student}'s folder, with files named for {len(says[pair])} others"
@@ -379,11 +379,11 @@ class Sorting:
         """Leave downloads, by batch and with who is in each, where they are."""
         self._others = set(others)
         for batch, names in others.items():
-            some = ", ".join(sorted(map(shown, names.values()))[:MOST_NAMED])
+            several = some_of(sorted(names.values()))
             self._result.unplaced.append(
                 f"{shown(batch or downloads)}: of another class: none of the {len(names)} people "
-                f"in it is on the roster ({some}); name the download of this class, or put them on "
-                f"the roster: autograde init {term.root} --roster FILE.csv, or say who they are "
+                f"in it is on the roster ({several}); name the download of this class, or put them "
+                f"on the roster: autograde init {term.root} --roster FILE.csv, or say who they are "
                 "with --people FILE.csv"
             )
         self.apart = [one for one in self.apart if one[0].batch not in others]

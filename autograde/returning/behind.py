@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from ..common.saying import some_of
 from ..grading.preparing import mark_of
 from ..term.term import Term
 
@@ -13,7 +14,6 @@ KINDS = {
     "ungraded": f"handed in, and not graded yet: no points stand there; {GRADE}",
     "failed": "handed in what cannot be graded: no points stand there; autograde grade says why",
 }
-NAMED = 10  # students that a line names
 
 
 def behind(term: Term, lesson: str) -> dict[str, list[str]]:
@@ -53,6 +53,5 @@ def told(term: Term, lessons: Collection[str], among: Collection[str]) -> Iterat
     for lesson in lessons:
         for kind, students in behind(term, lesson).items():
             those = [one for one in students if one in among]
-            some, more = ", ".join(those[:NAMED]), len(those) - NAMED
             if those:
-                yield f"{lesson}: {some}{f' and {more} more' * (more > 0)}: {KINDS[kind]}"
+                yield f"{lesson}: {some_of(those)}: {KINDS[kind]}"

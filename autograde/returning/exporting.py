@@ -15,7 +15,7 @@ from helpers.clean import SIGN, clean
 
 from ..common.errors import UsageError
 from ..common.files import write_whole
-from ..common.saying import folded
+from ..common.saying import folded, some_of
 from ..course.plan import in_order
 from ..term.term import FORMGRADER, Term
 from . import canvas
@@ -35,7 +35,6 @@ MOODLE = {
     "email": "Email address",
 }  # fmt: skip
 STUDENT = ["id", "last_name", "first_name", "email"]
-MOST_NAMED = 5  # submissions that a line names
 BOM = "\ufeff"  # without it, Excel takes UTF-8 for another encoding
 NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?")
 FIRST = re.compile(rf"[\s{SIGN}]*(.?)")
@@ -155,9 +154,8 @@ def _of_earlier_files(term: Term, rows: list[dict[str, Any]]) -> list[str]:
     stale = [name for name in names if name in failed]
     if not stale:
         return []
-    more = f" and {len(stale) - MOST_NAMED} more" * (len(stale) > MOST_NAMED)
     return [
-        f"{', '.join(stale[:MOST_NAMED])}{more}: what is in submitted/ now could not be graded, "
+        f"{some_of(stale)}: what is in submitted/ now could not be graded, "
         "and the points are of an earlier file; autograde grade says why"
     ]
 

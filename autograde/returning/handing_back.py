@@ -23,10 +23,9 @@ from helpers.clean import clean
 
 from ..common.errors import UsageError
 from ..common.files import partial_file
-from ..common.saying import folded
+from ..common.saying import folded, some_of
 from ..course.lessons import lesson_path
 from ..receiving.addresses import Address, Addresses, downloaded, kept
-from ..receiving.collecting import MOST_NAMED
 from ..term.store import Origin
 from ..term.term import Term
 from .feedback import feedback
@@ -173,11 +172,8 @@ def _tell(
             f"them: autograde feedback {lesson} --for {form} --to OTHER.zip"
         )
     if there.strangers:
-        some = ", ".join(one.where for one in there.strangers[:MOST_NAMED])
-        more = f" and {len(there.strangers) - MOST_NAMED} more" * (
-            len(there.strangers) > MOST_NAMED
-        )
-        made.notes.append(f"{some}{more}: not on the roster; nothing goes back to them")
+        several = some_of(one.where for one in there.strangers)
+        made.notes.append(f"{several}: not on the roster; nothing goes back to them")
 
 
 def _is_taken(form: str, student: str, address: Address, made: HandedBack) -> bool:

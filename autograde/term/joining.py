@@ -1,14 +1,13 @@
 """Who came onto a term's roster, and who left it, when it is replaced by another."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from ..common.errors import UsageError
+from ..common.saying import some_of
 from .rosters import who
 from .term import Term
 
 Rows = list[dict[str, str]]
-MOST_NAMED = 5  # people that a line names
 
 
 def listed_in(folder: Path) -> Rows:
@@ -31,19 +30,21 @@ def moves(term: Term, before: Rows) -> tuple[list[str], list[str]]:
     worked |= {name.partition("/")[0] for name in term.in_gradebook()}
     lost = [row for row in left if row["id"] in worked]
     says = [
-        f"{len(rows)} {verb}: {_named(map(who, rows))}"
+        f"{len(rows)} {verb}: {some_of(map(who, rows), '; ')}"
         for rows, verb in ((joined, "joined"), (left, "left")) if rows
     ]  # fmt: skip
     warns = []
     if lost:
+        several = some_of(map(who, lost), "; ")
         warns.append(
-            f"{len(lost)} of the {len(left)} who left have work here ({_named(map(who, lost))}): "
+            f"{len(lost)} of the {len(left)} who left have work here ({several}): "
             "it stays, and their points go to nobody; where they did not leave, name a roster that "
             f"has them: autograde init {term.root} --roster FILE.csv"
         )
     if anew := _renamed(lost, joined):
+        several = some_of(anew, "; ")
         warns.append(
-            f"{len(anew)} of them seem to have joined under another id ({_named(anew)}): name a "
+            f"{len(anew)} of them seem to have joined under another id ({several}): name a "
             "roster in which they keep the old"
         )
     return says, warns
@@ -62,10 +63,3 @@ def _renamed(left: Rows, joined: Rows) -> list[str]:
 def _keys(row: dict[str, str]) -> list[str]:
     name = f"{row['first_name']} {row['last_name']}".strip()
     return [one.casefold() for one in (row["email"], name) if one]
-
-
-def _named(people: Iterable[str]) -> str:
-    """A few of them."""
-    people = list(people)
-    more = f"; and {len(people) - MOST_NAMED} more" if len(people) > MOST_NAMED else ""
-    return "; ".join(people[:MOST_NAMED]) + more

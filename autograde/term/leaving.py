@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-from ..common.errors import UsageError, did_you_mean, shown
+from ..common.errors import UsageError, shown
 from .furnishing import write_roster
 from .rosters import is_student_id, who_is_meant
 from .term import MAKING, SQLITE, TRIES, UNMATCHED, Term
 
 # Where folders of students are. In `submitted` a run of `grade` would find them again: it is first.
 STAGES = ("submitted", "autograded", "feedback")
-STUDENTS = "select id from student"
-NAMES = "select id, first_name, last_name from student"
+KNOWN = ("id", "first_name", "last_name", "email")
+PEOPLE = f"select {', '.join(KNOWN)} from student"
 
 
 def remove(term: Term, student: str) -> list[str]:
@@ -34,13 +34,13 @@ def remove(term: Term, student: str) -> list[str]:
 def named(term: Term, student: str) -> str:
     """Who would be removed: the id and the name, where one is known. Raises as `remove` does."""
     _require_known(term, student)
-    name = _names(term).get(student, "")
+    name = _name(term, student)
     return f"{student} ({name})" if name else student
 
 
 def perhaps_theirs(term: Term, student: str) -> list[Path]:
     """What in unmatched/ is named by their id or by their name, and may be theirs."""
-    name = _words(_names(term).get(student, ""))
+    name = _words(_name(term, student))
     meant = [one for one in (_words(student), name, "_".join(reversed(name.split("_")))) if one]
     folders = sorted((term.root / UNMATCHED).glob("*"))
     return [path for path in folders
@@ -52,25 +52,30 @@ def _words(text: str) -> str:
     return "_".join(re.findall(r"[^\W_]+", text.casefold()))
 
 
-def _names(term: Term) -> dict[str, str]:
-    """First and last name by id, of roster and gradebook."""
-    rows = [*term.rows(NAMES)]
-    rows += [(row["id"], row["first_name"], row["last_name"]) for row in term.roster()]
-    return {one: " ".join(filter(None, names)) for one, *names in rows}
+def _name(term: Term, student: str) -> str:
+    row = _people(term).get(student, {})
+    return " ".join(filter(None, (row.get("first_name"), row.get("last_name"))))
+
+
+def _people(term: Term) -> dict[str, dict[str, str]]:
+    """By id, a row as a roster has it, of all whom gradebook and roster know."""
+    of_gradebook = [{key: value or "" for key, value in zip(KNOWN, row, strict=True)}
+                    for row in term.rows(PEOPLE)]  # fmt: skip
+    return {row["id"]: row for row in (*of_gradebook, *term.roster())}
 
 
 def _require_known(term: Term, student: str) -> None:
     folders = [path for stage in STAGES for path in (term.root / stage).glob("*")]
     known = {path.name for path in folders if path.is_dir()}
     known |= {path.name.partition("+")[0] for path in (term.root / TRIES).glob("*+*")}
-    known |= {row["id"] for row in term.roster()} | {one for (one,) in term.rows(STUDENTS)}
+    people = _people(term)
+    known |= set(people)
     with term.store() as store:
         known |= store.students()
     if student not in known or not is_student_id(student):
-        asked = _words(student)
-        bear = [one for one, name in _names(term).items() if name and _words(name) == asked]
-        near = who_is_meant(student, term.roster()) or did_you_mean(student, sorted(known))
-        near = f" (it is the name of {shown(bear[0])})" if bear else near
+        nameless = dict.fromkeys(KNOWN, "")
+        rows = [people.get(one, nameless | {"id": one}) for one in sorted(known)]
+        near = who_is_meant(student, rows)
         raise UsageError(f"{term.root}: nobody has the id {shown(student)!r}{near}; check the id")
 
 
@@ -98,7 +103,7 @@ def _removed(term: Term, student: str) -> Iterator[str]:
             shutil.rmtree(path)
         yield f"{TRIES}/ ({len(tries)})"
     shutil.rmtree(term.root / MAKING / student, ignore_errors=True)
-    if student in {one for (one,) in term.rows(STUDENTS)}:
+    if student in {row[0] for row in term.rows(PEOPLE)}:
         count = _out_of_gradebook(term, student)
         yield f"the gradebook ({count} submission{'s' * (count != 1)})"
     with term.store() as store:

@@ -20,6 +20,7 @@ from pathlib import Path
 from helpers.clean import clean
 
 from ..common.errors import UsageError, did_you_mean, nearest, shown
+from ..common.saying import some_of
 
 ROSTER_COLUMNS = ["id", "first_name", "last_name", "email"]
 # Headers, in lower case and without spaces and signs.
@@ -36,7 +37,6 @@ FULL = ("fullname", "student", "studentname", "displayname", "name")
 EMAIL = ("emailaddress", "email", "mail", "emailadresse", "correo")
 NO_STUDENT = ("points possible", "student, test", "test student")
 STUDENT_ID = re.compile(r"(?![@.-])[\w@.-]+")
-MOST_NAMED = 3  # people who may be meant
 MOST_ID = 200  # bytes: it names folders
 MOST_BYTES = 64 * 2**20
 MOST_ROWS, MOST_COLUMNS = 500_000, 1_000  # gradebooks have a column for each assignment
@@ -241,7 +241,7 @@ def who_is_meant(text: str, rows: Iterable[Mapping[str, str]]) -> str:
     if not found:
         near = nearest(text, [row["id"] for row in rows])
         found = [row for row in rows if near and row["id"] == near]
-    several = " or ".join(who(row) for row in found[:MOST_NAMED])
+    several = some_of(map(who, found), " or ")
     return f" (did you mean {several}?)" if found else ""
 
 

@@ -16,9 +16,6 @@ OURS = {
     "canvas.MOST_BYTES",
     "canvas.MOST_COLUMNS",
     "plan.MOST_POINTS",
-    "joining.MOST_NAMED",
-    "rosters.MOST_NAMED",
-    "exporting.MOST_NAMED",
 }
 
 

@@ -211,7 +211,7 @@ def test_a_folder_that_is_a_link_leads_nowhere(term):
     ("student", "says"),
     [
         ("an", "(did you mean ana"),
-        ("bob b", "nobody has the id 'bob b' (it is the name of bob); check the id"),
+        ("bob b", "nobody has the id 'bob b' (did you mean bob, Bob B?); check the id"),
         ("b@x.org", "(did you mean bob, Bob B?)"),
         ("B", "(did you mean ana2, Ana B or bob, Bob B?)"),
         ("../term", "nobody has the id '../term'"),
