@@ -11,9 +11,10 @@
 # - see *reward hacking*, a proxy that is maximised at the cost of what it stands for, in curves
 #   and in the text, and say what a penalty did about it.
 #
-# About four and a half hours, two minutes of it training: two or three sittings, with breaks after
-# 6.3 and 6.6 (then run all cells above the place first). From 6.9 on it is for a second reading, an
-# hour more. It needs lessons 01, 02, 04, 05.
+# Two parts. The first, to 6.7, ends with a model that you tuned and with the record of 30 such runs:
+# three hours and a half, two minutes of it training, with breaks after 6.3 and 6.5 (then run all
+# cells above the place first). The second, 6.8 and 6.9, is what else a trainer has to get right:
+# an hour. From 6.10 on it is for a second reading. It needs lessons 01, 02, 04, 05.
 
 # %% setup
 import copy
@@ -138,7 +139,7 @@ for _text in _world.texts(_drawn):
 # *Various* is counted: 1 where 85% of the words are different ones, 0 where 65% are. *Readable* it
 # learned from sentences with their words mixed up, and from texts of models that were tuned on
 # *other* proxies, made from other sentences: there SmolLM2 and a count said how readable they are.
-# Whether that was enough is tested in 6.8, on texts tuned on *this* proxy. Gold never takes part in
+# Whether that was enough is tested in 6.7, on texts tuned on *this* proxy. Gold never takes part in
 # training: a policy tuned on gold would exploit gold.
 #
 # **Predict**: their correlation with the mean human rating, on sentences that neither has seen.
@@ -199,7 +200,7 @@ outcome("what_pleases", A=_most in list(_tried)[:2], B=_most == "eight words", C
 # %% [markdown]
 # The proxy is blind to order, to grammar and to repetition: one liked word by itself is worth more
 # than a sentence that it stands in. What costs is every word that is not liked, *the* and *is*
-# among them. Whether a policy finds that is the question of 6.7. Gold reads in order and counts.
+# among them. Whether a policy finds that is the question of 6.6. Gold reads in order and counts.
 
 # %% [markdown]
 # ## 6.1 A reference that stays *(5 points, 15 min, easy)*
@@ -685,253 +686,7 @@ if ready("group_advantage", "grpo_loss", "train_step"):
 # *responses*, exact at every token and added up.
 
 # %% [markdown]
-# ### The sampler is another program *(6 points, 20 min, easy)*
-#
-# Here one program draws and trains. Large runs draw with a fast sampler and train with another
-# program: the same weights, rounded otherwise, so tokens come from a policy that is not quite old
-# ([trl #3867](https://github.com/huggingface/trl/pull/3867),
-# [verl #2953](https://github.com/verl-project/verl/pull/2953)). The trainer then scores each batch
-# before its first step, and weighs each token by what the sampler drew too often or too rarely:
-#
-# $$w_t = \min\bigl(\exp(\log \text{trainer} - \log \text{sampler}),\ \text{cap}\bigr)$$
-#
-# **Predict**: why is a weight a constant, when $\rho$ in front of $k_3$ is not?
-
-
-# %% exercise="truncated_weights"
-@shaped
-def truncated_weights(
-    logp: Float[Tensor, "batch time"],
-    sampler_logp: Float[Tensor, "batch time"],
-    mask: Bool[Tensor, "batch time"],
-    cap: float,
-) -> Float[Tensor, "batch time"]:
-    """How much each token counts when the sampler that drew it is not quite the trainer's policy.
-
-    logp: log-probability of each token as the trainer computes it, in nats.
-    sampler_logp: as the sampler noted it when the token was drawn.
-    mask: True on response tokens; what stands elsewhere is never read.
-    cap: what no weight exceeds, above 0.
-    Returns trainer/sampler or cap, whichever is less, on real tokens, 0 elsewhere. A weight is a
-    constant: it has no gradient.
-    Raises TypeCheckError if shapes or kinds of numbers disagree.
-    Source: truncated importance sampling, as in TRL (its pull request 3867).
-    Example: cap 2: half as likely for the trainer gives 1/2, four times as likely gives 2.
-    """
-    ### BEGIN SOLUTION
-    with torch.no_grad():
-        gap = torch.where(mask, logp - sampler_logp, -torch.inf)  # exp of it is 0
-        return gap.exp().clamp(max=cap)
-    ### END SOLUTION
-
-
-# %% check="truncated_weights" points=6
-check("truncated_weights", truncated_weights)
-
-# %% [markdown]
-# Both numbers are fixed before the step: the sampler drew, and the trainer, not yet moved, says
-# how often it would have. **Look at yours** on this model. The trainer computes in float32; four
-# samplers have its weights: one as they are, one that computes in bfloat16 (8 significant bits),
-# one whose weights are stored in 8 bits (4 significant ones), and one that draws by *top-p*: from
-# S, the likeliest tokens that hold 0.9 of the mass, and from no other (lesson 04). **Predict**
-# the mean of the ratio trainer/sampler for each.
-
-# %% demo
-_samplers = {"float32": _world.model, "bfloat16": copy.deepcopy(_world.model).bfloat16()}
-_samplers["8-bit weights"] = copy.deepcopy(_world.model)
-with torch.no_grad():
-    for _weight in _samplers["8-bit weights"].parameters():
-        _unit = _weight.abs().max() / torch.finfo(torch.float8_e4m3fn).max
-        _weight.copy_((_weight / _unit).to(torch.float8_e4m3fn).float() * _unit)
-    _scores = {n: network(_cold.tokens)[:, :-1] for n, network in _samplers.items()}
-    _log_probs = {
-        name: scores[_cold.response_mask].double().log_softmax(-1)  # token vocab
-        for name, scores in _scores.items()
-    }
-_trainer = _log_probs["float32"]
-_sorted, _order = _trainer.exp().sort(-1, descending=True)
-_likelier = (_sorted.cumsum(-1) - _sorted).gather(-1, _order.argsort(-1))  # mass before a token
-_in_s = _likelier < 0.9
-_log_probs["top-p 0.9"] = _trainer.masked_fill(~_in_s, -torch.inf).log_softmax(-1)
-
-# %% demo
-if ready("truncated_weights"):
-    _every = torch.ones_like(_trainer, dtype=torch.bool)
-    print(f"over the whole vocabulary, after each of {len(_trainer)} beginnings of 32 responses")
-    print("sampler          mean ratio   off 1 (rms)   beyond the clip   greatest   mean, cap 1.2")
-    for _name, _sampler in _log_probs.items():
-        _chance = _sampler.exp()
-        _ratio = torch.where(_chance > 0, _trainer - _sampler, 0.0).exp()
-        _kept = truncated_weights(_trainer, _sampler, _every, cap=1.2)
-        _of = (_ratio, (_ratio - 1) ** 2, (_ratio - 1).abs() > 0.2, _kept)
-        _mean, _square, _beyond, _less = ((_chance * x).sum(-1).mean().item() for x in _of)
-        print(f"{_name:14} {_mean:12.4f} {_square**0.5:13.1g} {_beyond:17.2%}", end=" ")
-        print(f"{_ratio.max():10.2f} {_less:15.4f}")
-    print(f"the trainer's mass of S: {(_trainer.exp() * _in_s).sum(-1).mean():.4f}")
-
-# %% [markdown]
-# Rounding leaves the mean at 1, as any sampler does that leaves nothing out: sampler ·
-# trainer/sampler adds up to 1. So, weighted, its tokens stand for the trainer's. The cap bounds
-# what one token can do, and its price is a mean below 1. Top-p is another kind of difference. What
-# is outside S is never drawn, so no weight can bring it back: the ratio is the same for all of S,
-# and its mean is the trainer's mass of S. It is cured by letting the trainer score within S.
-#
-# A token's weight corrects that token, not what came before it. Of a whole *response* the ratio is
-# the product of its tokens' ratios, which is right, and spreads wider. And what is beyond the cap
-# may be capped (*truncated*) or dropped (*masked*).
-
-# %% demo
-if ready("truncated_weights"):
-    _eight = sample(_samplers["8-bit weights"], _world.prompts(64), 16, _generator)
-    _real = _eight.response_mask
-    _gap = torch.where(_real, response_log_probs(_world.model, _eight.tokens) - _eight.logp, 0.0)
-    print("drawn by 8-bit weights      spread   beyond cap 1.2   mean: truncated   masked")
-    for _name, _log in (("token", _gap[_real]), ("response", _gap.sum(dim=1))):
-        _ratio, _log = _log.detach().exp(), _log.detach()[None]
-        _kept = truncated_weights(_log, 0 * _log, _log == _log, cap=1.2).mean()
-        _masked = torch.where(_ratio > 1.2, 0.0, _ratio).mean()
-        print(f"each {_name:20} {_ratio.std():8.3f} {(_ratio > 1.2).float().mean():16.2%}", end=" ")
-        print(f"{_kept:17.3f} {_masked:8.3f}")
-
-# %% [markdown]
-# TRL (1.16) multiplies the surrogate by such a weight; the penalty is left without. Its default is
-# a response's ratio, masked: beyond the cap, the response teaches nothing.
-
-# %% [markdown]
-# ## 6.6 In the reward or in the loss? *(1 point, 15 min, medium)*
-#
-# Same tokens, drawn from the policy itself, same β, score and advantage 0: only drift is at work.
-# *In the reward*: what `kl_shaped_rewards` gives, added up from each token to the end, weighs
-# the gradient of that token's logp. *In the loss*: β · $k_3$ of each token is differentiated, as
-# it is (GRPO's paper) or weighted by its ratio. (What the three do in training: 6.9.)
-#
-# Lesson 04 had a case that can be enumerated: all 27 responses of three tokens. Two cells put
-# your three functions on it. **Predict**: which of the gradients is that of KL(policy ‖ ref)?
-
-# %% [markdown]
-# **Quiz.** Drift in the reward, or as GRPO's paper has it in the loss: what is the difference?
-#
-# - A: In the reward an early token is charged for the drift that it leads to, and the expected
-#   gradient is that of KL(policy ‖ ref). In the loss it is not, and the direction is another.
-# - B: None in expectation: $k_1$ and $k_3$ are both unbiased, so both places estimate β times the
-#   same divergence, and have the same expected gradient. They differ in spread alone.
-# - C: In the reward drift is a constant: it has no gradient of its own, so it shifts what is
-#   reported and holds nothing back. Only in the loss can it act on the policy.
-# - D: In the loss the gradient is that of KL(policy ‖ ref), because $k_3$ is unbiased and never
-#   negative. In the reward it is only an approximation, as a log-ratio may be negative.
-#
-# Settle on one before you run the next two cells; below them you answer with its letter.
-
-# %% demo
-if ready("kl_shaped_rewards", "grpo_loss", "grpo_loss_unbiased", gradient=True):
-    _responses = all_responses(seed=1, time=3)
-    _logp, _ref_logp = _responses.logp(), _responses.ref_logp()
-    _chance = _logp.sum(dim=1).exp()
-    _nothing = torch.zeros(len(_logp), dtype=torch.float64)
-    _real = torch.ones_like(_logp, dtype=torch.bool)
-    _paid = kl_shaped_rewards(_nothing, _logp, _ref_logp, _real, beta=1.0)
-    # minus: what is paid is the price with its sign turned, and the price is to be minimised
-    _drift = {"reward": _responses.return_to_go_loss(-_paid)}
-    for _name, _loss in (("loss", grpo_loss), ("loss, weighted", grpo_loss_unbiased)):
-        _in_loss = [  # 3 *: the loss is a mean over 3 tokens, their sum is wanted
-            3 * _loss(lp[None], lp[None], rlp[None], _nothing[:1], _real[:1], 0.2, beta=1.0)
-            for lp, rlp in zip(_logp, _ref_logp, strict=True)
-        ]
-        _drift[_name] = torch.stack(_in_loss)
-    _push = {n: _responses.gradient((_chance.detach() * x).sum()) for n, x in _drift.items()}
-
-# %% demo
-if ready("kl_shaped_rewards", "grpo_loss", "grpo_loss_unbiased", gradient=True):
-    _forward = exact_kl(_responses.ref_logits, _responses.logits)[_responses.beginnings].sum(dim=1)
-    _candidates = {
-        "∇KL(policy ‖ ref), whole responses": (_chance * (_logp - _ref_logp).sum(dim=1)).sum(),
-        "∇KL(ref ‖ policy), token by token": (_chance.detach() * _forward).sum(),
-        "∇KL(policy ‖ ref), token by token": (
-            _chance.detach() * _responses.next_token_kl().sum(dim=1)
-        ).sum(),
-    }
-    for _claim, _total in _candidates.items():
-        _wanted = _responses.gradient(_total)
-        _errors = {n: ((x - _wanted).norm() / _wanted.norm()).item() for n, x in _push.items()}
-        print(_claim, *(f"  in the {name}: relative error {e:.1g}" for name, e in _errors.items()))
-        _candidates[_claim] = _wanted
-    for _wanted, _found in zip(_candidates.values(), _push.values(), strict=True):
-        assert torch.allclose(_found, _wanted, rtol=0, atol=1e-10)
-
-# %% [markdown]
-# Now answer the quiz, with a letter.
-
-# %% quiz="q06_reward_or_loss"
-q06_reward_or_loss = "A"
-
-# %% check="q06_reward_or_loss" points=1
-check("q06_reward_or_loss", q06_reward_or_loss)
-
-# %% [markdown]
-# The ratio changes the direction. It does not charge an early token for the drift that it leads
-# to: of the three, only the reward does both.
-
-# %% [markdown]
-# ### Read a trainer's settings *(4 points, 15 min, medium)*
-#
-# A run on one machine, invented, in the words of TRL 1.16. What is not set has its default:
-#
-# ```python
-# GRPOConfig(
-#     beta=0.05, epsilon=0.2, num_iterations=2, temperature=0.8, loss_type="bnpo",
-#     ref_model_sync_steps=64, vllm_importance_sampling_clip_max=2.0,
-# )
-# ```
-#
-# | setting | default | what it is for |
-# |---|---|---|
-# | `use_bias_correction_kl` | True | weighs $k_3$ by the ratio policy/old, token by token |
-# | `sync_ref_model` | False | moves ref towards the policy, every `ref_model_sync_steps` steps |
-# | `use_vllm` | False | draws with vLLM; `vllm_…` say how, and how it is corrected for |
-# | `temperature` | 1.0 | divides the logits, of drawing and of scoring |
-# | `num_iterations` | 1 | how often a batch is used before the next is drawn |
-
-# %% [markdown]
-# **Quiz.** Four questions; answer with a dict, a letter for each:
-# `q06_configuration = {"place": "…", "towards": "…", "gradient": "…", "unused": "…"}`.
-#
-# `place`: where is drift charged?
-#
-# - A: in the reward of each token, so that it reaches the update through the advantage
-# - B: in the loss, within the clip: a token beyond it pays nothing more
-# - C: in the loss, beside the clipped surrogate, whatever the clip does
-# - D: nowhere: with `num_iterations=2` it is `epsilon` that holds the policy
-#
-# `towards`: towards which policy does it pull?
-#
-# - A: the one that drew the batch
-# - B: the model that training began with
-# - C: a copy of the policy that is renewed every 64 steps
-# - D: the sampler, which is another program
-
-# %% [markdown]
-# `gradient`: what is the charge's expected gradient, at the first step on a later batch?
-#
-# - A: that of KL(ref ‖ policy), token by token
-# - B: 0, as the ratio is 1 there
-# - C: that of KL(policy ‖ ref) of whole responses
-# - D: that of KL(policy ‖ ref), token by token
-#
-# `unused`: what is set, and silently does nothing?
-#
-# - A: `ref_model_sync_steps` and `vllm_importance_sampling_clip_max`
-# - B: `epsilon`, as the penalty takes its place
-# - C: `temperature`, beyond the drawing of tokens
-# - D: `num_iterations`
-
-# %% quiz="q06_configuration"
-q06_configuration = {"place": "C", "towards": "B", "gradient": "D", "unused": "A"}
-
-# %% check="q06_configuration" points=4
-check("q06_configuration", q06_configuration)
-
-# %% [markdown]
-# ## 6.7 Tune it *(no points, 35 min)*
+# ## 6.6 Tune it *(no points, 35 min)*
 #
 # The parts are there; what is left is the loop around them. Tokens are drawn by `sample`, of which
 # this is the loop (`helpers/language_model/sampling.py`). At each turn the model is asked for one
@@ -1017,7 +772,7 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 # file for each. This run is saved as `my_run.json`, which lesson 07 will read.
 
 # %% demo
-my_beta = 0.15  # yours: the record of 6.8 has 0, 0.03, 0.1, 0.2, 0.5 and 1 already
+my_beta = 0.15  # yours: the record of 6.7 has 0, 0.03, 0.1, 0.2, 0.5 and 1 already
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
     _steps = Steps(freeze_reference, group_advantage, train_step)
     _where = f"tuning_beta_{my_beta:g}.safetensors"
@@ -1077,7 +832,7 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 # go?
 
 # %% [markdown]
-# ## 6.8 The record: several β, five seeds *(no points, 30 min)*
+# ## 6.7 The record: several β, five seeds *(no points, 30 min)*
 #
 # One pair of runs is an anecdote. The same training was recorded once for six β, with five
 # seeds each and 100 steps. **Predict**: with which β does the proxy end highest? Is the best β
@@ -1235,7 +990,253 @@ browse_texts(_sweep, sorted({0.0, _first, _betas[-1]}))
 # a table and your own reading of the texts disagree, trust the reading, and say so.
 
 # %% [markdown]
-# ## 6.9 What readers asked to see run *(no points, 20 min, second reading)*
+# ## 6.8 The sampler is another program *(6 points, 20 min, easy)*
+#
+# Here one program draws and trains. Large runs draw with a fast sampler and train with another
+# program: the same weights, rounded otherwise, so tokens come from a policy that is not quite old
+# ([trl #3867](https://github.com/huggingface/trl/pull/3867),
+# [verl #2953](https://github.com/verl-project/verl/pull/2953)). The trainer then scores each batch
+# before its first step, and weighs each token by what the sampler drew too often or too rarely:
+#
+# $$w_t = \min\bigl(\exp(\log \text{trainer} - \log \text{sampler}),\ \text{cap}\bigr)$$
+#
+# **Predict**: why is a weight a constant, when $\rho$ in front of $k_3$ is not?
+
+
+# %% exercise="truncated_weights"
+@shaped
+def truncated_weights(
+    logp: Float[Tensor, "batch time"],
+    sampler_logp: Float[Tensor, "batch time"],
+    mask: Bool[Tensor, "batch time"],
+    cap: float,
+) -> Float[Tensor, "batch time"]:
+    """How much each token counts when the sampler that drew it is not quite the trainer's policy.
+
+    logp: log-probability of each token as the trainer computes it, in nats.
+    sampler_logp: as the sampler noted it when the token was drawn.
+    mask: True on response tokens; what stands elsewhere is never read.
+    cap: what no weight exceeds, above 0.
+    Returns trainer/sampler or cap, whichever is less, on real tokens, 0 elsewhere. A weight is a
+    constant: it has no gradient.
+    Raises TypeCheckError if shapes or kinds of numbers disagree.
+    Source: truncated importance sampling, as in TRL (its pull request 3867).
+    Example: cap 2: half as likely for the trainer gives 1/2, four times as likely gives 2.
+    """
+    ### BEGIN SOLUTION
+    with torch.no_grad():
+        gap = torch.where(mask, logp - sampler_logp, -torch.inf)  # exp of it is 0
+        return gap.exp().clamp(max=cap)
+    ### END SOLUTION
+
+
+# %% check="truncated_weights" points=6
+check("truncated_weights", truncated_weights)
+
+# %% [markdown]
+# Both numbers are fixed before the step: the sampler drew, and the trainer, not yet moved, says
+# how often it would have. **Look at yours** on this model. The trainer computes in float32; four
+# samplers have its weights: one as they are, one that computes in bfloat16 (8 significant bits),
+# one whose weights are stored in 8 bits (4 significant ones), and one that draws by *top-p*: from
+# S, the likeliest tokens that hold 0.9 of the mass, and from no other (lesson 04). **Predict**
+# the mean of the ratio trainer/sampler for each.
+
+# %% demo
+_samplers = {"float32": _world.model, "bfloat16": copy.deepcopy(_world.model).bfloat16()}
+_samplers["8-bit weights"] = copy.deepcopy(_world.model)
+with torch.no_grad():
+    for _weight in _samplers["8-bit weights"].parameters():
+        _unit = _weight.abs().max() / torch.finfo(torch.float8_e4m3fn).max
+        _weight.copy_((_weight / _unit).to(torch.float8_e4m3fn).float() * _unit)
+    _scores = {n: network(_cold.tokens)[:, :-1] for n, network in _samplers.items()}
+    _log_probs = {
+        name: scores[_cold.response_mask].double().log_softmax(-1)  # token vocab
+        for name, scores in _scores.items()
+    }
+_trainer = _log_probs["float32"]
+_sorted, _order = _trainer.exp().sort(-1, descending=True)
+_likelier = (_sorted.cumsum(-1) - _sorted).gather(-1, _order.argsort(-1))  # mass before a token
+_in_s = _likelier < 0.9
+_log_probs["top-p 0.9"] = _trainer.masked_fill(~_in_s, -torch.inf).log_softmax(-1)
+
+# %% demo
+if ready("truncated_weights"):
+    _every = torch.ones_like(_trainer, dtype=torch.bool)
+    print(f"over the whole vocabulary, after each of {len(_trainer)} beginnings of 32 responses")
+    print("sampler          mean ratio   off 1 (rms)   beyond the clip   greatest   mean, cap 1.2")
+    for _name, _sampler in _log_probs.items():
+        _chance = _sampler.exp()
+        _ratio = torch.where(_chance > 0, _trainer - _sampler, 0.0).exp()
+        _kept = truncated_weights(_trainer, _sampler, _every, cap=1.2)
+        _of = (_ratio, (_ratio - 1) ** 2, (_ratio - 1).abs() > 0.2, _kept)
+        _mean, _square, _beyond, _less = ((_chance * x).sum(-1).mean().item() for x in _of)
+        print(f"{_name:14} {_mean:12.4f} {_square**0.5:13.1g} {_beyond:17.2%}", end=" ")
+        print(f"{_ratio.max():10.2f} {_less:15.4f}")
+    print(f"the trainer's mass of S: {(_trainer.exp() * _in_s).sum(-1).mean():.4f}")
+
+# %% [markdown]
+# Rounding leaves the mean at 1, as any sampler does that leaves nothing out: sampler ·
+# trainer/sampler adds up to 1. So, weighted, its tokens stand for the trainer's. The cap bounds
+# what one token can do, and its price is a mean below 1. Top-p is another kind of difference. What
+# is outside S is never drawn, so no weight can bring it back: the ratio is the same for all of S,
+# and its mean is the trainer's mass of S. It is cured by letting the trainer score within S.
+#
+# A token's weight corrects that token, not what came before it. Of a whole *response* the ratio is
+# the product of its tokens' ratios, which is right, and spreads wider. And what is beyond the cap
+# may be capped (*truncated*) or dropped (*masked*).
+
+# %% demo
+if ready("truncated_weights"):
+    _eight = sample(_samplers["8-bit weights"], _world.prompts(64), 16, _generator)
+    _real = _eight.response_mask
+    _gap = torch.where(_real, response_log_probs(_world.model, _eight.tokens) - _eight.logp, 0.0)
+    print("drawn by 8-bit weights      spread   beyond cap 1.2   mean: truncated   masked")
+    for _name, _log in (("token", _gap[_real]), ("response", _gap.sum(dim=1))):
+        _ratio, _log = _log.detach().exp(), _log.detach()[None]
+        _kept = truncated_weights(_log, 0 * _log, _log == _log, cap=1.2).mean()
+        _masked = torch.where(_ratio > 1.2, 0.0, _ratio).mean()
+        print(f"each {_name:20} {_ratio.std():8.3f} {(_ratio > 1.2).float().mean():16.2%}", end=" ")
+        print(f"{_kept:17.3f} {_masked:8.3f}")
+
+# %% [markdown]
+# TRL (1.16) multiplies the surrogate by such a weight; the penalty is left without. Its default is
+# a response's ratio, masked: beyond the cap, the response teaches nothing.
+
+# %% [markdown]
+# ## 6.9 In the reward or in the loss? *(1 point, 15 min, medium)*
+#
+# Same tokens, drawn from the policy itself, same β, score and advantage 0: only drift is at work.
+# *In the reward*: what `kl_shaped_rewards` gives, added up from each token to the end, weighs
+# the gradient of that token's logp. *In the loss*: β · $k_3$ of each token is differentiated, as
+# it is (GRPO's paper) or weighted by its ratio. (What the three do in training: 6.10.)
+#
+# Lesson 04 had a case that can be enumerated: all 27 responses of three tokens. Two cells put
+# your three functions on it. **Predict**: which of the gradients is that of KL(policy ‖ ref)?
+
+# %% [markdown]
+# **Quiz.** Drift in the reward, or as GRPO's paper has it in the loss: what is the difference?
+#
+# - A: In the reward an early token is charged for the drift that it leads to, and the expected
+#   gradient is that of KL(policy ‖ ref). In the loss it is not, and the direction is another.
+# - B: None in expectation: $k_1$ and $k_3$ are both unbiased, so both places estimate β times the
+#   same divergence, and have the same expected gradient. They differ in spread alone.
+# - C: In the reward drift is a constant: it has no gradient of its own, so it shifts what is
+#   reported and holds nothing back. Only in the loss can it act on the policy.
+# - D: In the loss the gradient is that of KL(policy ‖ ref), because $k_3$ is unbiased and never
+#   negative. In the reward it is only an approximation, as a log-ratio may be negative.
+#
+# Settle on one before you run the next two cells; below them you answer with its letter.
+
+# %% demo
+if ready("kl_shaped_rewards", "grpo_loss", "grpo_loss_unbiased", gradient=True):
+    _responses = all_responses(seed=1, time=3)
+    _logp, _ref_logp = _responses.logp(), _responses.ref_logp()
+    _chance = _logp.sum(dim=1).exp()
+    _nothing = torch.zeros(len(_logp), dtype=torch.float64)
+    _real = torch.ones_like(_logp, dtype=torch.bool)
+    _paid = kl_shaped_rewards(_nothing, _logp, _ref_logp, _real, beta=1.0)
+    # minus: what is paid is the price with its sign turned, and the price is to be minimised
+    _drift = {"reward": _responses.return_to_go_loss(-_paid)}
+    for _name, _loss in (("loss", grpo_loss), ("loss, weighted", grpo_loss_unbiased)):
+        _in_loss = [  # 3 *: the loss is a mean over 3 tokens, their sum is wanted
+            3 * _loss(lp[None], lp[None], rlp[None], _nothing[:1], _real[:1], 0.2, beta=1.0)
+            for lp, rlp in zip(_logp, _ref_logp, strict=True)
+        ]
+        _drift[_name] = torch.stack(_in_loss)
+    _push = {n: _responses.gradient((_chance.detach() * x).sum()) for n, x in _drift.items()}
+
+# %% demo
+if ready("kl_shaped_rewards", "grpo_loss", "grpo_loss_unbiased", gradient=True):
+    _forward = exact_kl(_responses.ref_logits, _responses.logits)[_responses.beginnings].sum(dim=1)
+    _candidates = {
+        "∇KL(policy ‖ ref), whole responses": (_chance * (_logp - _ref_logp).sum(dim=1)).sum(),
+        "∇KL(ref ‖ policy), token by token": (_chance.detach() * _forward).sum(),
+        "∇KL(policy ‖ ref), token by token": (
+            _chance.detach() * _responses.next_token_kl().sum(dim=1)
+        ).sum(),
+    }
+    for _claim, _total in _candidates.items():
+        _wanted = _responses.gradient(_total)
+        _errors = {n: ((x - _wanted).norm() / _wanted.norm()).item() for n, x in _push.items()}
+        print(_claim, *(f"  in the {name}: relative error {e:.1g}" for name, e in _errors.items()))
+        _candidates[_claim] = _wanted
+    for _wanted, _found in zip(_candidates.values(), _push.values(), strict=True):
+        assert torch.allclose(_found, _wanted, rtol=0, atol=1e-10)
+
+# %% [markdown]
+# Now answer the quiz, with a letter.
+
+# %% quiz="q06_reward_or_loss"
+q06_reward_or_loss = "A"
+
+# %% check="q06_reward_or_loss" points=1
+check("q06_reward_or_loss", q06_reward_or_loss)
+
+# %% [markdown]
+# The ratio changes the direction. It does not charge an early token for the drift that it leads
+# to: of the three, only the reward does both.
+
+# %% [markdown]
+# ### Read a trainer's settings *(4 points, 15 min, medium)*
+#
+# A run on one machine, invented, in the words of TRL 1.16. What is not set has its default:
+#
+# ```python
+# GRPOConfig(
+#     beta=0.05, epsilon=0.2, num_iterations=2, temperature=0.8, loss_type="bnpo",
+#     ref_model_sync_steps=64, vllm_importance_sampling_clip_max=2.0,
+# )
+# ```
+#
+# | setting | default | what it is for |
+# |---|---|---|
+# | `use_bias_correction_kl` | True | weighs $k_3$ by the ratio policy/old, token by token |
+# | `sync_ref_model` | False | moves ref towards the policy, every `ref_model_sync_steps` steps |
+# | `use_vllm` | False | draws with vLLM; `vllm_…` say how, and how it is corrected for |
+# | `temperature` | 1.0 | divides the logits, of drawing and of scoring |
+# | `num_iterations` | 1 | how often a batch is used before the next is drawn |
+
+# %% [markdown]
+# **Quiz.** Four questions; answer with a dict, a letter for each:
+# `q06_configuration = {"place": "…", "towards": "…", "gradient": "…", "unused": "…"}`.
+#
+# `place`: where is drift charged?
+#
+# - A: in the reward of each token, so that it reaches the update through the advantage
+# - B: in the loss, within the clip: a token beyond it pays nothing more
+# - C: in the loss, beside the clipped surrogate, whatever the clip does
+# - D: nowhere: with `num_iterations=2` it is `epsilon` that holds the policy
+#
+# `towards`: towards which policy does it pull?
+#
+# - A: the one that drew the batch
+# - B: the model that training began with
+# - C: a copy of the policy that is renewed every 64 steps
+# - D: the sampler, which is another program
+
+# %% [markdown]
+# `gradient`: what is the charge's expected gradient, at the first step on a later batch?
+#
+# - A: that of KL(ref ‖ policy), token by token
+# - B: 0, as the ratio is 1 there
+# - C: that of KL(policy ‖ ref) of whole responses
+# - D: that of KL(policy ‖ ref), token by token
+#
+# `unused`: what is set, and silently does nothing?
+#
+# - A: `ref_model_sync_steps` and `vllm_importance_sampling_clip_max`
+# - B: `epsilon`, as the penalty takes its place
+# - C: `temperature`, beyond the drawing of tokens
+# - D: `num_iterations`
+
+# %% quiz="q06_configuration"
+q06_configuration = {"place": "C", "towards": "B", "gradient": "D", "unused": "A"}
+
+# %% check="q06_configuration" points=4
+check("q06_configuration", q06_configuration)
+
+# %% [markdown]
+# ## 6.10 What readers asked to see run *(no points, 20 min, second reading)*
 #
 # The same task, with one thing changed, five seeds each:
 #
@@ -1248,7 +1249,7 @@ browse_texts(_sweep, sorted({0.0, _first, _betas[-1]}))
 # - The *controller*, Ziegler's of lesson 05: it moves β by what the batch says of KL(policy ‖ ref),
 #   towards 6 nats a response, by 2% a step at most.
 #
-# By 6.6 the first three have different gradients. **Predict**: charged in the reward, where does
+# By 6.9 the first three have different gradients. **Predict**: charged in the reward, where does
 # KL end, beside $k_3$ in the loss?
 #
 # - **A**: lower, at every seed
@@ -1359,7 +1360,7 @@ outcome(
 # nearer to ref: the row *a third of the rate* above is that control, and lesson 07 uses it.
 
 # %% [markdown]
-# ## 6.10 A real model *(no points, 10 min, second reading)*
+# ## 6.11 A real model *(no points, 10 min, second reading)*
 #
 # The same functions, on SmolLM2-135M-Instruct: a hundred times the parameters, trained on two
 # trillion tokens. It continues four openings by 12 tokens; the reward is VADER's praise, by rules
