@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import redirect_stdout
 from difflib import get_close_matches
 from functools import cache
@@ -90,13 +90,27 @@ def visible_verdict(name: str, answer: Any) -> Verdict:
     wrong = [WrongAnswer.of(mistake) for mistake in exercise["wrong"]]
     got = ask(answer, cases)
     verdict = judge(name, exercise["parts"], cases, got, exercise["expected"], wrong)
-    return _of_question(verdict, answer, exercise.get(TOLD)) if is_quiz(name) else verdict
+    if not is_quiz(name):
+        return verdict
+    keys = [] if "value" in exercise["expected"][0] else list(exercise["parts"])
+    return _of_question(verdict, answer, keys, exercise.get(TOLD))
 
 
-def _of_question(verdict: Verdict, answer: Any, boxes: Mapping[str, str] | None) -> Verdict:
-    """So far only the form was judged: whether the answer is right, where that may be told here."""
+def _of_question(
+    verdict: Verdict, answer: Any, keys: Sequence[str], boxes: Mapping[str, str] | None
+) -> Verdict:
+    """So far only the form was judged: whether the answer is right, where that may be told here.
+
+    keys: what a dict is asked for by, where it is.
+    """
     if verdict.status != "right":
         verdict.status = "incomplete" if verdict.status == "wrong" else verdict.status
+        if verdict.status == "incomplete" and not isinstance(answer, dict) and keys:
+            form = ", ".join(f'"{key}": …' for key in keys)
+            verdict.failures, verdict.diagnoses = (
+                [],
+                {"no dict": f"A dict is asked for: {{{form}}}."},
+            )
         return verdict
     if boxes is None:
         verdict.status = "answered"

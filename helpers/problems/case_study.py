@@ -45,6 +45,7 @@ class Pair(NamedTuple):
         float  # gain of the run without penalty and with the same seed, where it passed this kl
     )
     step: int  # at which that run had first been measured beyond it
+    more_proxy: float  # than that run had there
 
 
 class End(NamedTuple):
@@ -188,7 +189,17 @@ def ends_by_beta(runs: Sequence[Run], ref_gold: float) -> dict[float, list[End]]
 
 def keeps(end: End, budget: float) -> bool:
     """Whether a run ended within the budget, with more gold than ref and than β = 0 on average."""
-    return end.kl <= budget and end.gain > 0 and end.over_free > 0
+    return not breaks(end, budget)
+
+
+def breaks(end: End, budget: float) -> list[str]:
+    """In which of these three a run failed, in words."""
+    asked = {
+        "ended beyond the budget": end.kl <= budget,
+        "had no more gold than ref": end.gain > 0,
+        "had no more gold than β = 0 on average": end.over_free > 0,
+    }
+    return [says for says, kept in asked.items() if not kept]
 
 
 def leave_one_seed_out(
@@ -199,40 +210,48 @@ def leave_one_seed_out(
     """What a rule picks from all seeds but one, and what became of that one; for each seed."""
     folds = []
     for out in range(min(map(len, ends.values()))):
-        seen = {beta: [*each[:out], *each[out + 1 :]] for beta, each in ends.items()}
-        beta = choose(seen, budget)
+        beta = choose(_without(ends, out), budget)
         known = [each[out] for one, each in ends.items() if _same(one, beta)]
         folds.append(Fold(beta, known[0] if known else None))
     return folds
 
 
-def kept_where_seen(
-    folds: Sequence[Fold], ends: Mapping[float, Sequence[End]], budget: float
-) -> bool:
-    """Whether every β that was picked is recorded, and keeps to it at all seeds that were seen.
-
-    To pick none, None, is right where no β does.
-    """
-    for out, fold in enumerate(folds):
-        good = [
-            beta
-            for beta, each in ends.items()
-            if all(keeps(end, budget) for place, end in enumerate(each) if place != out)
-        ]
-        if not (any(_same(beta, fold.beta) for beta in good) or (fold.beta is None and not good)):
-            return False
-    return True
-
-
 def rule_says(folds: Sequence[Fold], ends: Mapping[float, Sequence[End]], budget: float) -> str:
-    """How often what a rule picked kept its promise, and whether it kept where the rule looked."""
+    """How often what a rule picked kept its promise, and what it could have seen and did not."""
     kept = sum(fold.end is not None and keeps(fold.end, budget) for fold in folds)
-    says = f"kept at {kept} of {len(folds)} seeds that the rule had not seen"
-    if all(fold.end is None for fold in folds):
-        return f"{says}\nYour rule picks nothing that was run; at {budget:g} nats some β may do."
-    if kept_where_seen(folds, ends, budget):
-        return f"{says}\nYour rule never picks a β that broke it at a seed it saw."
-    return says
+    slips = [slip for out, fold in enumerate(folds)
+             if (slip := _slip(fold.beta, _without(ends, out), budget))]  # fmt: skip
+    return "\n".join(
+        (
+            f"kept at {kept} of {len(folds)} seeds that the rule had not seen",
+            *(slips[:1] or ["Your rule never picks a β that broke it at a seed it saw."]),
+        )
+    )
+
+
+def _slip(picked: Any, seen: Mapping[float, Sequence[End]], budget: float) -> str:
+    """What speaks against this choice on the seeds that were seen; nothing where it is sound.
+
+    To pick none, None, is right where no β kept it.
+    """
+    broken = {
+        beta: sorted({why for end in each for why in breaks(end, budget)})
+        for beta, each in seen.items()
+    }
+    good = " or ".join(f"{beta:g}" for beta, why in broken.items() if not why)
+    beta = next((beta for beta in seen if _same(beta, picked)), None)
+    if beta is not None and broken[beta]:
+        why = " and ".join(broken[beta])
+        return f"It picked β = {beta:g}, which at a seed that it saw {why}: ask for that first."
+    if beta is None and picked is not None:
+        return f"It picked {picked!r:.40}, which is no β of the record."
+    if beta is None and good:
+        return f"It picked none, though β = {good} kept it at every seed that it saw."
+    return ""
+
+
+def _without(ends: Mapping[float, Sequence[End]], out: int) -> dict[float, list[End]]:
+    return {beta: [*each[:out], *each[out + 1 :]] for beta, each in ends.items()}
 
 
 def _same(beta: float, picked: Any) -> bool:
@@ -250,11 +269,11 @@ def at_equal_kl(runs: Sequence[Run], free: Sequence[Run], ref_gold: float) -> li
     """
     by_seed, pairs = {run.seed: run for run in free}, []
     for run in (run for run in runs if run.beta > 0 and run.seed in by_seed):
-        kl, gain = at_end(run, "kl"), at_end(run, "gold") - ref_gold
+        kl, gold, proxy = (at_end(run, name) for name in ("kl", "gold", "proxy"))
         passed = _when_passing(by_seed[run.seed], kl)
         if passed is not None:
-            gold, step = passed
-            pairs.append(Pair(run.beta, run.seed, kl, gain, gold - ref_gold, step))
+            gains = gold - ref_gold, passed.gold - ref_gold
+            pairs.append(Pair(run.beta, run.seed, kl, *gains, passed.step, proxy - passed.proxy))
     return pairs
 
 
@@ -281,18 +300,29 @@ def clear_of_stopping(
     return more, less
 
 
-def _when_passing(run: Run, kl: float) -> tuple[float, int] | None:
-    """Gold where the run first passes this kl, and the step of the measurement after it.
+class _Passing(NamedTuple):
+    """A run where it passes some divergence."""
 
-    Gold is read off a straight line in √kl between two measurements. The way from step 0 to the
-    first of them is too long for one: gold bends there.
+    d: float
+    gold: float
+    proxy: float
+    step: int  # of the measurement after it
+
+
+def _when_passing(run: Run, kl: float) -> _Passing | None:
+    """Where the run first passes this kl.
+
+    Gold and proxy are read off a straight line in √kl between two measurements. The way from step
+    0 to the first of them is too long for one: gold bends there.
     """
-    d = [math.sqrt(max(nats, 0.0)) for nats in run.kl[1:]]
-    rows, at = list(zip(d, run.gold[1:], run.step[1:], strict=True)), math.sqrt(max(kl, 0.0))
-    for (before, gold_before, _), (after, gold_after, step) in itertools.pairwise(rows):
-        if before <= at < after:
-            share = (at - before) / (after - before)
-            return gold_before + share * (gold_after - gold_before), step
+    d, at = [math.sqrt(max(nats, 0.0)) for nats in run.kl], math.sqrt(max(kl, 0.0))
+    rows = list(map(_Passing, d, run.gold, run.proxy, run.step))[1:]
+    for before, after in itertools.pairwise(rows):
+        if before.d <= at < after.d:
+            share = (at - before.d) / (after.d - before.d)
+            gold = before.gold + share * (after.gold - before.gold)
+            proxy = before.proxy + share * (after.proxy - before.proxy)
+            return _Passing(at, gold, proxy, after.step)
     return None
 
 

@@ -709,7 +709,8 @@ print(textwrap.dedent("\n".join(_source[_first:-2])))
 # where one prompt's 8 stand together), scores them
 # by `_world.score`, compares them within each prompt, by `group_advantage`; and calls `train_step`
 # once, with what `sample` noted as old. `_measure` is given: measure before the first step and
-# after each. About a dozen lines. (On a GPU, tensors go `.to(device)` for `train_step`.)
+# after each. About a dozen lines. The cell after it compares yours with the course's, which takes
+# from ten seconds to a minute, longest where it looks for the slip in yours. (On a GPU, tensors go `.to(device)` for `train_step`.)
 
 
 # %% demo
@@ -800,13 +801,16 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
         _best = max(_run.gold)
         print(f"β = {_run.beta:g}: proxy {_run.proxy[0]:.2f} → {_run.proxy[-1]:.2f},", end=" ")
         print(f"gold {_run.gold[0]:.2f} → {_run.gold[-1]:.2f}, its best {_best:.2f}", end=" ")
-        print(f"at step {_run.step[_run.gold.index(_best)]}; KL {_run.kl[-1]:.1f} nats")
+        _at = _run.gold.index(_best)
+        print(f"at step {_run.step[_at]}; by then KL {_run.kl[_at]:.1f} nats, distinct", end=" ")
+        print(f"pairs {_run.distinct_2[0]:.2f} → {_run.distinct_2[_at]:.2f}")
     _most, _last = max(_free.gold), _free.gold[-1]
     outcome("free_gold", C=_most <= _free.gold[0], B=_most - _last >= 0.2, A=True)
 
 # %% [markdown]
 # When the proxy rises and gold does not follow, this is **reward hacking**: nothing is broken,
-# the proxy is being maximised. What was exploited stands in the table of weights. Which words does
+# the proxy is being maximised. Gold has to be learned or asked for; KL and distinct pairs need no
+# judge, and the lines above say how far they had gone when gold was at its best. What was exploited stands in the table of weights. Which words does
 # the policy without a penalty write more often than ref does?
 
 # %% demo
@@ -1310,8 +1314,8 @@ print(spread_text([min(run.weight) for run in _methods["controller"]]))
 
 # %% [markdown]
 # Then four steps on each batch, and what holds them: the clip of 05 or DPPO's mask, which bound a
-# step away from *old*; a penalty, which charges for drift from *ref*. 24 batches, 96 steps of the
-# optimiser. **Predict**: with which does KL(policy ‖ ref) end lowest, at every seed?
+# step away from *old*; a penalty (the β above), which charges for drift from *ref*. 24 batches, 96
+# steps of the optimiser. **Predict**: with which does KL(policy ‖ ref) end lowest, at every seed?
 #
 # - **A**: with the clip
 # - **B**: with the mask
@@ -1365,8 +1369,8 @@ outcome(
 # The same functions, on SmolLM2-135M-Instruct: a hundred times the parameters, trained on two
 # trillion tokens. It continues four openings by 12 tokens; the reward is VADER's praise, by rules
 # that anyone can read; 60 steps. The runs are those that the cell names. *Surprise* is its own,
-# before it was tuned, at what is written. **Predict**, of the findings above that these runs can
-# speak to: which carry over?
+# before it was tuned, at what is written. **Predict**: does the reward, here too, end highest with
+# β = 0, and KL fall from each β to the next?
 
 # %% demo
 _real = recorded_smollm2()

@@ -258,6 +258,9 @@ def best_kl(alpha: float, b: float) -> float:
 check("best_kl", best_kl)
 
 # %% [markdown]
+# At $b = 0$ the curve is a straight line in $d$; below 0 it dips first and then rises without end.
+# Neither has a divergence to recommend.
+#
 # **Look at yours**, on all measurements of the record, whatever their β and step. **Predict**:
 # how near to the curve's peak is what was measured there? The bars are means of what was
 # measured, over ranges of $d$; they know no form.
@@ -538,6 +541,18 @@ for _name, _runs in _at_end.items():
     print(f"{_name:26} {_kl:12.1f}   {_gains.mean():20.2f}, {_gains.min():.2f}, {_gains.max():.2f}")
 
 # %% [markdown]
+# **Predict**: a nat that was spent under a penalty, or on the way without one: which bought more
+# *proxy*?
+
+# %% demo
+print("at equal KL, by how much more proxy has the penalised run than the slow one?")
+for _beta in betas[1:]:
+    _gaps = torch.tensor([pair.more_proxy for pair in _pairs if pair.beta == _beta])
+    if len(_gaps):
+        print(f"β = {_beta:g}: more at {(_gaps > 0).sum()} of {len(_gaps)} seeds,", end=" ")
+        print(f"{_gaps.mean():+.2f} by the mean")
+
+# %% [markdown]
 # Read it with care. The slow runs are caught in passing, while they speed up; where a penalised run
 # ends, it has slowed down. Gold at the stopped KL is read off a straight line between two
 # measurements. One sign at three seeds comes by chance once in four, at five once in sixteen, and
@@ -547,8 +562,9 @@ for _name, _runs in _at_end.items():
 # *gold* says: lesson 06 shows how far other judges agree with it.
 #
 # How could a penalty buy more at one KL? It pulls towards ref · exp(proxy/β), which has the most
-# proxy that its KL can buy, while a run that is merely stopped is wherever its first steps led.
-# That gold gains with it is not in the formula; it is what was found here.
+# proxy that its KL can buy (3.5), while a run that is merely stopped is wherever its first steps
+# led. The last cell asks whether that shows: who has more proxy at one KL spends it better. That
+# gold gains with it is not in the formula.
 #
 # A penalty has a use even where it buys nothing at equal KL: a penalised run *stays* at its KL,
 # while stopping needs someone who knows when. And a **controller** (lesson 05) takes the KL that

@@ -229,6 +229,15 @@ def test_a_cell_that_needs_values_alone_goes_on_and_says_what_else_fails(capsys)
     assert "waits for k3 (not right yet)" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("answer", ["CBDA", ["C", "B", "D", "A"], "C"])
+def test_a_dict_is_asked_for_where_a_question_has_parts(capsys, answer):
+    check("q06_configuration", answer)
+    said = capsys.readouterr().out
+    form = '{"place": …, "towards": …, "gradient": …, "unused": …}'
+    assert f"→ A dict is asked for: {form}." in said
+    assert "got" not in said
+
+
 def test_a_question_half_answered_counts_no_points(capsys):
     """Its visible cases look at the form alone: no letter is said to be right."""
     check("q07_diagnose", {"cause": "B", "first_bad_step": "60"})
