@@ -1,10 +1,14 @@
 """The record of lesson 06's runs: what is kept, and how a stopped sweep goes on."""
 
 import json
+import subprocess
+import sys
+import time
 from dataclasses import replace
 
 import pytest
 
+from autograde.course.lessons import ROOT
 from autograde.records import sweep
 from helpers.language_model.runs import MEASURES, Run
 
@@ -33,6 +37,38 @@ def test_a_whole_run_is_not_made_again_and_half_of_one_is(made, tmp_path):
     sweep.keep(two, tmp_path)
     assert made == [one, two, two]
     assert two.file(tmp_path).read_text() == text
+
+
+THREE = """
+import sys
+from pathlib import Path
+from autograde.records import sweep
+sweep.STEPS = 2
+for job in sweep.jobs()[1:4]:
+    sweep.keep(job, Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.long
+def test_killed_in_the_middle_it_goes_on_to_the_same_runs(tmp_path):
+    def started(folder):
+        folder.mkdir(exist_ok=True)
+        return subprocess.Popen([sys.executable, "-P", "-c", THREE, folder], cwd=ROOT)
+
+    def kept(folder):
+        return {path.name: path.read_bytes() for path in folder.glob("*.json")}
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert started(whole).wait() == 0
+    first = started(killed)
+    while not kept(killed) and first.poll() is None:
+        time.sleep(0.01)
+    first.kill()  # signal 9, whatever it was at
+    first.wait()
+    assert kept(killed)
+    assert kept(killed).items() <= kept(whole).items()
+    assert started(killed).wait() == 0
+    assert kept(killed) == kept(whole)
 
 
 def test_every_run_has_a_file_of_its_own_and_another_setting_another(tmp_path, monkeypatch):
