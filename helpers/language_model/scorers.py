@@ -15,7 +15,9 @@ from ..shapes import shaped
 from .model import LanguageModel, Sizes
 from .vocabulary import END, UNKNOWN
 
-REPEATED, VARIED = 0.65, 0.85  # shares of different words: what nobody would write, what is usual
+# Shares of different words: hardly any film sentence of people's is below the first, more than nine
+# of ten are at the second or above.
+REPEATED, VARIED = 0.65, 0.85
 
 
 class Proxy(nn.Module):

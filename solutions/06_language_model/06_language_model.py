@@ -701,9 +701,20 @@ print(textwrap.dedent("\n".join(_source[_first:-2])))
 # %% [markdown]
 # What is paid is `_world.score(drawn)`: the proxy's rating, less 1.5 for a response that was cut
 # off before it ended. A proxy learned from whole sentences does not know that half a one is worth
-# nothing, and without that charge the policy soon writes to the last token. (TRL has it as
-# `missing_eos_penalty` in its online DPO; others leave such responses out.)
-#
+# nothing. (TRL has the charge as `missing_eos_penalty` in its online DPO; others leave such
+# responses out.)
+
+# %% demo
+_many = sample(_world.model, _world.prompts(64), 16, torch.Generator().manual_seed(0))
+_whole = _many.ended()
+print(f"{_whole.float().mean():.0%} of ref's responses end by themselves; of those cut off")
+with torch.no_grad():
+    for _name, _judge in (("by the proxy alone", _world.proxy(_many.tokens)),
+                          ("less the charge", _world.score(_many))):  # fmt: skip
+        _above = (_judge[~_whole] > _judge[_whole].median()).float().mean()
+        print(f"  {_name}: {_above:.0%} are worth more than the median of those that ended")
+
+# %% [markdown]
 # **Write the loop**, in place of the dots. A step draws 8 responses to each of the 8 prompts
 # (`sample(policy, _world.prompts(8), 16, generator)` gives `.tokens`, `.response_mask` and `.logp`,
 # where one prompt's 8 stand together), scores them

@@ -336,6 +336,15 @@ class TestMeasuring:
         less = world.proxy(tokens).detach() - world.score(drawn)
         torch.testing.assert_close(less, torch.tensor([0.0, CUT_OFF, CUT_OFF]))
 
+    def test_the_charge_is_what_the_proxy_does_not_know(self):
+        world = module.World()
+        drawn = sample(world.model, world.prompts(64), 16, torch.Generator().manual_seed(0))
+        whole = drawn.ended()
+        with torch.no_grad():
+            rated, paid = world.proxy(drawn.tokens), world.score(drawn)
+        assert (rated[~whole] > rated[whole].median()).float().mean() > 0.5
+        assert (paid[~whole] > paid[whole].median()).float().mean() < 0.05
+
     def test_what_is_measured_is_what_it_is_called(self, world, undisturbed):
         generator = torch.Generator().manual_seed(1_000_003 + STEPS)
         samples = undisturbed.sample(QUICK.n_measured, generator)

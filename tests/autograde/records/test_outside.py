@@ -4,6 +4,8 @@ import pytest
 import torch
 
 from autograde.records.outside import Outside, distinct_words, words
+from helpers.language_model.ratings import sentences
+from helpers.language_model.scorers import REPEATED, VARIED
 
 
 @pytest.fixture
@@ -18,6 +20,12 @@ def test_words_are_counted_without_marks():
     found = words("It's a well-made film, isn't it?")
     assert found == ["it's", "a", "well-made", "film", "isn't", "it"]
     assert distinct_words(["a b a b", "a b", ""]).tolist() == [0.5, 1.0, 0.0]
+
+
+def test_people_repeat_no_more_than_is_counted_as_usual():
+    people = distinct_words([" ".join(one.text.split()[:16]) for one in sentences("film")])
+    assert (people < REPEATED).float().mean() < 0.005
+    assert (people >= VARIED).float().mean() > 0.9
 
 
 def test_what_surprises_or_repeats_is_not_readable(judge):
