@@ -71,7 +71,8 @@ class Try:
     named: the lesson that its name says. handed_in: the platform's time, which alone counts for
     lateness. batch: when the last of what it came with was packed or saved. packed: the student's
     own word of when it was packed, which can order a student's tries and no more. late: handed in
-    when the lesson was due, see `Dues`. problem: why it cannot be read.
+    when the lesson was due, see `Dues`. problem: why it cannot be read. kept: it comes from tries/,
+    where it was put because another counted.
     """
 
     owner: Owner
@@ -83,6 +84,7 @@ class Try:
     packed: datetime | None = None
     late: bool = False
     problem: str = ""
+    kept: bool = False
 
     @property
     def student(self) -> str:
@@ -145,7 +147,7 @@ def collect(
         if roster.ids and not by_file:
             tries = _without_other_classes(tries, sorting, term, downloads, one_by_one)
     if by_file:  # what cannot be read was told of when it came
-        tries = [one for one in tries if not one.problem]
+        tries = [replace(one, kept=True) for one in tries if not one.problem]
     with term.store() as store:
         persons = store.persons()
         tries = [_dated(one, dues) for one in sorting.told_apart(tries, persons)]
@@ -603,7 +605,10 @@ def _why_it_stays(one: Try, dues: Dues, before: datetime, of: datetime, target: 
     if one.late and not was_late and not one.misnamed:
         return f"{_too_late(one, dues)}; the try before it stays, and this one is kept in {TRIES}/"
     in_time = was_late and one.handed_in is not None and not one.late
-    later = not in_time and one.when is not UNKNOWN and max(before, of) > one.when
+    there = max(before, of)
+    # What was kept gave way once: of one time, or of no known one, it does again.
+    later = one.when <= there if one.kept else one.when is not UNKNOWN and one.when < there
+    later = later and not in_time
     if not later and not one.misnamed:
         return ""
     what = "a later one" if later else "one of this lesson's own name"

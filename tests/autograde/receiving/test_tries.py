@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import zipfile
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -168,6 +169,25 @@ def test_whose_a_try_of_no_known_time_is_is_told_by_its_folder(tmp_path, term, s
     assert (said.placed, said.unplaced) == ([f"{student}/{LESSON}"], [])
     assert placed(term, student) == notebook(0)
     assert not (term.root / "unmatched").exists()
+
+
+@pytest.mark.parametrize("apart", [0, 20])
+def test_of_several_in_one_canvas_zip_the_newest_stays_when_tries_are_collected(
+    tmp_path, term, apart
+):
+    """Canvas says no time but by the numbers in names; a zip's own times may be in any order."""
+    names = [f"ann_1_{200 + n}_{LESSON}{'-' * (n > 0)}{n or ''}.ipynb" for n in range(3)]
+    with zipfile.ZipFile(tmp_path / "c.zip", "w") as packed:
+        for n, name in enumerate(names):
+            when = (2026, 10, 1, 9, 30 + apart * (n == 0), 0)
+            packed.writestr(zipfile.ZipInfo(name, when), notebook(n))
+    collect(tmp_path / "c.zip", term)
+    newest = placed(term)
+    assert newest == notebook(2)
+    for _ in range(2):
+        collect(term.root / TRIES, term)
+        assert placed(term) == newest
+    assert kept(term) == [notebook(0), notebook(1)]
 
 
 def test_a_try_of_unknown_time_does_not_give_way_to_a_late_one(tmp_path, term):
