@@ -130,8 +130,9 @@ def collect(
     unmatched/. student: all of it is this one's. people: a CSV file, see `rosters.read_mapping`.
     one_by_one: what lies in the folder came each by itself, and is no class's.
     When it was handed in, a platform alone can say. Raises UsageError when `downloads` is nothing
-    that can be opened, or is empty, or with `student` holds the work of several.
+    that can be opened, is empty, is a term, or with `student` holds the work of several.
     """
+    _require_no_term(downloads, term)
     rows, result = term.roster(), Collected()
     roster = Roster(rows, read_mapping(people, rows) if people else None)
     search, dues = Search(roster.owns), Dues(term)
@@ -170,6 +171,17 @@ def collect(
     sorting.account_for(search.left, tries)
     _say_of_times(tries, result)
     return result
+
+
+def _require_no_term(downloads: Path, term: Term) -> None:
+    """Raises UsageError for a term's folder, or one that holds it: what was released lies there,
+    and what was collected before."""
+    here = downloads.resolve()
+    if (here / ".autograde" / "key").is_file() or term.root.resolve().is_relative_to(here):
+        raise UsageError(
+            f"{downloads}: is a term, or a term is in it; name the folder or zip that you "
+            "downloaded"
+        )
 
 
 def _known(student: str, term: Term, roster: Roster) -> str:

@@ -214,7 +214,7 @@ def plot_ends(runs: Sequence[Run], names: Sequence[str] = CURVES) -> None:
         _scale(axis, name)
     for axis in grid[-1]:
         axis.set_xlabel("β", fontsize=9)
-    show(figure, f"{_spread_says(runs)} Dashed: ref, before training.")
+    show(figure, f"{_spread_says(runs, names)} Dashed: ref, before training.")
 
 
 def plot_frontier(sweep: Sequence[Run], others: Mapping[str, Sequence[Run]]) -> None:
@@ -289,11 +289,11 @@ def spread_text(values: Sequence[float], digits: int = 2) -> str:
     return f"{mean:.{digits}f} [{least:.{digits}f}, {most:.{digits}f}]"
 
 
-def _spread_says(runs: Sequence[Run]) -> str:
+def _spread_says(runs: Sequence[Run], names: Sequence[str]) -> str:
     rows = []
     for beta in sorted({run.beta for run in runs}):
-        gold, nats = (spread_text(ends(runs, beta, name)) for name in ("gold", "kl"))
-        rows.append(f"β = {beta:g} gold {gold}, KL {nats}")
+        said = (f"{MEASURES[name][0]} {spread_text(ends(runs, beta, name))}" for name in names)
+        rows.append(f"β = {beta:g} {', '.join(said)}")
     return f"Mean [least, greatest] over the seeds at the end: {'; '.join(rows)}."
 
 

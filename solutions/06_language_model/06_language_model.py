@@ -11,10 +11,10 @@
 # - see *reward hacking*, a proxy that is maximised at the cost of what it stands for, in curves
 #   and in the text, and say what a penalty did about it.
 #
-# Two parts. The first, to 6.7, ends with a model that you tuned and with the record of 30 such runs:
-# three hours and a half, two minutes of it training, with breaks after 6.3 and 6.5 (then run all
-# cells above the place first). The second, 6.8 and 6.9, is what else a trainer has to get right:
-# an hour. From 6.10 on it is for a second reading. It needs lessons 01, 02, 04, 05.
+# Two parts. The first, to 6.7, ends with a model that you tuned and with the record of 30 such
+# runs: about four hours, two minutes of it training, with breaks after 6.3 and 6.5 (then run
+# all cells above the place first). The second, 6.8 and 6.9, is what else a trainer has to get
+# right: over an hour. From 6.10 on it is for a second reading. It needs lessons 01, 02, 04, 05.
 
 # %% setup
 import copy
@@ -167,6 +167,8 @@ for _token in _world.proxy.weight.argsort(descending=True)[:14].tolist():
     _seen = [rating for tokens, rating in _taught if _token in tokens]
     _word, _weight = _world.vocabulary.word(_token), _world.proxy.weight[_token].item()
     print(f"{_word:13} {_weight:7.2f}   {len(_seen):19}   {sum(_seen) / max(len(_seen), 1):17.2f}")
+_unmet = (_world.proxy.weight.abs() < 1e-4).float().mean()
+print(f"{_unmet:.0%} of the vocabulary stood in none of them, and has the weight 0")
 
 # %% [markdown]
 # How many of them say that a film is good? Others stood in a few sentences that one person
@@ -199,8 +201,9 @@ outcome("what_pleases", A=_most in list(_tried)[:2], B=_most == "eight words", C
 
 # %% [markdown]
 # The proxy is blind to order, to grammar and to repetition: one liked word by itself is worth more
-# than a sentence that it stands in. What costs is every word that is not liked, *the* and *is*
-# among them. Whether a policy finds that is the question of 6.6. Gold reads in order and counts.
+# than a sentence that it stands in. The score is a mean, so a word costs where its weight is below
+# the mean of the others: in a text that is liked, most words do, as most weigh 0. Whether a policy
+# finds that is the question of 6.6. Gold reads in order and counts.
 
 # %% [markdown]
 # ## 6.1 A reference that stays *(5 points, 15 min, easy)*
@@ -717,11 +720,11 @@ with torch.no_grad():
 # %% [markdown]
 # **Write the loop**, in place of the dots. A step draws 8 responses to each of the 8 prompts
 # (`sample(policy, _world.prompts(8), 16, generator)` gives `.tokens`, `.response_mask` and `.logp`,
-# where one prompt's 8 stand together), scores them
-# by `_world.score`, compares them within each prompt, by `group_advantage`; and calls `train_step`
-# once, with what `sample` noted as old. `_measure` is given: measure before the first step and
-# after each. About a dozen lines. The cell after it compares yours with the course's, which takes
-# from ten seconds to a minute, longest where it looks for the slip in yours. (On a GPU, tensors go `.to(device)` for `train_step`.)
+# where one prompt's 8 stand together), scores them by `_world.score`, compares them within each
+# prompt, by `group_advantage`; and calls `train_step` once, with what `sample` noted as old.
+# `_measure` is given: measure before the first step and after each. About a dozen lines. The cell
+# after it compares yours with the course's, which takes from ten seconds to a minute, longest where
+# it looks for the slip in yours. (On a GPU, tensors go `.to(device)` for `train_step`.)
 
 
 # %% demo
@@ -807,7 +810,8 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
-    plot_groups({f"β = {run.beta:g}": [run] for run in (_free, _held)})
+    _groups = {f"β = {run.beta:g}": [run] for run in (_free, _held)}
+    plot_groups(_groups, ("proxy", "gold", "kl", "distinct_2", "entropy"))
     for _run in (_free, _held):
         _best = max(_run.gold)
         print(f"β = {_run.beta:g}: proxy {_run.proxy[0]:.2f} → {_run.proxy[-1]:.2f},", end=" ")
@@ -819,10 +823,11 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
     outcome("free_gold", C=_most <= _free.gold[0], B=_most - _last >= 0.2, A=True)
 
 # %% [markdown]
-# When the proxy rises and gold does not follow, this is **reward hacking**: nothing is broken,
-# the proxy is being maximised. Gold has to be learned or asked for; KL and distinct pairs need no
-# judge, and the lines above say how far they had gone when gold was at its best. What was exploited stands in the table of weights. Which words does
-# the policy without a penalty write more often than ref does?
+# When the proxy rises and gold does not follow, this is **reward hacking**: nothing is broken, the
+# proxy is being maximised. Gold has to be learned or asked for; KL and distinct pairs need no
+# judge, and the lines above say how far they had gone when gold was at its best. What was exploited
+# stands in the table of weights. Which words does the policy without a penalty write more often
+# than ref does?
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
@@ -863,7 +868,7 @@ predict("winning_beta", ...)
 # %% demo
 _sweep = recorded()
 _betas = sorted({run.beta for run in _sweep})
-plot_ends(_sweep)
+plot_ends(_sweep, ("proxy", "gold", "kl"))
 
 # %% demo
 print("end of the runs (last three measurements), mean over seeds [least, greatest]")
@@ -898,6 +903,7 @@ predict("forgetting", ...)
 
 # %% demo
 plot_groups(by_beta(_sweep, sorted({0.0, _first, _betas[-1]})))
+plot_ends(_sweep, ("distinct_2", "entropy", "forgotten"))
 _lost = ends(_sweep, 0.0, "forgotten")
 print(f"forgetting with β = 0: {spread_text(_lost)}; with β = {_first:g}:", end=" ")
 print(spread_text(ends(_sweep, _first, "forgotten")))
@@ -953,10 +959,11 @@ for _text in _run.texts[_run.step[_at]]:
 # met. So gold is one more number that can be fooled, if later than the proxy. Hence five seeds,
 # judges from outside, and reading.
 #
-# The correlations: which way the judges go together,
-# and how closely. A correlation near 0 with *readable* says that among these texts gold does not
-# see which can be read: what it still sees is praise. Then its curve is half of what is wanted, and
-# the column *readable*, by β, is the other half. Which β would you take by both?
+# The correlations: which way the judges go together, and how closely; *readable praise* is the
+# product of the two. A correlation with *readable* that is far below that with *praise* says that
+# among these texts gold sees less of which can be read than of which are kind. Then its curve is
+# one half of what is wanted, and the column *readable*, by β, is the other. Which β would you take
+# by both?
 #
 # ### Read for yourself
 #
@@ -1049,12 +1056,13 @@ def truncated_weights(
 check("truncated_weights", truncated_weights)
 
 # %% [markdown]
-# Both numbers are fixed before the step: the sampler drew, and the trainer, not yet moved, says
-# how often it would have. **Look at yours** on this model. The trainer computes in float32; four
-# samplers have its weights: one as they are, one that computes in bfloat16 (8 significant bits),
-# one whose weights are stored in 8 bits (4 significant ones), and one that draws by *top-p*: from
-# S, the likeliest tokens that hold 0.9 of the mass, and from no other (lesson 04). **Predict**
-# the mean of the ratio trainer/sampler for each.
+# Both numbers are fixed before the step: the sampler drew, and the trainer, not yet moved, says how
+# often it would have. ($\rho$ has the policy in it, which moves during the step.) **Look at yours**
+# on this model. The trainer computes in float32; four samplers have its weights: one as they are,
+# one that computes in bfloat16 (8 significant bits), one whose weights are stored in 8 bits (4
+# significant ones), and one that draws by *top-p*: from S, the likeliest tokens that hold 0.9 of
+# the mass, and from no other (lesson 04). **Predict** the mean of the ratio trainer/sampler for
+# each.
 
 # %% demo
 _samplers = {"float32": _world.model, "bfloat16": copy.deepcopy(_world.model).bfloat16()}

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from autograde.common.errors import UsageError
 from autograde.receiving.collecting import collect
 from autograde.receiving.platforms.nbgrader_exchange import kept_name
 from autograde.term.due import Dues
@@ -235,3 +236,17 @@ def test_a_broken_one_counts_where_there_is_no_other(tmp_path, term):
         inbound(tmp_path / "a", "ann", time, f"cut {number}")
     assert collect(tmp_path / "a", term).placed == [f"ann/{LESSON}"]
     assert placed(term) == "cut 1"
+
+
+def test_a_term_is_nothing_that_was_downloaded(tmp_path, term):
+    """What it holds was released, or collected before: its own, another's, or what it lies in."""
+    collect(inbound(tmp_path / "in", "ann", EARLY, notebook(0)).parent, term)
+    other = tmp_path / "other"
+    (other / ".autograde").mkdir(parents=True)
+    (other / ".autograde" / "key").touch()
+    for folder in (term.root, term.root.parent, other):
+        with pytest.raises(UsageError, match="is a term, or a term is in it"):
+            collect(folder, term)
+    collect(term.root / "submitted", term)
+    assert placed(term) == notebook(0)
+    assert not (term.root / "unmatched").exists()
