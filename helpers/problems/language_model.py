@@ -82,6 +82,12 @@ def _slips(steps: Steps, world: World) -> dict[str, Callable[[], Measured]]:
         "whose groups mix prompts: the rewards of one prompt stand together": with_steps(
             group_advantage=mixed
         ),
+        "whose groups mix prompts, and whose advantages go to other responses": with_steps(
+            group_advantage=lambda rewards: advantage(rewards.T)
+        ),
+        "whose advantages go to other responses: their order is that of the tokens": with_steps(
+            group_advantage=lambda rewards: advantage(rewards).T
+        ),
         "that hands over the rewards themselves as the advantage": with_steps(
             group_advantage=lambda rewards: rewards
         ),

@@ -47,6 +47,10 @@ def loop(world: World, slip: str = "") -> list:
             advantage = reference.group_advantage(rewards.view(1, -1)).flatten()
         if slip == "mixed":
             advantage = reference.group_advantage(rewards.T).T.flatten()
+        if slip == "turned":
+            advantage = reference.group_advantage(rewards.T).flatten()
+        if slip == "astray":
+            advantage = reference.group_advantage(rewards).T.flatten()
         if slip == "raw":
             advantage = rewards.flatten()
         if slip == "sign":
@@ -72,6 +76,8 @@ def test_a_right_loop_has_the_course_s_numbers(world):
         ("proxy", "paid by the proxy alone"),
         ("all", "compares all 64 responses"),
         ("mixed", "groups mix prompts"),
+        ("turned", "groups mix prompts, and whose advantages go to other responses"),
+        ("astray", "whose advantages go to other responses: their order"),
         ("raw", "the rewards themselves"),
         ("free", "beta does not arrive"),
         ("swapped", "swapped with epsilon"),
