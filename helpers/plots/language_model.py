@@ -134,7 +134,8 @@ def plot_groups(
     """Measures over the steps: each group's mean, and from least to greatest of its runs.
 
     groups: runs, of any kind that has these measures, by the name of what they share.
-    along: what a step of these runs is called.
+    along: what a step of these runs is called. Titles say which ends highest, by the mean of the
+    last measurements, as tables do.
     """
     rows = math.ceil(len(names) / 3)
     columns = math.ceil(len(names) / rows)
@@ -150,7 +151,7 @@ def plot_groups(
             span = (each.amin(dim=0), each.amax(dim=0))
             axis.fill_between(runs[0].step, *span, color=colour, alpha=0.15, linewidth=0)
         title, unit = MEASURES[name]
-        last = {label: _last(runs, name) for label, runs in groups.items()}
+        last = {label: _mean([at_end(run, name) for run in runs]) for label, runs in groups.items()}
         axis.set_title(f"{title}:\n{_highest(last)}", fontsize=9)
         axis.set_ylabel(unit, fontsize=8)
         axis.set_xlabel(along, fontsize=8)
@@ -162,11 +163,7 @@ def plot_groups(
         axis.axis("off")
     handles = axes[0].get_legend_handles_labels()
     figure.legend(*handles, loc="outside lower center", ncols=len(groups), fontsize=9)
-    show(figure, f"Where the means end. {'; '.join(said)}.")
-
-
-def _last(runs: Sequence[Any], name: str) -> float:
-    return sum(getattr(run, name)[-1] for run in runs) / len(runs)
+    show(figure, f"Where the means end, over the last three measured. {'; '.join(said)}.")
 
 
 def _highest(last: Mapping[str, float]) -> str:
