@@ -500,7 +500,8 @@ def _remove(options: argparse.Namespace) -> int:
     gone = remove(term, options.student)
     say(f"{who}: removed from {', '.join(gone)}")
     for path in filter(Path.exists, perhaps):
-        warn(f"{path}: may be theirs too, by its name; look at it, and delete it if it is")
+        how = f"autograde remove {path.name}" if path.parent.name == "submitted" else "delete it"
+        warn(f"{path}: may be theirs too, by its name; look at it, and if it is: {how}")
     return 0
 
 

@@ -185,13 +185,14 @@ def _points(term: Term, rows: list[dict[str, Any]], partial: bool, made: Exporte
     if waiting:
         became = "are in it without them" if partial else "stay empty; --partial writes the rest"
         made.notes.append(
-            f"{len(waiting)} scores wait for an essay to be graded by hand and {became}; "
-            f"to grade them: {FORMGRADER}"
+            f"{len(waiting)} scores wait for an essay to be graded by hand and {became} "
+            f"({_whose(waiting)}); to grade them: {FORMGRADER}"
         )
     if earlier:
         made.notes.append(
-            f"{len(earlier)} scores hold a grade by hand from before the last run of `grade`; "
-            f"to see them: {FORMGRADER}"
+            f"{len(earlier)} scores hold a grade by hand from before the last run of `grade` "
+            f"({_whose(earlier)}), as it was typed in, whatever the exercise is worth now; to see "
+            f"them: {FORMGRADER}"
         )
     kept = [row for row in scored if partial or not row["unscored"]]
     most = {row["lesson"]: number(row["max_score"]) for row in scored}
@@ -201,6 +202,10 @@ def _points(term: Term, rows: list[dict[str, Any]], partial: bool, made: Exporte
         {(row["id"], row["lesson"]): number(row["score"]) for row in kept},
         frozenset() if partial else frozenset((row["id"], row["lesson"]) for row in waiting),
     )
+
+
+def _whose(rows: list[dict[str, Any]]) -> str:
+    return some_of(f"{row['id']}/{row['lesson']}" for row in rows)
 
 
 def _with_address(term: Term, points: Points, form: str, made: Exported) -> Points:

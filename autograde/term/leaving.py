@@ -39,12 +39,21 @@ def named(term: Term, student: str) -> str:
 
 
 def perhaps_theirs(term: Term, student: str) -> list[Path]:
-    """What in unmatched/ is named by their id or by their name, and may be theirs."""
-    name = _words(_name(term, student))
-    meant = [one for one in (_words(student), name, "_".join(reversed(name.split("_")))) if one]
-    folders = sorted((term.root / UNMATCHED).glob("*"))
-    return [path for path in folders
-            if any(f"_{one}_" in f"_{_words(path.name)}_" for one in meant)]  # fmt: skip
+    """What in unmatched/ is named by their id or by their name, and may be theirs; so may be the
+    folder of somebody on no roster, whom a platform calls by that name."""
+    name = _words(_name(term, student)).split("_")
+    told = {"_".join(words) for words in (name, name[::-1])} - {""}
+    found = [
+        path
+        for path in (term.root / UNMATCHED).glob("*")
+        if any(f"_{one}_" in f"_{_words(path.name)}_" for one in {_words(student), *told})
+    ]
+    guests = {path.name for path in (term.root / STAGES[0]).glob("*")} - {student}
+    guests -= {row["id"] for row in term.roster()}
+    called = tuple(one.replace("_", "") for one in told if "_" in one)
+    found += [term.root / STAGES[0] / one for one in guests
+              if called and _words(one).replace("_", "").startswith(called)]  # fmt: skip
+    return sorted(found)
 
 
 def _words(text: str) -> str:

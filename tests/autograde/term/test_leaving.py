@@ -150,6 +150,22 @@ def test_what_was_kept_apart_goes_too_and_what_may_be_theirs_is_named(term, caps
     assert all("may be theirs too" in line for line in errors)
 
 
+def test_a_guest_whom_a_platform_calls_by_their_name_is_named(term, capsys):
+    """As when a download from before is collected again: Canvas says lastfirst_NUMBER."""
+    guests = [term.root / "submitted" / name / LESSON for name in ("aana_1029", "anabel_7")]
+    for folder in guests:
+        folder.mkdir(parents=True)
+    try:
+        code, _, errors = run(capsys, "remove", "ana", "--course", term.root)
+    finally:
+        left = [folder.exists() for folder in guests]
+        for folder in guests:
+            shutil.rmtree(folder.parent)
+    assert (code, left, len(errors)) == (0, [True, True], 1)
+    assert "aana_1029: may be theirs too" in errors[0]
+    assert errors[0].endswith("if it is: autograde remove aana_1029")
+
+
 def test_what_was_asked_of_their_program_goes_with_them(term):
     def programs():
         with term.store() as store:
