@@ -148,7 +148,8 @@ def test_words_are_counted_without_marks_and_prompts():
 def test_a_group_s_measures_are_told_in_words(capsys):
     plot_groups(by_beta(RUNS), ("proxy", "kl", "forgotten"))
     said = capsys.readouterr().out
-    assert "Proxy 4.00 with β = 0, 4.00 with β = 0.3" in said
+    assert "Proxy 3.50 with β = 0, 3.50 with β = 0.3" in said
+    assert "over the last three measured" in said  # as the table's
     print_ends(by_beta(RUNS, [0.3]), ("gold",))
     assert "3.50 [1.50, 5.50]" in capsys.readouterr().out
 
