@@ -216,10 +216,10 @@ ASKED: dict[str, dict[str, Prediction]] = {
             "As β falls, which of proxy, gold and KL go on rising?", "B",
             A="all three", B="proxy and KL", C="KL alone",
         ),
-        "how_it_shows": _asked(
-            "How does over-optimisation show in the record?", "A",
-            A="along the runs with β = 0: gold ends clearly below its best",
-            B="only across β: the most proxy is not the most gold", C="in neither way",
+        "stopped_in_time": _asked(
+            "β = 0 at its best step: how much gold, beside the best β at its end?", "B",
+            A="about as much, the two differ by no more than seeds do",
+            B="less, by more than seeds differ", C="more, by more than seeds differ",
         ),
         "in_reach": _asked(
             "Which of the two forms miss every unseen seed by little more than seeds differ?", "C",

@@ -12,7 +12,8 @@ def with_line(answer: Callable, name: str, line: str, instead: str) -> Callable:
     """The function `answer` under another name, with `instead` where `line` stands in it.
 
     line: a line of its source, or a part of one that stands there once.
-    What comes back bears its own source as `__source__`. Raises UsageError when nothing would
+    What comes back bears its own source as `__source__`, so that another line of it can be
+    changed, and what was changed as `__change__`. Raises UsageError when nothing would
     change, or when it is not plain which line is meant.
     """
     plain = getattr(answer, "__shaped__", answer)
@@ -26,12 +27,14 @@ def with_line(answer: Callable, name: str, line: str, instead: str) -> Callable:
     changed = source.replace(line, instead).replace(f"def {plain.__name__}(", f"def {name}(", 1)
     scope: dict[str, Any] = dict(plain.__globals__)
     exec(compile(changed, f"<{name}>", "exec"), scope)
-    scope[name].__source__ = changed
+    scope[name].__source__, scope[name].__change__ = changed, (line, instead)
     return scope[name]
 
 
 def _without_docstring(function: Callable) -> str:
     """The source of a function, from its `def` on."""
+    if hasattr(function, "__source__"):  # changed before
+        return function.__source__
     source = textwrap.dedent(inspect.getsource(function))
     source = source[source.index("def ") :]
     said = function.__doc__

@@ -111,6 +111,20 @@ class Exercise:
         answer = with_line(self.answer if of is None else of, name, line, instead)
         self._add(Mistake(name, says, answer, rough))
 
+    def together(self, first: str, *others: str) -> None:
+        """Add wrong answers that make two `changed` mistakes at once, of which both are said.
+
+        first, with each of the others. The other is made in the first's source, so its line has to
+        stand there. Raises UsageError where it does not, or where one of them is no changed line.
+        """
+        changed = {m.name: m for m in self.mistakes if hasattr(m.answer, "__change__")}
+        for other in others:
+            if not {first, other} <= set(changed):
+                raise UsageError(f"{self.name}: {first} and {other} have to be changed lines above")
+            name, (line, instead) = f"{first}_and_{other}", changed[other].answer.__change__
+            says = f"Two things. {changed[first].says} And: {changed[other].says}"
+            self._add(Mistake(name, says, with_line(changed[first].answer, name, line, instead)))
+
     def _add(self, mistake: Mistake) -> None:
         if mistake.name in {known.name for known in self.mistakes}:
             raise UsageError(f"{self.name}: two mistakes are named {mistake.name}; rename one")

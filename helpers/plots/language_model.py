@@ -345,7 +345,7 @@ def show_pairs(pairs: Sequence[tuple[str, str]]) -> None:
         name: [f"{i}. {pair[side]}" for i, pair in enumerate(pairs, start=1)]
         for side, name in enumerate("AB")
     }
-    _display(Texts("Which text of each pair would you rather read?", columns))
+    _display(Texts(f"{len(pairs)} pairs of texts", columns))
 
 
 def commonest_word(texts: Sequence[str]) -> tuple[str, float]:

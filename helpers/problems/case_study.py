@@ -145,8 +145,15 @@ def gains_between(found: Points, low: float, high: float) -> Float[Tensor, " poi
     return found.gain[(found.kl > low) & (found.kl <= high)]
 
 
-def budget_says(found: Points, budget: float) -> str:
+def is_budget(said: Any) -> bool:
+    """Whether it is a number of nats above 0."""
+    return isinstance(said, int | float) and not isinstance(said, bool) and said > 0
+
+
+def budget_says(found: Points, budget: Any) -> str:
     """What was measured below a budget and beyond it, and whether the record supports it."""
+    if not is_budget(budget):
+        return f"A budget is a number of nats above 0, not {budget!r:.40}."
     nearer = gains_between(found, budget / 4, budget / 2)
     inside = gains_between(found, budget / 2, budget)
     beyond = gains_between(found, budget, 2 * budget)
@@ -277,6 +284,32 @@ def at_equal_kl(runs: Sequence[Run], free: Sequence[Run], ref_gold: float) -> li
     return pairs
 
 
+def over_the_sweep(runs: Sequence[Run], sweep: Sequence[Run]) -> list[float]:
+    """How much more gold each run ends with than the sweep of its seed has at the same KL.
+
+    The ends of the sweep's runs are joined by straight lines in √kl; a run that ends beyond them
+    is left out.
+    """
+    found = []
+    for run in runs:
+        d, gold = _place(run)
+        line = sorted(_place(one) for one in sweep if one.seed == run.seed)
+        for (near, low), (far, high) in itertools.pairwise(line):
+            if near <= d < far:
+                found.append(gold - low - (d - near) / (far - near) * (high - low))
+    return found
+
+
+def per_token(run: Run) -> float:
+    """KL of a response over its length where the run ended, in nats a token."""
+    return at_end(run, "kl") / at_end(run, "length")
+
+
+def _place(run: Run) -> tuple[float, float]:
+    """Where a run ended: √kl, and gold."""
+    return math.sqrt(max(at_end(run, "kl"), 0.0)), at_end(run, "gold")
+
+
 def compared(pairs: Sequence[Pair]) -> list[float]:
     """The weights of which enough runs could be held against one that was stopped."""
     betas = [pair.beta for pair in pairs]
@@ -346,7 +379,9 @@ def judge_claim(claim: Claim, own: Run, recorded: Sequence[Run]) -> tuple[bool, 
     if not isinstance(claim, tuple | list) or len(claim) != 4:
         return False, 'write (quantity, whose, step, value) or (quantity, whose, "<", whose)'
     quantity, whose, third, last = claim
-    ordered = isinstance(third, str) and third in COMPARED
+    ordered = isinstance(third, str)
+    if ordered and third not in COMPARED:
+        return False, f'write "<" or ">" between two runs, or a step before a value, not {third!r}'
     if quantity not in QUANTITIES:
         return False, f"there is no {quantity!r}; there are {', '.join(QUANTITIES)}"
     for one in (whose, last) if ordered else (whose,):

@@ -25,7 +25,9 @@ from helpers.problems.case_study import (
     leave_one_seed_out,
     miss_of_other_seeds,
     near_peak,
+    over_the_sweep,
     peak_of_parabola,
+    per_token,
     points,
     rule_says,
     seed_spread,
@@ -198,6 +200,12 @@ def test_a_budget_is_held_to_what_was_measured(gains, says):
     assert "Too few were measured" in budget_says(found, 80.0)
 
 
+@pytest.mark.parametrize("said", [0, -3.0, math.nan, "16", None, True])
+def test_a_budget_is_a_number_of_nats(said):
+    found = Points(torch.ones(3), torch.ones(3))
+    assert budget_says(found, said).startswith("A budget is a number of nats above 0, not ")
+
+
 def test_to_pick_none_is_right_where_none_will_do(ends):
     assert rule_says(leave_one_seed_out(boldest, ends, 0.5), ends, 0.5).endswith(SOUND)
     one = leave_one_seed_out(lambda *_: 0.5, ends, 0.5)
@@ -214,6 +222,16 @@ def test_a_penalised_end_is_held_against_stopping_at_its_kl():
     (pair,) = at_equal_kl(RUNS, [rising], -1.0)
     assert pair.more_proxy == pytest.approx(0.5 - 0.4)
     assert at_equal_kl(RUNS, [made_up(0.0, FREE.kl, FREE.gold, seed=1)], -1.0) == []
+
+
+def test_an_end_is_held_against_the_sweep_of_its_seed():
+    """The sweep ends at √kl 3 with 0.9 and at √0.4 with 0; halfway between them it has 0.45."""
+    half = ((3 + math.sqrt(0.4)) / 2) ** 2
+    flat = made_up(0.2, [0.0, 1.0, half, half, half], [0.0, 0.5, 0.75, 0.75, 0.75])
+    assert over_the_sweep([flat], [HELD, CLOSE]) == pytest.approx([0.3])
+    assert over_the_sweep([FREE], [HELD, CLOSE]) == []  # it ends beyond them
+    assert over_the_sweep([replace(flat, seed=1)], [HELD, CLOSE]) == []
+    assert per_token(HELD) == pytest.approx(9.0 / 0.5)
 
 
 def gaps(beta: float, *differences: float) -> list[Pair]:
@@ -288,7 +306,7 @@ def test_a_peak_is_told_beside_what_was_measured_there():
         (("gold", "own", 20), False, "write (quantity"),
         ("gold", False, "write (quantity"),
         ((["gold"], "own", 20, 1), False, "there is no"),
-        (("gold", "own", "late", 1), False, "not measured at step late"),
+        (("gold", "own", "late", 1), False, "or a step before a value, not 'late'"),
         (("gold", "own", [20], 1), False, "not measured at step [20]"),
         (("gold", "mine", 20, 0.9), False, "no such run"),
         (("kl", 0.5, 20, 9.0), True, "measured 9.00"),
@@ -299,7 +317,7 @@ def test_a_peak_is_told_beside_what_was_measured_there():
             "up to step 40, mean of the last 3: 9.00 against 18.67",
         ),
         (("kl", "own", "<", 0.3), False, "no such run"),
-        (("kl", "own", "=", 0.3), False, "not measured at step ="),
+        (("kl", "own", "=", 0.3), False, 'write "<" or ">" between two runs'),
         (("gold", "own", 20, "high"), False, "write (quantity"),
     ],
 )

@@ -155,6 +155,6 @@ def test_a_group_s_measures_are_told_in_words(capsys):
 
 
 def test_the_controller_s_target_is_the_lesson_s():
-    source = "".join(cell.source for cell in read_source("06_language_model"))
-    assert f"towards {TARGET:g} nats a response" in source.replace("\n# ", " ")
-    assert f"to hold {TARGET:g} nats" in source
+    source = "".join(cell.source for cell in read_source("07_case_study"))
+    assert f"told to end at {TARGET:g} nats a response" in source.replace("\n", " ")
+    assert f"_target, _off = {TARGET}, []" in source

@@ -41,6 +41,32 @@ def test_it_is_handed_in_as_a_cell_with_its_own_text():
     assert scope["sequence_log_ratio"](LOGP, REF, REAL).tolist() == [2.5]
 
 
+def test_two_mistakes_at_once_are_both_said():
+    exercise = Exercise("sequence_log_ratio", parts={"values": 1}, hints=())
+    exercise.changed("unmasked", MASKED, "gap.sum(dim=1)", "The mask was not used.")
+    exercise.changed("turned", "logp - ref_logp", "ref_logp - logp", "It is turned.")
+    exercise.together("unmasked", "turned")
+    both = exercise.mistakes[-1]
+    assert both.name == both.answer.__name__ == "unmasked_and_turned"
+    assert both.says == "Two things. The mask was not used. And: It is turned."
+    assert both.answer(LOGP, REF, REAL).tolist() == [-2.5]
+    cell = answer_cell(exercise, both.answer)
+    assert "gap.sum(dim=1)" in cell
+    assert "gap = ref_logp - logp" in cell
+
+
+def test_two_mistakes_at_once_are_changed_lines():
+    exercise = Exercise("sequence_log_ratio", parts={"values": 1}, hints=())
+    exercise.changed("unmasked", MASKED, "gap.sum(dim=1)", "The mask was not used.")
+    exercise.changed("a_mean", MASKED, "torch.where(mask, gap, 0.0).mean(dim=1)", "A mean.")
+    exercise.wrong("Nothing.")(lambda logp, ref_logp, mask: 0)
+    for other in ("<lambda>", "unknown"):
+        with pytest.raises(UsageError, match="have to be changed lines above"):
+            exercise.together("unmasked", other)
+    with pytest.raises(UsageError, match="stands 0 times"):
+        exercise.together("unmasked", "a_mean")
+
+
 @pytest.mark.parametrize(
     ("line", "instead", "told"),
     [

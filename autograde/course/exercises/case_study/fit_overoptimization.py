@@ -698,3 +698,8 @@ def newton_step_of_autograd(kl, gold):
     curvature = torch.autograd.functional.hessian(error, start)
     alpha, b = (start - torch.linalg.inv(curvature) @ slope).tolist()
     return alpha, b
+
+
+fit_overoptimization.together("sign_of_b_turned", "log_of_kl", "root_forgotten", "order_swapped")
+fit_overoptimization.together("root_forgotten", "order_swapped")
+fit_overoptimization.together("log_of_kl", "order_swapped")

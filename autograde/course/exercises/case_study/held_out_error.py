@@ -791,3 +791,8 @@ def run_by_run(kl, gold, held_out, columns):
     found = torch.linalg.inv(matrix.T @ matrix) @ (matrix.T @ target)
     squares = [(float(row @ found) - g) ** 2 for row, g, _ in rows[1]]
     return (sum(squares) / len(squares)) ** 0.5
+
+
+held_out_error.together("fitted_to_all", "root_left_out", "sum_of_squares", "mean_absolute_error")
+held_out_error.together("groups_exchanged", "root_left_out")
+held_out_error.together("root_of_kl_forgotten", "root_left_out")

@@ -49,41 +49,25 @@ q07_diagnose.distractor(
     "fall to 0 just where the run was resumed, and it does not bend the other curves.",
 )
 
-q07_diagnose.distractor(
-    {"first_bad_step": 0},
-    "First bad step: at the start all is well: the divergence is reported rightly, and it grows as "
-    "the proxy grows.",
-)
-
-q07_diagnose.distractor(
-    {"first_bad_step": 30},
-    "First bad step: up to there the curves agree. The divergence grows as the proxy does, and the "
-    "variety of words falls with it. Look for a fall that the other curves do not follow.",
-)
-
-q07_diagnose.distractor(
-    {"first_bad_step": 120},
-    "First bad step: at the end the damage is greatest, but it began earlier. Look for the step "
-    "from which the reported divergence no longer fits the other curves.",
-)
-
-q07_diagnose.distractor(
-    {"first_bad_step": 90},
-    "First bad step: there it happens for the second time. Look for the first fall of the reported "
+# Of numbers each is told to 5 about it, and the run has steps 0 to 120: so nobody is left without.
+BAD_STEP = {
+    (0,): "at the start all is well: the divergence is reported rightly, and it grows as the proxy "
+    "grows.",
+    (10, 20, 30, 40): "up to there the curves agree. The divergence grows as the proxy does, and "
+    "the variety of words falls with it. Look for a fall that the other curves do not follow.",
+    (50,): "a little early. Up to there the reported divergence still grows with the proxy; find "
+    "the measurement at which it has fallen.",
+    (70, 80): "a little late. There it shows, but it had fallen before: find the first measurement "
+    "that the others contradict.",
+    (90, 100): "there it happens for the second time. Look for the first fall of the reported "
     "divergence that the other curves do not explain.",
-)
+    (110, 120): "at the end the damage is greatest, but it began earlier. Look for the step from "
+    "which the reported divergence no longer fits the other curves.",
+}
 
-q07_diagnose.distractor(
-    {"first_bad_step": 50},
-    "First bad step: a little early. Up to there the reported divergence still grows with the "
-    "proxy; find the measurement at which it has fallen.",
-)
-
-q07_diagnose.distractor(
-    {"first_bad_step": 70},
-    "First bad step: a little late. There it shows, but it had fallen before: find the first "
-    "measurement that the others contradict.",
-)
+for steps, says in BAD_STEP.items():
+    for step in steps:
+        q07_diagnose.distractor({"first_bad_step": step}, f"First bad step: {says}")
 
 q07_diagnose.distractor(
     {"remedy": "A"},

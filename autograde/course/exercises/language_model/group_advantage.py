@@ -470,3 +470,7 @@ def by_pairs(rewards, eps=1e-4):
     gaps = rewards[:, :, None] - rewards[:, None, :]
     variance = gaps.square().sum((1, 2)) / (2 * n * max(n - 1, 1))
     return gaps.mean(2) / (variance.sqrt()[:, None] + eps)
+
+
+group_advantage.together("population_deviation", "eps_forgotten", "variance_used", "mean_forgotten")
+group_advantage.together("variance_used", "eps_forgotten")

@@ -559,3 +559,13 @@ def with_one_hot(score, logp, ref_logp, mask, beta):
     at = F.one_hot(last, time + 1)[:, 1:].to(logp.dtype)
     gap = torch.nan_to_num(logp, 0.0, 0.0, 0.0) - torch.nan_to_num(ref_logp, 0.0, 0.0, 0.0)
     return torch.einsum("b,bt->bt", score, at).detach() - beta * (gap * mask).detach()
+
+
+kl_shaped_rewards.together(
+    "drift_rewarded",
+    "score_on_every_token",
+    "score_at_the_first_token",
+    "score_one_early",
+    "price_k3",
+)
+kl_shaped_rewards.together("price_without_beta", "score_on_every_token")
