@@ -52,7 +52,7 @@ def judge(
     differing = [(i, what, part) for rows in observed for i, what, part, same in rows if not same]
     seen = {part for rows in observed for i, _, part, _ in rows if _answered(got[i], expected[i])}
     broken = {part for _, _, part in differing} | (set(parts) - seen)
-    shown = _in_order(differing, broken, got)
+    shown = _in_order(differing, broken, got, expected)
     failures = [_failure(cases[i], part, what, got[i], expected[i]) for i, what, part in shown]
     raised = bool(differing) and all("error" in got[i] for i, _, _ in differing)
     status = "raised" if raised else "wrong" if differing else "right"
@@ -66,10 +66,17 @@ def judge(
     return Verdict(exercise, status, parts, passed, failures, diagnoses)
 
 
-def _in_order(differing: Sequence[Row], broken: set[str], got: Sequence[Answer]) -> list[Row]:
-    """What differs, values before what hangs on them; while those are wrong, nothing else."""
+def _in_order(
+    differing: Sequence[Row], broken: set[str], got: Sequence[Answer], expected: Sequence[Answer]
+) -> list[Row]:
+    """What differs, values before what hangs on them; while those are wrong, nothing else.
+
+    Where an exception was wanted, that comes before what came in its place.
+    """
 
     def counts(row: Row) -> bool:
+        if "error" in expected[row[0]]:
+            return row[1] == "error"
         return is_value(row[1]) or "error" in got[row[0]]
 
     values = [row for row in differing if row[2] == VALUES and counts(row)]
@@ -211,8 +218,8 @@ def _explanation(
 ) -> WrongAnswer | None:
     """Of the mistakes that answer alike in `differing`, the one closest in everything else.
 
-    None that would have spoilt a value which is right, a gradient beside one that is wrong, or a
-    network: whoever makes it gets that one wrong too. sure: of several, none where all that came
+    None that would have spoilt a value or a refusal which is right, a gradient beside one that is
+    wrong, or a network: whoever makes it gets that one wrong too. sure: of several, none where all that came
     back is NaN, which tells too little.
     """
     missed = {i for i, _, _ in differing}
@@ -220,7 +227,12 @@ def _explanation(
         (i, what)
         for i, answer in enumerate(expected)
         for what in answer
-        if (_is_whole(what) or " after: " in what or (i in missed and what.startswith("gradient")))
+        if (
+            _is_whole(what)
+            or what == "error"
+            or " after: " in what
+            or (i in missed and what.startswith("gradient"))
+        )
         and agree(cases[i], got[i], answer, what)
     ]
     refused = [(i, "error") for i, answer in enumerate(got) if "error" in answer]
@@ -381,6 +393,8 @@ def _word(text: Any) -> str:
 
 def _found(got: Answer, what: str) -> Any:
     """The observation; where the answer has another form than expected, what that form is."""
+    if what == "error" and what not in got:
+        return {KIND: "no exception"}
     if what in got or not is_value(what):
         return got.get(what, MISSING)
     if what != "value" and "value" in got:

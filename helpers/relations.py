@@ -49,7 +49,8 @@ NUMBERS: dict[str, tuple[Change, str]] = {
     "roots": (torch.sqrt, "These are the square roots of the right numbers."),
     "reciprocals": (
         torch.reciprocal,
-        "These are 1 over the right numbers: what is divided by what?",
+        "These are 1 over the right numbers: is a quotient turned, or the sign of an exponent or "
+        "of a logarithm?",
     ),
 }
 

@@ -164,8 +164,9 @@ def gradients(
 ) -> Iterator[tuple[str, str]]:
     """What is said of gradients that do not arrive, of those that must not, and of a broken graph.
 
-    before: begins the sentence of those that do not arrive.
+    before: begins the sentence of those that do not arrive. Constants are named in one sentence.
     """
+    constants = []
     for what in dict.fromkeys(what for _, what, _ in rows if what.startswith("gradient")):
         name = what.removeprefix("gradient of ")
         came = [got[i].get(what) for i, other, _ in rows if other == what]
@@ -180,8 +181,16 @@ def gradients(
         elif any(kind_of(one) == NO_NUMBER for one in came):
             yield f"{PREFIX}no number", "The loss of some response is inf or NaN here."
         elif constant and not all(map(is_none, came)):
-            says = f"A gradient reaches {name}, which is a constant here: detach it."
-            yield f"a {what}", REACHED.get(name, says)
+            if name in REACHED:
+                yield f"a {what}", REACHED[name]
+            else:
+                constants.append(name)
+    if constants:
+        one = "which is a constant here: detach it"
+        several = "which are constants here: detach them"
+        names = " and ".join(constants)
+        says = f"A gradient reaches {names}, {one if len(constants) == 1 else several}."
+        yield f"a gradient of {names}", says
 
 
 def _raised(gradient: Any) -> tuple[str, str] | None:

@@ -37,7 +37,6 @@ from .methods import EPOCHS, METHODS, Method
 BETAS = (0.0, 0.03, 0.1, 0.2, 0.5, 1.0)
 BEST = 0.2  # the weight with which the other methods are compared
 SEEDS = (0, 1, 2, 3, 4)
-FEWER = SEEDS[:3]  # for the runs with four steps to a batch
 STEPS = 100
 N_BATCHES = 24  # of four steps each
 EVERY = {"failing": 5, "epochs": 4}  # steps between measurements; 10 elsewhere
@@ -80,13 +79,9 @@ def trained() -> str:
 
 def jobs() -> list[Job]:
     """All runs."""
-    parts = (
-        ("sweep", [str(beta) for beta in BETAS], SEEDS),
-        ("methods", METHODS, SEEDS),
-        ("epochs", EPOCHS, FEWER),
-    )
+    parts = {"sweep": [str(beta) for beta in BETAS], "methods": METHODS, "epochs": EPOCHS}
     each = [
-        Job(part, name, seed) for part, names, seeds in parts for seed in seeds for name in names
+        Job(part, name, seed) for part, names in parts.items() for seed in SEEDS for name in names
     ]
     return [Job("failing", "failing", len(SEEDS)), *each]
 

@@ -184,7 +184,7 @@ def assertion_for_value_error(alpha, b):
     return math.exp(alpha / b - 1) ** 2
 
 
-@told("reciprocals")
+@told("exponent_turned", "reciprocals")
 def exponent_turned(alpha, b):
     if b <= 0:
         raise ValueError("no peak")

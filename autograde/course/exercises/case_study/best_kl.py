@@ -94,6 +94,12 @@ best_kl.changed(
     "ref's level, not where it is highest. Differentiate with the product rule.",
 )
 best_kl.changed(
+    "exponent_turned",
+    "2 * (alpha / b - 1)",
+    "2 * (1 - alpha / b)",
+    "The exponent has its sign turned: alpha − b · log d − b = 0 gives log d = alpha/b − 1.",
+)
+best_kl.changed(
     "one_added",
     "b - 1",
     "b + 1",
@@ -324,3 +330,4 @@ def a_tensor(alpha, b):
 
 
 best_kl.together("d_returned", "one_added")
+best_kl.together("power_of_ten", "one_added")
