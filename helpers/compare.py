@@ -219,8 +219,8 @@ def _explanation(
     """Of the mistakes that answer alike in `differing`, the one closest in everything else.
 
     None that would have spoilt a value or a refusal which is right, a gradient beside one that is
-    wrong, or a network: whoever makes it gets that one wrong too. sure: of several, none where all that came
-    back is NaN, which tells too little.
+    wrong, or a network: whoever makes it gets that one wrong too. sure: of several, none where all
+    that came back is NaN, which tells too little.
     """
     missed = {i for i, _, _ in differing}
     right = [

@@ -194,9 +194,10 @@ ASKED: dict[str, dict[str, Prediction]] = {
             A="it rises with the proxy, to the end", B="it ends below its best, by 0.2 or more",
             C="it never rises above where it began",
         ),
-        "winning_beta": _asked(
-            "With which β does gold end highest, by the mean over seeds?", "B",
-            A="0", B="one in between", C="1, the largest",
+        "second_beta": _asked(
+            "Some β has the most gold at the end, by the mean: which β comes second?", "B",
+            A="its smaller neighbour: to let go too much costs less than to hold too much",
+            B="its larger neighbour: to hold too much costs less", C="one that is no neighbour",
         ),
         "forgetting": _asked(
             "Trained with β = 0: perplexity on people's sentences, over what it was?", "C",

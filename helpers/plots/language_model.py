@@ -186,7 +186,7 @@ def _scale(axis: Axes, name: str) -> None:
     axis.set_yticks([least, *(10**n for n in range(least, 5) if 10**n <= top)])
     axis.yaxis.set_major_formatter("{x:g}")
     axis.minorticks_off()
-    axis.set_ylim(least - 0.15, top)
+    axis.set_ylim(least - 0.15, 1.3 * top)  # room for what lies at the top, in decades
 
 
 def plot_ends(runs: Sequence[Run], names: Sequence[str] = CURVES) -> None:

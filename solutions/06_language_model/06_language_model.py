@@ -12,7 +12,7 @@
 #   and in the text, and say what a penalty did about it.
 #
 # Two parts. The first, to 6.7, ends with a model that you tuned and with the record of 30 such
-# runs: four to four and a half hours, two minutes of it training, with breaks after 6.3 and 6.5
+# runs: about four and a half hours, two minutes of it training, with breaks after 6.3 and 6.5
 # (then run all cells above the place first). The second, 6.8 and 6.9, is what else a trainer has
 # to get right: an hour. From 6.10 on it is for a second reading. It needs lessons 01, 02, 04, 05.
 
@@ -98,8 +98,8 @@ for _name, _texts in (("by people", _rows), ("by the larger model", _short)):
 
 # %% [markdown]
 # Perplexity is exp of the mean −log p of a token: a model that is undecided between 100 equally
-# likely tokens has 100. `make pretrain`, which makes the model and both judges again, printed
-# the same of models that only count (Kneser–Ney):
+# likely tokens has 100. Models that only count which word follows which, smoothed as by Kneser and
+# Ney, were measured on the same sentences when this model was made:
 #
 # | | by people | by the larger model |
 # |---|---|---|
@@ -123,14 +123,13 @@ for _text in _world.texts(_drawn):
 #
 # ## Two judges
 #
-# Training needs a number for a text. There are two, made from different people's ratings of
-# different sentences:
+# Training needs a number for a text. There are two, made from ratings of different sentences:
 #
 # | | proxy: what is trained on | gold: what is wanted |
 # |---|---|---|
-# | learned from | 400 film sentences, one person's rating of each | the others, mean of all raters |
+# | learned from | 400 film sentences, one person's rating of each | all other sentences, the mean of their twenty raters |
 # | reads | which words there are, in any order, each once | the sentence, in order |
-# | is | one weight for each word | a transformer of its own, and a count |
+# | is | one weight for each word | a transformer of its own, and a count of different words |
 
 # %% [markdown]
 # The proxy is what one has in practice: a cheap model of few people's judgements. Gold stands
@@ -158,8 +157,8 @@ plot_judges(_human, _judged)
 # Both know something about reviews. On *these* sentences a higher score by either goes with a
 # higher rating by people. An optimiser will not stay on these sentences.
 #
-# The proxy can be read: it has one weight for each word. Here are the words of greatest weight,
-# with what it learned them from.
+# The proxy can be read: its score is a bias + the mean weight of the *different* words of a text.
+# Here are the words of greatest weight, with what it learned them from.
 
 # %% demo
 _few, _ = split_raters([one for one in sentences() if one.tenth != 0])
@@ -200,15 +199,17 @@ for _name, _tokens in _tried.items():
     with torch.no_grad():
         _paid[_name], _wanted = _world.proxy(_text).item(), _world.gold(_text).item()
     print(f"{_name:21} {_paid[_name]:7.2f} {_wanted:7.2f}   {_world.vocabulary.decode(_tokens)}")
+_each = _world.proxy.weight[sorted(set(_praise))]
+print(f"in the praise, {(_each < _each.mean()).sum()} of {len(_each)} different words", end=" ")
+print("weigh less than the mean of them all")
 _most = max(_paid, key=_paid.get)
 outcome("what_pleases", A=_most in list(_tried)[:2], B=_most == "eight words", C=True)
 
 # %% [markdown]
-# The proxy's score is its bias + the *mean* weight of the different words of a text. So it is blind
-# to order, to grammar and to repetition, and one liked word by itself is worth more than a sentence
-# that it stands in: a word costs where its weight is below the mean of the others, and in a text
-# that is liked most words do, as most weigh 0. Whether a policy finds that is the question of 6.6.
-# Gold reads in order and counts.
+# The proxy is blind to order, to grammar and to repetition, and one liked word by itself is worth
+# more than a sentence that it stands in. The score is a mean, so a word costs where its weight is
+# below the mean of the others, as the words do that the last line counts. Whether a policy finds
+# that is the question of 6.6. Gold reads in order and counts.
 
 # %% [markdown]
 # ## 6.1 A reference that stays *(5 points, 15 min, easy)*
@@ -217,7 +218,7 @@ outcome("what_pleases", A=_most in list(_tried)[:2], B=_most == "eight words", C
 # the same network is no fixed point, and one with dropout on is no point at all: it answers
 # differently every time.
 #
-# **Predict**: three things have to hold, numbers of its own, eval mode, no gradients. Which of
+# **Predict**: three things have to hold, parameters of its own, eval mode, no gradients. Which of
 # them would you notice last if it were missing?
 
 
@@ -694,7 +695,7 @@ if ready("group_advantage", "grpo_loss", "train_step"):
 # *responses*, exact at every token and added up.
 
 # %% [markdown]
-# ## 6.6 Tune it *(no points, 45 min)*
+# ## 6.6 Tune it *(no points, 55 min)*
 #
 # The parts are there; what is left is the loop around them. Tokens are drawn by `sample`, of which
 # this is the loop (`helpers/language_model/sampling.py`). At each turn the model is asked for one
@@ -831,8 +832,11 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 # When the proxy rises and gold does not follow, this is **reward hacking**: nothing is broken, the
 # proxy is being maximised. Gold has to be learned or asked for; KL and distinct pairs need no
 # judge, and the lines above say how far they had gone when gold was at its best. What was exploited
-# stands in the table of weights. Which words does the policy without a penalty write more often
-# than ref does?
+# stands in the table of weights. And compare the two bests: did the penalty bring more gold, or gold
+# that lasts? One pair of runs cannot tell whether to stop in time would have done as well; lesson 07
+# asks that of many.
+#
+# Which words does the policy without a penalty write more often than ref does?
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
@@ -855,21 +859,21 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 # first? Only what is drawn can be rewarded, so a word must be likely as well as liked.
 #
 # Try another `my_beta`, and run the cells from there again. How small may it be before the texts
-# go?
+# go? Each run is saved over `my_run.json`: let the last be the one that lesson 07 shall read.
 
 # %% [markdown]
 # ## 6.7 The record: several β, five seeds *(no points, 45 min)*
 #
 # One pair of runs is an anecdote. The same training was recorded once for six β, with five
-# seeds each and 100 steps. **Predict**: with which β does gold end highest, by the mean over
-# seeds?
+# seeds each and 100 steps. **Predict**: some β has the most gold at the end, by the mean over
+# seeds. Which β comes second?
 #
-# - **A**: 0
-# - **B**: one in between
-# - **C**: 1, the largest
+# - **A**: its smaller neighbour: to let go too much costs less than to hold too much
+# - **B**: its larger neighbour: to hold too much costs less
+# - **C**: one that is no neighbour
 
-# %% predict="winning_beta"
-predict("winning_beta", ...)
+# %% predict="second_beta"
+predict("second_beta", ...)
 
 # %% demo
 _sweep = recorded()
@@ -887,7 +891,8 @@ print(f"gold ends highest with β = {_first:g}, next is β = {_second:g};", end=
 print("no seeds overlap" if min(_best) > max(_next_best) else "their seeds overlap")
 print(f"the proxy ends highest with β = {ranked(_sweep, 'proxy')[0]:g}")
 print(f"KL ends lowest with β = {ranked(_sweep, 'kl')[-1]:g}")
-outcome("winning_beta", A=_first == _betas[0], C=_first == _betas[-1], B=True)
+_between = _betas.index(_second) - _betas.index(_first)
+outcome("second_beta", A=_between == -1, B=_between == 1, C=True)
 
 # %% [markdown]
 # The proxy's own choice of β needs no gold, and is the wrong one wherever the two differ. The
@@ -941,11 +946,16 @@ outcome("forgetting", A=abs(_mean - 1) <= 0.1, B=_mean <= 2, C=True)
 
 # %% demo
 _outside = recorded_outside()
-print("last texts, means   nats a word   readable    praise")
+print("last texts, means   nats a word   readable    praise     gold   distinct pairs")
 for _name, _said in _outside["by_beta"].items():
-    _label = _name if _name == "ref" else f"β = {_name}"
-    print(f"{_label:17} {_said['nats_a_word']:13.2f} {_said['readable']:10.2f}", end=" ")
-    print(f"{_said['praise']:9.2f}")
+    _of = _sweep if _name == "ref" else by_beta(_sweep)[f"β = {_name}"]
+    _gold, _distinct = (
+        sum(getattr(run, n)[0] if _name == "ref" else at_end(run, n) for run in _of) / len(_of)
+        for n in ("gold", "distinct_2")
+    )
+    print(f"{'ref' if _name == 'ref' else f'β = {_name}':17}", end=" ")
+    print(f"{_said['nats_a_word']:13.2f} {_said['readable']:10.2f} {_said['praise']:9.2f}", end=" ")
+    print(f"{_gold:8.2f} {_distinct:16.2f}")
 print(f"text by text, over {_outside['texts']} texts, gold correlates with")
 for _name, _found in _outside["gold"].items():
     print(f"  {_name.replace('_', ' '):16} {_found:+.2f}")
@@ -968,19 +978,25 @@ for _text in _run.texts[_run.step[_at]]:
 # The correlations: which way the judges go together, and how closely; *readable praise* is the
 # product of the two. A correlation with *readable* that is far below that with *praise* says that
 # among these texts gold sees less of which can be read than of which are kind. Then its curve is
-# one half of what is wanted, and the column *readable*, by β, is the other. Which β would you take
-# by both?
+# one half of what is wanted, and the column *readable*, by β, is the other.
+#
+# And all of these judge one text at a time. A policy that writes nearly the same good sentence to
+# every prompt loses nothing by any of them; that shows in *distinct pairs* alone, which is counted
+# over all texts of a measurement. With the most gold, here, there are few of them: see the texts at
+# the end of this section. Which β would you take by all three?
 #
 # ### Read for yourself
 #
 # Ten pairs: one text is ref's, the other was written to the same prompt at the end of a run with
-# the β at which methods are compared below. Which is which was drawn. Choose by the question that
-# is printed; it asks for praise, too, so that a text may win by being kind.
+# β = 0.2. (It has less gold than 0.1 and reads better; with it methods are compared below.) Which is
+# which was drawn. Choose by the question that is printed; it asks for praise, too, so that a text
+# may win by being kind.
 
 # %% demo
 _shared, _read = methods_beta(), preferences()
 print(_read.question if _read else "Which would you rather read?")
-_blind = blind_pairs(_sweep, _shared, n_pairs=10, seed=6)
+_unread = [run for run in _sweep if run.seed > 0]  # ref's texts of seed 0 stood in 6.6
+_blind = blind_pairs(_unread, _shared, n_pairs=10, seed=6)
 show_pairs(_blind.pairs)
 
 # %% demo
@@ -1108,8 +1124,8 @@ if ready("truncated_weights"):
 # Rounding leaves the mean at 1, as any sampler does that leaves nothing out: sampler ·
 # trainer/sampler adds up to 1. So, weighted, its tokens stand for the trainer's. The cap bounds
 # what one token can do, and its price is a mean below 1. Top-p is another kind of difference. What
-# is outside S is never drawn, so no weight can bring it back: the ratio is the same for all of S,
-# and its mean is the trainer's mass of S. It is cured by letting the trainer score within S.
+# is outside S is never drawn, so no weight can bring it back: at each place the ratio is the same for
+# all of S, and its mean is the trainer's mass of S. It is cured by letting the trainer score within S.
 #
 # A token's weight corrects that token, not what came before it. Of a whole *response* the ratio is
 # the product of its tokens' ratios, which is right, and spreads wider. And what is beyond the cap
@@ -1225,6 +1241,7 @@ check("q06_reward_or_loss", q06_reward_or_loss)
 # | `use_vllm` | False | draws with vLLM; `vllm_…` say how, and how it is corrected for |
 # | `temperature` | 1.0 | divides the logits, of drawing and of scoring |
 # | `num_iterations` | 1 | how often a batch is used before the next is drawn |
+# | `loss_type` | dapo | which mean over tokens; bnpo is that of `grpo_loss`, over one machine's batch |
 
 # %% [markdown]
 # **Quiz.** Four questions; answer with a dict, a letter for each:
@@ -1266,7 +1283,7 @@ q06_configuration = {"place": "C", "towards": "B", "gradient": "D", "unused": "A
 check("q06_configuration", q06_configuration)
 
 # %% [markdown]
-# ## 6.10 What readers asked to see run *(no points, 20 min, second reading)*
+# ## 6.10 What readers asked to see run *(no points, 30 min, second reading)*
 #
 # The same task, with one thing changed, five seeds each:
 #
@@ -1367,8 +1384,8 @@ plot_groups(_epochs, ("proxy", "gold", "kl"), along="batch")
 print_ends(_epochs, ("proxy", "gold", "kl"))
 _far = {name: [at_end(run, "kl") for run in runs] for name, runs in _epochs.items()}
 for _name, _runs in _epochs.items():
-    _grew = [run.kl[-1] / run.kl[len(run.kl) // 2] for run in _runs]
-    print(f"{_name}: from batch 12 to 24 KL grew by a factor of {spread_text(_grew)}")
+    _grew = [run.kl[-1] - run.kl[-3] for run in _runs]  # measured every four batches
+    print(f"{_name}: over the last eight batches KL grew by {spread_text(_grew, 1)} nats")
 _penalised = max(_far["penalty"] + _far["clip and penalty"])
 _clip, _mask = _far["clip"], _far["mask"]
 outcome(
@@ -1379,11 +1396,11 @@ outcome(
 )
 
 # %% [markdown]
-# The clip goes slower, and 24 batches later that may still be a good place to be. But a bound on
-# each step is no bound on their sum: from old, every batch may go as far again. Whether a policy
-# does, the last lines say as far as 24 batches can: by what factor KL still grew. Clip and mask are
-# there for one update, to keep it near the data that it was computed from (lesson 05 measures
-# that). Only the penalty knows where training began.
+# The clip goes slower, and 24 batches later that may still be a good place to be: see its gold. But
+# a bound on each step is no bound on their sum: from old, every batch may go as far again. Whether a
+# policy does, 24 batches can hint at: by how much KL still grew. Clip and mask are there for one
+# update, to keep it near the data that it was computed from (lesson 05 measures that). Only the
+# penalty knows where training began.
 
 # %% [markdown]
 # ### When β = 0 is right
