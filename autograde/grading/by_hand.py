@@ -36,7 +36,7 @@ def changes(graded: Path, filled: NotebookNode) -> dict[str, str]:
 
 
 def recounted(before: float | None, now: float | None) -> str:
-    """For what a score was that was typed when the program counted otherwise; "" where it did not."""
+    """For what a score was that was typed when the program counted otherwise, if it did."""
     if before is None or before == now:
         return ""
     return f"when the program counted {before:g}"

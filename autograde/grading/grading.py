@@ -48,8 +48,9 @@ class Result:
 class Outcome:
     """What a run of `grade` did: names graded, names skipped, and lines of what went wrong.
 
-    typed: a line on each whose scores typed by hand are now to be looked at again. asked: how many exercises student code was run for. modes: how, see `sandbox.Sandbox`.
-    seconds: of run and of judge, for each submission that was judged anew.
+    typed: lines on scores typed by hand that are now to be looked at again. asked: how many
+    exercises student code was run for. modes: how, see `sandbox.Sandbox`. seconds: of run and of
+    judge, for each submission that was judged anew.
     """
 
     graded: list[str] = field(default_factory=list)

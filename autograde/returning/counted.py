@@ -102,8 +102,8 @@ class Lesson:
     failed. unjudged: graded with no verdict of ours in the store. blank: nothing was written.
     predicted: who predicted which letter, by the prediction's name. extended: who has more time,
     and until when, in words. alike: whose programs are. behind: whose points are of an earlier file
-    or lesson. by_hand: of whom a person scored which exercises in place of the program. typed: scores
-    typed for what is another now.
+    or lesson. by_hand: of whom a person scored which exercises in place of the program. typed:
+    scores typed for what is another now.
     """
 
     name: str

@@ -36,7 +36,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Rows:
-    """Those that are shown, of how many; looked: only who needs a look, as everybody is too many."""
+    """Those that are shown, of how many; looked: those who need a look, as all are too many."""
 
     shown: list[Row]
     count: int

@@ -29,9 +29,7 @@ c.AssignLatePenalties.plugin_class = TwoPoints
 
 def hand_in(term, essay):
     notebook = handed_in(checkout_base(ESSAYS), solutions(ESSAYS))
-    for cell in notebook.cells:
-        if cell.metadata.get("nbgrader", {}).get("grade_id") == "essay_impact":
-            cell.source = essay
+    cell(notebook, "essay_impact").source = essay
     path = term.submission(STUDENT, ESSAYS)
     path.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, path)
@@ -189,7 +187,9 @@ def test_an_essay_that_has_changed_is_to_be_read_again(term):
     """And `grade` says so."""
     hand_in(term, "Too high a weight, and nothing is learned.")
     (line,) = grade(term).typed
-    assert line.startswith(f"{STUDENT}/{ESSAYS}: typed by hand {EARLIER} (essay_impact): the scores")
+    assert line.startswith(
+        f"{STUDENT}/{ESSAYS}: typed by hand {EARLIER} (essay_impact): the scores"
+    )
     assert essay_of(term) == (4.0, True)
 
 
