@@ -28,6 +28,7 @@ from .feedback import counts_until, told
 from .pages import TEMPLATES, day, mathjax, policy, whose
 
 CHANGED = ("✎", "changed by your instructor", "soft")
+CONFIRMED = ("✎", "confirmed by your instructor", "soft")
 WAITS = ("…", "waits for your instructor", "soft")
 # The mark, the words and the style, so that nothing is told by colour alone.
 FULL = ("✓", "full points", "full")
@@ -68,8 +69,7 @@ class Advise(GetGrades):
             "late": known["late_penalty"],
             "entries": items,
             "unread": sum(i["most"] for i in items if i["waits"]),
-            # What a person has set is not for the student to mend, whatever the program found.
-            "todo": [i for i in items if not (i["waits"] or i["ruled"]) and i["score"] < i["most"]],
+            "todo": [i for i in items if i["mend"]],
             "ruled": any(i["ruled"] and i["score"] < i["most"] for i in items),
             "own": [clean(c.source, lines=True) for c in nb.cells if _is_own(c)],
             "notes": [shown(cell.source) for cell in nb.cells if _has_tag(cell, NOTE)],
@@ -142,10 +142,11 @@ def _item(lesson: str, cell: NotebookNode, sources: dict[str, NotebookNode]) -> 
     answer = sources.get(name)
     outputs = [o for o in cell.get("outputs", []) if o.output_type == "display_data"]
     found = outputs[0].metadata if outputs else {}
-    waits, lacks = bool(mark.get("waits")), mark["score"] < mark["points"]
+    waits, ruled = bool(mark.get("waits")), bool(mark.get("ruled"))
+    lacks = lacks_points = mark["score"] < mark["points"]
     symbol, says, shade = WAITS if waits else FULL if not lacks else PART if mark["score"] else NONE
     if "counted" in mark:  # what a person has set is no word on what was found
-        symbol, says, shade = CHANGED
+        symbol, says, shade = CONFIRMED if mark["counted"] == mark["score"] else CHANGED
     else:
         says = STATUS.get(found.get("status"), says)
     if "counted" not in mark and not (mark["points"] or mark["score"] or waits):
@@ -166,7 +167,9 @@ def _item(lesson: str, cell: NotebookNode, sources: dict[str, NotebookNode]) -> 
         "mark": symbol,
         "says": STATUS["not written"] if unwritten else says,
         "counted": mark.get("counted"),
-        "ruled": bool(mark.get("ruled")),
+        "ruled": ruled,
+        # What a person has set, or is to look at, is not for the student to mend.
+        "mend": lacks_points and not (waits or ruled or mark["before"]),
         "before": mark["before"],
         "shade": shade,
         "gist": found.get("gist", []),

@@ -90,7 +90,8 @@ class _Marks:
         ]
         says = ["not handed in"] * (student in self.missing)
         if student in lesson.late:
-            says.append(f"late by {span(lesson.late[student][0])}")
+            late_by, cost = lesson.late[student]
+            says.append(f"late by {span(late_by)}" + f", minus {round(cost, 2):g}" * bool(cost))
         if student in lesson.by_hand and student not in self.typed:
             says.append("by hand")
         return Cell(points, (*asks, *says), bool(asks))

@@ -176,7 +176,7 @@ class Term:
         if rule := settings.AssignLatePenalties.get("plugin_class"):
             says = vars(rule).get("__doc__") if isinstance(rule, type) else ""
             first = (says or "").strip().partition("\n")[0].rstrip(" .")
-            return clean(first) or "points are taken off"
+            return clean(first[:1].lower() + first[1:]) or "points are taken off"
         if settings.LateSubmissionPlugin.get("penalty_method") == "zero":
             return "it counts 0"
         return "your instructor says what that costs"

@@ -320,11 +320,12 @@ def appeals(tmp_path_factory):
     """Of all, k1 is wrong and no more: ann's stays by hand as the program counted it, ben's is
     raised, and cy's was raised for an earlier file."""
     term = short_term(tmp_path_factory.mktemp("appeals") / "term", PLAIN)
-    for student, score, again in (("ann", 0.0, False), ("ben", 1.0, False), ("cy", 1.0, True)):
+    counted = verdict(PLAIN, "k1", "in_bits").points
+    for student, more, again in (("ann", 0, False), ("ben", 0.5, False), ("cy", 0.5, True)):
         record(term, student, PLAIN, {"k1": "in_bits"})
         with term.api().gradebook as gradebook:
             grade = gradebook.find_grade("test_k1", PLAIN, PLAIN, student)
-            grade.manual_score, grade.needs_manual_grade = score, again
+            grade.manual_score, grade.needs_manual_grade = counted + more, again
             gradebook.db.commit()
     assert feedback(term)[1] == []
     return term
@@ -339,6 +340,8 @@ def test_what_an_instructor_has_set_is_not_for_the_student_to_mend(appeals, stud
     assert "What your instructor has set stands; there is nothing else to mend." in head
     assert "Hint." not in text_of(whole)
     assert ("is asked to look again" in text_of(whole)) == (student == "cy")
+    says = {"ann": "confirmed", "ben": "changed", "cy": "changed"}[student]
+    assert f"✎ {says} by your instructor" in row(whole, "k1")
 
 
 def test_points_are_so_far_while_an_essay_waits(term):
@@ -367,7 +370,7 @@ c.AssignLatePenalties.plugin_class = APointADay
     [
         ("", "your instructor says what that costs"),
         ("c.LateSubmissionPlugin.penalty_method = 'zero'\n", "it counts 0"),
-        (RULE, "A point for each day begun"),
+        (RULE, "a point for each day begun"),
         (RULE.replace('    """A point for each day begun."""', "    pass"), "points are taken off"),
     ],
 )

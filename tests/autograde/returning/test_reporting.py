@@ -162,7 +162,7 @@ def test_who_is_on_no_roster_is_counted_apart(counted, term, tmp_path):
     assert sum(lesson.histogram()) == len(lesson.totals) == 4
     text = report(term, tmp_path / "r.html").read_text("utf-8")
     assert 'data-is="handed in">5 <span class="soft">+ 1 guest</span>' in text
-    assert "Of guests, who are not on the roster, 1 notebook more, 1 graded" in text
+    assert "1 notebook more, 1 graded, of guests, who are not on the roster" in text
     assert re.search(r"5 handed in and 1 guest not on the roster: .*zoe", text)
 
 
@@ -210,7 +210,7 @@ def test_each_student_has_a_row(counted, term, tmp_path):
         cells[re.search(r"(\w+)\)?\u2069", found[0])[1]] = found[0], found[1 + place]
     assert [*cells] == ["ben", "dot", "ann", "eve", "fay", "cy", "zoe"]  # by name; guests last
     total = f"{counted.lessons[PLAIN].totals['ann']:g}"
-    assert cells["ann"][1] == f"{total}; late by 30 hours"
+    assert cells["ann"][1] == f"{total}; late by 30 hours, minus 3"
     assert cells["dot"][1] == "broken"
     assert cells["eve"][1] == "not handed in"
     assert cells["fay"][1] == "0"
