@@ -143,17 +143,10 @@ def _item(lesson: str, cell: NotebookNode, sources: dict[str, NotebookNode]) -> 
     outputs = [o for o in cell.get("outputs", []) if o.output_type == "display_data"]
     found = outputs[0].metadata if outputs else {}
     waits, ruled = bool(mark.get("waits")), bool(mark.get("ruled"))
-    lacks = lacks_points = mark["score"] < mark["points"]
-    symbol, says, shade = WAITS if waits else FULL if not lacks else PART if mark["score"] else NONE
-    if "counted" in mark:  # what a person has set is no word on what was found
-        symbol, says, shade = CONFIRMED if mark["counted"] == mark["score"] else CHANGED
-    else:
-        says = STATUS.get(found.get("status"), says)
-    if "counted" not in mark and not (mark["points"] or mark["score"] or waits):
-        lacks = found.get("status") != "right"
-        symbol, shade = ("–", "soft") if lacks else ("✓", "full")
-        found_it = STATUS.get(found.get("status"), "not right yet") if lacks else "right"
-        says = f"{found_it}; {UNCOUNTED}"
+    symbol, says, shade = _verdict(mark, found.get("status"))
+    is_right = mark["score"] >= mark["points"]
+    if not mark["points"]:
+        is_right = bool(mark["score"]) or found.get("status") == "right"
     described = exercises(lesson).get(name)
     essay = answer is cell
     comment = answer.metadata.nbgrader.get("comment") if answer else ""
@@ -169,11 +162,11 @@ def _item(lesson: str, cell: NotebookNode, sources: dict[str, NotebookNode]) -> 
         "counted": mark.get("counted"),
         "ruled": ruled,
         # What a person has set, or is to look at, is not for the student to mend.
-        "mend": lacks_points and not (waits or ruled or mark["before"]),
+        "mend": mark["score"] < mark["points"] and not (waits or ruled or mark["before"]),
         "before": mark["before"],
         "shade": shade,
         "gist": found.get("gist", []),
-        "hint": described.hints[0] if described and lacks and "counted" not in mark else "",
+        "hint": described.hints[0] if described and not (is_right or "counted" in mark) else "",
         "reports": [o.data["text/html"] for o in outputs if "text/html" in o.data],
         "comment": comment and safe_html(comment, Room()),
         "source": ""
@@ -182,3 +175,18 @@ def _item(lesson: str, cell: NotebookNode, sources: dict[str, NotebookNode]) -> 
         if essay
         else clean(answer.source, lines=True),
     }
+
+
+def _verdict(mark: Mapping[str, Any], status: str | None) -> tuple[str, str, str]:
+    """The mark, the words and the style of one grade cell; status: what was found."""
+    if mark.get("waits"):
+        return WAITS
+    if "counted" in mark:  # what a person has set is no word on what was found
+        return CONFIRMED if mark["counted"] == mark["score"] else CHANGED
+    if not (mark["points"] or mark["score"]):
+        right = status == "right"
+        found_it = "right" if right else STATUS.get(status, "not right yet")
+        return ("✓" if right else "–"), f"{found_it}; {UNCOUNTED}", ("full" if right else "soft")
+    lacks = mark["score"] < mark["points"]
+    symbol, says, shade = FULL if not lacks else PART if mark["score"] else NONE
+    return symbol, STATUS.get(status, says), shade

@@ -1,5 +1,8 @@
 """What is recorded again, and what a person has said of it stays."""
 
+from pathlib import Path
+from textwrap import dedent
+
 import nbformat
 import pytest
 
@@ -203,3 +206,29 @@ def test_a_due_date_that_moves_is_not_overlooked(term):
     assert grade(term).graded
     assert not penalty(term)
     assert grade(term).skipped
+
+
+def test_a_day_begun_costs_a_point_as_readme_has_it(tmp_path):
+    """24 hours late is one day, and a second more is two."""
+    readme = Path(__file__).parents[3] / "README.md"
+    text = readme.read_text("utf-8")
+    start, end = "    import math\n", "plugin_class = APointADay\n"
+    rule = start + text.partition(start)[2].partition(end)[0] + end
+    term = short_term(tmp_path / "term", PLAIN)
+    with (term.root / SETTINGS).open("a", encoding="utf-8") as file:
+        file.write(dedent(rule))
+    with term.api().gradebook as gradebook:
+        gradebook.update_or_create_assignment(PLAIN, duedate="2026-10-01 12:00:00 UTC")
+    times = ("10-01 12:00:00", "10-01 12:00:01", "10-02 12:00:00", "10-02 12:00:01")
+    for number, time in enumerate(times):
+        stamp = term.submission(f"s{number}", PLAIN).with_name("timestamp.txt")
+        stamp.parent.mkdir(parents=True)
+        stamp.write_text(f"2026-{time} UTC")
+        record(term, f"s{number}", PLAIN, {})
+    with term.api().gradebook as gradebook:
+        found = [
+            gradebook.find_submission_notebook(PLAIN, PLAIN, f"s{number}").late_submission_penalty
+            for number in range(len(times))
+        ]
+    assert [cost or 0 for cost in found] == [0, 1, 1, 2]
+    assert term.lateness == "a point for each day begun"
