@@ -357,7 +357,7 @@ def _grade(options: argparse.Namespace) -> int:
         "left out"
         for lesson, count in term.left_out().items()
     ]
-    for line in (*outcome.failed, *strangers):
+    for line in (*outcome.failed, *outcome.typed, *strangers):
         warn(line)
     unprotected = ", WITHOUT A SANDBOX" if options.sandbox == "none" else ""
     say(

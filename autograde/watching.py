@@ -179,7 +179,7 @@ class Watch:
 
         outcome = grade(self.term, workers=self.workers, names=names, **self.options)
         pages, failed = feedback(self.term, workers=self.workers, names=names)
-        for line in (*outcome.failed, *failed):
+        for line in (*outcome.failed, *outcome.typed, *failed):
             warn(line)
         self.failures += len(outcome.failed) + len(failed)
         done = sorted(outcome.graded + outcome.skipped)

@@ -51,7 +51,8 @@ def verdict(lesson, name, what):
 def record(term, student, lesson, answers, change=lambda notebook: None, sandbox="fork"):
     """Put one student's lesson into submitted/, store and gradebook; what is not named is right.
 
-    answers: as `verdict` takes them, by exercise. change: done to the submitted notebook.
+    answers: as `verdict` takes them, by exercise. change: done to the submitted notebook. Returns
+    which scores typed by hand are to be looked at again, as the recorder does.
     """
     notebook = term.base(lesson)
     change(notebook)
@@ -65,10 +66,12 @@ def record(term, student, lesson, answers, change=lambda notebook: None, sandbox
     key = f"{student}-{one.key}"  # the programs may be equal where the verdicts are not
     with term.store() as store, Recorder(term) as recorder:
         store.keep(key, graded, one.mark, b"")
-        recorder.record(student, lesson, fill(rebuilt, graded))
+        typed = recorder.record(student, lesson, fill(rebuilt, graded))
+        store.keep_typed(f"{student}/{lesson}", typed)
         predicted = written_in(lesson, rebuilt)
         written = forms(rebuilt, graded)
         store.keep_recorded(f"{student}/{lesson}", "source", key, predicted, written)
+    return typed
 
 
 def cell(notebook, name):

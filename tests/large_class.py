@@ -18,6 +18,7 @@ from autograde.returning.alike import Alike
 from autograde.returning.counted import Item, Lesson, Mistake, Tally
 from autograde.returning.reporting import page
 from autograde.returning.tally import _correlate
+from autograde.term.typed import Typed
 from helpers.predicted import ASKED
 
 NAMES = ("Åsa Öberg", "李明", "Bo O'Brien", "Søren Wałęsa", "Ana María Pérez Gómez", "José Ng")
@@ -48,6 +49,8 @@ def _lesson(name: str, ids: list[str], draw: random.Random) -> Lesson:
     pairs = zip(there[: len(there) // 100 : 2], there[1 : len(there) // 100 : 2], strict=False)
     lesson.alike = [Alike(pair, tuple(lesson.items)[:2], ()) for pair in pairs]
     _correlate(lesson)
+    item = next(iter(lesson.items))
+    lesson.typed = [Typed(s, name, item, 3.0, 4.0, "for an earlier file") for s in there[::100]]
     return lesson
 
 

@@ -18,6 +18,7 @@ from ..course.lessons import known_lesson
 from ..course.predictions import written_in
 from ..term.store import Store
 from ..term.term import Term
+from ..term.typed import LOOK, typed_for
 from .jobs import Finished
 from .preparing import Desk, Prepared, Submission, require_base
 
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 class Result:
     """What became of one submission.
 
-    skipped: the gradebook had it already. anew: what was done for it, in which sandbox.
+    skipped: the gradebook had it already. anew: what was done for it, in which sandbox. typed: by
+    grade cell, for what a score typed by hand was that is now to be looked at again.
     """
 
     name: str
@@ -39,19 +41,22 @@ class Result:
     skipped: bool = False
     anew: "Done | None" = None
     sandbox: str = ""
+    typed: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
 class Outcome:
     """What a run of `grade` did: names graded, names skipped, and lines of what went wrong.
 
-    asked: how many exercises student code was run for. modes: how, see `sandbox.Sandbox`.
-    seconds: of run and of judge, for each submission that was judged anew.
+    typed: lines on scores typed by hand that are now to be looked at again. asked: how many
+    exercises student code was run for. modes: how, see `sandbox.Sandbox`. seconds: of run and of
+    judge, for each submission that was judged anew.
     """
 
     graded: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
+    typed: list[str] = field(default_factory=list)
     asked: int = 0
     modes: set[str] = field(default_factory=set)
     seconds: list[tuple[float, float]] = field(default_factory=list)
@@ -62,6 +67,8 @@ class Outcome:
             self.failed.append(f"{result.name}: {result.problem}")
         else:
             (self.skipped if result.skipped else self.graded).append(result.name)
+        if result.typed:
+            self.typed.append(f"{result.name}: {typed_for(result.typed)}: {LOOK}")
         if result.anew:
             self.asked += len(result.anew.asked)
             self.modes.add(result.sandbox)
@@ -114,7 +121,7 @@ def grade(
             look()
             result = _kept(store, ended)
             if record and not result.problem and ended.job.program:
-                result = replace(result, problem=_record(store, recorder(), ended.job))
+                result = _recorded(store, recorder(), ended.job, result)
             if result.problem != failed_before.get(result.name, ""):
                 store.keep_failed(result.name, result.problem)
             outcome.add(result)
@@ -176,22 +183,25 @@ def _kept(store: Store, ended: Finished[Prepared]) -> Result:
     return Result(name, problem, anew=done, sandbox=graded.sandbox)
 
 
-def _record(store: Store, recorder: "Recorder", one: Prepared) -> str:
-    """Write one verdict into the gradebook; what went wrong."""
+def _recorded(store: Store, recorder: "Recorder", one: Prepared, result: Result) -> Result:
+    """Write one verdict into the gradebook; the result with what came of that."""
     from .filling import fill
     from .forms import forms
 
     submission, graded = one.submission, store.verdict(one.key)
     try:
         filled = fill(one.program.rebuilt, graded)
-        recorder.record(submission.student, submission.lesson, filled)
+        typed = recorder.record(submission.student, submission.lesson, filled)
     except UsageError:
         raise
     except Exception as error:  # the gradebook is of another edition, say: the others go on
         if is_disk_full(error):
             raise
-        return f"could not be recorded ({error}); bring the gradebook up: autograde init"
+        problem = f"could not be recorded ({error}); bring the gradebook up: autograde init"
+        return replace(result, problem=problem)
+    if typed:
+        store.keep_typed(submission.name, typed)
     predicted = written_in(submission.lesson, one.program.rebuilt)
     written = forms(one.program.rebuilt, graded)
     store.keep_recorded(submission.name, one.source, one.key, predicted, written)
-    return ""
+    return replace(result, typed=typed)

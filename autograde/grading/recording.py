@@ -40,8 +40,7 @@ from ..term.gradebook import (
     submissions,
 )
 from ..term.term import Term
-from .essays import EMPTY, NOTE
-from .prose import shown
+from .by_hand import changes, recounted
 
 
 @dataclass(frozen=True)
@@ -82,27 +81,33 @@ class Recorder:
     def __exit__(self, *_: object) -> None:
         self._engine.dispose()
 
-    def record(self, student: str, lesson: str, filled: NotebookNode) -> None:
-        """Write a rebuilt notebook, with its verdict in its outputs, into folders and gradebook."""
+    def record(self, student: str, lesson: str, filled: NotebookNode) -> dict[str, str]:
+        """Write a rebuilt notebook, with its verdict in its outputs, into gradebook and folders.
+
+        Returns which scores typed by hand are now to be looked at again: by grade cell, what each
+        was typed for. The gradebook comes first: what a kill leaves out is then done again, and
+        compared once more with the copy that was there.
+        """
         for cell in filled.cells:  # it has been run as it was, and is from here on only shown
             cell["source"] = clean(cell.source, lines=True, most=None)
         submitted = self._term.submission(student, lesson).parent
         target = lesson_path(self._term.root / "autograded" / student, lesson)
-        unchanged = _unchanged_essays(target, filled)
-        self._copy(submitted, target, filled)
+        changed = changes(target, filled)
         timestamp = _stated_time(submitted)
         with self._engine.begin() as connection:
             known = self._known(connection, lesson)
             self._know_student(connection, student)
             entry = _entry(connection, known.assignment, student, timestamp)
             copy = row_of(connection, copies, assignment_id=entry.id, notebook_id=known.notebook)
-            _write_grades(connection, known.graded, copy.id, filled, unchanged)
+            doubted = _write_grades(connection, known.graded, copy.id, filled, changed)
             _write_comments(connection, known.commented, copy.id, filled)
             if copy.late_submission_penalty is not None:
                 own = copies.c.id == copy.id
                 connection.execute(copies.update().where(own).values(late_submission_penalty=None))
         if known.due and entry.timestamp and entry.timestamp > known.due:
             self._penalise(student, lesson, filled)
+        self._copy(submitted, target, filled)
+        return doubted
 
     def lateness(self, student: str, lesson: str) -> str:
         """By what a submission is late, as text; nothing when it is not. Raises UsageError for a
@@ -229,53 +234,30 @@ def _rows_by_cell(connection: Connection, table: Any, cells: dict[str, str], cop
     return found
 
 
-def _unchanged_essays(graded: Path, filled: NotebookNode) -> set[str]:
-    """The cells graded by hand that stand in the copy graded before as they do now."""
-    essays = [cell for cell in filled.cells if utils.is_grade(cell) and utils.is_solution(cell)]
-    if not essays or not graded.is_file():
-        return set()
-    try:
-        cells = nbformat.read(graded, as_version=4).cells
-    except Exception:  # half written, or not ours: then all is to be looked at again
-        return set()
-    before = {(cell.metadata.get("nbgrader", {}).get("grade_id"), _said(cell)) for cell in cells}
-    names = {(cell.metadata.nbgrader.grade_id, _said(cell)) for cell in essays} & before
-    if _notes(cells) != _notes(filled.cells):  # of an empty essay they may be the text
-        empty = {cell.metadata.nbgrader.grade_id for cell in essays if EMPTY in cell.source}
-        return {name for name, _ in names} - empty
-    return {name for name, _ in names}
-
-
-def _said(cell: NotebookNode) -> str:
-    """An essay as it is shown. An earlier version wrote Markdown, which is shown alike."""
-    return shown(cell.source) if cell.cell_type == "markdown" else cell.source
-
-
-def _notes(cells: list[NotebookNode]) -> list[str]:
-    return [cell.source for cell in cells if NOTE in cell.metadata.get("tags", ())]
-
-
 def _write_grades(
     connection: Connection,
     cells: dict[str, str],
     copy: str,
     filled: NotebookNode,
-    unchanged: set[str],
-) -> None:
-    """As nbgrader's SaveAutoGrades: a score by hand stays, and asks to be looked at again.
-
-    But not where the answer is unchanged: a corrected test elsewhere is no reason to.
-    """
-    found = _rows_by_cell(connection, grades, cells, copy)
+    changed: dict[str, str],
+) -> dict[str, str]:
+    """As nbgrader's SaveAutoGrades: a score by hand stays, and asks to be looked at again, but only
+    where something changed for it. Returns which began to ask, each with what it was typed for."""
+    found, doubted = _rows_by_cell(connection, grades, cells, copy), {}
     for cell in filter(utils.is_grade, filled.cells):
-        row = found[cells[cell.metadata.nbgrader.grade_id]]
+        name = cell.metadata.nbgrader.grade_id
+        row = found[cells[name]]
         score, _ = utils.determine_grade(cell)
-        by_hand = row.manual_score is not None or score is None
-        if row.manual_score is not None and cell.metadata.nbgrader.grade_id in unchanged:
-            by_hand = row.needs_manual_grade
+        by_hand = score is None
+        if row.manual_score is not None:
+            other = changed.get(name) or recounted(row.auto_score, score)
+            by_hand = bool(other) or row.needs_manual_grade
+            if by_hand and not row.needs_manual_grade:
+                doubted[name] = other
         if (row.auto_score, row.needs_manual_grade) != (score, by_hand):
             values = {"auto_score": score, "needs_manual_grade": by_hand}
             connection.execute(grades.update().where(grades.c.id == row.id).values(**values))
+    return doubted
 
 
 def _write_comments(

@@ -6,6 +6,7 @@ from pathlib import Path
 from ..common.saying import some_of
 from ..grading.preparing import mark_of
 from ..term.term import Term
+from ..term.typed import LOOK, typed
 
 GRADE = "run: autograde grade"
 KINDS = {
@@ -49,9 +50,13 @@ def _kind(source: str, newest: str, path: Path, base: str) -> str:
 
 
 def told(term: Term, lessons: Collection[str], among: Collection[str]) -> Iterator[str]:
-    """A line for each kind and lesson, on these students alone."""
+    """A line for each kind and lesson, on these students alone, and on scores typed before."""
     for lesson in lessons:
         for kind, students in behind(term, lesson).items():
             those = [one for one in students if one in among]
             if those:
                 yield f"{lesson}: {some_of(those)}: {KINDS[kind]}"
+        by_hand = [one for one in typed(term, [lesson]) if one.student in among]
+        if by_hand:
+            whose = some_of(f"{one.student} ({one.item}, {one.why})" for one in by_hand)
+            yield f"{lesson}: typed by hand: {whose}: {LOOK}"

@@ -5,11 +5,13 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 from helpers.describing import describe
 
 from ..course.exercise import Exercise, Quiz
+from ..term.typed import Typed
 from .alike import Alike
 
 # With n students the 95 % interval of a correlation is tanh(atanh r ± 1.96/√(n − 3)). From 25 on,
@@ -94,11 +96,14 @@ class Correlation:
 class Lesson:
     """One lesson. Students are named by id; totals are of those whose work is graded.
 
+    Where there is a roster, only who is on it is counted, in items and totals alike: guests are who
+    handed in and is not, and guest_totals what they have. Lists of what is to be done have all.
     late: how late, and how many points that cost. ungraded: handed in, and neither graded nor
     failed. unjudged: graded with no verdict of ours in the store. blank: nothing was written.
     predicted: who predicted which letter, by the prediction's name. extended: who has more time,
-    and until when, in words. alike: whose programs are. guests: who handed in and is not on the
-    roster, where there is one. behind: whose points are of an earlier file or lesson.
+    and until when, in words. alike: whose programs are. behind: whose points are of an earlier file
+    or lesson. by_hand: of whom a person scored which exercises in place of the program. typed:
+    scores typed for what is another now.
     """
 
     name: str
@@ -116,11 +121,18 @@ class Lesson:
     predicted: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     alike: list[Alike] = field(default_factory=list)
     guests: list[str] = field(default_factory=list)
+    guest_totals: dict[str, float] = field(default_factory=dict)
     behind: list[str] = field(default_factory=list)
+    by_hand: dict[str, list[str]] = field(default_factory=dict)
+    typed: list[Typed] = field(default_factory=list)
 
     @property
     def most(self) -> float:
         return sum(item.most for item in self.items.values())
+
+    def is_graded(self, student: str) -> bool:
+        """Whether there are points, of a guest too."""
+        return student in self.totals or student in self.guest_totals
 
     @property
     def median(self) -> float:
@@ -150,6 +162,14 @@ class Tally:
     names: dict[str, str]
     roster: list[str]
     unlisted: list[str]
+
+    @cached_property
+    def _listed(self) -> set[str]:
+        return set(self.roster)
+
+    def counts(self, student: str) -> bool:
+        """Whether what a student did is of the class: who is on the roster, where there is one."""
+        return not self._listed or student in self._listed
 
 
 def word(choice: Any) -> str:

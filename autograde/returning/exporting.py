@@ -181,18 +181,11 @@ def _points(term: Term, rows: list[dict[str, Any]], partial: bool, made: Exporte
         )
     rows, scored = ([row for row in some if row["id"] in roster] for some in (rows, scored))
     waiting = [row for row in scored if row["unscored"]]
-    earlier = [row for row in scored if row["needs_hand_grading"] and not row["unscored"]]
     if waiting:
         became = "are in it without them" if partial else "stay empty; --partial writes the rest"
         made.notes.append(
             f"{len(waiting)} scores wait for an essay to be graded by hand and {became} "
             f"({_whose(waiting)}); to grade them: {FORMGRADER}"
-        )
-    if earlier:
-        made.notes.append(
-            f"{len(earlier)} scores hold a grade by hand from before the last run of `grade` "
-            f"({_whose(earlier)}), as it was typed in, whatever the exercise is worth now; to see "
-            f"them: {FORMGRADER}"
         )
     kept = [row for row in scored if partial or not row["unscored"]]
     most = {row["lesson"]: number(row["max_score"]) for row in scored}
@@ -302,7 +295,7 @@ def table(rows: Iterable[dict[str, Any]]) -> str:
         cells = (f"  {scores.get((student, lesson), ''):>11}" for lesson in lessons)
         lines.append(student.ljust(width) + "".join(cells))
     if any(row["needs_hand_grading"] for row in rows):
-        lines += ["", f"* an essay waits to be graded by hand: {FORMGRADER}"]
+        lines += ["", f"* waits for a score, or a second look, by hand: {FORMGRADER}"]
     return "\n".join(lines)
 
 

@@ -18,6 +18,7 @@ from ..common.guard import guarded_each
 from ..common.interrupts import look
 from ..course.lessons import lesson_path
 from ..course.nbgrader_api import why
+from ..term.due import Dues
 from ..term.reading import ASK_ANEW
 from ..term.term import MAKING, Term
 from .pages import day, policy, templates, whose
@@ -122,6 +123,7 @@ def _write_ungraded(term: Term, reasons: dict[str, str]) -> None:
     """A page for each, where it is not there as it would be made now."""
     page = templates().get_template("ungraded.html.j2")
     rows = {row["id"]: row for row in term.roster()} if reasons else {}
+    dues = Dues(term)
     for name, reason in reasons.items():
         student, lesson = name.split("/")
         target, path = _page_of(term, student, lesson), term.submission(student, lesson)
@@ -131,6 +133,7 @@ def _write_ungraded(term: Term, reasons: dict[str, str]) -> None:
         html = page.render(
             policy=policy, lesson=lesson, what=what, remedy=remedy,
             whose=whose(student, rows.get(student, {})), collected=day(there.stat().st_mtime),
+            until=counts_until(dues, term, student, lesson),
         ).encode()  # fmt: skip
         if target.is_file() and target.read_bytes() == html:
             continue
@@ -148,6 +151,20 @@ def told(reason: str, path: Path) -> tuple[str, str]:
     for said, theirs in FOR_STUDENTS:
         remedy = re.sub(said, theirs, remedy)
     return clean(f"{path.name}: {what}"), clean(remedy[:1].upper() + remedy[1:])
+
+
+def counts_until(dues: Dues, term: Term, student: str, lesson: str, earlier: bool = False) -> str:
+    """Until when another file counts, and what comes after; nothing where the term has no date.
+
+    earlier: whether one of an earlier file stands, which a late one does not replace.
+    """
+    due = dues.of(student, lesson)
+    if due is None:
+        return ""
+    by = f"Another counts in full if it is handed in by {due:%Y-%m-%d %H:%M} UTC"
+    if earlier:
+        return f"{by}; of several that can be graded, the last before then counts."
+    return f"{by}; after that it is late ({term.lateness})."
 
 
 def _make_page(term: Term, student: str, lesson: str) -> str:

@@ -22,10 +22,13 @@ from ..course.lessons import grade_id
 from ..grading.essays import NOTE, PROSE
 from ..grading.prose import Room, safe_html, shown
 from ..grading.rebuild import is_added
+from ..term.due import Dues
 from ..term.term import Term
-from .feedback import told
+from .feedback import counts_until, told
 from .pages import TEMPLATES, day, mathjax, policy, whose
 
+CHANGED = ("✎", "changed by your instructor", "soft")
+CONFIRMED = ("✎", "confirmed by your instructor", "soft")
 WAITS = ("…", "waits for your instructor", "soft")
 # The mark, the words and the style, so that nothing is told by colour alone.
 FULL = ("✓", "full points", "full")
@@ -65,7 +68,9 @@ class Advise(GetGrades):
             "most": known["max_score"],
             "late": known["late_penalty"],
             "entries": items,
-            "todo": [i for i in items if not i["waits"] and i["score"] < i["most"]],
+            "unread": sum(i["most"] for i in items if i["waits"]),
+            "todo": [i for i in items if i["mend"]],
+            "ruled": any(i["ruled"] and i["score"] < i["most"] for i in items),
             "own": [clean(c.source, lines=True) for c in nb.cells if _is_own(c)],
             "notes": [shown(cell.source) for cell in nb.cells if _has_tag(cell, NOTE)],
             "policy": policy,
@@ -98,7 +103,8 @@ class Advise(GetGrades):
         what, remedy = told(reason, path)
         there = path if path.is_file() else path.parent
         collected = day(there.stat().st_mtime) if there.exists() else ""
-        return {"what": what, "remedy": remedy, "collected": collected}
+        until = counts_until(Dues(term), term, self.student_id, lesson, earlier=True)
+        return {"what": what, "remedy": remedy, "collected": collected, "until": until}
 
     def _get_score(self, cell: NotebookNode, resources: dict[str, Any]) -> None:
         super()._get_score(cell, resources)
@@ -108,8 +114,11 @@ class Advise(GetGrades):
         if utils.is_solution(cell):  # an essay; the rest is graded by program
             mark["waits"] = grade.needs_manual_grade and grade.manual_score is None
             mark["unwritten"] = mark.get("checksum") == utils.compute_checksum(cell)
-        elif grade.auto_score not in (None, mark["score"]):
-            mark["counted"] = grade.auto_score
+        else:
+            mark["ruled"] = grade.manual_score is not None
+            if mark["ruled"] or grade.auto_score not in (None, mark["score"]):  # extra credit
+                mark["counted"] = grade.auto_score or 0.0
+        mark["before"] = grade.needs_manual_grade and grade.manual_score is not None
 
     def _get_comment(self, cell: NotebookNode, resources: dict[str, Any]) -> None:
         """Only what a person wrote: nbgrader's own "No response." is said by the status."""
@@ -133,15 +142,11 @@ def _item(lesson: str, cell: NotebookNode, sources: dict[str, NotebookNode]) -> 
     answer = sources.get(name)
     outputs = [o for o in cell.get("outputs", []) if o.output_type == "display_data"]
     found = outputs[0].metadata if outputs else {}
-    waits, lacks = bool(mark.get("waits")), mark["score"] < mark["points"]
-    symbol, says, shade = WAITS if waits else FULL if not lacks else PART if mark["score"] else NONE
-    if "counted" not in mark:  # what a person has set is no word on what was found
-        says = STATUS.get(found.get("status"), says)
-    if not (mark["points"] or mark["score"] or waits):
-        lacks = found.get("status") != "right"
-        symbol, shade = ("–", "soft") if lacks else ("✓", "full")
-        found_it = STATUS.get(found.get("status"), "not right yet") if lacks else "right"
-        says = f"{found_it}; {UNCOUNTED}"
+    waits, ruled = bool(mark.get("waits")), bool(mark.get("ruled"))
+    symbol, says, shade = _verdict(mark, found.get("status"))
+    is_right = mark["score"] >= mark["points"]
+    if not mark["points"]:
+        is_right = bool(mark["score"]) or found.get("status") == "right"
     described = exercises(lesson).get(name)
     essay = answer is cell
     comment = answer.metadata.nbgrader.get("comment") if answer else ""
@@ -155,9 +160,13 @@ def _item(lesson: str, cell: NotebookNode, sources: dict[str, NotebookNode]) -> 
         "mark": symbol,
         "says": STATUS["not written"] if unwritten else says,
         "counted": mark.get("counted"),
+        "ruled": ruled,
+        # What a person has set, or is to look at, is not for the student to mend.
+        "mend": mark["score"] < mark["points"] and not (waits or ruled or mark["before"]),
+        "before": mark["before"],
         "shade": shade,
         "gist": found.get("gist", []),
-        "hint": described.hints[0] if described and lacks else "",
+        "hint": described.hints[0] if described and not (is_right or "counted" in mark) else "",
         "reports": [o.data["text/html"] for o in outputs if "text/html" in o.data],
         "comment": comment and safe_html(comment, Room()),
         "source": ""
@@ -166,3 +175,18 @@ def _item(lesson: str, cell: NotebookNode, sources: dict[str, NotebookNode]) -> 
         if essay
         else clean(answer.source, lines=True),
     }
+
+
+def _verdict(mark: Mapping[str, Any], status: str | None) -> tuple[str, str, str]:
+    """The mark, the words and the style of one grade cell; status: what was found."""
+    if mark.get("waits"):
+        return WAITS
+    if "counted" in mark:  # what a person has set is no word on what was found
+        return CONFIRMED if mark["counted"] == mark["score"] else CHANGED
+    if not (mark["points"] or mark["score"]):
+        right = status == "right"
+        found_it = "right" if right else STATUS.get(status, "not right yet")
+        return ("✓" if right else "–"), f"{found_it}; {UNCOUNTED}", ("full" if right else "soft")
+    lacks = mark["score"] < mark["points"]
+    symbol, says, shade = FULL if not lacks else PART if mark["score"] else NONE
+    return symbol, STATUS.get(status, says), shade

@@ -1,7 +1,7 @@
 """The instructor's view of a term: one HTML page that needs nothing else."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -12,8 +12,10 @@ from helpers.predicted import ASKED
 
 from ..common.files import write_whole
 from ..term.term import FORMGRADER, Term
+from ..term.typed import LOOK
 from .counted import ENOUGH, LOW, Item, Lesson, Mistake, Tally
 from .pages import policy, templates
+from .students import rows, span
 from .tally import tally
 from .targets import require_output
 
@@ -43,7 +45,7 @@ def page(title: str, found: Tally, now: datetime) -> str:
     environment = templates().overlay()
     people = partial(_people, _isolated(found.names))
     environment.filters |= {
-        "points": _points, "span": _span, "percent": _percent, "people": people,
+        "points": _points, "span": span, "percent": _percent, "people": people,
     }  # fmt: skip
     return environment.get_template("report.html.j2").render(
         policy=policy,
@@ -55,6 +57,8 @@ def page(title: str, found: Tally, now: datetime) -> str:
         common=_most_common(found),
         flagged={lesson.name: _flagged(lesson) for lesson in found.lessons.values()},
         asked=ASKED,
+        rows=rows(found),
+        look_again=LOOK,
         ENOUGH=ENOUGH,
         LOW=LOW,
     )
@@ -98,12 +102,3 @@ def _points(value: float) -> str:
 
 def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.0f} %" if whole else "–"
-
-
-def _span(late_by: timedelta) -> str:
-    """How late, in the unit that says it best."""
-    hours = late_by.total_seconds() / 3600
-    for unit, size in (("days", 24.0), ("hours", 1.0)):
-        if hours >= 2 * size:
-            return f"{hours / size:.0f} {unit}"
-    return f"{max(hours * 60, 1):.0f} min"

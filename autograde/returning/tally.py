@@ -24,6 +24,7 @@ from ..term.gradebook import (
     submissions,
 )
 from ..term.term import Term
+from ..term.typed import item_of, typed
 from .alike import alike
 from .behind import behind
 from .counted import ELSE, NO_ANSWER, Item, Lesson, Mistake, Tally, correlation, word
@@ -38,6 +39,9 @@ def tally(term: Term) -> Tally:
     with engine.connect() as connection:
         for row in connection.execute(select(students)):
             found.names[row.id] = _named(row.id, row.last_name, row.first_name)
+        for row in term.roster():
+            found.roster.append(row["id"])
+            found.names[row["id"]] = _named(row["id"], row["last_name"], row["first_name"])
         _list_items(found, connection)
         _count_grades(found, connection)
         _count_submissions(found, connection)
@@ -67,7 +71,7 @@ def _list_items(found: Tally, connection: Connection) -> None:
         .where(assignments.c.name.in_([*found.lessons]))
     )
     for lesson, cell, most in connection.execute(query):
-        name = cell.removeprefix("test_")
+        name = item_of(cell)
         item = Item(name, most, exercises(lesson).get(name))
         found.lessons[lesson].items[name] = item
     for lesson in found.lessons.values():
@@ -93,14 +97,17 @@ def _count_grades(found: Tally, connection: Connection) -> None:
     )  # fmt: skip
     for student, lesson, cell, auto, by_hand, extra, unseen in connection.execute(query):
         known = found.lessons[lesson]
-        item = known.items.get(cell.removeprefix("test_"))
+        item = known.items.get(item_of(cell))
         if item is None:
             continue
         score = (auto if by_hand is None else by_hand) or 0.0
-        known.totals[student] = known.totals.get(student, 0.0) + score + (extra or 0.0)
+        totals = known.totals if found.counts(student) else known.guest_totals
+        totals[student] = totals.get(student, 0.0) + score + (extra or 0.0)
+        if by_hand is not None and item.described:
+            known.by_hand.setdefault(student, []).append(item.name)
         if unseen and by_hand is None:
             item.waits.append(student)
-        else:
+        elif found.counts(student):
             item.scores[student] = score
 
 
@@ -117,9 +124,12 @@ def _count_submissions(found: Tally, connection: Connection) -> None:
     )  # fmt: skip
     for student, lesson, handed_in, extension, due, penalty in connection.execute(query):
         known = found.lessons[lesson]
-        if penalty and student in known.totals:
-            known.totals[student] -= penalty
-        if handed_in and due and handed_in > due + (extension or timedelta()):
+        for totals in (known.totals, known.guest_totals):
+            if penalty and student in totals:
+                totals[student] -= penalty
+        if not (handed_in and due and found.counts(student)):
+            continue
+        if handed_in > due + (extension or timedelta()):
             late_by = handed_in - due - (extension or timedelta())
             known.late[student] = late_by, penalty or 0.0
 
@@ -133,41 +143,39 @@ def _list_extensions(found: Tally, connection: Connection) -> None:
 
 def _count_files(found: Tally, term: Term) -> None:
     """Who handed in what, beside the roster."""
-    for row in term.roster():
-        found.roster.append(row["id"])
-        found.names[row["id"]] = _named(row["id"], row["last_name"], row["first_name"])
     with term.store() as store:
         failed = store.failed()
-    handed_in: set[str] = set()
     for student, name in term.submissions():
         lesson = found.lessons[name]
-        lesson.handed_in.append(student)
-        handed_in.add(student)
+        (lesson.handed_in if found.counts(student) else lesson.guests).append(student)
         if reason := failed.get(f"{student}/{name}"):
             lesson.failed[student] = reason.replace(f"{term.root}/", "")
-        elif student not in lesson.totals:
+        elif not lesson.is_graded(student):
             lesson.ungraded.append(student)
-    found.unlisted = sorted(handed_in - set(found.roster)) if found.roster else []
+    found.unlisted = sorted({one for lesson in found.lessons.values() for one in lesson.guests})
+    for one in typed(term, found.lessons):
+        found.lessons[one.lesson].typed.append(one)
     for lesson in found.lessons.values():
         kinds = behind(term, lesson.name)
         lesson.behind = [*kinds.get("newer", []), *kinds.get("changed", [])]
-        lesson.guests = [one for one in lesson.handed_in if one in found.unlisted]
         there = {*lesson.handed_in, *lesson.totals}
         lesson.missing = [student for student in found.roster if student not in there]
 
 
 def _count_verdicts(found: Tally, term: Term) -> None:
     for lesson in found.lessons.values():
-        lesson.unjudged = set(lesson.totals)
+        lesson.unjudged = {*lesson.totals, *lesson.guest_totals}
     with term.store() as store:
         for name, graded in sorted(store.verdicts()):  # graded in any order
             student, _, lesson_name = name.partition("/")
             lesson = found.lessons.get(lesson_name)
-            if lesson is None or student not in lesson.totals:
+            if lesson is None or not lesson.is_graded(student):
                 continue  # taken out of the gradebook since
             lesson.unjudged.discard(student)
             if graded["sandbox"] == "none":
                 lesson.unprotected.append(student)
+            if student not in lesson.totals:
+                continue  # a guest, who is in no count
             verdicts = graded["exercises"]
             unwritten = all(verdict["status"] == "not written" for verdict in verdicts.values())
             if unwritten and not _wrote_essay(lesson, student):
@@ -183,7 +191,7 @@ def _count_predictions(found: Tally, term: Term) -> None:
             student, _, lesson_name = place.partition("/")
             lesson = found.lessons.get(lesson_name)
             if lesson is None or student not in lesson.totals:
-                continue  # taken out of the gradebook since
+                continue  # taken out of the gradebook since, or a guest
             for name, asked in ASKED.get(lesson_name, {}).items():
                 if letters.get(name) in asked.choices:
                     those = lesson.predicted.setdefault(name, {})
@@ -191,13 +199,13 @@ def _count_predictions(found: Tally, term: Term) -> None:
 
 
 def _compare_programs(found: Tally, term: Term) -> None:
-    """Whose programs are alike, of those who are in the gradebook."""
+    """Whose programs are alike, of those who are in the gradebook, guests too."""
     written: dict[str, dict[str, dict[str, list[str]]]] = {}
     with term.store() as store:
         for place, forms in sorted(store.written()):
             student, _, lesson_name = place.partition("/")
             lesson = found.lessons.get(lesson_name)
-            if lesson is not None and student in lesson.totals and forms:
+            if lesson is not None and lesson.is_graded(student) and forms:
                 written.setdefault(lesson_name, {})[student] = forms
     for name, forms in written.items():
         found.lessons[name].alike = alike(forms)

@@ -36,6 +36,7 @@ create table if not exists origin (
     attachment text not null
 );
 create table if not exists written (name text primary key, forms text not null);
+create table if not exists typed (name text primary key, why text not null);
 create table if not exists page (name text primary key, mark text not null);
 create table if not exists arrived (path text primary key, stamp text not null);
 """
@@ -58,7 +59,8 @@ class Store:
     it. "failed" says why the latest try
     to grade a file came to nothing. "placed" says which bytes went into submitted/, of when, and
     "person" whom a platform meant who was taken for a student by the name alone, "origin" by what
-    numbers a platform knows what was placed. "page" says what a page of feedback was made from, and
+    numbers a platform knows what was placed. "typed" says of scores typed by hand for what they
+    were, where that is another now. "page" says what a page of feedback was made from, and
     "arrived" which files `watch` has done all for.
     """
 
@@ -244,6 +246,20 @@ class Store:
             self._database.executemany(
                 "insert or replace into origin values (?, ?, ?, ?, ?)",
                 [tuple(map(clean, (name, *known))) for name, known in origins.items()],
+            )
+
+    def typed(self) -> dict[str, dict[str, str]]:
+        """ "student/lesson": by grade cell, for what a score was typed that is to be looked at."""
+        rows = self._database.execute("select name, why from typed")
+        return {name: json.loads(why) for name, why in rows}
+
+    def keep_typed(self, name: str, why: Mapping[str, str]) -> None:
+        """Say for what scores were typed, beside what is known of others of the submission."""
+        found = self._one("select why from typed where name = ?", name)
+        both = {**(json.loads(found[0]) if found else {}), **why}
+        with self._database:
+            self._database.execute(
+                "insert or replace into typed values (?, ?)", (clean(name), json.dumps(both))
             )
 
     def pages(self) -> dict[str, str]:

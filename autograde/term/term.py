@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from helpers.clean import clean
+
 from ..common.errors import UsageError
 from ..common.files import require_place
 from ..common.saying import warn
@@ -165,6 +167,19 @@ class Term:
     def states_time(self, student: str, lesson: str) -> bool:
         """Whether there is a time at which a submission came in."""
         return (self.submission(student, lesson).parent / "timestamp.txt").exists()
+
+    @property
+    def lateness(self) -> str:
+        """What it costs to be late, as far as the settings say: a plugin of their own says it in
+        the first line of its docstring."""
+        settings = self._config()
+        if rule := settings.AssignLatePenalties.get("plugin_class"):
+            says = vars(rule).get("__doc__") if isinstance(rule, type) else ""
+            first = (says or "").strip().partition("\n")[0].rstrip(" .")
+            return clean(first[:1].lower() + first[1:]) or "points are taken off"
+        if settings.LateSubmissionPlugin.get("penalty_method") == "zero":
+            return "it counts 0"
+        return "your instructor says what that costs"
 
     @property
     def url(self) -> str:

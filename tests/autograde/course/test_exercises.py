@@ -1,6 +1,7 @@
 """Every exercise refuses what is wrong, by name, and accepts what is right, however written."""
 
 import inspect
+import re
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -27,6 +28,11 @@ how_many = pytest.mark.parametrize(
 )
 
 
+# What a notebook has and a student's page has not.
+SHOWN = r"(table|figure|picture|plot|cell|demo|output)"
+POINTS_AT = re.compile(rf"\b{SHOWN}s? (above|below)\b|\bthe (last |next )?{SHOWN}\b", re.IGNORECASE)
+
+
 def of_each(items: Sequence[Exercise]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("exercise", items, ids=lambda exercise: exercise.name)
 
@@ -35,6 +41,19 @@ def all_but(exercise: Exercise, holds: Callable[[Mistake], bool], few: bool) -> 
     """The mistakes of which it does not hold, by name."""
     asked = exercise.mistakes[:FEW] if few else exercise.mistakes
     return [mistake.name for mistake in asked if not holds(mistake)]
+
+
+@of_each(ALL)
+def test_no_text_points_at_what_only_the_notebook_shows(exercise):
+    """Hints and what is said of mistakes stand on a student's page: they name the lesson's."""
+    texts = [*exercise.hints, *(mistake.says for mistake in exercise.mistakes)]
+    assert [text for text in texts if POINTS_AT.search(text)] == []
+
+
+@pytest.mark.parametrize("text", ["see the table above", "in the cell below", "the figure shows"])
+def test_such_a_text_is_found(text):
+    assert POINTS_AT.search(text)
+    assert not POINTS_AT.search("in the lesson's figure, above 0")
 
 
 @of_each(ALL)

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from signal import SIGINT, SIGKILL
 
+import nbformat
 import psutil
 import pytest
 from distributed.security import Security
@@ -22,6 +23,7 @@ from autograde.course.lessons import lesson_path
 from autograde.grading.grading import grade
 from autograde.receiving.collecting import collect
 from autograde.term.term import Term, init
+from tests.classroom import cell
 from tests.rows import rows
 from tests.some import LONG, every, some
 
@@ -314,6 +316,10 @@ def test_each_row_is_what_nbgraders_own_command_writes(term, undisturbed):
         found = gradebook.find_grade("test_k1", "02_divergence", "02_divergence", "perfect")
         found.manual_score, found.extra_credit = 1.5, 0.5
         gradebook.db.commit()
+    path = term.submission("perfect", "02_divergence")
+    newer = nbformat.read(path, as_version=4)
+    cell(newer, "k1").source += "\n# once more"
+    nbformat.write(newer, path)  # of the same answer nbgrader asks to look again too, and we do not
     for student in students:
         grade(term, ["02"], student=student, regrade=True)
     ours = rows(term.url)

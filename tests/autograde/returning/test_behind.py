@@ -93,6 +93,25 @@ def test_a_file_that_was_replaced_by_hand_and_graded_is_no_earlier_one(term, sai
     assert said("table") == []
 
 
+def test_scores_typed_by_hand_before_are_told(term, said):
+    """With what each was typed for, of those who are in the file."""
+    for student in ("ann", "ben", "guest"):
+        with term.api().gradebook as gradebook:
+            found = gradebook.find_grade("test_k1", LESSON, LESSON, student)
+            found.manual_score, found.needs_manual_grade = 1.0, student != "ben"
+            gradebook.db.commit()
+    with term.store() as store:
+        store.keep_typed(f"ann/{LESSON}", {"test_k1": "when it was worth 2"})
+    (line,) = said("students")
+    assert line.startswith(
+        f"{LESSON}: typed by hand: ann (k1, when it was worth 2): the scores stand"
+    )
+    (line,) = said("table")
+    assert "ann (k1, when it was worth 2), guest (k1, for an earlier file, or when" in line
+    assert term.store().forget("ann")
+    assert "ann (k1, for an earlier file, or" in said("canvas")[-1]
+
+
 def test_init_says_what_it_took_from_the_settings(term, capsys):
     with (term.root / SETTINGS).open("a") as file:
         file.write('c.Course.points = {"k1": 9, "k2": 0.5}\n')

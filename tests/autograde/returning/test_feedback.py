@@ -9,6 +9,7 @@ from datetime import datetime
 
 import pytest
 
+from autograde.cli import main
 from autograde.common.errors import UsageError
 from autograde.course.exercise import Quiz
 from autograde.course.exercises import LESSONS, exercises
@@ -294,16 +295,98 @@ def test_points_are_written_in_one_way(changed):
 
 
 def test_points_set_by_hand_say_so(changed):
+    """In place of what was found, which is kept folded away, with no hint and nothing to mend."""
     whole = page(changed, "ann")
     most = f"{sum(exercises(PLAIN)['k3'].parts.values()):g}"
     judged = verdict(PLAIN, "k3", exercises(PLAIN)["k3"].mistakes[0].name)
     counted = f"{judged.points:g} of {most}"
-    says = f"✓ full points\nset by your instructor; the program counted {counted}"
-    assert says in row(re.sub("<br ?/?>", "\n", whole), "k3")
-    says = f"Your instructor has set these points. What the program found, and counted as {counted}"
-    assert says in article(whole, "k3")
-    assert whole.count("Your instructor has set") == 1
-    assert "set by your instructor" not in page(changed, "bob")
+    said = row(whole, "k3")
+    assert f"✎ changed by your instructor; the program counted {counted}" in said
+    assert "full points" not in said
+    (mistake,) = judged.diagnoses.values()
+    assert mistake not in said
+    k3 = re.search(r'<h2 id="k3">.*?</article>', whole, re.DOTALL)[0]
+    assert mistake in text_of(re.search(r"<details>.*?</details>", k3, re.DOTALL)[0])
+    assert mistake not in text_of(re.sub(r"<details>.*?</details>", "", k3, flags=re.DOTALL))
+    assert "Hint." not in text_of(k3)
+    assert "Your instructor has changed these points; they stand in place of" in text_of(k3)
+    assert f"what the program counted, {counted}." in text_of(k3)
+    assert whole.count("Your instructor has changed") == 1
+    assert "by your instructor" not in page(changed, "bob")
+
+
+@pytest.fixture(scope="module")
+def appeals(tmp_path_factory):
+    """Of all, k1 is wrong and no more: ann's stays by hand as the program counted it, ben's is
+    raised, and cy's was raised for an earlier file."""
+    term = short_term(tmp_path_factory.mktemp("appeals") / "term", PLAIN)
+    counted = verdict(PLAIN, "k1", "in_bits").points
+    for student, more, again in (("ann", 0, False), ("ben", 0.5, False), ("cy", 0.5, True)):
+        record(term, student, PLAIN, {"k1": "in_bits"})
+        with term.api().gradebook as gradebook:
+            grade = gradebook.find_grade("test_k1", PLAIN, PLAIN, student)
+            grade.manual_score, grade.needs_manual_grade = counted + more, again
+            gradebook.db.commit()
+    assert feedback(term)[1] == []
+    return term
+
+
+@pytest.mark.parametrize("student", ["ann", "ben", "cy"])
+def test_what_an_instructor_has_set_is_not_for_the_student_to_mend(appeals, student):
+    whole = page(appeals, student)
+    head = text_of(whole[: whole.index("<table")])
+    assert "Next:" not in head
+    assert "mend the cell" not in whole
+    assert "What your instructor has set stands; there is nothing else to mend." in head
+    assert "Hint." not in text_of(whole)
+    assert ("is asked to look again" in text_of(whole)) == (student == "cy")
+    says = {"ann": "confirmed", "ben": "changed", "cy": "changed"}[student]
+    assert f"✎ {says} by your instructor" in row(whole, "k1")
+
+
+def test_points_are_so_far_while_an_essay_waits(term):
+    whole = page(term, "writer", ESSAYS)
+    head = text_of(whole[: whole.index("<table")])
+    assert re.search(r"points so far\n", head)
+    assert "so far</title>" in whole
+    assert "6 points of essays are still to be read by your instructor" in head
+    assert "so far" not in page(term, "mistaken")
+
+
+RULE = """
+from nbgrader.plugins import LateSubmissionPlugin
+
+
+class APointADay(LateSubmissionPlugin):
+    \"\"\"A point for each day begun.\"\"\"
+
+
+c.AssignLatePenalties.plugin_class = APointADay
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ("", "your instructor says what that costs"),
+        ("c.LateSubmissionPlugin.penalty_method = 'zero'\n", "it counts 0"),
+        (RULE, "a point for each day begun"),
+        (RULE.replace('    """A point for each day begun."""', "    pass"), "points are taken off"),
+    ],
+)
+def test_until_when_another_file_counts_is_said_where_there_is_a_date(tmp_path, settings, says):
+    term = short_term(tmp_path / "term", PLAIN)
+    with (term.root / SETTINGS).open("a") as file:
+        file.write(settings)
+    hand_in_what_cannot_be_graded(term)
+    assert feedback(term)[1] == []
+    assert "counts in full" not in page(term, "unlucky")
+    with term.api().gradebook as gradebook:
+        gradebook.update_or_create_assignment(PLAIN, duedate="2026-10-02 12:00:00 UTC")
+    main(["extend", "unlucky", PLAIN, "1d", "--course", str(term.root)])
+    assert feedback(term)[1] == []
+    until = "Another counts in full if it is handed in by 2026-10-03 12:00 UTC"
+    assert f"{until}; after that it is late ({says})." in text_of(page(term, "unlucky"))
 
 
 def test_a_newer_file_that_could_not_be_graded_is_told(changed):
@@ -312,6 +395,14 @@ def test_a_newer_file_that_could_not_be_graded_is_told(changed):
     assert "Your newest file could not be graded (collected " in said
     assert "broken or cut short). Save it and hand it in again." in said
     assert "Everything in the earlier one has its full points." in said
+    assert "counts in full" not in said
+    with changed.api().gradebook as gradebook:
+        gradebook.update_or_create_assignment(PLAIN, duedate="2026-10-02 12:00:00 UTC")
+    assert feedback(changed)[1] == []
+    assert (
+        "Another counts in full if it is handed in by 2026-10-02 12:00 UTC; of several that can be "
+        "graded, the last before then counts."
+    ) in text_of(page(changed, "cy"))
     assert "newest file" not in page(changed, "bob")
     with changed.store() as store:
         store.keep_failed(f"cy/{PLAIN}", "")

@@ -18,6 +18,7 @@ from autograde.grading.grading import grade
 from autograde.grading.judging import PROBLEMS
 from autograde.returning.counted import ENOUGH, Item, Lesson, Mistake, Tally, correlation
 from autograde.returning.reporting import page, report
+from autograde.returning.students import MOST_ROWS, rows
 from autograde.returning.tally import tally
 from autograde.term.term import Term, init
 from helpers.predicted import ASKED
@@ -28,13 +29,16 @@ PLAIN, ESSAYS = "02_divergence", "07_case_study"
 HOSTILE = "</title><script>alert(1)</script><img src=x onerror='alert(2)'>\u202e"
 ROSTER = "id,first_name,last_name,email\n" + "".join(
     f"{name},{name.title()},{last},{name}@x.org\n"
-    for name, last in [("ann", "Ng"), ("ben", HOSTILE), ("cy", "Roe"), ("dot", "Li"), ("eve", "Om")]
-)
+    for name, last in [
+        ("ann", "Ng"), ("ben", HOSTILE), ("cy", "Roe"), ("dot", "Li"), ("eve", "Om"), ("fay", "Po"),
+    ]
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def term(tmp_path_factory):
-    """ann, ben and cy handed lesson 02 in, dot's is broken, eve's is missing, zoe is unlisted."""
+    """ann, ben and cy handed lesson 02 in, fay as it was, dot's is broken, eve's is missing, and
+    zoe, who has all right but k1, is on no roster."""
     folder = tmp_path_factory.mktemp("report")
     (folder / "roster.csv").write_text(ROSTER)
     term = init(folder / "term", folder / "roster.csv")
@@ -44,7 +48,8 @@ def term(tmp_path_factory):
     record(term, "ben", PLAIN, answers, predicting(ref_price="B", drift=HOSTILE))
     answers = {"k1": {"problem": "time"}, "k2": raising}
     record(term, "cy", PLAIN, answers, predicting(ref_price="A"), sandbox="none")
-    record(term, "zoe", PLAIN, dict.fromkeys(exercises(PLAIN), UNWRITTEN))
+    record(term, "fay", PLAIN, dict.fromkeys(exercises(PLAIN), UNWRITTEN))
+    record(term, "zoe", PLAIN, {"k1": "in_bits"}, predicting(ref_price="A"))
     record(term, "ann", ESSAYS, {}, written)
     for student, lesson in [("dot", PLAIN), ("cy", ESSAYS)]:
         term.submission(student, lesson).parent.mkdir(parents=True)
@@ -112,7 +117,7 @@ def test_mistakes_by_name_and_who_made_them(counted):
     found = counted.lessons[PLAIN].items["categorical_kl"]
     (mistake,) = [m for m in exercises(PLAIN)["categorical_kl"].mistakes if m.name == "swapped"]
     assert found.mistakes == {"swapped": Mistake(mistake.says, ["ann", "ben"])}
-    assert found.statuses == {"wrong": ["ann", "ben"], "right": ["cy"], "not written": ["zoe"]}
+    assert found.statuses == {"wrong": ["ann", "ben"], "right": ["cy"], "not written": ["fay"]}
     assert found.passes == {"full": 1, "part": 0, "none": 3}
 
 
@@ -120,7 +125,7 @@ def test_every_choice_and_the_right_one(counted):
     found = counted.lessons[PLAIN].items["q02_dynamics"]
     right = found.right(None)
     assert found.choices == {
-        None: {"A": ["ann"], "something else": ["ben"], right: ["cy"], "no answer": ["zoe"]}
+        None: {"A": ["ann"], "something else": ["ben"], right: ["cy"], "no answer": ["fay"]}
     }
     assert found.comment(None, "A") == exercises(PLAIN)["q02_dynamics"].mistakes[0].says
     assert found.comment(None, right) == ""
@@ -148,18 +153,81 @@ def test_what_counts_for_nothing_is_counted_by_whether_it_is_right():
 
 
 def test_who_is_on_no_roster_is_counted_apart(counted, term, tmp_path):
-    assert counted.lessons[PLAIN].guests == ["zoe"]
+    """In no number of the class, and named beside it."""
+    lesson = counted.lessons[PLAIN]
+    assert lesson.guests == ["zoe"]
+    assert list(lesson.guest_totals) == ["zoe"]
+    assert "in_bits" not in lesson.items["k1"].mistakes
+    assert all("zoe" not in item.scores for item in lesson.items.values())
+    assert sum(lesson.histogram()) == len(lesson.totals) == 4
     text = report(term, tmp_path / "r.html").read_text("utf-8")
-    assert 'data-is="handed in">5 <span class="soft">(1 guest)</span>' in text
-    assert "5 handed in (1 not on the roster), 4 graded" in text
+    assert 'data-is="handed in">5 <span class="soft">+ 1 guest</span>' in text
+    assert "1 notebook more, 1 graded, of guests, who are not on the roster" in text
+    assert re.search(r"5 handed in and 1 guest not on the roster: .*zoe", text)
+
+
+def test_with_no_roster_everybody_is_of_the_class():
+    assert Tally({}, {}, [], []).counts("zoe")
+    assert not Tally({}, {}, ["ann"], []).counts("zoe")
 
 
 def test_the_median_is_of_those_who_wrote_something(counted):
     lesson = counted.lessons[PLAIN]
-    wrote = [total for student, total in lesson.totals.items() if student != "zoe"]
-    assert lesson.totals["zoe"] == 0
+    wrote = [total for student, total in lesson.totals.items() if student != "fay"]
+    assert lesson.totals["fay"] == 0
     assert lesson.median == statistics.median(wrote) != statistics.median(lesson.totals.values())
     assert Lesson("x", {}, totals={"p": 0.0}, blank={"p"}).median == 0
+
+
+def typed_again(term):
+    """cy's k1 is scored by hand, and then lesson 02 is graded of another file of cy's."""
+    with term.api().gradebook as gradebook:
+        found = gradebook.find_grade("test_k1", PLAIN, PLAIN, "cy")
+        found.manual_score, found.needs_manual_grade = 1.5, True
+        gradebook.db.commit()
+    with term.store() as store:
+        store.keep_typed(f"cy/{PLAIN}", {"test_k1": "for an earlier file"})
+
+
+def test_scores_typed_before_wait_for_you_with_what_they_were_typed_for(term, tmp_path):
+    there = Term(shutil.copytree(term.root, tmp_path / "term"))
+    typed_again(there)
+    text = report(there, tmp_path / "r.html").read_text("utf-8")
+    waits = text.partition('id="to-do"')[2].partition("<h2")[0]
+    most = sum(exercises(PLAIN)["k1"].parts.values())
+    assert f"(cy)\u2069: k1, 1.5 of {most:g}, typed for an earlier file" in waits
+    assert "look again" in waits
+    assert "typed" not in report(term, tmp_path / "r.html").read_text("utf-8")
+
+
+def test_each_student_has_a_row(counted, term, tmp_path):
+    text = report(term, tmp_path / "r.html").read_text("utf-8")
+    table = text.partition('<h2 id="students">')[2]
+    place = list(counted.lessons).index(PLAIN)
+    cells = {}
+    for line in re.findall(r"<tr role=\"row\"><th scope=\"row\".*</tr>", table):
+        found = [unescape(one) for one in re.findall(r">([^<>]*)</t[hd]>", line)]
+        cells[re.search(r"(\w+)\)?\u2069", found[0])[1]] = found[0], found[1 + place]
+    assert [*cells] == ["ben", "dot", "ann", "eve", "fay", "cy", "zoe"]  # by name; guests last
+    total = f"{counted.lessons[PLAIN].totals['ann']:g}"
+    assert cells["ann"][1] == f"{total}; late by 30 hours, minus 3"
+    assert cells["dot"][1] == "broken"
+    assert cells["eve"][1] == "not handed in"
+    assert cells["fay"][1] == "0"
+    assert cells["zoe"][0].endswith(", guest")
+    assert cells["zoe"][1] == f"{counted.lessons[PLAIN].guest_totals['zoe']:g}"
+
+
+def test_of_a_class_that_is_too_large_those_who_need_a_look_have_a_row():
+    few, many = rows(tally_of(MOST_ROWS)), rows(tally_of(3 * MOST_ROWS))
+    assert (len(few.shown), few.looked) == (MOST_ROWS, False)
+    assert many.looked
+    assert 0 < many.count < MOST_ROWS
+    assert len(many.shown) == many.count
+    assert all(row.look for row in many.shown)
+    text = page("x", tally_of(3 * MOST_ROWS), datetime.now(UTC))
+    assert "Too many to show everybody" in text
+    assert "<code>autograde export --for students" in text
 
 
 def test_that_no_programs_are_alike_is_said(bare, counted, term, tmp_path):
@@ -173,14 +241,14 @@ def test_that_no_programs_are_alike_is_said(bare, counted, term, tmp_path):
 
 def test_each_student_is_somewhere(counted):
     lesson = counted.lessons[PLAIN]
-    assert sorted(lesson.handed_in) == ["ann", "ben", "cy", "dot", "zoe"]
+    assert sorted(lesson.handed_in) == ["ann", "ben", "cy", "dot", "fay"]
     assert lesson.missing == ["eve"]
     assert list(lesson.failed) == ["dot"]
-    assert sorted(lesson.totals) == ["ann", "ben", "cy", "zoe"]
+    assert sorted(lesson.totals) == ["ann", "ben", "cy", "fay"]
     assert counted.lessons[ESSAYS].ungraded == ["cy"]
     assert counted.unlisted == ["zoe"]
     assert lesson.unprotected == ["cy"]
-    assert lesson.blank == {"zoe"}
+    assert lesson.blank == {"fay"}
     assert lesson.unjudged == set()
 
 

@@ -12,8 +12,8 @@ q02_dynamics = Quiz(
         "Write log-probability of a trajectory as a sum, once for each policy, and subtract.",
         "Which terms of the two sums are equal, whatever their size? Does it matter that they "
         "are random, or that they are far from 0?",
-        "Compare the last two columns of the table above, row by row, and read the line that "
-        "speaks of another world: what was different there?",
+        "In the lesson's table of trajectories, compare the last two columns, row by row, and read "
+        "the line that speaks of another world: what was different there?",
     ),
 )
 
@@ -26,7 +26,8 @@ q02_dynamics.distractor(
 q02_dynamics.distractor(
     "B",
     "A language model's environment is deterministic, so its transition terms are 0 there. But "
-    "they cancel in any environment, random ones included: the table above shows one.",
+    "they cancel in any environment, random ones included: a term that two sums have in common "
+    "leaves no trace in their difference.",
 )
 
 q02_dynamics.distractor(

@@ -9,8 +9,8 @@ q02_interpret_penalty = Quiz(
     parts={"penalty": 1, "effect": 1},
     forms={"penalty": [NUMBER], "effect": ["encourages", "discourages"]},
     hints=(
-        "The penalty is the price of this response: which tokens of the table count, and what is "
-        "subtracted from what?",
+        "The penalty is the price of this response: which tokens of the lesson's table count, and "
+        "what is subtracted from what?",
         "Three tokens count. Subtract the reference's log-probability from the policy's, and keep "
         "the signs when you add the three.",
         "What is −β · penalty for β > 0 and the number you found: does it raise the objective or "

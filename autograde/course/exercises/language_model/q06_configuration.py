@@ -9,7 +9,7 @@ q06_configuration = Quiz(
     parts={"place": 1, "towards": 1, "gradient": 1, "unused": 1},
     forms={"place": LETTERS, "towards": LETTERS, "gradient": LETTERS, "unused": LETTERS},
     hints=(
-        "Read the table first: for each setting, what has to be switched on for it "
+        "Read the lesson's table of settings first: what has to be switched on for each of them "
         "to be read at all? What is not set has its default, and a default does something too.",
         "Two settings belong to switches that are off. One of them would have moved ref: where is "
         "ref, then? And use_bias_correction_kl, which nobody set, stands for one of the two losses "

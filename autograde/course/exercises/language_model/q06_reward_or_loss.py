@@ -15,7 +15,8 @@ q06_reward_or_loss = Quiz(
         "expected gradient of k3? And what is that of a reward that is a constant, weighted by the "
         "gradient of logp?",
         "A constant can teach: the score does nothing else. Cross out the answer that denies it. "
-        "Then hold each of the others against the errors that the cell above the quiz prints.",
+        "Then hold each of the others against the errors that the lesson prints before its "
+        "question.",
     ),
 )
 

@@ -8,9 +8,9 @@ q03_beta_trust_region = Quiz(
     forms={"statement": [True, False], "reason": ["A", "B", "C", "D"]},
     hints=(
         "Maximising J − β·D, what happens to the price of a nat of divergence when β grows?",
-        "In the figure above, read off KL(π* ‖ ref) at a small and at a large β.",
+        "In the lesson's figure, read off KL(π* ‖ ref) at a small and at a large β.",
         "The trusted region is where the best policy is found. Its radius is KL(π* ‖ ref), and β "
-        "is on the other axis of the figure.",
+        "is on the other axis of the lesson's figure.",
     ),
 )
 
@@ -29,7 +29,7 @@ q03_beta_trust_region.distractor(
 q03_beta_trust_region.distractor(
     {"reason": "B"},
     "β multiplies one of the two terms, not the whole. Only a factor on both would leave the "
-    "optimum where it is; the figure shows that it moves.",
+    "optimum where it is; here it moves, as π* is proportional to ref · exp(r/β).",
 )
 
 q03_beta_trust_region.distractor(

@@ -10,7 +10,8 @@ q01_parameter_or_policy = Quiz(
     hints=(
         "What decides which responses the policy writes next: its parameters, or the "
         "probabilities they give?",
-        "Look at the last figure: steps of the same length in the parameters. What differs?",
+        "Look at the lesson's last figure: steps of the same length in the parameters. What "
+        "differs?",
         "One of the steps changed no probability at all, another nearly all of it. Which of the "
         "answers says that?",
     ),

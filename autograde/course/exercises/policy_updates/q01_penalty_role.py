@@ -12,8 +12,8 @@ q01_penalty_role = Quiz(
         "the old policy?",
         "At the old policy D is 0, and close by it is nearly flat. So what does the penalty do to "
         "a small step, and what to a large one?",
-        "Look at the figure above: it changes which step is best, and neither the rewards nor the "
-        "direction in which J rises.",
+        "Look at the lesson's figure of J − β·D: the penalty changes which step is best, and "
+        "neither the rewards nor the direction in which J rises.",
     ),
     forms=["A", "B", "C", "D"],
 )

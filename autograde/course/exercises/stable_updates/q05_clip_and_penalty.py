@@ -9,8 +9,8 @@ q05_clip_and_penalty = Quiz(
     parts={VALUES: 1},
     forms=["A", "B", "C", "D"],
     hints=(
-        "Look at the picture of your ratios after an update with a clip: did all of them stay "
-        "between 1 − ε and 1 + ε?",
+        "Look at the lesson's picture of your ratios after an update with a clip: did all of them "
+        "stay between 1 − ε and 1 + ε?",
         "What is the gradient of the clipped promise of a token that is already beyond the bound? "
         "And what does the clip say about actions that were not taken?",
         "One of the two acts on single tokens and then lets go; the other looks at whole "
