@@ -226,13 +226,9 @@ ASKED: dict[str, dict[str, Prediction]] = {
             "Which of the two forms miss every unseen seed by little more than seeds differ?", "C",
             A="both", B="one of them", C="neither",
         ),
-        "clear_at_equal_kl": _asked(
-            "At equal KL, penalised against slow: who has more gold, by more than seeds differ?",
-            "B",
-            A="nobody, with any β that can be compared at three seeds or more",
-            B="the penalised runs, with some β",
-            C="the slow runs, against some β, and no β has more than they",
-            D="it cannot be said: no β can be compared at three seeds",
+        "more_at_equal_kl": _asked(
+            "At equal KL, penalised against slow: who has clearly more gold, with some β?", "B",
+            A="nobody", B="the penalised runs", C="the slow runs, and the penalised ones with no β",
         ),
         "steered": _asked(
             "Told to end at 6 nats a response, how near does the controller come?", "C",

@@ -20,11 +20,14 @@ LAST = 3  # measurements at the end of a run that are averaged, as a single one 
 NEAR = 0.5  # of a peak, in √nats
 N_MEASURED = 10  # measurements, below which no budget rests on them
 N_COMPARED = 3  # seeds, below which a difference is not spoken of
-QUANTITIES = ("proxy", "gold", "kl", "distinct_2", "length", "entropy", "forgotten")
+CLEAR = 2.0  # times what seeds differ by, above which a mean difference is called clear
+END = "end"  # in place of a step: the mean of the last measurements
+QUANTITIES = ("proxy", "gold", "gain", "kl", "distinct_2", "length", "entropy", "forgotten")
 COMPARED = {"<": operator.lt, ">": operator.gt}
 
 # quantity, "own" or (beta, seed), step, value; or quantity, whose, "<" or ">", whose, at the end
 Claim = tuple[Any, ...]
+Reader = Callable[[Run], list[float]]  # of one curve
 
 
 class Points(NamedTuple):
@@ -92,8 +95,12 @@ def points(runs: Sequence[Run], ref_gold: float) -> Points:
 
 def at_end(run: Run, quantity: str, until: float = math.inf) -> float:
     """Mean of the last few measurements of one of the run's curves, up to some step."""
+    return _last(run, getattr(run, quantity), until)
+
+
+def _last(run: Run, values: Sequence[float], until: float = math.inf) -> float:
     n = sum(step <= until for step in run.step)
-    return torch.tensor(getattr(run, quantity)[:n][-LAST:]).mean().item()
+    return torch.tensor(values[:n][-LAST:]).mean().item()
 
 
 def seed_spread(runs: Sequence[Run]) -> dict[float, float]:
@@ -236,6 +243,17 @@ def rule_says(folds: Sequence[Fold], ends: Mapping[float, Sequence[End]], budget
     )
 
 
+def straddled(ends: Mapping[float, Sequence[End]], picked: Any) -> float:
+    """A budget that the next larger β than the one picked keeps at some seeds and not at others.
+
+    Where there is none, that of the largest.
+    """
+    larger = [beta for beta in sorted(ends) if not _same(beta, picked)]
+    larger = [beta for beta in larger if picked is None or beta > _number(picked)]
+    kl = [end.kl for end in ends[(larger or [max(ends)])[0]]]
+    return sum(kl) / len(kl)
+
+
 def _slip(picked: Any, seen: Mapping[float, Sequence[End]], budget: float) -> str:
     """What speaks against this choice on the seeds that were seen; nothing where it is sound.
 
@@ -322,12 +340,12 @@ def clear_of_stopping(
     """The weights that gained clearly more, and clearly less, than was had at their kl by stopping.
 
     spread: between seeds, for each β. Clear is a difference with one sign at every seed that could
-    be compared, of three or more, whose mean is larger than that β's spread.
+    be compared, of three or more, whose mean is larger than twice that β's spread.
     """
     more, less = [], []
     for beta in compared(pairs):
         gaps = torch.tensor([pair.gain - pair.stopped for pair in pairs if pair.beta == beta])
-        if gaps.mean().abs() > spread[beta]:
+        if gaps.mean().abs() > CLEAR * spread[beta]:
             more += [beta] if (gaps > 0).all() else []
             less += [beta] if (gaps < 0).all() else []
     return more, less
@@ -379,7 +397,7 @@ def judge_claim(claim: Claim, own: Run, recorded: Sequence[Run]) -> tuple[bool, 
     if not isinstance(claim, tuple | list) or len(claim) != 4:
         return False, 'write (quantity, whose, step, value) or (quantity, whose, "<", whose)'
     quantity, whose, third, last = claim
-    ordered = isinstance(third, str)
+    ordered = isinstance(third, str) and third != END
     if ordered and third not in COMPARED:
         return False, f'write "<" or ">" between two runs, or a step before a value, not {third!r}'
     if quantity not in QUANTITIES:
@@ -389,11 +407,20 @@ def judge_claim(claim: Claim, own: Run, recorded: Sequence[Run]) -> tuple[bool, 
             return False, f"no such run: write 'own' or (beta, seed), of {_known(recorded)}"
     if ordered:
         sides = (_runs_of(one, own, recorded) for one in (whose, last))
-        return _judge_order(quantity, *sides, third)
-    return _judge_value(quantity, _runs_of(whose, own, recorded), third, last)
+        return _judge_order(_reader(quantity, recorded), *sides, third)
+    runs = _runs_of(whose, own, recorded)
+    return _judge_value(_reader(quantity, recorded), runs, third, last)
 
 
-def _judge_value(quantity: str, runs: Sequence[Run], step: Any, value: Any) -> tuple[bool, str]:
+def _reader(quantity: str, recorded: Sequence[Run]) -> Reader:
+    """What reads a quantity's curve off a run; a gain is gold over ref's."""
+    if quantity != "gain":
+        return operator.attrgetter(quantity)
+    ref_gold = gold_of_ref(recorded)
+    return lambda run: [gold - ref_gold for gold in run.gold]
+
+
+def _judge_value(read: Reader, runs: Sequence[Run], step: Any, value: Any) -> tuple[bool, str]:
     """Whether one number is what was measured."""
     try:
         typed = Decimal(str(value))
@@ -403,23 +430,27 @@ def _judge_value(quantity: str, runs: Sequence[Run], step: Any, value: Any) -> t
     if len(runs) > 1:
         return False, "a value is that of one run: write 'own' or (beta, seed)"
     (run,) = runs
-    if step not in run.step:
+    if step not in (END, *run.step):
         near = sorted(sorted(run.step, key=lambda at: abs(at - _number(step)))[:2])
         return False, f"not measured at step {step}; near it are {' and '.join(map(str, near))}"
-    measured = getattr(run, quantity)[run.step.index(step)]
+    end = _last(run, read(run))
+    measured = end if step == END else read(run)[run.step.index(step)]
     agrees = abs(measured - float(value)) <= 0.5 * 10.0**-decimals * (1 + 1e-6)
-    return agrees, f"measured {measured:.{max(decimals, 2)}f}"
+    said = f"measured {measured:.{max(decimals, 2)}f}"
+    if not agrees and step == run.step[-1]:
+        said += f"; the mean of the last {LAST}, step {END!r}, is {end:.{max(decimals, 2)}f}"
+    return agrees, said
 
 
 def _judge_order(
-    quantity: str, these: Sequence[Run], those: Sequence[Run], sign: str
+    read: Reader, these: Sequence[Run], those: Sequence[Run], sign: str
 ) -> tuple[bool, str]:
     """Whether the ends of some runs lie below, or above, those of others, after equal steps."""
     pairs = list(itertools.product(these, those))
     if len(these) > 1 and len(those) > 1:
         pairs = [(one, other) for one, other in pairs if one.seed == other.seed]
     until = min(run.step[-1] for pair in pairs for run in pair)
-    ends = [tuple(at_end(run, quantity, until) for run in pair) for pair in pairs]
+    ends = [tuple(_last(run, read(run), until) for run in pair) for pair in pairs]
     holds = sum(COMPARED[sign](one, other) for one, other in ends)
     means = [sum(side) / len(ends) for side in zip(*ends, strict=True)]
     said = f"up to step {until}, mean of the last {LAST}: {means[0]:.2f} against {means[1]:.2f}"

@@ -31,6 +31,7 @@ from helpers.problems.case_study import (
     points,
     rule_says,
     seed_spread,
+    straddled,
     tuned_by_proxy,
 )
 from helpers.reference import best_kl, fit_overoptimization, held_out_error, q07_diagnose
@@ -200,6 +201,13 @@ def test_a_budget_is_held_to_what_was_measured(gains, says):
     assert "Too few were measured" in budget_says(found, 80.0)
 
 
+def test_a_second_budget_that_the_next_weight_keeps_at_some_seeds_alone(ends):
+    assert straddled(ends, 0.0) == straddled(ends, 0.1) == 10.0  # of 0.2: 9 and 11
+    assert straddled(ends, 0.2) == 5.5
+    assert straddled(ends, max(ends)) == straddled(ends, 7) == sum(e.kl for e in ends[1.0]) / 2
+    assert straddled(ends, None) == 55.0  # of the smallest
+
+
 @pytest.mark.parametrize("said", [0, -3.0, math.nan, "16", None, True])
 def test_a_budget_is_a_number_of_nats(said):
     found = Points(torch.ones(3), torch.ones(3))
@@ -242,13 +250,14 @@ def gaps(beta: float, *differences: float) -> list[Pair]:
     ("pairs", "says"),
     [
         ([], "No penalised run"),
-        (gaps(0.1, 0.9, 0.4, 0.5), "β = 0.1 gains more than the slow run, at every seed"),
+        (gaps(0.1, 0.9, 0.6, 0.5), "β = 0.1 gains more than the slow run, at every seed"),
         (
-            gaps(0.1, 0.9, 0.4, 0.5) + gaps(0.2, 0.8, 0.9, 0.7),
+            gaps(0.1, 0.9, 0.6, 0.5) + gaps(0.2, 0.8, 0.9, 0.7),
             "β = 0.1 and 0.2 gain more than the slow",
         ),
-        (gaps(0.1, -0.9, -0.4, -0.5) + gaps(0.2, 0.8, 0.9, 0.7), "β = 0.1 gains less"),
+        (gaps(0.1, -0.9, -0.6, -0.5) + gaps(0.2, 0.8, 0.9, 0.7), "β = 0.1 gains less"),
         (gaps(0.1, 0.1, 0.2, 0.1), "no β differs"),  # one sign, but within the spread
+        (gaps(0.1, 0.5, 0.5, 0.5), "no β differs"),  # more than the spread, but not twice
         (gaps(0.1, 2.0, 2.0, -0.1), "no β differs"),  # large, but of two signs
         (gaps(0.1, 2.0, 2.0), "Too few"),  # two seeds have one sign half of the time
         (gaps(0.1, 2.0, 2.0) + gaps(0.2, 0.1, 0.2, 0.1), "no β differs"),
@@ -345,6 +354,18 @@ def test_runs_of_two_lengths_are_compared_after_equal_steps():
     assert says == "up to step 30, mean of the last 3: 0.77 against 0.33"
     assert at_end(FREE, "gold", until=30) == pytest.approx(1 / 3)
     assert at_end(FREE, "gold") == pytest.approx(-1 / 3)
+
+
+def test_a_number_of_a_table_can_be_cited():
+    """An end is the mean of the last three, a gain is over ref: as the tables print them."""
+    late = replace(HELD, gold=[-1.0, 0.5, 0.6, 0.9, 1.2])
+    assert judge_claim(("gold", "own", "end", 0.90), late, RUNS)[0]
+    assert judge_claim(("gain", "own", "end", 1.90), late, RUNS)[0]
+    assert judge_claim(("gain", "own", 10, 1.5), late, RUNS)[0]
+    assert judge_claim(("gain", "own", ">", 0.0), late, RUNS)[0]
+    agrees, says = judge_claim(("gold", "own", 40, 0.9), late, RUNS)
+    assert not agrees
+    assert says == "measured 1.20; the mean of the last 3, step 'end', is 0.90"
 
 
 def test_claims_are_counted(capsys):
