@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ..common.errors import UsageError, shown
-from ..common.files import require_place, write_whole
+from ..common.files import begun_beside, require_place, write_whole
 from ..common.saying import warn
 from ..course.exercises import LESSONS
 from ..course.lesson_frame import address_frame, frame_addresses
@@ -132,8 +132,7 @@ def release(
     before = _terms_of(folder)
     terms = _agreed(folder, before, Terms(colab, quizzes, solutions, dict(plan.points)), in_term)
     _require_notebooks(plan.lessons)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = begun_beside(folder)
     try:
         terms = replace(terms, helpers=_write_helpers(partial, before or terms))
         if before and before.helpers != terms.helpers:
