@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ..common.errors import LimitError, UsageError, shown
 from ..common.guard import guarded
-from ..common.saying import some_of
+from ..common.saying import MOST_NAMED, some_of
 from ..common.times import local_zone, read_time
 from ..course.exercises import LESSONS
 from ..course.recognise import lesson_of, named_lesson, other_lesson
@@ -145,7 +145,7 @@ def collect(
         tries = sorting.all_of(_known(student, term, roster), _lies_in(downloads, term, UNMATCHED))
     else:
         tries = sorting.tries()
-        if roster.ids and not by_file:
+        if roster.ids and not by_file and not _lies_in(downloads, term, UNMATCHED):
             tries = _without_other_classes(tries, sorting, term, downloads, one_by_one)
     if by_file:  # what cannot be read was told of when it came
         tries = [replace(one, kept=True) for one in tries if not one.problem]
@@ -206,18 +206,14 @@ def _known(student: str, term: Term, roster: Roster) -> str:
 def _without_other_classes(
     tries: list[Try], sorting: "Sorting", term: Term, downloads: Path, one_by_one: bool
 ) -> list[Try]:
-    """Those of downloads in which somebody is known; another, of several who are not, is left, and
-    told of in one line."""
-    people: dict[str, dict[str, str]] = {}
-    for one in tries:
-        people.setdefault(one.found.batch, {})[one.student] = str(one.owner.claim or one.student)
+    """Those of downloads in which somebody is known, and of whom it was said who they are; another
+    download, of several people, is left, and told of in one line."""
     others = {
-        batch: names for batch, names in people.items()
-        if len(names) > 1 and (batch or not one_by_one)
-        and not any(sorting.knows(student, term) for student in names)
+        batch: unknown for batch, unknown in sorting.of_nobody_known(tries, term).items()
+        if unknown.count > 1 and (batch or not one_by_one)
     }  # fmt: skip
     sorting.leave(others, downloads, term)
-    return [one for one in tries if one.found.batch not in others]
+    return [one for one in tries if one.found.batch not in others or one.owner.mapped]
 
 
 def _say_who_is_on_it_now(
@@ -245,6 +241,19 @@ def _persons(one: Try) -> list[str]:
     return [_person(one), f"{one.student} {one.owner.claim.platform} in {one.found.batch}"]
 
 
+@dataclass
+class Unknown:
+    """Who is in a download in which nobody is known. names: by what tells them apart, what they are
+    called, and the path of a file of theirs. mapped: the same of those of whom --people says it."""
+
+    names: dict[str, tuple[str, PurePosixPath]] = field(default_factory=dict)
+    mapped: dict[str, tuple[str, PurePosixPath]] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        return len(self.names) + len(self.mapped)
+
+
 class Sorting:
     """Finds for each notebook its lesson and its owner. apart: (notebook, lesson, time, why) of
     those that are nobody's."""
@@ -265,7 +274,12 @@ class Sorting:
         self._batches = {
             name: Batch(some, search.notes.get(name, {})) for name, some in paths.items()
         }
-        self._newest = _newest(everything)
+        self._newest, self._left = _newest(everything), search.left
+        folders: dict[str, list[tuple[str, ...]]] = {}
+        for one in everything:
+            folders.setdefault(one.batch, []).append(one.path.parts[:-1])
+        # How many folders all lie in, of each download.
+        self._shared = {name: len(os.path.commonprefix(some)) for name, some in folders.items()}
         self._lessons: dict[int, Told] = {}
         for i, found in enumerate(everything):
             try:
@@ -385,22 +399,58 @@ class Sorting:
             self.apart.append((one.found, one.lesson, one.handed_in, f"{one.found}: {why}"))
         return kept
 
-    def knows(self, student: str, term: Term) -> bool:
-        """Whether somebody is on the roster, or has handed in before."""
-        return student in self._roster.ids or (term.root / "submitted" / student).is_dir()
+    def of_nobody_known(self, tries: Iterable[Try], term: Term) -> dict[str, Unknown]:
+        """Who is in each download in which nobody is on the roster, or has handed in before.
 
-    def leave(self, others: Mapping[str, dict[str, str]], downloads: Path, term: Term) -> None:
+        Whom --people alone knows is no sign that the others are of this class.
+        """
+        found: dict[str, Unknown] = {}
+        for one in tries:
+            there = found.setdefault(one.found.batch, Unknown())
+            name = str(one.owner.claim or one.student)
+            (there.mapped if one.owner.mapped else there.names)[one.student] = name, one.found.path
+        for one, lesson, *_ in self.apart:
+            there = found.setdefault(one.batch, Unknown())
+            if name := self._roster.called(one.path, lesson, self._shared[one.batch]):
+                there.names[name.casefold()] = name, one.path
+        known = self._of_somebody_known(tries, term)
+        return {batch: who for batch, who in found.items() if who.names and batch not in known}
+
+    def _of_somebody_known(self, tries: Iterable[Try], term: Term) -> set[str]:
+        known = {one.found.batch for one in tries if self._knows(one, term)}
+        rest = [(one, lesson) for one, lesson, *_ in self.apart]
+        rest += [(left, "") for left in self._left if left.kind != JUNK]
+        for one, lesson in rest:
+            batch = self._batches[one.batch]
+            if one.batch not in known and self._roster.knows(one.path, lesson, batch):
+                known.add(one.batch)
+        return known
+
+    def _knows(self, one: Try, term: Term) -> bool:
+        """Whether somebody is on the roster, or has handed in before."""
+        if one.owner.mapped:
+            lesson, batch = one.named or one.lesson, self._batches[one.found.batch]
+            return self._roster.knows(one.found.path, lesson, batch)
+        return one.student in self._roster.ids or (term.root / "submitted" / one.student).is_dir()
+
+    def leave(self, others: Mapping[str, Unknown], downloads: Path, term: Term) -> None:
         """Leave downloads, by batch and with who is in each, where they are."""
         self._others = set(others)
-        for batch, names in others.items():
-            several = some_of(sorted(names.values()))
+        for batch, there in others.items():
+            who = f"{len(there.names)} {'others' if there.mapped else 'people'} in it"
             self._result.unplaced.append(
-                f"{shown(batch or downloads)}: of another class: none of the {len(names)} people "
-                f"in it is on the roster ({several}); name the download of this class, or put them "
-                f"on the roster: autograde init {term.root} --roster FILE.csv, or say who they are "
-                "with --people FILE.csv"
+                f"{shown(batch or downloads)}: of another class: none of the {who} is on the "
+                f"roster ({self._few(there)}); name the download of this class, or put them on the "
+                f"roster: autograde init {term.root} --roster FILE.csv, or say who they are with "
+                "--people FILE.csv, or --as ID of one"
             )
         self.apart = [one for one in self.apart if one[0].batch not in others]
+
+    def _few(self, there: Unknown) -> str:
+        """Some of those whom nobody knows, each with whom they may be."""
+        names = sorted(there.names.values())
+        asked = [f"{name}{self._roster.near(path)}" for name, path in names[:MOST_NAMED]]
+        return some_of([*asked, *(name for name, _ in names[MOST_NAMED:])])
 
     def account_for(self, left: Iterable[Left], tries: list[Try]) -> None:
         """Count what was left out, and tell of what somebody has lost: a notebook, or all that they
@@ -408,11 +458,13 @@ class Sorting:
         have = {(one.found.batch, _key(one.owner)) for one in tries}
         apart = {(found.batch, found.path.parent) for found, *_ in self.apart}
         texts: set[tuple[str, str]] = set()
-        for one in (one for one in left if one.batch not in self._others):
+        for one in left:
             try:
                 owners = self._roster.owners(one.path, "", self._batches[one.batch])
             except UsageError:
                 owners = []
+            if one.batch in self._others and not any(owner.mapped for owner in owners):
+                continue
             has = bool(owners) and all((one.batch, _key(owner)) in have for owner in owners)
             has = has or (one.batch, one.path.parent) in apart
             text = next((owner for owner in owners if owner.claim and owner.claim.text), None)

@@ -490,7 +490,7 @@ def test_another_classs_download_is_left(tmp_path, term, text):
     ]
     pack(tmp_path / "d.zip", [*entries, ("mystery/x.ipynb", text)])
     (line,) = collect(tmp_path / "d.zip", term).unplaced
-    assert "d.zip: of another class: none of the 2 people in it is on the roster" in line
+    assert "d.zip: of another class: none of the 3 people in it is on the roster" in line
     assert "--people FILE.csv" in line
     assert not any((term.root / "submitted").iterdir())
     assert not (term.root / "unmatched").exists()
@@ -504,6 +504,93 @@ def test_another_classs_download_is_left(tmp_path, term, text):
     people = tmp_path / "people.csv"
     result = collect(tmp_path / "both" / "d.zip", term, people=people)
     assert {f"ana/{LESSON}", f"jm/{LESSON}"} <= set(result.placed)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["Otto Anna_1_assignsubmission_file_/x.ipynb", "Bo Braun_2_assignsubmission_file_/x.ipynb"],
+        ["Otto Anna/x.ipynb", "Bo Braun/x.ipynb"],
+        ["x1/02_divergence.ipynb", "x2/02_divergence.ipynb"],
+        ["lab/Otto Anna/02_divergence/x.ipynb", "lab/Bo Braun/02_divergence/x.ipynb"],
+        ["02_divergence/Otto Anna/x.ipynb", "02_divergence/Bo Braun/x.ipynb"],
+        ["otto_02_divergence.ipynb", "braun_02_divergence (1).ipynb"],
+        [canvas("ottoanna", 1), "Bo Braun/x.ipynb"],
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_another_classs_is_left_however_it_names_people(tmp_path, term, text, names, packed):
+    """And none of it is, where one file in it speaks of somebody known, who handed in none."""
+    if packed:
+        pack(tmp_path / "d", [(name, text) for name in names]).rename(tmp_path / "d.zip")
+    for name in names:
+        write(tmp_path / "d", name, text)
+    downloads = tmp_path / ("d.zip" if packed else "d")
+    (line,) = collect(downloads, term).unplaced
+    assert f"{downloads.name}: of another class: none of the 2 people in it is on the" in line
+    assert not any((term.root / "submitted").iterdir())
+    assert not (term.root / "unmatched").exists()
+    write(tmp_path / "d", "Ana A.pdf", "x")
+    told = collect(tmp_path / "d", term)
+    assert not any("of another class" in line for line in told.unplaced)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["Otto Anna/02_divergence.ipynb", "Otto Anna/old/02_divergence.ipynb"],
+        ["02_divergence.ipynb", "02_divergence (1).ipynb"],
+        ["02_divergence final.ipynb", "new/02_divergence.ipynb"],
+        ["Otto/02_divergence/02_divergence.ipynb", "Otto/02_divergence/02_divergence (1).ipynb"],
+    ],
+)
+def test_files_that_name_nobody_or_one_are_no_other_class(tmp_path, term, text, names):
+    for number, name in enumerate(names):
+        write(tmp_path / "d", name, text + " " * number)
+    assert all("kept in unmatched/" in line for line in collect(tmp_path / "d", term).unplaced)
+    assert len([*(term.root / "unmatched").iterdir()]) == 2
+
+
+def test_who_may_be_meant_is_said_of_another_classs_people_too(tmp_path, term, text):
+    for name in ("Ada Lovelaze", "Bo Braun"):
+        write(tmp_path / "d", f"{name}/x.ipynb", text)
+    (line,) = collect(tmp_path / "d", term).unplaced
+    assert "(Ada Lovelaze (did you mean 1815, Ada Lovelace?), Bo Braun)" in line
+
+
+@pytest.mark.parametrize("form", ["canvas", "folder"])
+def test_who_is_mapped_makes_no_guests_of_the_others(tmp_path, term, text, form):
+    """They are left, as without --people; and in a download of this class they are guests."""
+    people = tmp_path / "people.csv"
+    people.write_text("number,folder,id\n1,Otto 1,ana\n")
+    for i in range(1, 13):
+        write(tmp_path / "d", canvas("otto", i) if form == "canvas" else f"Otto {i}/x.ipynb", text)
+    result = collect(tmp_path / "d", term, people=people)
+    assert result.placed == [f"ana/{LESSON}"]
+    (line,) = result.unplaced
+    assert "d: of another class: none of the 11 others in it is on the roster" in line
+    assert not (term.root / "unmatched").exists()
+    write(tmp_path / "d", "bo_lee/x.ipynb", text)
+    result = collect(tmp_path / "d", term, people=people)
+    assert {f"ana/{LESSON}", f"bo_lee/{LESSON}"} <= {*result.placed}
+    assert len(result.placed) == (13 if form == "canvas" else 2)
+
+
+def test_who_is_known_anyway_is_so_with_a_mapping_too(tmp_path, term, text):
+    (tmp_path / "people.csv").write_text("number,id\n1,ana\n")
+    pack(tmp_path / "d.zip", [(canvas("aana", 1), text), (canvas("guestgail", 2), text)])
+    result = collect(tmp_path / "d.zip", term, people=tmp_path / "people.csv")
+    assert result.placed == [f"ana/{LESSON}", f"guestgail_2/{LESSON}"]
+
+
+def test_a_text_of_one_who_was_mapped_is_told_of(tmp_path, term, text):
+    (tmp_path / "people.csv").write_text("number,id\n1,ana\n")
+    entries = [("ottoanna_1_text.html", "my answer"), ("braunbo_2_text.html", "mine")]
+    entries += [(canvas("guestgail", 3), text), (canvas("guestgus", 4), text)]
+    pack(tmp_path / "d.zip", entries)
+    lines = collect(tmp_path / "d.zip", term, people=tmp_path / "people.csv").unplaced
+    assert ["of another class" in line for line in lines] == [True, False]
+    assert "ana handed in a text and no notebook" in lines[1]
 
 
 def test_guests_come_one_by_one_and_again(tmp_path, term, text):
