@@ -326,7 +326,7 @@ def _collect(options: argparse.Namespace) -> int:
     from .term.term import Term
 
     term = Term.open(options.course)
-    result = collect(options.downloads, term, options.student, options.people)
+    result = collect(options.downloads, term, options.student, options.people, progress=_bar)
     for line in (*result.notes, *result.unplaced):
         warn(line)
     left = f"; {result.left} other file{'s' * (result.left > 1)} left out" if result.left else ""

@@ -10,17 +10,19 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ..common.errors import LimitError, UsageError, shown
 from ..common.guard import guarded
-from ..common.saying import MOST_NAMED, some_of
+from ..common.saying import MOST_NAMED, folded, some_of
 from ..common.times import local_zone, read_time
 from ..course.exercises import LESSONS
 from ..course.recognise import lesson_of, named_lesson, other_lesson
 from ..term.due import Dues
 from ..term.reading import ASK_ANEW, notebook_text, quick_cells, what_it_is
+from ..term.releasing import TERMS as BUNDLE
 from ..term.rosters import is_student_id, read_mapping, who_is_meant
 from ..term.store import Origin
 from ..term.term import SETTINGS, TRIES, UNMATCHED, Term
@@ -122,13 +124,15 @@ def collect(
     student: str | None = None,
     people: Path | None = None,
     one_by_one: bool = False,
+    progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
 ) -> Collected:
     """Place every notebook found in a zip, a folder or a single file. Of several tries the last
     before the lesson was due counts; the others are kept in tries/.
 
     Whose a file is, see `Roster.owners`; who cannot be told, or is two people, is kept apart in
     unmatched/. student: all of it is this one's. people: a CSV file, see `rosters.read_mapping`.
-    one_by_one: what lies in the folder came each by itself, and is no class's.
+    one_by_one: what lies in the folder came each by itself, and is no class's. progress: shows how
+    far it is with so many files.
     When it was handed in, a platform alone can say. Raises UsageError when `downloads` is nothing
     that can be opened, is empty, is a term, or with `student` holds the work of several.
     """
@@ -139,8 +143,10 @@ def collect(
     everything = list(search.files(downloads))
     if not (everything or search.left or one_by_one):
         raise UsageError(f"{downloads}: nothing in it; name the folder or zip that you downloaded")
+    if student is None and not one_by_one:
+        _require_no_bundle(downloads, everything, search.left, roster)
     by_file = _lies_in(downloads, term, TRIES)
-    sorting = Sorting(roster, search, everything, result, term.lessons, by_file)
+    sorting = Sorting(roster, search, everything, result, term.lessons, by_file, progress)
     if student is not None:
         tries = sorting.all_of(_known(student, term, roster), _lies_in(downloads, term, UNMATCHED))
     else:
@@ -154,8 +160,8 @@ def collect(
         tries = [_dated(one, dues) for one in sorting.told_apart(tries, persons)]
         known = store.placed()
         counting = _latest(tries, dues, result)
-        for one in counting:
-            _place(one, term, roster, dues, known, result)
+        for one in progress(counting, len(counting)):
+            _place(one, term, dues, known, result)
         count = set(map(id, counting))
         for one in tries:
             if id(one) not in count and not one.misnamed:
@@ -165,6 +171,8 @@ def collect(
         store.keep_persons(
             {_person(one): one.owner.who for one in tries if one.owner.who and one.owner.claim}
         )
+        if roster.ids:
+            _say_of_guests(counting, roster, result)
         _say_who_is_on_it_now(counting, term, roster, result)
     _keep_apart(term, sorting.apart, roster, downloads, result)
     _clear(term, tries, downloads, result)
@@ -182,6 +190,23 @@ def _require_no_term(downloads: Path, term: Term) -> None:
             f"{downloads}: is a term, or a term is in it; name the folder or zip that you "
             "downloaded"
         )
+
+
+def _require_no_bundle(
+    downloads: Path, everything: list[Found], left: list[Left], roster: Roster
+) -> None:
+    """Raises UsageError where all that is there is a bundle, and nothing says whose."""
+    marks = [one for one in left if one.path.name == BUNDLE]
+    for mark in marks:
+        whole = all(
+            one.batch == mark.batch and one.path.is_relative_to(mark.path.parent)
+            for one in everything
+        )
+        if whole and not roster.names_somebody(mark.path):
+            raise UsageError(
+                f"{downloads}: is a bundle, as release makes it for students; name the folder or "
+                "zip that you downloaded, or whose work it is with --as ID"
+            )
 
 
 def _known(student: str, term: Term, roster: Roster) -> str:
@@ -261,6 +286,7 @@ class Sorting:
     def __init__(
         self, roster: Roster, search: Search, everything: list[Found], result: Collected,
         given: Collection[str] = LESSONS, by_file: bool = False,
+        progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
     ) -> None:  # fmt: skip
         """given: the lessons that the term gives. by_file: each file has the time that it is of,
         and not that of what it came with."""
@@ -281,7 +307,7 @@ class Sorting:
         # How many folders all lie in, of each download.
         self._shared = {name: len(os.path.commonprefix(some)) for name, some in folders.items()}
         self._lessons: dict[int, Told] = {}
-        for i, found in enumerate(everything):
+        for i, found in enumerate(progress(everything, len(everything))):
             try:
                 self._lessons[i] = _given(found, lesson_in(found), given)
             except UsageError as error:
@@ -458,6 +484,7 @@ class Sorting:
         have = {(one.found.batch, _key(one.owner)) for one in tries}
         apart = {(found.batch, found.path.parent) for found, *_ in self.apart}
         texts: set[tuple[str, str]] = set()
+        strays: dict[str, dict[str, str]] = {}
         for one in left:
             try:
                 owners = self._roster.owners(one.path, "", self._batches[one.batch])
@@ -479,10 +506,14 @@ class Sorting:
                 self._result.left += 1
             else:
                 lost = one.kind == LOST or one.path.suffix.lower() in HOLD_NOTEBOOKS
-                # With no roster, whatever it is may be somebody's.
-                lost = lost or owners or not self._roster.ids
-                told = self._result.unplaced if lost else self._result.notes
-                told.append(one.line or f"{shown(one.path)}: not a notebook")
+                if lost or owners:
+                    self._result.unplaced.append(one.line)
+                else:
+                    strays.setdefault(one.why, {})[one.subject] = one.line
+        # With no roster, whatever it is may be somebody's.
+        told = self._result.notes if self._roster.ids else self._result.unplaced
+        for why, lines in strays.items():
+            told += folded(lines, why, MOST_NAMED)
 
 
 def _of_one_download(tries: Iterable[Try], before: Mapping[str, str]) -> dict[str, str]:
@@ -615,8 +646,7 @@ def _too_late(one: Try, dues: Dues) -> str:
 
 
 def _place(
-    one: Try, term: Term, roster: Roster, dues: Dues, known: Mapping[str, tuple[str, datetime]],
-    result: Collected,
+    one: Try, term: Term, dues: Dues, known: Mapping[str, tuple[str, datetime]], result: Collected
 ) -> None:  # fmt: skip
     """Write a submission and its time, unless the same or a later one is there.
 
@@ -657,7 +687,7 @@ def _place(
     if one.owner.claim and one.owner.claim.number:
         result.origins[name] = one.owner.claim.origin
     result.timed += _states_time(stamp, result)
-    _say_what_was_placed(one, term, roster, stamp, result)
+    _say_what_was_placed(one, stamp, result)
 
 
 def _why_it_stays(one: Try, dues: Dues, before: datetime, of: datetime, target: Path) -> str:
@@ -714,9 +744,7 @@ def _keep(
         os.utime(target, (when.timestamp(), when.timestamp()))
 
 
-def _say_what_was_placed(
-    one: Try, term: Term, roster: Roster, stamp: Path, result: Collected
-) -> None:
+def _say_what_was_placed(one: Try, stamp: Path, result: Collected) -> None:
     if one.misnamed:
         told = f"{other_lesson(one.named, one.lesson)}; placed as what it is"
         result.notes.append(f"{one.found}: {told}")
@@ -725,12 +753,28 @@ def _say_what_was_placed(
             f"{one.found}: marked LATE by Canvas, which does not say when it came: write the time "
             f"to {stamp}"
         )
-    if roster.ids and one.student not in roster.ids:
-        result.notes.append(
-            f"{one.found}: {one.student} is not on the roster{roster.near(one.found.path)}; it is "
-            "graded, and exported to no platform: put them on it, by this id or another, and "
-            f"collect again, or take them out: autograde remove {one.student}"
-        )
+
+
+def _say_of_guests(tries: Iterable[Try], roster: Roster, result: Collected) -> None:
+    """A line on each whom the roster does not know, whatever they handed in; on many, one."""
+    told, placed = {}, {*result.placed}
+    for one in tries:
+        student = one.student
+        if student in roster.ids or student in told or f"{student}/{one.lesson}" not in placed:
+            continue
+        told[student] = one
+    near = {student: roster.near(one.found.path)
+            for student, one in islice(told.items(), MOST_ASKED)}  # fmt: skip
+    says = (
+        "is graded, and exported to no platform: put them on it, by this id or another, and "
+        "collect again, or take them out: autograde remove"
+    )
+    lines = {
+        f"{student}{near.get(student, '')}": f"{one.found}: {student} is not on the roster"
+        f"{near.get(student, '')}; what is theirs {says} {student}"
+        for student, one in told.items()
+    }
+    result.notes += folded(lines, f"are not on the roster; what is theirs {says} ID")
 
 
 def _say_of_times(tries: Iterable[Try], result: Collected) -> None:

@@ -115,6 +115,15 @@ class Roster:
         except UsageError:
             return False
 
+    def names_somebody(self, path: PurePosixPath) -> bool:
+        """Whether a path by itself says whose it is, or may be."""
+        try:
+            return bool(self.owners(path, "", Batch()))
+        except TwoPeopleError:
+            return True
+        except UsageError:
+            return False
+
     @cached_property
     def _without_people(self) -> "Roster":
         return Roster(self.rows.values())

@@ -593,6 +593,97 @@ def test_a_text_of_one_who_was_mapped_is_told_of(tmp_path, term, text):
     assert "ana handed in a text and no notebook" in lines[1]
 
 
+def bundle(text):
+    """As `release` writes it, in little: names and texts."""
+    files = dict.fromkeys((".bundle.json", "README.md", "pyproject.toml"), "x")
+    files |= {f"helpers/{i}.py": "x" for i in range(10)} | {"helpers/data/sentences.gz": "x"}
+    return files | {"notebooks/02_divergence/02_divergence.ipynb": text}
+
+
+@pytest.mark.parametrize("within", ["", "my-bundle/"])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_bundle_is_no_download(tmp_path, term, text, within, packed, listed):
+    if not listed:
+        (term.root / "roster.csv").unlink()
+    for name, content in bundle(text).items():
+        write(tmp_path / "d", f"{within}{name}", content)
+    if packed:
+        entries = [(f"{within}{name}", content) for name, content in bundle(text).items()]
+        pack(tmp_path / "d.zip", entries)
+    with pytest.raises(UsageError, match=r"/d(\.zip)?: is a bundle, as release makes it") as raised:
+        collect(tmp_path / ("d.zip" if packed else "d"), term)
+    assert "\n" not in str(raised.value)
+    assert not any((term.root / "submitted").iterdir())
+    assert not (term.root / "unmatched").exists()
+
+
+@pytest.mark.parametrize(
+    "whose", ["ana", "Ana A_7_assignsubmission_file_", "Gail Guest_7_assignsubmission_file_"]
+)
+def test_a_bundle_that_is_somebodys_is_their_work(tmp_path, term, text, whose):
+    """Who hands in the whole folder hands in the notebooks in it."""
+    for name, content in bundle(text).items():
+        write(tmp_path / "d", f"{whose}/my-bundle/{name}", content)
+    assert len(collect(tmp_path / "d", term).placed) == 1
+    shutil.move(tmp_path / "d" / whose / "my-bundle", tmp_path / "sent")
+    assert collect(tmp_path / "sent", term, "jm").placed == [f"jm/{LESSON}"]
+
+
+def test_many_files_that_are_nobodys_are_one_line(tmp_path, term, text):
+    for name, content in bundle(text).items():
+        write(tmp_path / "d", f"b/{name}", content)
+    write(tmp_path / "d", "ana/02_divergence.ipynb", text)
+    result = collect(tmp_path / "d", term)
+    assert result.placed == [f"ana/{LESSON}"]
+    (line,) = result.notes
+    assert line.startswith("13 (b/.bundle.json, b/README.md, b/helpers/0.py, ")
+    assert line.endswith(" and 8 more): not a notebook; left where it is")
+    lost = [line.partition(": ")[0] for line in result.unplaced]
+    assert sorted(lost) == ["b/helpers/data/sentences.gz", f"b/notebooks/{LESSON}/{LESSON}.ipynb"]
+
+
+def test_with_no_roster_many_files_are_one_line_of_what_may_be_lost(tmp_path, term):
+    (term.root / "roster.csv").unlink()
+    for i in range(7):
+        write(tmp_path / "d", f"{i}.pdf", "x")
+    result = collect(tmp_path / "d", term)
+    assert result.notes == []
+    (line,) = result.unplaced
+    assert (
+        line == "7 (0.pdf, 1.pdf, 2.pdf, 3.pdf, 4.pdf and 2 more): not a notebook; left where it is"
+    )
+
+
+def test_many_guests_are_one_line_that_names_them(tmp_path, term, text):
+    """And a few one each, whatever they handed in."""
+    entries = [(canvas("aana", 1), text), (canvas("guestgail", 2), text)]
+    other = text.replace("02-0", "03-0").replace(LESSON, "03_penalized_objective")
+    entries += [("guestgail_2_71_03_penalized_objective.ipynb", other)]
+    (line,) = collect(pack(tmp_path / "d.zip", entries), term).notes[-1:]
+    assert "guestgail_2 is not on the roster; what is theirs is graded, and exported to no" in line
+    entries += [(canvas(f"guest{'abcdefg'[i]}", 10 + i), text) for i in range(7)]
+    notes = collect(pack(tmp_path / "d.zip", entries), term).notes
+    (line,) = [line for line in notes if "the roster" in line]
+    assert line.startswith("8 (guesta_10, guestb_11, ")
+    assert "guestgail_2" in line
+    assert line.endswith("autograde remove ID")
+
+
+def test_whoever_waits_sees_how_far_it_is(tmp_path, term, text):
+    for student in ("ana", "jm"):
+        write(tmp_path / "d", f"{student}/02_divergence.ipynb", text)
+    seen = []
+
+    def progress(items, total):
+        for item in items:
+            seen.append(total)
+            yield item
+
+    assert len(collect(tmp_path / "d", term, progress=progress).placed) == 2
+    assert seen == [2] * 4  # read, and placed
+
+
 def test_guests_come_one_by_one_and_again(tmp_path, term, text):
     entries = [(canvas("guestgail", 1), text), (canvas("guestgus", 2), text)]
     for name, data in entries:
