@@ -29,8 +29,8 @@ def require_same_class(term: Term, after: Rows, roster: str | Path) -> None:
         return
     several = some_of(map(who, working), "; ")
     raise UsageError(
-        f"{roster}: another class's: has none of the {len(working)} on the roster who have work in "
-        f"{term.root} ({several}); name this class's, make another class a term of its own, or "
+        f"{roster}: another class's: lacks everybody on the roster who has work in {term.root} "
+        f"({several}); name this class's, make another class a term of its own, or "
         "add --yes if they all left"
     )
 

@@ -59,7 +59,10 @@ def test_another_classs_roster_is_refused(term, capsys, others):
     """Even one with a student of this class, who has handed in nothing."""
     said, warned = init(term, others, capsys, code=2)
     assert said == []
-    assert "new.csv: another class's: has none of the 7 on the roster who have work" in warned[0]
+    assert (
+        f"new.csv: another class's: lacks everybody on the roster who has work in {term.root}"
+        in warned[0]
+    )
     assert "(s01, First1 Last1; " in warned[0]
     assert warned[0].endswith("or add --yes if they all left")
     assert [row["id"] for row in term.roster()] == [row[:3] for row in ROWS]
@@ -82,7 +85,7 @@ def test_the_only_one_with_work_may_leave_a_class_that_stays(term, capsys):
 def test_the_only_one_with_work_does_not_give_way_to_another_class(term, capsys):
     for i in range(2, 8):
         shutil.rmtree(term.root / "submitted" / f"s{i:02d}")
-    assert "has none of the 1 on the roster" in init(term, OTHERS, capsys, code=2)[1][0]
+    assert "lacks everybody on the roster who has work" in init(term, OTHERS, capsys, code=2)[1][0]
 
 
 @pytest.mark.parametrize("options", [(), ("--yes",)])
