@@ -124,9 +124,10 @@ def _parser() -> argparse.ArgumentParser:
         "it keeps apart in unmatched/ and names. A download of several people of whom it knows "
         "nobody is another class's, and is left. Of several tries the last before the due date "
         "counts, or the last of all where none is known to be in time, and none that cannot be "
-        "read where another can; the others are kept in tries/, to be collected again when a date has moved. Hand-in times come from "
-        "Brightspace, Blackboard, Sakai, Gradescope and nbgrader; nobody else counts as late until "
-        "submitted/STUDENT/LESSON/timestamp.txt says when it came."
+        "read where another can; the others are kept in tries/, to be collected again when a "
+        "date has moved. Hand-in times come from Brightspace, Blackboard, Sakai, Gradescope and "
+        "nbgrader; nobody else counts as late until submitted/STUDENT/LESSON/timestamp.txt says "
+        "when it came."
     )
     collect.add_argument("downloads", metavar="DOWNLOADS", type=Path, help="zip, folder, file")
     collect.add_argument("--as", dest="student", metavar="ID", help="all of it is this student's")
