@@ -162,7 +162,7 @@ def _differing(
     return [
         f"{path}: {lesson} is worth {shown(most[place])} there, and its points are written as of "
         f"{ours[lesson]}, which they are worth here; make both the same, in Canvas or by "
-        f"c.Course.points in {SETTINGS}, and export again"
+        f"c.Course.points in {SETTINGS}, and export again, there and here"
         for lesson, place in places.items()
         if place and _value(most[place]) not in (None, float(ours[lesson]))
     ]

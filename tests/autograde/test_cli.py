@@ -154,6 +154,7 @@ BAD = [
         "none.pem: cannot be read (No such file or directory); name a PEM file",
     ),
     ("grade --tls-key k.pem --course {term}", "--tls-…: only with --scheduler; give it, or leave"),
+    ("collect {x}/bundle --course {listed}", "bundle: is a bundle, as release makes it for"),
     ("collect {x}/full --course {x}/none", NO_TERM),
     ("collect {x}/full --course {x}/file", NO_TERM),
     ("collect {x}/none --course {term}", "none: no such file or folder"),
@@ -259,6 +260,8 @@ def places(tmp_path):
         "id,first_name,last_name,email\nåsa,,,\n".encode("latin-1")
     )
     (tmp_path / "other.csv").write_text("name,mail\nana,x\n")
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / ".bundle.json").write_text("{}")
     (tmp_path / "nobody.csv").write_text("id,first_name,last_name,email\n")
     return tmp_path
 

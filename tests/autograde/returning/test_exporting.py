@@ -158,7 +158,9 @@ def test_canvass_own_export_is_filled_in(tmp_path, term):
     assert (
         "canvas.csv: 02_divergence is worth 25 there, and its points are written as of 26" in worth
     )
-    assert worth.endswith("or by c.Course.points in nbgrader_config.py, and export again")
+    assert worth.endswith(
+        "or by c.Course.points in nbgrader_config.py, and export again, there and here"
+    )
     assert any("has no assignment 07_case_study" in note for note in made.notes)
     (beside,) = (note for note in made.notes if "are none of the students" in note)
     assert "1 in " in beside
