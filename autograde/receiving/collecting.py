@@ -22,10 +22,9 @@ from ..course.exercises import LESSONS
 from ..course.recognise import lesson_of, named_lesson, other_lesson
 from ..term.due import Dues
 from ..term.reading import ASK_ANEW, notebook_text, quick_cells, what_it_is
-from ..term.releasing import TERMS as BUNDLE
 from ..term.rosters import is_student_id, read_mapping, who_is_meant
 from ..term.store import Origin
-from ..term.term import SETTINGS, TRIES, UNMATCHED, Term
+from ..term.term import BUNDLE, SETTINGS, TRIES, UNMATCHED, Term
 from .matching import Owner, Roster, attempt_of
 from .platforms import Batch, claim_of
 from .platforms.nbgrader_exchange import kept_name

@@ -19,8 +19,8 @@ from ..course.exercises import LESSONS
 from ..course.lesson_frame import address_frame, frame_addresses
 from ..course.lessons import NOTEBOOKS, ROOT, SHOWN, known_lesson, lesson_path, write_notebook
 from ..course.plan import AS_WRITTEN, Plan, as_planned, exercise_names, parts_worth
+from .term import BUNDLE
 
-TERMS = ".bundle.json"  # in a bundle: what holds for lessons that are added to it
 LISTED = re.compile(r"(?:^- `notebooks/.*`\n)+", re.MULTILINE)  # in a bundle's README
 ANSWERS = "reference"  # the folder of helpers that no student gets
 PYPROJECT = """[build-system]
@@ -176,7 +176,7 @@ def _terms_of(folder: Path) -> Terms | None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return None
     try:
-        return Terms(**json.loads((folder / TERMS).read_text(encoding="utf-8")))
+        return Terms(**json.loads((folder / BUNDLE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         raise UsageError(
             f"{folder}: not empty; name an empty or a new folder, or a bundle that was made here"
@@ -257,7 +257,9 @@ def _add(partial: Path, folder: Path, added: list[str], plan: Plan) -> None:
 
 
 def _write_terms(folder: Path, terms: Terms) -> None:
-    write_whole(folder / TERMS, json.dumps(asdict(terms), indent=1, sort_keys=True).encode("utf-8"))
+    write_whole(
+        folder / BUNDLE, json.dumps(asdict(terms), indent=1, sort_keys=True).encode("utf-8")
+    )
 
 
 def _write_points(partial: Path, folder: Path, terms: Terms) -> None:

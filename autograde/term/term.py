@@ -33,6 +33,7 @@ configure(c, __file__.rpartition("/")[0] or ".")
 # c.Course.points = {"categorical_kl": 6}
 """
 SETTINGS = "nbgrader_config.py"
+BUNDLE = ".bundle.json"  # in a bundle of `release`: what holds for lessons that are added to it
 UNMATCHED = "unmatched"  # where `collect` keeps what is nobody's; nbgrader does not look there
 TRIES = "tries"  # where it keeps those of a student that do not count; nor does it look there
 MAKING = ".autograde/pages"  # where a page of feedback lies until it is whole
