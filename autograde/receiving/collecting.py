@@ -133,7 +133,8 @@ def collect(
     one_by_one: what lies in the folder came each by itself, and is no class's. progress: shows how
     far it is with so many files.
     When it was handed in, a platform alone can say. Raises UsageError when `downloads` is nothing
-    that can be opened, is empty, is a term or a bundle, or with `student` holds the work of several.
+    that can be opened, is empty, is a term or a bundle, or with `student` holds the work of
+    several.
     """
     _require_no_term(downloads, term)
     rows, result = term.roster(), Collected()
