@@ -84,13 +84,19 @@ def _parser() -> argparse.ArgumentParser:
     init = command("init", _init, "make a term folder, or bring one up to date")
     init.add_argument("folder", metavar="DIR", type=Path)
     init.add_argument("--roster", metavar="FILE.csv", type=Path, help="the students")
+    init.add_argument(
+        "--yes", action="store_true",
+        help="take the roster even if it has none of those who have work in the term",
+    )  # fmt: skip
     release = command("release", _release, "write the student bundle into a folder")
     release.epilog = (
         "Into a bundle that is there, it writes the lessons that are not in it yet, on the terms "
         "on which it was begun, and leaves all else as it is."
     )
     release.add_argument("folder", metavar="DIR", type=Path)
-    release.add_argument("lessons", metavar="LESSON", nargs="*", help="only these, for now")
+    release.add_argument(
+        "lessons", metavar="LESSON", nargs="*", help="only these, for now; without, all of them"
+    )
     release.add_argument(
         "--course", metavar="DIR",
         help="the term folder, whose lessons and points it takes; where you are in none, all",
@@ -115,12 +121,13 @@ def _parser() -> argparse.ArgumentParser:
         "Moodle, Brightspace, Blackboard, Sakai, ILIAS, Gradescope, GitHub Classroom, nbgrader's "
         "exchange or a mail's address say, by id, address or full name; else an id, an address or "
         "a full name of the roster as whole words. Whom it cannot tell, or two who go by one name, "
-        "it keeps apart in unmatched/ and names. Of several tries the last before the due date "
+        "it keeps apart in unmatched/ and names. A download of several people of whom it knows "
+        "nobody is another class's, and is left. Of several tries the last before the due date "
         "counts, or the last of all where none is known to be in time, and none that cannot be "
-        "read where another can; the others are kept in "
-        "tries/, to be collected again when a date has moved. Hand-in times come from "
-        "Brightspace, Blackboard, Sakai, Gradescope and nbgrader; nobody else counts as late until "
-        "submitted/STUDENT/LESSON/timestamp.txt says when it came."
+        "read where another can; the others are kept in tries/, to be collected again when a "
+        "date has moved. Hand-in times come from Brightspace, Blackboard, Sakai, Gradescope and "
+        "nbgrader; nobody else counts as late until submitted/STUDENT/LESSON/timestamp.txt says "
+        "when it came."
     )
     collect.add_argument("downloads", metavar="DOWNLOADS", type=Path, help="zip, folder, file")
     collect.add_argument("--as", dest="student", metavar="ID", help="all of it is this student's")
@@ -153,7 +160,10 @@ def _parser() -> argparse.ArgumentParser:
         "Ctrl-C or SIGTERM stops it, and started again it goes on where it was."
     )
     feedback = command("feedback", _feedback, "make the pages that go back to students")
-    feedback.add_argument("lesson", metavar="LESSON", nargs="?", default="", help="only of this")
+    feedback.add_argument(
+        "lesson", metavar="LESSON", nargs="?", default="",
+        help="only of this; without, of all, but with --for it is needed where no --like says it",
+    )  # fmt: skip
     feedback.add_argument(
         "--for", dest="form", choices=("moodle", "canvas"),
         help="and pack those of one lesson as this platform takes them back",
@@ -272,7 +282,7 @@ def _init(options: argparse.Namespace) -> int:
 
     before = listed_in(options.folder) if options.roster else []
     refused: list[str] = []
-    term = init(options.folder, options.roster, refused.append)
+    term = init(options.folder, options.roster, refused.append, options.yes)
     for line in refused:
         warn(line)
     say(f"{term.root}: {len(term.roster())} students on the roster")
@@ -317,7 +327,7 @@ def _collect(options: argparse.Namespace) -> int:
     from .term.term import Term
 
     term = Term.open(options.course)
-    result = collect(options.downloads, term, options.student, options.people)
+    result = collect(options.downloads, term, options.student, options.people, progress=_bar)
     for line in (*result.notes, *result.unplaced):
         warn(line)
     left = f"; {result.left} other file{'s' * (result.left > 1)} left out" if result.left else ""

@@ -1,10 +1,11 @@
 """Files that we write for people: whole, or not at all."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import UsageError
+from .errors import UsageError, is_disk_full
 
 
 def require_target(target: Path, suffix: str) -> None:
@@ -22,6 +23,22 @@ def require_place(folder: Path) -> None:
     above = next(path for path in folder.absolute().parents if path.exists())
     if not above.is_dir():
         raise UsageError(f"{above}: is a file; name a folder that does not lie in it")
+
+
+def begun_beside(folder: Path) -> Path:
+    """A new folder beside `folder`, to take its place when it is whole. Raises UsageError, by the
+    name that is meant, where none can be made."""
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+    except OSError as error:
+        if is_disk_full(error):
+            raise
+        raise UsageError(
+            f"{folder}: cannot be made ({error.strerror}); name a place that you may write to"
+        ) from None
+    return partial
 
 
 @contextmanager

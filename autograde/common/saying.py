@@ -29,11 +29,12 @@ def warn(text: object) -> None:
     _write(sys.stderr, f"autograde: {said(text)}")
 
 
-def folded(lines: Mapping[str, str], says: str) -> list[str]:
-    """By person, a line each; of more than a few, one line that names them and says it of all."""
+def folded(lines: Mapping[str, str], says: str, most: int = TOGETHER) -> list[str]:
+    """By person, or by file, a line each; of more than a few, one line that says it of all, and
+    names so many."""
     if len(lines) <= ALONE:
         return [*lines.values()]
-    return [f"{len(lines)} ({some_of(lines, most=TOGETHER)}): {says}"]
+    return [f"{len(lines)} ({some_of(lines, most=most)}): {says}"]
 
 
 def some_of(names: Iterable[object], between: str = ", ", most: int = MOST_NAMED) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from ..common.errors import UsageError
-from .exercises import LESSONS, exercises
+from .exercises import LESSONS, names
 from .lessons import grade_id
 
 if TYPE_CHECKING:  # it takes a second to import
@@ -42,12 +42,12 @@ def lesson_of(named: str, cells: Iterable[tuple[str, str, str]]) -> str:
     the cell's grade_id, and where metadata was lost by the name that it defines.
     """
     marks: set[str] = set()
-    names: set[str] = set()
+    bound: set[str] = set()
     for kind, mark, source in cells:
         marks.add(mark)
         if kind == "code":
-            names.update(found[1] or found[2] for found in BINDS.finditer(source))
-    there = {lesson: (_part(lesson, marks), _part(lesson, names)) for lesson in LESSONS}
+            bound.update(found[1] or found[2] for found in BINDS.finditer(source))
+    there = {lesson: (_part(lesson, marks), _part(lesson, bound)) for lesson in LESSONS}
     most = max(there, key=lambda lesson: there[lesson])
     own = there.get(named, (0, 0))
     if named and (own[0] or max(there[most]) < 1 / 2 or own >= there[most]):
@@ -57,7 +57,7 @@ def lesson_of(named: str, cells: Iterable[tuple[str, str, str]]) -> str:
 
 def _part(lesson: str, found: set[str]) -> float:
     """How much of a lesson's exercises is in `found`."""
-    wanted = set(exercises(lesson))
+    wanted = set(names(lesson))
     return len(wanted & found) / len(wanted)
 
 

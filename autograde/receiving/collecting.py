@@ -10,12 +10,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ..common.errors import LimitError, UsageError, shown
 from ..common.guard import guarded
-from ..common.saying import some_of
+from ..common.saying import MOST_NAMED, folded, some_of
 from ..common.times import local_zone, read_time
 from ..course.exercises import LESSONS
 from ..course.recognise import lesson_of, named_lesson, other_lesson
@@ -23,7 +24,7 @@ from ..term.due import Dues
 from ..term.reading import ASK_ANEW, notebook_text, quick_cells, what_it_is
 from ..term.rosters import is_student_id, read_mapping, who_is_meant
 from ..term.store import Origin
-from ..term.term import SETTINGS, TRIES, UNMATCHED, Term
+from ..term.term import BUNDLE, SETTINGS, TRIES, UNMATCHED, Term
 from .matching import Owner, Roster, attempt_of
 from .platforms import Batch, claim_of
 from .platforms.nbgrader_exchange import kept_name
@@ -122,15 +123,18 @@ def collect(
     student: str | None = None,
     people: Path | None = None,
     one_by_one: bool = False,
+    progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
 ) -> Collected:
     """Place every notebook found in a zip, a folder or a single file. Of several tries the last
     before the lesson was due counts; the others are kept in tries/.
 
     Whose a file is, see `Roster.owners`; who cannot be told, or is two people, is kept apart in
     unmatched/. student: all of it is this one's. people: a CSV file, see `rosters.read_mapping`.
-    one_by_one: what lies in the folder came each by itself, and is no class's.
+    one_by_one: what lies in the folder came each by itself, and is no class's. progress: shows how
+    far it is with so many files.
     When it was handed in, a platform alone can say. Raises UsageError when `downloads` is nothing
-    that can be opened, is empty, is a term, or with `student` holds the work of several.
+    that can be opened, is empty, is a term or a bundle, or with `student` holds the work of
+    several.
     """
     _require_no_term(downloads, term)
     rows, result = term.roster(), Collected()
@@ -139,13 +143,15 @@ def collect(
     everything = list(search.files(downloads))
     if not (everything or search.left or one_by_one):
         raise UsageError(f"{downloads}: nothing in it; name the folder or zip that you downloaded")
+    if student is None and not one_by_one:
+        _require_no_bundle(downloads, everything, search.left, roster)
     by_file = _lies_in(downloads, term, TRIES)
-    sorting = Sorting(roster, search, everything, result, term.lessons, by_file)
+    sorting = Sorting(roster, search, everything, result, term.lessons, by_file, progress)
     if student is not None:
         tries = sorting.all_of(_known(student, term, roster), _lies_in(downloads, term, UNMATCHED))
     else:
         tries = sorting.tries()
-        if roster.ids and not by_file:
+        if roster.ids and not by_file and not _lies_in(downloads, term, UNMATCHED):
             tries = _without_other_classes(tries, sorting, term, downloads, one_by_one)
     if by_file:  # what cannot be read was told of when it came
         tries = [replace(one, kept=True) for one in tries if not one.problem]
@@ -154,8 +160,8 @@ def collect(
         tries = [_dated(one, dues) for one in sorting.told_apart(tries, persons)]
         known = store.placed()
         counting = _latest(tries, dues, result)
-        for one in counting:
-            _place(one, term, roster, dues, known, result)
+        for one in progress(counting, len(counting)):
+            _place(one, term, dues, known, result)
         count = set(map(id, counting))
         for one in tries:
             if id(one) not in count and not one.misnamed:
@@ -165,6 +171,8 @@ def collect(
         store.keep_persons(
             {_person(one): one.owner.who for one in tries if one.owner.who and one.owner.claim}
         )
+        if roster.ids:
+            _say_of_guests(counting, roster, result)
         _say_who_is_on_it_now(counting, term, roster, result)
     _keep_apart(term, sorting.apart, roster, downloads, result)
     _clear(term, tries, downloads, result)
@@ -182,6 +190,23 @@ def _require_no_term(downloads: Path, term: Term) -> None:
             f"{downloads}: is a term, or a term is in it; name the folder or zip that you "
             "downloaded"
         )
+
+
+def _require_no_bundle(
+    downloads: Path, everything: list[Found], left: list[Left], roster: Roster
+) -> None:
+    """Raises UsageError where all that is there is a bundle, and nothing says whose."""
+    marks = [one for one in left if one.path.name == BUNDLE]
+    for mark in marks:
+        whole = all(
+            one.batch == mark.batch and one.path.is_relative_to(mark.path.parent)
+            for one in everything
+        )
+        if whole and not roster.names_somebody(mark.path):
+            raise UsageError(
+                f"{downloads}: is a bundle, as release makes it for students; name the folder or "
+                "zip that you downloaded, or whose work it is with --as ID"
+            )
 
 
 def _known(student: str, term: Term, roster: Roster) -> str:
@@ -206,18 +231,14 @@ def _known(student: str, term: Term, roster: Roster) -> str:
 def _without_other_classes(
     tries: list[Try], sorting: "Sorting", term: Term, downloads: Path, one_by_one: bool
 ) -> list[Try]:
-    """Those of downloads in which somebody is known; another, of several who are not, is left, and
-    told of in one line."""
-    people: dict[str, dict[str, str]] = {}
-    for one in tries:
-        people.setdefault(one.found.batch, {})[one.student] = str(one.owner.claim or one.student)
+    """Those of downloads in which somebody is known, and of whom it was said who they are; another
+    download, of several people, is left, and told of in one line."""
     others = {
-        batch: names for batch, names in people.items()
-        if len(names) > 1 and (batch or not one_by_one)
-        and not any(sorting.knows(student, term) for student in names)
+        batch: unknown for batch, unknown in sorting.of_nobody_known(tries, term).items()
+        if unknown.count > 1 and (batch or not one_by_one)
     }  # fmt: skip
     sorting.leave(others, downloads, term)
-    return [one for one in tries if one.found.batch not in others]
+    return [one for one in tries if one.found.batch not in others or one.owner.mapped]
 
 
 def _say_who_is_on_it_now(
@@ -245,6 +266,19 @@ def _persons(one: Try) -> list[str]:
     return [_person(one), f"{one.student} {one.owner.claim.platform} in {one.found.batch}"]
 
 
+@dataclass
+class Unknown:
+    """Who is in a download in which nobody is known. names: by what tells them apart, what they are
+    called, and the path of a file of theirs. mapped: the same of those of whom --people says it."""
+
+    names: dict[str, tuple[str, PurePosixPath]] = field(default_factory=dict)
+    mapped: dict[str, tuple[str, PurePosixPath]] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        return len(self.names) + len(self.mapped)
+
+
 class Sorting:
     """Finds for each notebook its lesson and its owner. apart: (notebook, lesson, time, why) of
     those that are nobody's."""
@@ -252,6 +286,7 @@ class Sorting:
     def __init__(
         self, roster: Roster, search: Search, everything: list[Found], result: Collected,
         given: Collection[str] = LESSONS, by_file: bool = False,
+        progress: Callable[[Iterable, int], Iterable] = lambda items, total: items,
     ) -> None:  # fmt: skip
         """given: the lessons that the term gives. by_file: each file has the time that it is of,
         and not that of what it came with."""
@@ -265,9 +300,14 @@ class Sorting:
         self._batches = {
             name: Batch(some, search.notes.get(name, {})) for name, some in paths.items()
         }
-        self._newest = _newest(everything)
+        self._newest, self._left = _newest(everything), search.left
+        folders: dict[str, list[tuple[str, ...]]] = {}
+        for one in everything:
+            folders.setdefault(one.batch, []).append(one.path.parts[:-1])
+        # How many folders all lie in, of each download.
+        self._shared = {name: len(os.path.commonprefix(some)) for name, some in folders.items()}
         self._lessons: dict[int, Told] = {}
-        for i, found in enumerate(everything):
+        for i, found in enumerate(progress(everything, len(everything))):
             try:
                 self._lessons[i] = _given(found, lesson_in(found), given)
             except UsageError as error:
@@ -385,22 +425,58 @@ class Sorting:
             self.apart.append((one.found, one.lesson, one.handed_in, f"{one.found}: {why}"))
         return kept
 
-    def knows(self, student: str, term: Term) -> bool:
-        """Whether somebody is on the roster, or has handed in before."""
-        return student in self._roster.ids or (term.root / "submitted" / student).is_dir()
+    def of_nobody_known(self, tries: Iterable[Try], term: Term) -> dict[str, Unknown]:
+        """Who is in each download in which nobody is on the roster, or has handed in before.
 
-    def leave(self, others: Mapping[str, dict[str, str]], downloads: Path, term: Term) -> None:
+        Whom --people alone knows is no sign that the others are of this class.
+        """
+        found: dict[str, Unknown] = {}
+        for one in tries:
+            there = found.setdefault(one.found.batch, Unknown())
+            name = str(one.owner.claim or one.student)
+            (there.mapped if one.owner.mapped else there.names)[one.student] = name, one.found.path
+        for one, lesson, *_ in self.apart:
+            there = found.setdefault(one.batch, Unknown())
+            if name := self._roster.called(one.path, lesson, self._shared[one.batch]):
+                there.names[name.casefold()] = name, one.path
+        known = self._of_somebody_known(tries, term)
+        return {batch: who for batch, who in found.items() if who.names and batch not in known}
+
+    def _of_somebody_known(self, tries: Iterable[Try], term: Term) -> set[str]:
+        known = {one.found.batch for one in tries if self._knows(one, term)}
+        rest = [(one, lesson) for one, lesson, *_ in self.apart]
+        rest += [(left, "") for left in self._left if left.kind != JUNK]
+        for one, lesson in rest:
+            batch = self._batches[one.batch]
+            if one.batch not in known and self._roster.knows(one.path, lesson, batch):
+                known.add(one.batch)
+        return known
+
+    def _knows(self, one: Try, term: Term) -> bool:
+        """Whether somebody is on the roster, or has handed in before."""
+        if one.owner.mapped:
+            lesson, batch = one.named or one.lesson, self._batches[one.found.batch]
+            return self._roster.knows(one.found.path, lesson, batch)
+        return one.student in self._roster.ids or (term.root / "submitted" / one.student).is_dir()
+
+    def leave(self, others: Mapping[str, Unknown], downloads: Path, term: Term) -> None:
         """Leave downloads, by batch and with who is in each, where they are."""
         self._others = set(others)
-        for batch, names in others.items():
-            several = some_of(sorted(names.values()))
+        for batch, there in others.items():
+            who = f"{len(there.names)} {'others' if there.mapped else 'people'} in it"
             self._result.unplaced.append(
-                f"{shown(batch or downloads)}: of another class: none of the {len(names)} people "
-                f"in it is on the roster ({several}); name the download of this class, or put them "
-                f"on the roster: autograde init {term.root} --roster FILE.csv, or say who they are "
-                "with --people FILE.csv"
+                f"{shown(batch or downloads)}: of another class: none of the {who} is on the "
+                f"roster ({self._few(there)}); name the download of this class, or put them on the "
+                f"roster: autograde init {term.root} --roster FILE.csv, or say who they are with "
+                "--people FILE.csv, or --as ID of one"
             )
         self.apart = [one for one in self.apart if one[0].batch not in others]
+
+    def _few(self, there: Unknown) -> str:
+        """Some of those whom nobody knows, each with whom they may be."""
+        names = sorted(there.names.values())
+        asked = [f"{name}{self._roster.near(path)}" for name, path in names[:MOST_NAMED]]
+        return some_of([*asked, *(name for name, _ in names[MOST_NAMED:])])
 
     def account_for(self, left: Iterable[Left], tries: list[Try]) -> None:
         """Count what was left out, and tell of what somebody has lost: a notebook, or all that they
@@ -408,11 +484,14 @@ class Sorting:
         have = {(one.found.batch, _key(one.owner)) for one in tries}
         apart = {(found.batch, found.path.parent) for found, *_ in self.apart}
         texts: set[tuple[str, str]] = set()
-        for one in (one for one in left if one.batch not in self._others):
+        strays: dict[str, dict[str, str]] = {}
+        for one in left:
             try:
                 owners = self._roster.owners(one.path, "", self._batches[one.batch])
             except UsageError:
                 owners = []
+            if one.batch in self._others and not any(owner.mapped for owner in owners):
+                continue
             has = bool(owners) and all((one.batch, _key(owner)) in have for owner in owners)
             has = has or (one.batch, one.path.parent) in apart
             text = next((owner for owner in owners if owner.claim and owner.claim.text), None)
@@ -427,10 +506,14 @@ class Sorting:
                 self._result.left += 1
             else:
                 lost = one.kind == LOST or one.path.suffix.lower() in HOLD_NOTEBOOKS
-                # With no roster, whatever it is may be somebody's.
-                lost = lost or owners or not self._roster.ids
-                told = self._result.unplaced if lost else self._result.notes
-                told.append(one.line or f"{shown(one.path)}: not a notebook")
+                if lost or owners:
+                    self._result.unplaced.append(one.line)
+                else:
+                    strays.setdefault(one.why, {})[one.subject] = one.line
+        # With no roster, whatever it is may be somebody's.
+        told = self._result.notes if self._roster.ids else self._result.unplaced
+        for why, lines in strays.items():
+            told += folded(lines, why, MOST_NAMED)
 
 
 def _of_one_download(tries: Iterable[Try], before: Mapping[str, str]) -> dict[str, str]:
@@ -563,8 +646,7 @@ def _too_late(one: Try, dues: Dues) -> str:
 
 
 def _place(
-    one: Try, term: Term, roster: Roster, dues: Dues, known: Mapping[str, tuple[str, datetime]],
-    result: Collected,
+    one: Try, term: Term, dues: Dues, known: Mapping[str, tuple[str, datetime]], result: Collected
 ) -> None:  # fmt: skip
     """Write a submission and its time, unless the same or a later one is there.
 
@@ -605,7 +687,7 @@ def _place(
     if one.owner.claim and one.owner.claim.number:
         result.origins[name] = one.owner.claim.origin
     result.timed += _states_time(stamp, result)
-    _say_what_was_placed(one, term, roster, stamp, result)
+    _say_what_was_placed(one, stamp, result)
 
 
 def _why_it_stays(one: Try, dues: Dues, before: datetime, of: datetime, target: Path) -> str:
@@ -662,9 +744,7 @@ def _keep(
         os.utime(target, (when.timestamp(), when.timestamp()))
 
 
-def _say_what_was_placed(
-    one: Try, term: Term, roster: Roster, stamp: Path, result: Collected
-) -> None:
+def _say_what_was_placed(one: Try, stamp: Path, result: Collected) -> None:
     if one.misnamed:
         told = f"{other_lesson(one.named, one.lesson)}; placed as what it is"
         result.notes.append(f"{one.found}: {told}")
@@ -673,12 +753,28 @@ def _say_what_was_placed(
             f"{one.found}: marked LATE by Canvas, which does not say when it came: write the time "
             f"to {stamp}"
         )
-    if roster.ids and one.student not in roster.ids:
-        result.notes.append(
-            f"{one.found}: {one.student} is not on the roster{roster.near(one.found.path)}; it is "
-            "graded, and exported to no platform: put them on it, by this id or another, and "
-            f"collect again, or take them out: autograde remove {one.student}"
-        )
+
+
+def _say_of_guests(tries: Iterable[Try], roster: Roster, result: Collected) -> None:
+    """A line on each whom the roster does not know, whatever they handed in; on many, one."""
+    told, placed = {}, {*result.placed}
+    for one in tries:
+        student = one.student
+        if student in roster.ids or student in told or f"{student}/{one.lesson}" not in placed:
+            continue
+        told[student] = one
+    near = {student: roster.near(one.found.path)
+            for student, one in islice(told.items(), MOST_ASKED)}  # fmt: skip
+    says = (
+        "is graded, and exported to no platform: put them on it, by this id or another, and "
+        "collect again, or take them out: autograde remove"
+    )
+    lines = {
+        f"{student}{near.get(student, '')}": f"{one.found}: {student} is not on the roster"
+        f"{near.get(student, '')}; what is theirs {says} {student}"
+        for student, one in told.items()
+    }
+    result.notes += folded(lines, f"are not on the roster; what is theirs {says} ID")
 
 
 def _say_of_times(tries: Iterable[Try], result: Collected) -> None:

@@ -56,7 +56,8 @@ class Owner:
     """Whose a file is. who, scope: two of one student with one scope and another `who` are two
     people. by_id: it was told by an id or an address, and not by a name that several may bear.
 
-    claim: what a platform said. file_says: whom else the file's own name speaks of.
+    claim: what a platform said. file_says: whom else the file's own name speaks of. mapped: whether
+    `people` said it, and nothing else.
     """
 
     student: str
@@ -65,6 +66,11 @@ class Owner:
     by_id: bool = False
     claim: Claim | None = None
     file_says: str = ""
+    mapped: bool = False
+
+
+class TwoPeopleError(UsageError):
+    """A path speaks of several people who are on the roster."""
 
 
 def attempt_of(name: PurePosixPath) -> int:
@@ -99,6 +105,36 @@ class Roster:
         self._alone = lru_cache(MOST_KEPT)(self._told_alone)
         self._speaks_of = lru_cache(MOST_KEPT)(self._speakers)
 
+    def knows(self, path: PurePosixPath, lesson: str, batch: Batch) -> bool:
+        """Whether a path speaks of anybody on the roster, whatever `people` say."""
+        roster = self._without_people if self._people else self
+        try:
+            return any(one.student in self.ids for one in roster.owners(path, lesson, batch))
+        except TwoPeopleError:
+            return True
+        except UsageError:
+            return False
+
+    def names_somebody(self, path: PurePosixPath) -> bool:
+        """Whether a path by itself says whose it is, or may be."""
+        try:
+            return bool(self.owners(path, "", Batch()))
+        except TwoPeopleError:
+            return True
+        except UsageError:
+            return False
+
+    @cached_property
+    def _without_people(self) -> "Roster":
+        return Roster(self.rows.values())
+
+    def called(self, path: PurePosixPath, lesson: str, shared: int) -> str:
+        """What somebody is called whom nobody knows: by the outermost folder below the `shared`
+        first that is no lesson's, or the words beside the lesson in the file's name; "" for none.
+        """
+        folders = [part for part in path.parts[shared:-1] if part not in LESSONS]
+        return folders[0] if folders else " ".join(_residue(_label(path, lesson)))
+
     def owns(self, path: PurePosixPath, alone: bool) -> bool:
         """Whether a zip of this name is one student's, and not a class's.
 
@@ -126,7 +162,7 @@ class Roster:
             label = part if at < len(path.parts) - 1 else _label(path, lesson)
             here = [made for made in claims if made[0].at == at]
             if student := self._mapped(path, at, label, here):
-                return [Owner(student, claim=here[0][0] if here else None)]
+                return [Owner(student, claim=here[0][0] if here else None, mapped=True)]
             for made in here:
                 owners = [self._claimed(path, lesson, one) for one in made]
                 if all(owners):
@@ -355,7 +391,7 @@ def _unknown(path: PurePosixPath) -> UsageError:
 
 def _ambiguous(path: PurePosixPath, ids: Iterable[str]) -> UsageError:
     few = sorted(ids)[:MOST_SAID]
-    return UsageError(f"{shown(path)}: may be {' or '.join(few)}'s")
+    return TwoPeopleError(f"{shown(path)}: may be {' or '.join(few)}'s")
 
 
 def _spellings(first: str, last: str) -> Iterator[str]:

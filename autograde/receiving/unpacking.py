@@ -35,6 +35,7 @@ MOST_BLOATED = 256 * 2**20  # bytes that a class's zip unpacks to beyond that, i
 MOST_NAME, MOST_PARTS, MOST_PATH = 255, 40, 1_000
 # Bytes of the files in which platforms say more: of each, and of all.
 MOST_NOTE, MOST_NOTES = {TIMESTAMP: 2**10, METADATA: 2**25}, 2**27
+NO_NOTEBOOK = "not a notebook; left where it is"
 JUNK, OTHER, LOST = "junk", "other", "lost"
 HOLD_NOTEBOOKS = (".ipynb", ".zip", ".7z", ".rar", ".gz", ".tgz", ".tar")
 JUNK_FOLDERS = {
@@ -76,7 +77,7 @@ class Found:
 
 @dataclass(frozen=True)
 class Left:
-    """What is no notebook to be taken. path, batch: as of `Found`. line: what to say of it.
+    """What is no notebook to be taken. path, batch: as of `Found`. subject, why: what to say of it.
 
     kind: JUNK, of another system; OTHER, a file that somebody handed in; LOST, a notebook, or what
     may hold one. empty: it has no content.
@@ -84,9 +85,14 @@ class Left:
 
     path: PurePosixPath
     batch: str
-    line: str
+    subject: str
+    why: str
     kind: str
     empty: bool = False
+
+    @property
+    def line(self) -> str:
+        return f"{self.subject}: {self.why}"
 
 
 class Search:
@@ -112,8 +118,9 @@ class Search:
             for path in self._below(downloads):
                 name = PurePosixPath(path.relative_to(downloads))
                 if path.is_symlink():
-                    line = f"{shown(name)}: a link, which is not followed; put the file there"
-                    self.left.append(Left(name, "", line, JUNK if is_junk(name) else OTHER))
+                    why = "a link, which is not followed; put the file there"
+                    kind = JUNK if is_junk(name) else OTHER
+                    self.left.append(Left(name, "", shown(name), why, kind))
                 elif path.is_file():
                     yield from self._file(path, name)
         elif downloads.is_file():
@@ -166,7 +173,7 @@ class Search:
             with suppress(*BAD_ZIP):
                 self.notes.setdefault(batch, {})[name] = read()
         if most or is_junk(name):
-            self.left.append(Left(name, batch, "", JUNK, not size))
+            self.left.append(Left(name, batch, shown(name), NO_NOTEBOOK, JUNK, not size))
             return True
         return False
 
@@ -174,8 +181,8 @@ class Search:
         self, name: PurePosixPath, batch: str, why: str, where: str = "", empty: bool = False
     ) -> None:
         holds = name.suffix.lower() in HOLD_NOTEBOOKS
-        line = f"{where}{shown(name)}: {why}"
-        self.left.append(Left(name, batch, line, LOST if holds else OTHER, empty))
+        kind = LOST if holds else OTHER
+        self.left.append(Left(name, batch, f"{where}{shown(name)}", why, kind, empty))
 
     def _opening(
         self, name: PurePosixPath, batch: str, opened: Callable[[], Iterator[Found]]
@@ -252,10 +259,10 @@ class Search:
                 continue
             if unfit := _unsafe(entry) or _unfit(name, entry.file_size):
                 holds = name.suffix.lower() in HOLD_NOTEBOOKS
-                line = f"{shown(packed.path)}: {shown(name)}: {unfit}"
+                subject = f"{shown(packed.path)}: {shown(name)}"
                 told += 1
                 kind = JUNK if told > MOST_TOLD else LOST if holds else OTHER
-                self.left.append(Left(packed.path, packed.batch, line, kind))
+                self.left.append(Left(packed.path, packed.batch, subject, unfit, kind))
                 continue
             yield Found(
                 packed.path, name, packed.batch, packed.time,
@@ -370,7 +377,7 @@ def _unfit(name: PurePosixPath, size: int) -> str:
     """Why a file is not taken; nothing when it is a notebook."""
     if size > MOST_BYTES:
         return f"larger than {MOST_BYTES >> 20} MiB; ask for it without outputs"
-    return "" if name.suffix.lower() == ".ipynb" else "not a notebook; left where it is"
+    return "" if name.suffix.lower() == ".ipynb" else NO_NOTEBOOK
 
 
 def _time(entry: zipfile.ZipInfo) -> datetime | None:

@@ -4,7 +4,8 @@ What Canvas does with a file (its own importer, lib/gradebook_importer.rb): it f
 ID, else by SIS User ID, SIS Login ID, or the name; an assignment by the number in the brackets of
 its title, else by the whole title, and makes a new one where there is none. A cell that differs
 from what it has is a change, an empty one too; EX, in any case, is for who is excused, and a score
-in its place is a change as well. So a file holds no column and no row but ours.
+in its place is a change as well; whom the file does not name keeps what they have. So it holds no
+column and no row but ours.
 """
 
 import csv
@@ -15,8 +16,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..common.errors import UsageError
-from ..common.saying import folded
+from ..common.errors import UsageError, shown
+from ..common.saying import folded, some_of
+from ..term.term import SETTINGS
 from .points import Points
 
 STUDENT = ["Student", "ID", "SIS User ID", "SIS Login ID", "Section"]
@@ -46,7 +48,8 @@ def _name(row: dict[str, Any]) -> str:
 
 
 def filled(points: Points, path: Path) -> tuple[list[Line], list[str], list[str]]:
-    """Canvas's own export with our scores in it; notes; lines on students not found there.
+    """Canvas's own export with our scores in it; notes; lines on students not found there, and on
+    lessons that are worth something else there.
 
     Only our lessons' columns and the students found are in it. Where we have no score, what Canvas
     has stays. Raises UsageError when `path` is no such export.
@@ -62,12 +65,14 @@ def filled(points: Points, path: Path) -> tuple[list[Line], list[str], list[str]
         if not place
     ]
     made: list[Line] = [[*header[:width], *titles]]
+    differing: list[str] = []
     for row in most[:1]:
-        notes += _differing(path, points.lessons, row, places)
+        differing = _differing(path, points.lessons, row, places)
         theirs = [row[place] if place else "" for place in places.values()]
         worth = (their or our for their, our in zip(theirs, points.lessons.values(), strict=True))
         made.append([*row[:width], *worth])
-    found, lost = _matched(points.students, header, [row for row in rows if row not in most])
+    people = [row for row in rows if row not in most]
+    found, lost = _matched(points.students, header, people)
     excused = 0
     for student, row in found:
         ours = points.of(student)
@@ -78,8 +83,30 @@ def filled(points: Points, path: Path) -> tuple[list[Line], list[str], list[str]
         made.append([*row[:width], *merged])
     if excused:
         notes.append(f"{excused} scores are of students excused (EX) in Canvas, who stay so")
+    notes += _beside(path, header, people, [row for _, row in found])
     says = f"not in {path}; their points are left out"
-    return made, notes, folded({student: f"{student}: {says}" for student in lost}, says)
+    absent = folded({student: f"{student}: {says}" for student in lost}, says)
+    return made, notes, differing + absent
+
+
+def _beside(
+    path: Path, header: list[str], rows: list[list[str]], ours: list[list[str]]
+) -> list[str]:
+    """A line on Canvas's people who are none of ours, such as its test student."""
+    there = {id(row) for row in ours}
+    others = [_who(header, row) for row in rows if id(row) not in there and _who(header, row)]
+    if not others:
+        return []
+    return [
+        f"{len(others)} in {path} are none of the students written ({some_of(others, '; ')}): they "
+        "are left out, and Canvas leaves them as they are"
+    ]
+
+
+def _who(header: list[str], row: list[str]) -> str:
+    """Canvas's name for somebody: last name, first name; nothing in a row that is nobody's."""
+    parts = row[: 1 + (header[0] == "LastName")]
+    return ", ".join(part.strip() for part in parts if part.strip())
 
 
 def _merged(ours: Iterable[str], row: list[str], places: dict[str, int]) -> list[str]:
@@ -133,7 +160,9 @@ def _differing(
     path: Path, ours: dict[str, str], most: list[str], places: dict[str, int]
 ) -> list[str]:
     return [
-        f"{path}: {lesson} is worth {most[place]} there and {ours[lesson]} here; Canvas's stays"
+        f"{path}: {lesson} is worth {shown(most[place])} there, and its points are written as of "
+        f"{ours[lesson]}, which they are worth here; make both the same, in Canvas or by "
+        f"c.Course.points in {SETTINGS}, and export again, there and here"
         for lesson, place in places.items()
         if place and _value(most[place]) not in (None, float(ours[lesson]))
     ]

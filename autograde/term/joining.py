@@ -18,6 +18,29 @@ def listed_in(folder: Path) -> Rows:
         return []
 
 
+def require_same_class(term: Term, after: Rows, roster: str | Path) -> None:
+    """Raise UsageError for a roster that leaves out everybody who has work here: that is another
+    class's, where they are several, or nobody else stays either."""
+    before, ids = listed_in(term.root), {row["id"] for row in after}
+    worked = _worked(term)
+    working = [row for row in before if row["id"] in worked]
+    stay = [row for row in before if row["id"] in ids]
+    if not working or ids & {row["id"] for row in working} or (len(working) == 1 and stay):
+        return
+    several = some_of(map(who, working), "; ")
+    raise UsageError(
+        f"{roster}: another class's: lacks everybody on the roster who has work in {term.root} "
+        f"({several}); name this class's, make another class a term of its own, or "
+        "add --yes if they all left"
+    )
+
+
+def _worked(term: Term) -> set[str]:
+    """Who has handed in, or has points."""
+    handed_in = {path.parent.name for path in (term.root / "submitted").glob("*/*")}
+    return handed_in | {name.partition("/")[0] for name in term.in_gradebook()}
+
+
 def moves(term: Term, before: Rows) -> tuple[list[str], list[str]]:
     """Lines to say, and lines to warn of, on a roster that has just been replaced.
 
@@ -26,8 +49,7 @@ def moves(term: Term, before: Rows) -> tuple[list[str], list[str]]:
     after = term.roster()
     stay = {row["id"] for row in before} & {row["id"] for row in after}
     joined, left = ([row for row in rows if row["id"] not in stay] for rows in (after, before))
-    worked = {path.parent.name for path in (term.root / "submitted").glob("*/*")}
-    worked |= {name.partition("/")[0] for name in term.in_gradebook()}
+    worked = _worked(term)
     lost = [row for row in left if row["id"] in worked]
     says = [
         f"{len(rows)} {verb}: {some_of(map(who, rows), '; ')}"

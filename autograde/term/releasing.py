@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from ..common.errors import UsageError, shown
-from ..common.files import require_place, write_whole
+from ..common.files import begun_beside, require_place, write_whole
 from ..common.saying import warn
 from ..course.exercises import LESSONS
 from ..course.lesson_frame import address_frame, frame_addresses
 from ..course.lessons import NOTEBOOKS, ROOT, SHOWN, known_lesson, lesson_path, write_notebook
 from ..course.plan import AS_WRITTEN, Plan, as_planned, exercise_names, parts_worth
+from .term import BUNDLE
 
-TERMS = ".bundle.json"  # in a bundle: what holds for lessons that are added to it
 LISTED = re.compile(r"(?:^- `notebooks/.*`\n)+", re.MULTILINE)  # in a bundle's README
 ANSWERS = "reference"  # the folder of helpers that no student gets
 PYPROJECT = """[build-system]
@@ -132,8 +132,7 @@ def release(
     before = _terms_of(folder)
     terms = _agreed(folder, before, Terms(colab, quizzes, solutions, dict(plan.points)), in_term)
     _require_notebooks(plan.lessons)
-    partial = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = begun_beside(folder)
     try:
         terms = replace(terms, helpers=_write_helpers(partial, before or terms))
         if before and before.helpers != terms.helpers:
@@ -177,7 +176,7 @@ def _terms_of(folder: Path) -> Terms | None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return None
     try:
-        return Terms(**json.loads((folder / TERMS).read_text(encoding="utf-8")))
+        return Terms(**json.loads((folder / BUNDLE).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         raise UsageError(
             f"{folder}: not empty; name an empty or a new folder, or a bundle that was made here"
@@ -258,7 +257,9 @@ def _add(partial: Path, folder: Path, added: list[str], plan: Plan) -> None:
 
 
 def _write_terms(folder: Path, terms: Terms) -> None:
-    write_whole(folder / TERMS, json.dumps(asdict(terms), indent=1, sort_keys=True).encode("utf-8"))
+    write_whole(
+        folder / BUNDLE, json.dumps(asdict(terms), indent=1, sort_keys=True).encode("utf-8")
+    )
 
 
 def _write_points(partial: Path, folder: Path, terms: Terms) -> None:

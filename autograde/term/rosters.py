@@ -36,6 +36,7 @@ LAST = ("lastname", "surname", "familyname", "nachname", "nom", "apellidos", "co
 FULL = ("fullname", "student", "studentname", "displayname", "name")
 EMAIL = ("emailaddress", "email", "mail", "emailadresse", "correo")
 NO_STUDENT = ("points possible", "student, test", "test student")
+ADDRESS = re.compile(r"[^@\s]+@[^@\s]+")
 STUDENT_ID = re.compile(r"(?![@.-])[\w@.-]+")
 MOST_ID = 200  # bytes: it names folders
 MOST_BYTES = 64 * 2**20
@@ -211,12 +212,11 @@ def _person(row: list[str], places: dict[str, int], place: int) -> dict[str, str
     first, last = value(FIRST), value(LAST)
     if not (first or last):
         first, last = _split(value(FULL))
-    email = value(EMAIL)
     login = _login(row[place])
-    return {
-        "id": login, "first_name": first, "last_name": last,
-        "email": email or (login if "@" in login else ""),
-    }  # fmt: skip
+    # What an address is where no column is called so: Canvas's SIS Login ID, a login elsewhere.
+    logins = (login, *(row[places[name]] for name in IDS if name in places))
+    email = value(EMAIL) or next(filter(ADDRESS.fullmatch, logins), "")
+    return {"id": login, "first_name": first, "last_name": last, "email": email}
 
 
 def _split(full: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from helpers.clean import clean
 
 from ..common.errors import UsageError
-from ..common.files import require_place
+from ..common.files import begun_beside, require_place
 from ..common.saying import warn
 from ..course.exercises import LESSONS
 from ..course.lessons import _require_built, lesson_path
@@ -35,6 +35,7 @@ configure(c, __file__.rpartition("/")[0] or ".")
 # c.Course.points = {"categorical_kl": 6}
 """
 SETTINGS = "nbgrader_config.py"
+BUNDLE = ".bundle.json"  # in a bundle of `release`: what holds for lessons that are added to it
 UNMATCHED = "unmatched"  # where `collect` keeps what is nobody's; nbgrader does not look there
 TRIES = "tries"  # where it keeps those of a student that do not count; nor does it look there
 MAKING = ".autograde/pages"  # where a page of feedback lies until it is whole
@@ -295,27 +296,33 @@ def init(
     folder: str | Path,
     roster: str | Path | None = None,
     refuse: Callable[[str], None] = warn,
+    consent: bool = False,
 ) -> Term:
     """Make a term folder, or bring its lessons and its roster up to date.
 
-    refuse: told of each lesson that stays as it was, as students' work rests on it.
-    Raises UsageError, with nothing written, when the folder holds something else, or when its
-    settings say what cannot be.
+    refuse: told of each lesson that stays as it was, as students' work rests on it. consent:
+    whether a roster may leave out all who have work here.
+    Raises UsageError, with nothing written, when the folder holds something else, when its
+    settings say what cannot be, or when the roster has nobody, or is another class's.
     """
     from .furnishing import furnish
+    from .joining import require_same_class
 
     root = Path(folder).resolve()
     require_place(root)
     students = read_roster(Path(roster), _known_in(root)) if roster else None
+    if students == []:
+        raise UsageError(f"{roster}: has no students; name a roster with a line for each")
     ours = (root / ".autograde").is_dir()
     if root.exists() and not ours and (not root.is_dir() or any(root.iterdir())):
         raise UsageError(f"{folder}: not empty and not a term folder; name an empty or a new one")
     _require_built()
     if ours:
+        if students is not None and not consent:
+            require_same_class(Term(root), students, roster)
         furnish(Term(root), students, refuse)
         return Term(root)
-    partial = root.with_name(f".{root.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = begun_beside(root)
     try:
         furnish(Term(partial), students, refuse)
         if root.exists():

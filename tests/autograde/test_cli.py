@@ -113,6 +113,9 @@ BAD = [
     ("init {x}/file", "not empty and not a term folder"),
     ("init {x}/full", "not empty and not a term folder"),
     ("init {x}/file/term", "file: is a file; name a folder"),
+    ("init /proc/term", "/proc/term: cannot be made ("),
+    ("init {x}/new --roster {x}/nobody.csv", "nobody.csv: has no students; name a roster"),
+    ("release /proc/term", "/proc/term: cannot be made ("),
     ("init {x}/new --roster {x}/none.csv", "none.csv: cannot be read as CSV (No such file"),
     ("init {x}/new --roster {x}/empty", "empty: cannot be read as CSV (Is a directory)"),
     ("init {x}/new --roster {x}/latin.csv", "latin.csv: cannot be read as CSV; save it as CSV in"),
@@ -151,6 +154,7 @@ BAD = [
         "none.pem: cannot be read (No such file or directory); name a PEM file",
     ),
     ("grade --tls-key k.pem --course {term}", "--tls-…: only with --scheduler; give it, or leave"),
+    ("collect {x}/bundle --course {listed}", "bundle: is a bundle, as release makes it for"),
     ("collect {x}/full --course {x}/none", NO_TERM),
     ("collect {x}/full --course {x}/file", NO_TERM),
     ("collect {x}/none --course {term}", "none: no such file or folder"),
@@ -256,6 +260,9 @@ def places(tmp_path):
         "id,first_name,last_name,email\nåsa,,,\n".encode("latin-1")
     )
     (tmp_path / "other.csv").write_text("name,mail\nana,x\n")
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / ".bundle.json").write_text("{}")
+    (tmp_path / "nobody.csv").write_text("id,first_name,last_name,email\n")
     return tmp_path
 
 

@@ -29,14 +29,21 @@ LESSONS = {
 
 def exercises(lesson: str) -> "dict[str, Exercise]":
     """The lesson's exercises by name, in order. Raises KeyError for an unknown lesson."""
-    return dict(_described(LESSONS[lesson]))
+    return dict(_described(lesson))
 
 
 @cache  # asked for each file of a class
-def _described(topic: str) -> "dict[str, Exercise]":
+def names(lesson: str) -> tuple[str, ...]:
+    """Of the lesson's exercises, in order: what needs no PyTorch. Raises as `exercises` does."""
+    topic = LESSONS[lesson]
     package = import_module(f"{__name__}.{topic}")
     _must_be_whole(topic, package.ORDER, Path(package.__file__).parent)
-    return {name: _read(topic, name) for name in package.ORDER}
+    return package.ORDER
+
+
+@cache
+def _described(lesson: str) -> "dict[str, Exercise]":
+    return {name: _read(LESSONS[lesson], name) for name in names(lesson)}
 
 
 def _must_be_whole(topic: str, order: Sequence[str], folder: Path) -> None:

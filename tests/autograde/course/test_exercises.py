@@ -2,6 +2,8 @@
 
 import inspect
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 
 import pytest
@@ -11,7 +13,7 @@ from autograde.common.errors import UsageError
 from autograde.course.as_cells import answer_cell
 from autograde.course.coverage import SEEDS, accepted, points_by_draw, refused, sheet, visible_sheet
 from autograde.course.exercise import Case, Exercise, Mistake, Quiz
-from autograde.course.exercises import LESSONS, _must_be_whole, exercises
+from autograde.course.exercises import LESSONS, _must_be_whole, exercises, names
 from autograde.course.lessons import read_source
 from helpers import reference
 from helpers.codec import pack
@@ -205,3 +207,17 @@ def test_an_exercise_that_two_lessons_have_is_named(monkeypatch):
     monkeypatch.setitem(LESSONS, "99_twice", LESSONS["02_divergence"])
     with pytest.raises(UsageError, match="02_divergence.py: .* is an exercise of 99_twice too"):
         read_source("02_divergence")
+
+
+def test_a_notebook_is_recognised_without_pytorch():
+    """It is done for each file of a class, in a process that would load it anew each time."""
+    code = (
+        "import sys; from autograde.course.recognise import lesson_of; "
+        "print(lesson_of('', [('code', 'categorical_kl', '')]), 'torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True)
+    assert done.stdout.split() == ["02_divergence", "False"], done.stderr
+
+
+def test_names_are_those_of_the_exercises():
+    assert all(list(names(lesson)) == list(exercises(lesson)) for lesson in LESSONS)

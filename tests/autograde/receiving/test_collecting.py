@@ -490,7 +490,7 @@ def test_another_classs_download_is_left(tmp_path, term, text):
     ]
     pack(tmp_path / "d.zip", [*entries, ("mystery/x.ipynb", text)])
     (line,) = collect(tmp_path / "d.zip", term).unplaced
-    assert "d.zip: of another class: none of the 2 people in it is on the roster" in line
+    assert "d.zip: of another class: none of the 3 people in it is on the roster" in line
     assert "--people FILE.csv" in line
     assert not any((term.root / "submitted").iterdir())
     assert not (term.root / "unmatched").exists()
@@ -504,6 +504,184 @@ def test_another_classs_download_is_left(tmp_path, term, text):
     people = tmp_path / "people.csv"
     result = collect(tmp_path / "both" / "d.zip", term, people=people)
     assert {f"ana/{LESSON}", f"jm/{LESSON}"} <= set(result.placed)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["Otto Anna_1_assignsubmission_file_/x.ipynb", "Bo Braun_2_assignsubmission_file_/x.ipynb"],
+        ["Otto Anna/x.ipynb", "Bo Braun/x.ipynb"],
+        ["x1/02_divergence.ipynb", "x2/02_divergence.ipynb"],
+        ["lab/Otto Anna/02_divergence/x.ipynb", "lab/Bo Braun/02_divergence/x.ipynb"],
+        ["02_divergence/Otto Anna/x.ipynb", "02_divergence/Bo Braun/x.ipynb"],
+        ["otto_02_divergence.ipynb", "braun_02_divergence (1).ipynb"],
+        [canvas("ottoanna", 1), "Bo Braun/x.ipynb"],
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_another_classs_is_left_however_it_names_people(tmp_path, term, text, names, packed):
+    """And none of it is, where one file in it speaks of somebody known, who handed in none."""
+    if packed:
+        pack(tmp_path / "d", [(name, text) for name in names]).rename(tmp_path / "d.zip")
+    for name in names:
+        write(tmp_path / "d", name, text)
+    downloads = tmp_path / ("d.zip" if packed else "d")
+    (line,) = collect(downloads, term).unplaced
+    assert f"{downloads.name}: of another class: none of the 2 people in it is on the" in line
+    assert not any((term.root / "submitted").iterdir())
+    assert not (term.root / "unmatched").exists()
+    write(tmp_path / "d", "Ana A.pdf", "x")
+    told = collect(tmp_path / "d", term)
+    assert not any("of another class" in line for line in told.unplaced)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["Otto Anna/02_divergence.ipynb", "Otto Anna/old/02_divergence.ipynb"],
+        ["02_divergence.ipynb", "02_divergence (1).ipynb"],
+        ["02_divergence final.ipynb", "new/02_divergence.ipynb"],
+        ["Otto/02_divergence/02_divergence.ipynb", "Otto/02_divergence/02_divergence (1).ipynb"],
+    ],
+)
+def test_files_that_name_nobody_or_one_are_no_other_class(tmp_path, term, text, names):
+    for number, name in enumerate(names):
+        write(tmp_path / "d", name, text + " " * number)
+    assert all("kept in unmatched/" in line for line in collect(tmp_path / "d", term).unplaced)
+    assert len([*(term.root / "unmatched").iterdir()]) == 2
+
+
+def test_who_may_be_meant_is_said_of_another_classs_people_too(tmp_path, term, text):
+    for name in ("Ada Lovelaze", "Bo Braun"):
+        write(tmp_path / "d", f"{name}/x.ipynb", text)
+    (line,) = collect(tmp_path / "d", term).unplaced
+    assert "(Ada Lovelaze (did you mean 1815, Ada Lovelace?), Bo Braun)" in line
+
+
+@pytest.mark.parametrize("form", ["canvas", "folder"])
+def test_who_is_mapped_makes_no_guests_of_the_others(tmp_path, term, text, form):
+    """They are left, as without --people; and in a download of this class they are guests."""
+    people = tmp_path / "people.csv"
+    people.write_text("number,folder,id\n1,Otto 1,ana\n")
+    for i in range(1, 13):
+        write(tmp_path / "d", canvas("otto", i) if form == "canvas" else f"Otto {i}/x.ipynb", text)
+    result = collect(tmp_path / "d", term, people=people)
+    assert result.placed == [f"ana/{LESSON}"]
+    (line,) = result.unplaced
+    assert "d: of another class: none of the 11 others in it is on the roster" in line
+    assert not (term.root / "unmatched").exists()
+    write(tmp_path / "d", "bo_lee/x.ipynb", text)
+    result = collect(tmp_path / "d", term, people=people)
+    assert {f"ana/{LESSON}", f"bo_lee/{LESSON}"} <= {*result.placed}
+    assert len(result.placed) == (13 if form == "canvas" else 2)
+
+
+def test_who_is_known_anyway_is_so_with_a_mapping_too(tmp_path, term, text):
+    (tmp_path / "people.csv").write_text("number,id\n1,ana\n")
+    pack(tmp_path / "d.zip", [(canvas("aana", 1), text), (canvas("guestgail", 2), text)])
+    result = collect(tmp_path / "d.zip", term, people=tmp_path / "people.csv")
+    assert result.placed == [f"ana/{LESSON}", f"guestgail_2/{LESSON}"]
+
+
+def test_a_text_of_one_who_was_mapped_is_told_of(tmp_path, term, text):
+    (tmp_path / "people.csv").write_text("number,id\n1,ana\n")
+    entries = [("ottoanna_1_text.html", "my answer"), ("braunbo_2_text.html", "mine")]
+    entries += [(canvas("guestgail", 3), text), (canvas("guestgus", 4), text)]
+    pack(tmp_path / "d.zip", entries)
+    lines = collect(tmp_path / "d.zip", term, people=tmp_path / "people.csv").unplaced
+    assert ["of another class" in line for line in lines] == [True, False]
+    assert "ana handed in a text and no notebook" in lines[1]
+
+
+def bundle(text):
+    """As `release` writes it, in little: names and texts."""
+    files = dict.fromkeys((".bundle.json", "README.md", "pyproject.toml"), "x")
+    files |= {f"helpers/{i}.py": "x" for i in range(10)} | {"helpers/data/sentences.gz": "x"}
+    return files | {"notebooks/02_divergence/02_divergence.ipynb": text}
+
+
+@pytest.mark.parametrize("within", ["", "my-bundle/"])
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_bundle_is_no_download(tmp_path, term, text, within, packed, listed):
+    if not listed:
+        (term.root / "roster.csv").unlink()
+    for name, content in bundle(text).items():
+        write(tmp_path / "d", f"{within}{name}", content)
+    if packed:
+        entries = [(f"{within}{name}", content) for name, content in bundle(text).items()]
+        pack(tmp_path / "d.zip", entries)
+    with pytest.raises(UsageError, match=r"/d(\.zip)?: is a bundle, as release makes it") as raised:
+        collect(tmp_path / ("d.zip" if packed else "d"), term)
+    assert "\n" not in str(raised.value)
+    assert not any((term.root / "submitted").iterdir())
+    assert not (term.root / "unmatched").exists()
+
+
+@pytest.mark.parametrize(
+    "whose", ["ana", "Ana A_7_assignsubmission_file_", "Gail Guest_7_assignsubmission_file_"]
+)
+def test_a_bundle_that_is_somebodys_is_their_work(tmp_path, term, text, whose):
+    """Who hands in the whole folder hands in the notebooks in it."""
+    for name, content in bundle(text).items():
+        write(tmp_path / "d", f"{whose}/my-bundle/{name}", content)
+    assert len(collect(tmp_path / "d", term).placed) == 1
+    shutil.move(tmp_path / "d" / whose / "my-bundle", tmp_path / "sent")
+    assert collect(tmp_path / "sent", term, "jm").placed == [f"jm/{LESSON}"]
+
+
+def test_many_files_that_are_nobodys_are_one_line(tmp_path, term, text):
+    for name, content in bundle(text).items():
+        write(tmp_path / "d", f"b/{name}", content)
+    write(tmp_path / "d", "ana/02_divergence.ipynb", text)
+    result = collect(tmp_path / "d", term)
+    assert result.placed == [f"ana/{LESSON}"]
+    (line,) = result.notes
+    assert line.startswith("13 (b/.bundle.json, b/README.md, b/helpers/0.py, ")
+    assert line.endswith(" and 8 more): not a notebook; left where it is")
+    lost = [line.partition(": ")[0] for line in result.unplaced]
+    assert sorted(lost) == ["b/helpers/data/sentences.gz", f"b/notebooks/{LESSON}/{LESSON}.ipynb"]
+
+
+def test_with_no_roster_many_files_are_one_line_of_what_may_be_lost(tmp_path, term):
+    (term.root / "roster.csv").unlink()
+    for i in range(7):
+        write(tmp_path / "d", f"{i}.pdf", "x")
+    result = collect(tmp_path / "d", term)
+    assert result.notes == []
+    (line,) = result.unplaced
+    assert (
+        line == "7 (0.pdf, 1.pdf, 2.pdf, 3.pdf, 4.pdf and 2 more): not a notebook; left where it is"
+    )
+
+
+def test_many_guests_are_one_line_that_names_them(tmp_path, term, text):
+    """And a few one each, whatever they handed in."""
+    entries = [(canvas("aana", 1), text), (canvas("guestgail", 2), text)]
+    other = text.replace("02-0", "03-0").replace(LESSON, "03_penalized_objective")
+    entries += [("guestgail_2_71_03_penalized_objective.ipynb", other)]
+    (line,) = collect(pack(tmp_path / "d.zip", entries), term).notes[-1:]
+    assert "guestgail_2 is not on the roster; what is theirs is graded, and exported to no" in line
+    entries += [(canvas(f"guest{'abcdefg'[i]}", 10 + i), text) for i in range(7)]
+    notes = collect(pack(tmp_path / "d.zip", entries), term).notes
+    (line,) = [line for line in notes if "the roster" in line]
+    assert line.startswith("8 (guesta_10, guestb_11, ")
+    assert "guestgail_2" in line
+    assert line.endswith("autograde remove ID")
+
+
+def test_whoever_waits_sees_how_far_it_is(tmp_path, term, text):
+    for student in ("ana", "jm"):
+        write(tmp_path / "d", f"{student}/02_divergence.ipynb", text)
+    seen = []
+
+    def progress(items, total):
+        for item in items:
+            seen.append(total)
+            yield item
+
+    assert len(collect(tmp_path / "d", term, progress=progress).placed) == 2
+    assert seen == [2] * 4  # read, and placed
 
 
 def test_guests_come_one_by_one_and_again(tmp_path, term, text):

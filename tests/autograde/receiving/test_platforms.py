@@ -346,8 +346,9 @@ def test_gradescopes_metadata_says_whose_a_folder_is(tmp_path, term, text):
 def test_who_cannot_be_told_is_kept_apart_and_asked_about(tmp_path, term, text):
     """'Did you mean'; and what is kept is collected from there, with its time, and is gone then."""
     entries = [(f"Ada Lovelaze/{FILE}", text), (f"lab2/zoe/{FILE}", text + " ")]
+    entries += [(f"sam3/{FILE}", text)]  # or it would be another class's
     result = collect(pack(tmp_path / "c.zip", entries), term)
-    assert result.placed == []
+    assert result.placed == [f"SAM3/{LESSON}"]
     assert [("ada1" in line, "zoe2" in line) for line in result.unplaced] == [
         (True, False), (False, True),
     ]  # fmt: skip
@@ -357,7 +358,8 @@ def test_who_cannot_be_told_is_kept_apart_and_asked_about(tmp_path, term, text):
     assert sorted((term.root / "unmatched").iterdir()) == kept[1:]
     (tmp_path / "people.csv").write_text("folder,id\nlab2/zoe,zoe2\nAda Lovelaze,ada1\n")
     result = collect(tmp_path / "c.zip", term, people=tmp_path / "people.csv")
-    assert (result.placed, result.unplaced) == ([f"ada1/{LESSON}", f"zoe2/{LESSON}"], [])
+    names = [f"{student}/{LESSON}" for student in ("SAM3", "ada1", "zoe2")]
+    assert (result.placed, result.unplaced) == (names, [])
     assert list((term.root / "unmatched").iterdir()) == []
 
 

@@ -151,9 +151,25 @@ def test_canvass_own_export_is_filled_in(tmp_path, term):
     assert {line[1]: line[5:] for line in students} == {
         "3": ["10.67", "9"], "1": ["10", "25.5"], "5": ["7.5", ""], "8": ["10.33", ""],
     }  # fmt: skip
-    assert [line.partition(":")[0] for line in made.unplaced] == ["no-7"]
+    worth, absent = made.unplaced
+    assert absent.startswith("no-7: ")
+    assert (
+        "canvas.csv: 02_divergence is worth 25 there, and its points are written as of 26" in worth
+    )
+    assert worth.endswith(
+        "or by c.Course.points in nbgrader_config.py, and export again, there and here"
+    )
     assert any("has no assignment 07_case_study" in note for note in made.notes)
-    assert any("worth 25 there and 26 here" in note for note in made.notes)
+    (beside,) = (note for note in made.notes if "are none of the students" in note)
+    assert "1 in " in beside
+    assert "(Student, Test): they are left out, and Canvas leaves them as they are" in beside
+
+
+def test_points_of_one_worth_are_no_failure(tmp_path, term):
+    """Whatever zeros Canvas writes behind them."""
+    (tmp_path / "canvas.csv").write_text(CANVAS.replace("10,25,", "10,26.00,"), encoding="utf-8")
+    made = export(term, tmp_path / "x.csv", "canvas", tmp_path / "canvas.csv")
+    assert [line.partition(":")[0] for line in made.unplaced] == ["no-7"]
 
 
 def test_many_who_are_not_in_canvass_export_are_one_line(tmp_path, term, rows):
@@ -161,7 +177,7 @@ def test_many_who_are_not_in_canvass_export_are_one_line(tmp_path, term, rows):
     (tmp_path / "roster.csv").write_text(
         "id,first_name,last_name,email\n" + "".join(f"{one['id']},,,\n" for one in rows[-30:])
     )
-    (tmp_path / "canvas.csv").write_text(CANVAS, encoding="utf-8")
+    (tmp_path / "canvas.csv").write_text(CANVAS.replace("10,25,", "10,26,"), encoding="utf-8")
     made = export(term, tmp_path / "x.csv", "canvas", tmp_path / "canvas.csv")
     (line,) = made.unplaced
     assert line.startswith("27 (")

@@ -182,7 +182,7 @@ def test_other_terms_than_a_bundle_was_begun_on(bundle, capsys, options, says):
 
 
 def test_helpers_of_another_version_are_not_mixed(bundle, capsys):
-    path = bundle / releasing.TERMS
+    path = bundle / releasing.BUNDLE
     path.write_text(path.read_text().replace('"helpers": "', '"helpers": "0'))
     before = files(bundle)
     assert main(["release", str(bundle), "01"]) == 2
@@ -192,7 +192,7 @@ def test_helpers_of_another_version_are_not_mixed(bundle, capsys):
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"colab": 1}'])
 def test_what_is_no_bundle_of_ours(tmp_path, capsys, text):
-    (tmp_path / releasing.TERMS).write_text(text)
+    (tmp_path / releasing.BUNDLE).write_text(text)
     assert main(["release", str(tmp_path), "01"]) == 2
     assert "not empty; name an empty or a new folder" in capsys.readouterr().err
 

@@ -136,6 +136,18 @@ def test_what_is_an_id(text):
     assert is_student_id(text)
 
 
+def test_a_login_that_is_an_address_is_kept_as_one(tmp_path):
+    """Canvas has no column of addresses, and where a term's ids are its SIS User IDs, its logins
+    would be lost."""
+    text = 'Student,ID,SIS User ID,SIS Login ID,Section\n"Cruz, Ada",1,ada1,ada@x.org,A\n'
+    (tmp_path / "canvas.csv").write_text(text)
+    (row,) = read_people(tmp_path / "canvas.csv", {"ada1"}).rows
+    assert (row["id"], row["email"]) == ("ada1", "ada@x.org")
+    (tmp_path / "canvas.csv").write_text(text.replace("ada@x.org", "@ada"))
+    (row,) = read_people(tmp_path / "canvas.csv", {"ada1"}).rows
+    assert (row["id"], row["email"]) == ("ada1", "")
+
+
 def test_a_mapping_and_what_is_wrong_in_it(tmp_path):
     path = write(tmp_path, "Folder;Handle;Roster ID\nGroup 1/Ada;;ada1\n;Zoe-GH;zoe@x.org\n")
     assert read_mapping(path, [ADA, ZOE]) == {"group 1/ada": "ada1", "zoe-gh": "zoe2"}
