@@ -12,7 +12,7 @@ from .grading import beneath, essays, judging, magics, prose, rebuild, slicing
 from .grading.inside import child, confine, submission
 from .grading.sandbox import Limits
 from .receiving import collecting, matching, platforms, unpacking
-from .returning import alike, gradescope, handing_back
+from .returning import alike, gradescope, handing_back, students
 from .term import reading, rosters, store
 
 HEAD = ("stage", "what", "at most", "when it is met")
@@ -155,6 +155,8 @@ def _showing() -> Iterator[tuple[str, str, str]]:
     yield "outputs of a cell that a rubric asks about", outputs, LEFT_OUT
     together = f"{alike.MOST_TOGETHER}"
     yield "students with the same two answers, as alike", together, "too many to ask about these"
+    rows = f"{students.MOST_ROWS:,}"
+    yield "rows of the report's students", rows, "those who need a look, and export has everybody"
     name = f"{handing_back.MOST_NAME} characters"
     yield "a name, or an id, in a zip for a platform", name, "the rest is left out"
 

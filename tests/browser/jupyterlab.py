@@ -63,7 +63,11 @@ def serve(folder: Path, home: Path) -> Iterator[Server]:
             yield _listening(process, folder, runtime)
         finally:
             process.terminate()  # it ends its kernels first
-            process.wait(OPENS)
+            try:
+                process.wait(OPENS)
+            except subprocess.TimeoutExpired:  # a thread of its own may never end
+                process.kill()
+                process.wait()
 
 
 def _listening(process: subprocess.Popen, folder: Path, runtime: Path) -> Server:

@@ -523,22 +523,10 @@ def nothing_refused(kl, gold, held_out, columns):
 
 
 @held_out_error.wrong(
-    "Different kl were counted over all runs. Those held out are not fitted to, so they do not "
-    "help: count among the others."
-)
-def counted_over_all(kl, gold, held_out, columns):
-    kept = kl > 0
-    d = kl[kept].sqrt()
-    if d.unique().numel() < columns(d).shape[1] or not held_out[kept].any():
-        raise ValueError("too little")
-    return _solved(kl[kept], gold[kept], held_out[kept], columns)
-
-
-@held_out_error.wrong(
     "Two things. Different kl were counted over all runs: count among those that are fitted to. "
     "And: an error of no run is no number, so raise ValueError when none is left to predict."
 )
-def counted_over_all_alone(kl, gold, held_out, columns):
+def all_kl_counted_alone(kl, gold, held_out, columns):
     kept = kl > 0
     d = kl[kept].sqrt()
     if d.unique().numel() < columns(d).shape[1]:
