@@ -11,7 +11,7 @@ from .course import predictions
 from .grading import beneath, essays, judging, magics, prose, rebuild, slicing
 from .grading.inside import child, confine, submission
 from .grading.sandbox import Limits
-from .receiving import collecting, matching, platforms, unpacking
+from .receiving import matching, platforms, tries, unpacking
 from .returning import alike, gradescope, handing_back, students
 from .term import reading, rosters, store
 
@@ -86,7 +86,7 @@ def _matching() -> Iterator[tuple[str, str, str]]:
     compared = f"{errors.MOST_NEAR:,} names, {errors.MOST_NEARER} closely"
     compared = f"{compared}, {errors.MOST_NEAR_LETTERS} letters"
     yield "compared for one 'did you mean'", compared, "nothing is asked"
-    yield "questions 'did you mean'", f"{collecting.MOST_ASKED:,}", "the others are asked nothing"
+    yield "questions 'did you mean'", f"{tries.MOST_ASKED:,}", "the others are asked nothing"
     people = f"{saying.MOST_NAMED} ({matching.MOST_SAID} of a group)"
     yield "people that a line names", people, "the others are counted"
     members = f"{platforms.gradescope.MOST_MEMBERS}"

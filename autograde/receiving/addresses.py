@@ -15,9 +15,9 @@ from ..common.errors import UsageError, shown
 from ..course.recognise import named_lesson
 from ..term.store import Origin
 from ..term.term import Term
-from .collecting import lesson_in
 from .matching import Roster
 from .platforms import Batch, Claim, claims_of
+from .tries import lesson_in
 from .unpacking import BAD_ZIP, JUNK, LOST, Found, Left, Search
 
 STRAYED = 2  # notebooks of one lesson that may have come to the wrong place, in a larger download
