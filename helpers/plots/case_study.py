@@ -266,7 +266,7 @@ def frontier_says(pairs: Sequence[Pair], spread: Mapping[float, float]) -> str:
         return "Too few runs end where the slow one has been: nothing can be said"
     if not says:
         return "At equal KL, no β differs clearly from the slow run"
-    return f"At equal KL, {' and '.join(says)}, at every seed"
+    return f"At equal KL, {' and '.join(says)}, at every seed compared"
 
 
 def _gains_say(pairs: Sequence[Pair]) -> str:

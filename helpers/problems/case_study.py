@@ -157,18 +157,35 @@ def is_budget(said: Any) -> bool:
     return isinstance(said, int | float) and not isinstance(said, bool) and said > 0
 
 
-def budget_says(found: Points, budget: Any) -> str:
-    """What was measured below a budget and beyond it, and whether the record supports it."""
+def budget_says(found: Points, budget: Any, by_beta: Mapping[float, Points]) -> str:
+    """What was measured below a budget and beyond it, and whether the record supports it.
+
+    by_beta: the same measurements, apart by the β of their runs.
+    """
     if not is_budget(budget):
         return f"A budget is a number of nats above 0, not {budget!r:.40}."
     nearer = gains_between(found, budget / 4, budget / 2)
     inside = gains_between(found, budget / 2, budget)
     beyond = gains_between(found, budget, 2 * budget)
+    ranges = {"a quarter to half of it": nearer, "half of it to it": inside,
+              "it to twice of it": beyond}  # fmt: skip
     lines = []
-    for name, part in {"half of it to it": inside, "it to twice of it": beyond}.items():
+    for name, part in ranges.items():
         says = f", mean gain {part.mean():.2f}" if len(part) else ""
         lines.append(f"from {name}: {len(part)} measurements{says}")
-    return "\n".join([*lines, _supported(nearer, inside, beyond)])
+    return "\n".join([*lines, _supported(nearer, inside, beyond), _within(by_beta, budget)])
+
+
+def _within(by_beta: Mapping[float, Points], budget: float) -> str:
+    """The gains up to a budget and beyond it, of each β that was measured in both."""
+    said = []
+    for beta, found in by_beta.items():
+        ranges = (budget / 2, budget), (budget, 2 * budget)
+        inside, beyond = (gains_between(found, *one) for one in ranges)
+        if len(inside) and len(beyond):
+            counts = f"{len(inside)} and {len(beyond)} measured"
+            said.append(f"β = {beta:g} {inside.mean():.2f} → {beyond.mean():.2f} ({counts})")
+    return f"Within one β, up to it → beyond it: {', '.join(said) or 'none was measured in both'}."
 
 
 def _supported(nearer: Tensor, inside: Tensor, beyond: Tensor) -> str:
@@ -380,8 +397,9 @@ def _when_passing(run: Run, kl: float) -> _Passing | None:
 def check_claims(claims: Sequence[Claim], own: Run, recorded: Sequence[Run]) -> None:
     """Say which claims agree with the runs that they are about.
 
-    A row is (quantity, whose, step, value), whose: "own", or (beta, seed) of a recorded run. It
-    agrees when the value is the measured one, rounded to as many decimals as were typed.
+    A row is (quantity, whose, step, value), whose: "own", (beta, seed) of a recorded run, or a
+    beta, the mean of all its seeds. It agrees when the value is the measured one, rounded to as
+    many decimals as were typed.
     Or it is (quantity, whose, "<" or ">", whose), about the ends of runs, of two that are not of
     one length about the end of the shorter; a beta alone is all its seeds. It agrees when it
     holds for each seed, or, with one run against all seeds of a beta, for each of these.
@@ -427,16 +445,17 @@ def _judge_value(read: Reader, runs: Sequence[Run], step: Any, value: Any) -> tu
         decimals = max(-int(typed.as_tuple().exponent), 0)
     except (TypeError, ValueError, ArithmeticError):
         return False, "write (quantity, whose, step, value), value a number"
-    if len(runs) > 1:
-        return False, "a value is that of one run: write 'own' or (beta, seed)"
-    (run,) = runs
+    run = runs[0]  # those of one β are measured at the same steps
     if step not in (END, *run.step):
         near = sorted(sorted(run.step, key=lambda at: abs(at - _number(step)))[:2])
         return False, f"not measured at step {step}; near it are {' and '.join(map(str, near))}"
-    end = _last(run, read(run))
-    measured = end if step == END else read(run)[run.step.index(step)]
+    end = sum(_last(run, read(run)) for run in runs) / len(runs)
+    measured = end
+    if step != END:
+        measured = sum(read(run)[run.step.index(step)] for run in runs) / len(runs)
     agrees = abs(measured - float(value)) <= 0.5 * 10.0**-decimals * (1 + 1e-6)
     said = f"measured {measured:.{max(decimals, 2)}f}"
+    said += f", the mean of {len(runs)} seeds" * (len(runs) > 1)
     if not agrees and step == run.step[-1]:
         said += f"; the mean of the last {LAST}, step {END!r}, is {end:.{max(decimals, 2)}f}"
     return agrees, said

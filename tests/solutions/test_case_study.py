@@ -195,10 +195,20 @@ def test_why_a_rule_is_not_sound(ends, picked, says):
 )
 def test_a_budget_is_held_to_what_was_measured(gains, says):
     kl = torch.tensor([3.0, 6.0, 12.0]).repeat_interleave(12)
-    wiggle = 0.01 * torch.arange(12.0).repeat(3)
+    wiggle = 0.02 * torch.arange(12.0).repeat(3)
     found = Points(kl, torch.tensor(gains).repeat_interleave(12) + wiggle)
-    assert says in budget_says(found, 8.0)
-    assert "Too few were measured" in budget_says(found, 80.0)
+    apart = {
+        0.1: Points(found.kl[:21], found.gain[:21]),
+        0.2: Points(found.kl[21:], found.gain[21:]),
+    }
+    said = budget_says(found, 8.0, apart)
+    assert says in said
+    assert f"from a quarter to half of it: 12 measurements, mean gain {gains[0] + 0.11:.2f}" in said
+    last = f"β = 0.2 {gains[1] + 0.2:.2f} → {gains[2] + 0.11:.2f} (3 and 12 measured)."
+    assert said.endswith("up to it → beyond it: " + last)
+    far = budget_says(found, 80.0, apart)
+    assert "Too few were measured" in far
+    assert far.endswith("none was measured in both.")
 
 
 def test_a_second_budget_that_the_next_weight_keeps_at_some_seeds_alone(ends):
@@ -211,7 +221,7 @@ def test_a_second_budget_that_the_next_weight_keeps_at_some_seeds_alone(ends):
 @pytest.mark.parametrize("said", [0, -3.0, math.nan, "16", None, True])
 def test_a_budget_is_a_number_of_nats(said):
     found = Points(torch.ones(3), torch.ones(3))
-    assert budget_says(found, said).startswith("A budget is a number of nats above 0, not ")
+    assert budget_says(found, said, {}).startswith("A budget is a number of nats above 0, not ")
 
 
 def test_to_pick_none_is_right_where_none_will_do(ends):
@@ -250,7 +260,7 @@ def gaps(beta: float, *differences: float) -> list[Pair]:
     ("pairs", "says"),
     [
         ([], "No penalised run"),
-        (gaps(0.1, 0.9, 0.6, 0.5), "β = 0.1 gains more than the slow run, at every seed"),
+        (gaps(0.1, 0.9, 0.6, 0.5), "β = 0.1 gains more than the slow run, at every seed compared"),
         (
             gaps(0.1, 0.9, 0.6, 0.5) + gaps(0.2, 0.8, 0.9, 0.7),
             "β = 0.1 and 0.2 gain more than the slow",
@@ -363,6 +373,12 @@ def test_a_number_of_a_table_can_be_cited():
     assert judge_claim(("gain", "own", "end", 1.90), late, RUNS)[0]
     assert judge_claim(("gain", "own", 10, 1.5), late, RUNS)[0]
     assert judge_claim(("gain", "own", ">", 0.0), late, RUNS)[0]
+    both = [*RUNS, replace(FREE, seed=1, gold=[-1.0, 0.0, 3.0, 2.0, 0.0])]
+    assert judge_claim(("gold", 0.0, 20, 2.0), late, both) == (
+        True,
+        "measured 2.00, the mean of 2 seeds",
+    )
+    assert judge_claim(("gain", 0.0, "end", 1.67), late, both)[0]
     agrees, says = judge_claim(("gold", "own", 40, 0.9), late, RUNS)
     assert not agrees
     assert says == "measured 1.20; the mean of the last 3, step 'end', is 0.90"
