@@ -208,7 +208,8 @@ def _count(title: str, names: list[str]) -> str:
     questions = f"{answered} of {len(quizzes)} questions answered"
     if not kept and any(name in found for name in quizzes):
         questions = f"{right} of {len(quizzes)} questions right"
-    return f"{title}: {passed} of {len(names) - len(quizzes)} exercises pass, {questions}"
+    passes = f"{passed} of {len(names) - len(quizzes)} exercises pass, {questions}"
+    return f"{title}, by the last checks: {passes}"
 
 
 def _standing(name: str) -> str:

@@ -100,8 +100,14 @@ def _of_values(
     found = _relation(cases, got, expected, sorted({*plain, *wrong}))
     if not found and wrong & {*plain}:
         found = _relation(cases, got, expected, plain)
-        found = {name: f"In the plain cases: {says}" for name, says in found.items()}
+        found = {name: _in_plain_cases(says) for name, says in found.items()}
     return found
+
+
+def _in_plain_cases(says: str) -> str:
+    every = "In every case "
+    begins, plain = says.startswith(every), "In the plain cases"
+    return f"{plain} {says.removeprefix(every)}" if begins else f"{plain}: {says}"
 
 
 def _relation(

@@ -133,7 +133,10 @@ def test_progress_counts(capsys, monkeypatch):
     capsys.readouterr()
     progress("02_divergence")
     first, *lines = capsys.readouterr().out.splitlines()
-    assert first == "02_divergence: 1 of 5 exercises pass, 1 of 2 questions answered"
+    assert (
+        first
+        == "02_divergence, by the last checks: 1 of 5 exercises pass, 1 of 2 questions answered"
+    )
     said = {line.split()[0]: line for line in lines}
     assert "every case passes" in said["k1"]
     assert "not right yet" in said["k2"]

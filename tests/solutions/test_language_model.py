@@ -8,11 +8,24 @@ import torch
 from autograde.course.lessons import read_source
 from autograde.records.methods import TARGET
 from helpers import reference
-from helpers.language_model.runs import Run
+from helpers.language_model.runs import (
+    Run,
+    methods_beta,
+    recorded,
+    recorded_methods,
+    recorded_outside,
+)
 from helpers.language_model.sampling import sample
 from helpers.language_model.scoring import response_log_probs
 from helpers.language_model.tuning import Steps, World, sequence_kl
-from helpers.plots.language_model import by_beta, commonest_word, plot_groups, print_ends
+from helpers.plots.language_model import (
+    by_beta,
+    commonest_word,
+    plot_groups,
+    print_ends,
+    ranked,
+)
+from helpers.problems.case_study import at_equal_kl, clear_of_stopping, gold_of_ref, seed_spread
 from helpers.problems.language_model import BETA, N_STEPS, blind_pairs, letters, loop_says
 
 STEPS = Steps(reference.freeze_reference, reference.group_advantage, reference.train_step)
@@ -158,3 +171,25 @@ def test_the_controller_s_target_is_the_lesson_s():
     source = "".join(cell.source for cell in read_source("07_case_study"))
     assert f"told to end at {TARGET:g} nats a response" in source.replace("\n", " ")
     assert f"_target, _off = {TARGET}, []" in source
+
+
+def test_what_a_lesson_says_of_the_record_outside_its_cells():
+    """Lesson 06 names the weight of its blind pairs, lesson 07 those to rest its result on."""
+    runs = recorded()
+    read, most_gold = methods_beta(), ranked(runs, "gold")[0]
+    said = " ".join("".join(cell.source for cell in read_source("06_language_model")).split())
+    assert f"β = {read:g}. (It has less gold than {most_gold:g} and reads better; with it" in said
+    outside = recorded_outside()["by_beta"]
+    assert outside[f"{read:g}"]["readable"] > outside[f"{most_gold:g}"]["readable"]
+    methods, ref_gold = recorded_methods(), gold_of_ref(runs)
+    pairs = at_equal_kl(runs, methods["β = 0, a third of the rate"], ref_gold)
+    more, less = clear_of_stopping(pairs, seed_spread(runs))
+    assert {0.1, 0.2} <= set(more)
+    assert not less
+    said = " ".join("".join(cell.source for cell in read_source("07_case_study")).split())
+    assert "Rest it on β = 0.1 and 0.2" in said
+    for name in ("in the reward, k1", "advantage: mean only"):  # "Neither removes the difference"
+        slow = methods["β = 0, a third of the rate"]
+        gaps = [one.gain - one.stopped for one in at_equal_kl(methods[name], slow, ref_gold)]
+        assert len(gaps) == 5
+        assert min(gaps) > 0

@@ -157,7 +157,7 @@ grpo_loss.changed(
     "promise - beta",
     "promise + beta",
     "The penalty has the wrong sign: minimising this loss rewards drift from the reference. The "
-    "loss, a negative, holds + beta · k3.",
+    "loss is −(surrogate − beta · k3), so that beta · k3 is added to it.",
     of=written_out,
 )
 slip(

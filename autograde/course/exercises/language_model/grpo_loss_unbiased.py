@@ -343,7 +343,7 @@ changed(
     "promise - beta",
     "promise + beta",
     "The penalty has the wrong sign: minimising this loss rewards drift from the reference. The "
-    "loss, a negative, holds + beta · ratio · k3.",
+    "loss is −(surrogate − beta · ratio · k3), so that beta · ratio · k3 is added to it.",
 )
 for _slip in SLIPS:
     changed(*_slip)
