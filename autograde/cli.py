@@ -1,4 +1,5 @@
-"""The commands. Exit codes: 0 done, 1 some submissions not graded, 2 unusable arguments."""
+"""The commands. Exit codes: 0 done, 1 something that is named could not be done, 2 unusable
+arguments or, of `doctor`, a machine that lacks something, 130 stopped by Ctrl-C."""
 
 import argparse
 import json
@@ -489,10 +490,10 @@ def _export(options: argparse.Namespace) -> int:
     made = export(
         term, options.to, options.form, options.fill, options.partial, lessons, options.ids
     )
-    for line in (*made.notes, *made.unplaced):
+    for line in (*made.notes, *made.outdated, *made.unplaced):
         warn(line)
     say(made.path)
-    return 1 if made.unplaced else 0
+    return 1 if made.outdated or made.unplaced else 0
 
 
 def _remove(options: argparse.Namespace) -> int:
