@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code."""
+    """Run one command; return its exit code. argv: None for this process's own, which then ends."""
     sys.excepthook = show_exception
     options = _read(_parser(), argv)
     try:
@@ -32,13 +32,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             require_linux()
         if hasattr(options, "as_root"):
             _settle_root(options.as_root)
-        with kept():
+        with kept(last=argv is None):
             return options.run(options)
     except UsageError as error:
         warn(error)
         return 2
     except KeyboardInterrupt:
-        warn("stopped; what was graded is kept, run it again to go on")
+        more = "what was graded so far is kept, run it again to go on"
+        warn(f"stopped; {more if options.run is _grade else 'run it again'}")
         return 130
     except BrokenPipeError:  # the reader of our output, such as head, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -502,17 +503,30 @@ def _remove(options: argparse.Namespace) -> int:
 
     term = Term.open(options.course)
     who = named(term, options.student)
-    if not options.yes and sys.stdin.isatty():
-        say(f"{who}: their work, points and pages go too, and do not come back. Type yes to go on:")
-        if input().strip().casefold() not in ("yes", "y"):
-            say(f"{who}: stays; nothing was removed")
-            return 0
+    if not options.yes and sys.stdin.isatty() and (code := _asked_and_stays(who)) is not None:
+        return code
     perhaps = perhaps_theirs(term, options.student)
     gone = remove(term, options.student)
     say(f"{who}: removed from {', '.join(gone)}")
     for path in filter(Path.exists, perhaps):
         how = f"autograde remove {path.name}" if path.parent.name == "submitted" else "delete it"
         warn(f"{path}: may be theirs too, by its name; look at it, and if it is: {how}")
+    return 0
+
+
+def _asked_and_stays(who: str) -> int | None:
+    """Ask whether somebody is to go; the exit code, where they are not."""
+    say(f"{who}: their work, points and pages go too, and do not come back. Type yes to go on:")
+    try:
+        answer = input()
+    except EOFError:  # Ctrl-D
+        answer = ""
+    except KeyboardInterrupt:
+        warn(f"stopped; {who} stays, nothing was removed")
+        return 130
+    if answer.strip().casefold() in ("yes", "y"):
+        return None
+    say(f"{who}: stays; nothing was removed")
     return 0
 
 
