@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .grading.cluster import Remote
     from .term.term import Term
 
+USUAL_WIDTH = 79  # characters of a line on a terminal
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code. argv: None for this process's own, which then ends."""
@@ -259,9 +261,16 @@ def _positive(text: str) -> int:
 
 
 def _bar(items: Iterable, total: int) -> Iterable:
+    """What is done of it, on a terminal; one that does not say how wide it is, as those that
+    programs open, gets the usual width, where tqdm would draw nothing."""
     from tqdm import tqdm
 
-    return tqdm(items, total=total, unit="notebook", file=sys.stderr, leave=False, disable=None)
+    screen = sys.stderr
+    narrow = screen.isatty() and not os.get_terminal_size(screen.fileno()).columns
+    return tqdm(
+        items, total=total, unit="notebook", file=screen, leave=False, disable=None,
+        ncols=USUAL_WIDTH if narrow else None,
+    )  # fmt: skip
 
 
 def _build(options: argparse.Namespace) -> int:
