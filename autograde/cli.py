@@ -1,4 +1,5 @@
-"""The commands. Exit codes: 0 done, 1 some submissions not graded, 2 unusable arguments."""
+"""The commands. Exit codes: 0 done, 1 something that is named could not be done, 2 unusable
+arguments or, of `doctor`, a machine that lacks something, 130 stopped by Ctrl-C."""
 
 import argparse
 import json
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     from .grading.cluster import Remote
     from .term.term import Term
 
+USUAL_WIDTH = 79  # characters of a line on a terminal
+
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code."""
+    """Run one command; return its exit code. argv: None for this process's own, which then ends."""
     sys.excepthook = show_exception
     options = _read(_parser(), argv)
     try:
@@ -31,13 +34,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             require_linux()
         if hasattr(options, "as_root"):
             _settle_root(options.as_root)
-        with kept():
+        with kept(last=argv is None):
             return options.run(options)
     except UsageError as error:
         warn(error)
         return 2
     except KeyboardInterrupt:
-        warn("stopped; what was graded is kept, run it again to go on")
+        more = "what was graded so far is kept, run it again to go on"
+        warn(f"stopped; {more if options.run is _grade else 'run it again'}")
         return 130
     except BrokenPipeError:  # the reader of our output, such as head, has gone
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -257,9 +261,16 @@ def _positive(text: str) -> int:
 
 
 def _bar(items: Iterable, total: int) -> Iterable:
+    """What is done of it, on a terminal; one that does not say how wide it is, as those that
+    programs open, gets the usual width, where tqdm would draw nothing."""
     from tqdm import tqdm
 
-    return tqdm(items, total=total, unit="notebook", file=sys.stderr, leave=False, disable=None)
+    screen = sys.stderr
+    narrow = screen.isatty() and not os.get_terminal_size(screen.fileno()).columns
+    return tqdm(
+        items, total=total, unit="notebook", file=screen, leave=False, disable=None,
+        ncols=USUAL_WIDTH if narrow else None,
+    )  # fmt: skip
 
 
 def _build(options: argparse.Namespace) -> int:
@@ -489,10 +500,10 @@ def _export(options: argparse.Namespace) -> int:
     made = export(
         term, options.to, options.form, options.fill, options.partial, lessons, options.ids
     )
-    for line in (*made.notes, *made.unplaced):
+    for line in (*made.notes, *made.outdated, *made.unplaced):
         warn(line)
     say(made.path)
-    return 1 if made.unplaced else 0
+    return 1 if made.outdated or made.unplaced else 0
 
 
 def _remove(options: argparse.Namespace) -> int:
@@ -501,17 +512,30 @@ def _remove(options: argparse.Namespace) -> int:
 
     term = Term.open(options.course)
     who = named(term, options.student)
-    if not options.yes and sys.stdin.isatty():
-        say(f"{who}: their work, points and pages go too, and do not come back. Type yes to go on:")
-        if input().strip().casefold() not in ("yes", "y"):
-            say(f"{who}: stays; nothing was removed")
-            return 0
+    if not options.yes and sys.stdin.isatty() and (code := _asked_and_stays(who)) is not None:
+        return code
     perhaps = perhaps_theirs(term, options.student)
     gone = remove(term, options.student)
     say(f"{who}: removed from {', '.join(gone)}")
     for path in filter(Path.exists, perhaps):
         how = f"autograde remove {path.name}" if path.parent.name == "submitted" else "delete it"
         warn(f"{path}: may be theirs too, by its name; look at it, and if it is: {how}")
+    return 0
+
+
+def _asked_and_stays(who: str) -> int | None:
+    """Ask whether somebody is to go; the exit code, where they are not."""
+    say(f"{who}: their work, points and pages go too, and do not come back. Type yes to go on:")
+    try:
+        answer = input()
+    except EOFError:  # Ctrl-D
+        answer = ""
+    except KeyboardInterrupt:
+        warn(f"stopped; {who} stays, nothing was removed")
+        return 130
+    if answer.strip().casefold() in ("yes", "y"):
+        return None
+    say(f"{who}: stays; nothing was removed")
     return 0
 
 

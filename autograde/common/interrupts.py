@@ -4,6 +4,7 @@ whoever runs us as a service sends, is heard as it is."""
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
@@ -11,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
+ONE = 1.0  # seconds in which several are one: to a process, and to the group that it is in
 _came = threading.Event()
 
 
@@ -25,19 +27,23 @@ def look() -> None:
 
 
 @contextmanager
-def kept() -> Iterator[None]:
-    """In this block no Ctrl-C is lost: see `look`."""
-    unraisable = sys.unraisablehook
+def kept(last: bool = False) -> Iterator[None]:
+    """In this block no Ctrl-C is lost: see `look`. last: when it ends, so does the process, which
+    hears of no more."""
+    unraisable, heard = sys.unraisablehook, float("-inf")
 
     def hear(number: int, frame: FrameType | None) -> None:
+        nonlocal heard
         _came.set()
-        raise KeyboardInterrupt
+        if time.monotonic() - heard >= ONE:
+            heard = time.monotonic()
+            raise KeyboardInterrupt
 
     def say(dropped: Any) -> None:
         if not issubclass(dropped.exc_type, KeyboardInterrupt):
             unraisable(dropped)
 
-    with _handled_by(hear):
+    with _handled_by(hear, signal.SIG_IGN if last else None):
         sys.unraisablehook = say
         try:
             yield
@@ -65,8 +71,11 @@ def put_off() -> Iterator[None]:
 
 
 @contextmanager
-def _handled_by(handler: Any) -> Iterator[None]:
-    """Python takes handlers from the main thread alone; another has no terminal to hear from."""
+def _handled_by(handler: Any, after: Any = None) -> Iterator[None]:
+    """Python takes handlers from the main thread alone; another has no terminal to hear from.
+
+    after: the handler from the end of the block on; None for that of before.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -75,4 +84,4 @@ def _handled_by(handler: Any) -> Iterator[None]:
         yield
     finally:
         for number, earlier in before.items():
-            signal.signal(number, earlier)
+            signal.signal(number, earlier if after is None else after)

@@ -62,8 +62,8 @@ class Desk:
     """What submissions are prepared with.
 
     mode, device: see `grading.grade`. lessons: all that are wanted. regrade: also what is recorded.
-    late: what there is to say of a submission's lateness; where that has changed, it is recorded
-    again. recorded: "student/lesson" of what the gradebook has, from which others may take
+    late: what there is to say of a submission's time and lateness; where that has changed, it is
+    recorded again. recorded: "student/lesson" of what the gradebook has, from which others may take
     out; None where nothing is recorded.
     """
 

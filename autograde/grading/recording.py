@@ -42,6 +42,8 @@ from ..term.gradebook import (
 from ..term.term import Term
 from .by_hand import changes, recounted
 
+STAMP = "timestamp.txt"  # nbgrader's: beside a notebook, when it was handed in
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -110,20 +112,21 @@ class Recorder:
         return doubted
 
     def lateness(self, student: str, lesson: str) -> str:
-        """By what a submission is late, as text; nothing when it is not. Raises UsageError for a
-        time that is none."""
+        """When a submission was handed in, as text, and by what it is late, where it is; nothing
+        where no time is known. Raises UsageError for a time that is none."""
         submitted = self._term.submission(student, lesson).parent
         handed_in = _stated_time(submitted)
         if handed_in is None:
             return ""
+        in_time = f"at {handed_in}"
         with self._engine.begin() as connection:
             try:
                 known = self._known(connection, lesson)
             except UsageError:  # told when it is recorded
-                return ""
+                return in_time
             due = known.due
             if due is None or handed_in <= due:
-                return ""
+                return in_time
             extension = select(submissions.c.extension).where(
                 submissions.c.assignment_id == known.assignment,
                 submissions.c.student_id == student,
@@ -150,6 +153,8 @@ class Recorder:
             beside.parent.mkdir(parents=True, exist_ok=True)
             beside.unlink(missing_ok=True)
             shutil.copy(path, beside)
+        if not (submitted / STAMP).exists():  # the time of an earlier file, or one that was wrong
+            (target.parent / STAMP).unlink(missing_ok=True)
         partial = target.with_suffix(".partial")
         try:
             partial.write_text(nbformat.v4.writes(filled), encoding="utf-8")
@@ -169,7 +174,7 @@ class Recorder:
 def _stated_time(submitted: Path) -> datetime | None:
     """When it was handed in, as nbgrader reads it; None where nothing says so. Raises UsageError
     where what says it is no time."""
-    path = submitted / "timestamp.txt"
+    path = submitted / STAMP
     try:
         text = path.read_text(encoding="utf-8").strip()
         return utils.parse_utc(text) if text else None
@@ -214,9 +219,10 @@ def _lesson(connection: Connection, name: str) -> Lesson:
 def _entry(
     connection: Connection, assignment: str, student: str, handed_in: datetime | None
 ) -> Any:
-    """The row of a student's submission, with the time at which it was handed in."""
+    """The row of a student's submission, with the time at which it was handed in: none where none
+    is known, whatever was known of an earlier file."""
     entry = row_of(connection, submissions, assignment_id=assignment, student_id=student)
-    if handed_in is None:
+    if entry.timestamp == handed_in:
         return entry
     own = submissions.c.id == entry.id
     connection.execute(submissions.update().where(own).values(timestamp=handed_in))

@@ -1,6 +1,7 @@
 """Points that are not of what lies there now: what came, or was changed, since they were given."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..common.saying import some_of
@@ -15,6 +16,21 @@ KINDS = {
     "ungraded": f"handed in, and not graded yet: no points stand there; {GRADE}",
     "failed": "handed in what cannot be graded: no points stand there; autograde grade says why",
 }
+
+OUTDATED = ("changed", "newer")  # of which points stand; of the others none do
+
+
+@dataclass
+class Told:
+    """What there is to say of points that go out, in lines.
+
+    outdated: on those that are not of the newest file, or not of the lesson as it is now. others:
+    what else is to be known. without: (student, lesson) of what was handed in and has no points.
+    """
+
+    outdated: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    without: set[tuple[str, str]] = field(default_factory=set)
 
 
 def behind(term: Term, lesson: str) -> dict[str, list[str]]:
@@ -49,14 +65,19 @@ def _kind(source: str, newest: str, path: Path, base: str) -> str:
     return "changed" if rest[0] != base else ""
 
 
-def told(term: Term, lessons: Collection[str], among: Collection[str]) -> Iterator[str]:
+def told(term: Term, lessons: Collection[str], among: Collection[str]) -> Told:
     """A line for each kind and lesson, on these students alone, and on scores typed before."""
+    made = Told()
     for lesson in lessons:
         for kind, students in behind(term, lesson).items():
             those = [one for one in students if one in among]
             if those:
-                yield f"{lesson}: {some_of(those)}: {KINDS[kind]}"
+                lines = made.outdated if kind in OUTDATED else made.others
+                lines.append(f"{lesson}: {some_of(those)}: {KINDS[kind]}")
+            if kind not in OUTDATED:
+                made.without |= {(one, lesson) for one in those}
         by_hand = [one for one in typed(term, [lesson]) if one.student in among]
         if by_hand:
             whose = some_of(f"{one.student} ({one.item}, {one.why})" for one in by_hand)
-            yield f"{lesson}: typed by hand: {whose}: {LOOK}"
+            made.others.append(f"{lesson}: typed by hand: {whose}: {LOOK}")
+    return made

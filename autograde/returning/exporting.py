@@ -43,10 +43,12 @@ SIGNS = ("=", "+", "-", "@", "|")  # with which formulas begin, and calls of oth
 
 @dataclass
 class Exported:
-    """path: the file. notes: lines to read. unplaced: students whose points are not in it."""
+    """path: the file. notes: lines to read. outdated: lines on points in it that are not of the
+    newest file or of the lesson as it is now. unplaced: students whose points are not in it."""
 
     path: Path
     notes: list[str] = field(default_factory=list)
+    outdated: list[str] = field(default_factory=list)
     unplaced: list[str] = field(default_factory=list)
 
 
@@ -125,25 +127,39 @@ def export(
     if gradebook is not None and ids:
         raise UsageError(f"--ids {ids}: with --fill, Canvas's own ids stay; leave one of them out")
     rows = [row for row in grades(term) if not lessons or row["lesson"] in lessons]
-    made = Exported(target, _of_earlier_files(term, rows))
+    made = Exported(target)
     left_out = set(IDS) - {ids} if ids else set()
     if form == "table":
         columns = [name for name in COLUMNS if name not in left_out]
         lines = [columns, *([row[name] for name in columns] for row in rows)]
         there = {row["lesson"] for row in rows}
         given = [name for name in term.lessons if name in there]
-        made.notes += told(term, given, {row["id"] for row in rows})
+        _say_what_is_behind(term, rows, given, {row["id"] for row in rows}, made)
     else:
         points = _points(term, rows, partial, made)
         without = (one for one in in_order(lessons, term.plan) if one not in points.lessons)
         made.notes += [f"{lesson}: nobody's is graded; left out" for lesson in without]
-        made.notes += told(term, points.lessons, {row["id"] for row in points.students})
+        listed = {row["id"] for row in points.students}
+        ungraded = _say_what_is_behind(term, rows, [*points.lessons], listed, made)
+        points = replace(points, waiting=points.waiting | ungraded)
         if ids == "email" and form in PLATFORMS:
             points = _with_address(term, points, form, made)
         lines = _lines(form, points, gradebook, left_out, made)
     text = BOM * (form == "students") + written(lines)
     write_whole(target, text.encode("utf-8"))
     return made
+
+
+def _say_what_is_behind(
+    term: Term, rows: list[dict[str, Any]], lessons: Collection[str], among: Collection[str],
+    made: Exported,
+) -> set[tuple[str, str]]:  # fmt: skip
+    """Of these students; (student, lesson) of what they handed in and no points stand for."""
+    made.outdated += _of_earlier_files(term, [row for row in rows if row["id"] in among])
+    said = told(term, lessons, among)
+    made.outdated += said.outdated
+    made.notes += said.others
+    return said.without
 
 
 def _of_earlier_files(term: Term, rows: list[dict[str, Any]]) -> list[str]:
@@ -241,7 +257,7 @@ def _lines(
 
 def _with_totals(points: Points, columns: list[str]) -> list[Sequence[Any]]:
     """A line for each student: the total is of all these lessons, what was not handed in as 0;
-    empty while a part of it waits."""
+    empty while a part of it waits, or cannot be graded."""
     most = number(math.fsum(map(float, points.lessons.values())))
     made: list[Sequence[Any]] = [[*columns, *points.lessons, "total", "max_total"]]
     for row in points.students:

@@ -8,7 +8,8 @@ from typing import Any
 class Points:
     """For an LMS: the students, each lesson's most, and by (student, lesson) what was scored.
 
-    waiting: what is not there yet, as an essay waits to be graded by hand.
+    waiting: what is not there yet, as an essay waits to be graded by hand, or as what was handed in
+    is not graded.
     """
 
     students: list[dict[str, Any]]

@@ -1,10 +1,12 @@
 """Bad input gets one line that names it and the remedy, the right exit code, and no half result."""
 
 import json
+import os
 import shutil
 import sqlite3
 import subprocess
 import sys
+import termios
 
 import pytest
 
@@ -363,6 +365,39 @@ def test_grading_without_a_sandbox_says_so(capsys, base, save):
     path = save(base)
     found = json.loads(run(capsys, "check", path, "--json", "--sandbox", "none")[1])
     assert found["sandbox"] == "none"
+
+
+@pytest.fixture
+def screen(monkeypatch):
+    """A terminal of so many columns for what goes to the error output; what came to it."""
+    ours, theirs = os.openpty()
+
+    def wide(columns):
+        termios.tcsetwinsize(theirs, (24 if columns else 0, columns))
+        monkeypatch.setattr("sys.stderr", os.fdopen(theirs, "w", encoding="utf-8", closefd=False))
+        return lambda: os.read(ours, 2**16).decode()
+
+    yield wide
+    for end in (ours, theirs):
+        os.close(end)
+
+
+@pytest.mark.parametrize("columns", [0, 80])
+def test_a_terminal_sees_how_far_grading_is(listed_folder, tmp_path, screen, columns):
+    """Also one that does not say how wide it is."""
+    folder = tmp_path / "term"
+    shutil.copytree(listed_folder, folder)
+    path = Term(folder).submission("ana", "00_start_here")
+    path.parent.mkdir(parents=True)
+    path.write_text("{")
+    seen = screen(columns)
+    assert main(["grade", "--course", str(folder)]) == 1
+    assert "0/1 [" in seen()
+
+
+def test_where_there_is_no_terminal_there_is_no_bar(capsys):
+    assert list(cli._bar(range(3), 3)) == [0, 1, 2]
+    assert capsys.readouterr().err == ""
 
 
 def test_the_doctor_finds_this_machine_well():

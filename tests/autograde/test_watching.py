@@ -350,7 +350,9 @@ def test_it_works_until_it_is_stopped(real, tmp_path, stop):
         page = term.root / "feedback" / "ann" / LESSON / f"{LESSON}.html"
         assert page.read_bytes().rstrip().endswith(b"</html>")
         time.sleep(0.1)
-        watch.send_signal(stop)
+        for _ in range(3):  # to the process, to its group, and by whoever is impatient
+            watch.send_signal(stop)
+            time.sleep(0.05)
         out, err = watch.communicate(timeout=600)
     assert (watch.returncode, err) == (0, "")
     assert "stopped; start it again to go on" in out

@@ -39,6 +39,38 @@ def test_one_that_python_drops_is_heard_at_the_next_look(capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_one_that_comes_twice_is_one():
+    """As to a process and to its group: what is done on the first is not stopped by the second."""
+    done = []
+    with kept():
+        with pytest.raises(KeyboardInterrupt):
+            interrupt()
+        interrupt()
+        done.append("the rest")
+    assert done == ["the rest"]
+
+
+def test_the_last_deeds_of_a_process_are_not_stopped():
+    """Nor is anything said of it; a block that is not the last leaves all as it was."""
+    text = (
+        "import atexit, signal\n"
+        "from autograde.common.interrupts import kept\n"
+        "def last():\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "    print('done')\n"
+        "atexit.register(last)\n"
+        "with kept(last=True):\n"
+        "    pass\n"
+        "signal.raise_signal(signal.SIGINT)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "done\n", "")
+    with kept():
+        pass
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+
+
 def test_other_errors_that_python_drops_are_said_as_before(monkeypatch):
     said = []
     monkeypatch.setattr(sys, "unraisablehook", lambda dropped: said.append(dropped.exc_type))

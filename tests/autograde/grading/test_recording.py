@@ -12,11 +12,14 @@ from autograde.course.lessons import checkout_base
 from autograde.course.sample import solutions
 from autograde.grading.by_hand import EARLIER
 from autograde.grading.grading import grade
+from autograde.receiving.collecting import collect
+from autograde.returning.feedback import feedback
 from autograde.term.term import SETTINGS, Term, init
 from autograde.term.typed import UNKNOWN, typed
 from tests.classroom import RIGHT, cell, record, short_term, verdict
 
 ESSAYS, PLAIN, STUDENT = "07_case_study", "00_start_here", "ada"
+CAME = "2025-10-02 13:00:00 UTC"
 PLUGIN = """
 from nbgrader.plugins import LateSubmissionPlugin
 
@@ -206,6 +209,79 @@ def test_a_due_date_that_moves_is_not_overlooked(term):
     assert grade(term).graded
     assert not penalty(term)
     assert grade(term).skipped
+
+
+def time_of(term):
+    """As the gradebook has it, and as it stands beside the graded copy."""
+    with term.api().gradebook as gradebook:
+        known = gradebook.find_submission(PLAIN, STUDENT)
+        cost = known.late_submission_penalty
+        copy = term.root / "autograded" / STUDENT / PLAIN / "timestamp.txt"
+        return known.timestamp and f"{known.timestamp} UTC", cost, copy.exists()
+
+
+@pytest.fixture
+def late(tmp_path):
+    """A term in which one came late, by a time that was written by hand."""
+    term = short_term(tmp_path / "term", PLAIN)
+    with (term.root / SETTINGS).open("a") as file:
+        file.write(PLUGIN)
+    with term.api().gradebook as gradebook:
+        gradebook.update_or_create_assignment(PLAIN, duedate="2025-10-01 12:00:00 UTC")
+    stamp_of(term).parent.mkdir(parents=True)
+    nbformat.write(solved(term), term.submission(STUDENT, PLAIN))
+    stamp_of(term).write_text(CAME)
+    assert grade(term).graded
+    assert time_of(term) == (CAME, 2.0, True)
+    return term
+
+
+def solved(term):
+    return handed_in(term.base(PLAIN), solutions(PLAIN))
+
+
+def stamp_of(term):
+    return term.submission(STUDENT, PLAIN).with_name("timestamp.txt")
+
+
+def test_the_time_of_an_earlier_file_is_not_a_newer_ones(late, tmp_path):
+    """Of which none is known: nothing is taken off, and the page states none."""
+    feedback(late)
+    page = late.root / "feedback" / STUDENT / PLAIN / f"{PLAIN}.html"
+    assert "2025-10-02 13:00 UTC" in page.read_text("utf-8")
+    newer = solved(late)
+    newer.cells.append(nbformat.v4.new_markdown_cell("Another try."))
+    nbformat.write(newer, tmp_path / f"{PLAIN}.ipynb")
+    assert collect(tmp_path / f"{PLAIN}.ipynb", late, STUDENT).placed
+    assert not stamp_of(late).exists()
+    assert grade(late).graded
+    assert time_of(late) == (None, 0.0, False)
+    feedback(late)
+    assert "2025-10-02" not in page.read_text("utf-8")
+    assert grade(late).skipped
+
+
+@pytest.mark.parametrize("text", [None, ""])
+@pytest.mark.parametrize("before", [CAME, "2025-09-30 12:00:00 UTC"])
+def test_a_time_that_was_taken_back_counts_no_more(late, before, text):
+    """Late or not, though all else is as it was; and no student code runs for it."""
+    stamp_of(late).write_text(before)
+    grade(late)
+    assert time_of(late)[0] == before
+    stamp_of(late).unlink() if text is None else stamp_of(late).write_text(text)
+    outcome = grade(late)
+    assert (len(outcome.graded), outcome.asked) == (1, 0)
+    assert time_of(late)[:2] == (None, 0.0)
+    assert grade(late).skipped
+
+
+def test_a_time_that_is_known_counts_on(late):
+    assert grade(late).skipped
+    assert grade(late, regrade=True).graded
+    assert time_of(late) == (CAME, 2.0, True)
+    stamp_of(late).write_text("2025-09-30 12:00:00 UTC")
+    assert grade(late).graded
+    assert time_of(late) == ("2025-09-30 12:00:00 UTC", 0.0, True)
 
 
 def test_a_day_begun_costs_a_point_as_readme_has_it(tmp_path):

@@ -149,7 +149,7 @@ def test_ctrl_c_is_one_line_and_loses_nothing(term, undisturbed, when):
         _, errors = running.communicate()
     assert running.returncode == 130
     assert errors.splitlines() == [
-        "autograde: stopped; what was graded is kept, run it again to go on"
+        "autograde: stopped; what was graded so far is kept, run it again to go on"
     ]
     again = grade(term, LESSONS)
     assert len(again.graded) + len(again.skipped) == 20

@@ -39,12 +39,12 @@ def remember(term, student):
 
 @pytest.fixture
 def said(term, capsys):
-    """What an export says, by form."""
+    """What an export says, by form, and that its exit code is this."""
 
-    def run(form, *options):
+    def run(form, *options, code=0):
         target = str(term.root.parent / f"{form}.csv")
         words = ["export", "--for", form, "--to", target, "--course", str(term.root), *options]
-        assert main(words) == 0
+        assert main(words) == code
         lines = capsys.readouterr().err.splitlines()
         return [line.removeprefix("autograde: ") for line in lines if LESSON in line]
 
@@ -60,10 +60,10 @@ def test_points_that_changed_since_are_told(term, said):
     with (term.root / SETTINGS).open("a") as file:
         file.write('c.Course.points = {"k1": 9}\n')
     init(term.root)
-    (line,) = said("table")
+    (line,) = said("table", code=1)
     assert line.startswith(f"{LESSON}: ann, ben, guest: the points are of the lesson as it was")
     assert line.endswith("run: autograde grade")
-    (line,) = said("students")
+    (line,) = said("students", code=1)
     assert line.startswith(f"{LESSON}: ann, ben: the points")  # the guest is not in it
     for student in ("ann", "ben", "guest"):
         remember(term, student)
@@ -78,13 +78,35 @@ def test_an_earlier_files_points_are_told(term, said):
         path.write_text("{}")
         with term.store() as store:
             store.keep_placed({f"{student}/{LESSON}": (mark(path), datetime.now(UTC))})
-    lines = said("students")
-    assert [line.partition(": ")[2].partition(":")[0] for line in lines] == ["ann", "cy"]
-    assert "an earlier file than the newest; run: autograde grade" in lines[0]
-    assert "handed in, and not graded yet: no points stand there" in lines[1]
+    lines = said("students", code=1)
+    assert [line.partition(": ")[2].partition(":")[0] for line in lines] == ["cy", "ann"]
+    assert "handed in, and not graded yet: no points stand there" in lines[0]
+    assert "an earlier file than the newest; run: autograde grade" in lines[1]
     with term.store() as store:
         store.keep_failed(f"cy/{LESSON}", "broken")
-    assert any("cy: handed in what cannot be graded" in line for line in said("moodle"))
+    assert any("cy: handed in what cannot be graded" in line for line in said("moodle", code=1))
+
+
+def test_no_points_at_all_are_no_outdated_ones(term, said):
+    """And leave a total empty, where what was not handed in counts 0."""
+    term.submission("cy", LESSON).parent.mkdir(parents=True)
+    with term.store() as store:
+        store.keep_failed(f"cy/{LESSON}", "broken")
+    (line,) = said("students")
+    assert "cy: handed in what cannot be graded" in line
+    lines = (term.root.parent / "students.csv").read_text("utf-8-sig").splitlines()
+    (line,) = (line for line in lines if line.startswith("cy,"))
+    assert line.split(",")[4:-1] == ["", ""]
+    with term.store() as store:
+        store.keep_failed(f"ann/{LESSON}", "cut short")  # whose points are of an earlier file
+    said("students", code=1)
+
+
+def test_whom_a_platform_is_not_told_of_does_not_count_there(term, said):
+    with term.store() as store:
+        store.keep_failed(f"guest/{LESSON}", "cut short")
+    assert said("moodle") == []
+    assert len(said("table", code=1)) == 1
 
 
 def test_a_file_that_was_replaced_by_hand_and_graded_is_no_earlier_one(term, said):

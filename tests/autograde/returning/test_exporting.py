@@ -60,12 +60,12 @@ def term(tmp_path, rows, monkeypatch):
 @pytest.mark.parametrize("form", ["table", "students"])
 def test_whose_points_are_of_an_earlier_file_is_said(term, tmp_path, form):
     """And not of whom nothing was ever graded."""
-    assert not any("earlier file" in line for line in export(term, tmp_path / "g.csv", form).notes)
+    assert export(term, tmp_path / "g.csv", form).outdated == []
     with term.store() as store:
         for student in ("ana", "evil", "wei"):
             store.keep_failed(f"{student}/02_divergence", "cut short")
-    notes = export(term, tmp_path / "g.csv", form).notes
-    told = [line for line in notes if "earlier file" in line]
+    told = export(term, tmp_path / "g.csv", form).outdated
+    assert all("of an earlier file" in line for line in told)
     assert [line.partition(":")[0] for line in told] == ["ana/02_divergence, wei/02_divergence"]
 
 
@@ -217,6 +217,19 @@ def test_a_line_for_each_student_has_totals_and_reads_in_excel(tmp_path, term, r
     assert [note for note in made.notes if note.startswith("guest_5: not on the roster")]
     partial = export(term, tmp_path / "x.csv", "students", partial=True).path.read_text("utf-8-sig")
     assert "wei,李,,li@x.org,10.33,12,22.33,56" in partial
+
+
+@pytest.mark.parametrize("partial", [False, True])
+def test_there_is_no_total_while_what_was_handed_in_has_no_points(tmp_path, term, partial):
+    """Graded not yet, or never; of an earlier file that could be graded there are some."""
+    for student in ("evil", "no-7", "ana"):
+        term.submission(student, "02_divergence").parent.mkdir(parents=True)
+    with term.store() as store:
+        store.keep_failed("evil/02_divergence", "cut short")
+    path = export(term, tmp_path / "x.csv", "students", partial=partial).path
+    lines = csv.DictReader(io.StringIO(path.read_text("utf-8-sig"), newline=""))
+    found = {line["id"]: line["total"] for line in lines}
+    assert (found["evil"], found["bo.lee"]) == ("", "19.67")
 
 
 def test_totals_are_the_sums_of_what_stands_in_the_line(tmp_path, term, rows):

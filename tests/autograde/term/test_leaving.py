@@ -127,6 +127,21 @@ def test_on_a_terminal_it_says_who_that_is_and_asks(term, capsys, monkeypatch, a
     assert traces(term, "bob") == []
 
 
+@pytest.mark.parametrize(("stop", "code"), [(KeyboardInterrupt, 130), (EOFError, 0)])
+def test_who_stops_at_the_question_has_removed_nobody(term, capsys, monkeypatch, stop, code):
+    def ask():
+        raise stop
+
+    monkeypatch.setattr("sys.stdin", type("", (), {"isatty": lambda self: True})())
+    monkeypatch.setattr("builtins.input", ask)
+    ended, said, errors = run(capsys, "remove", "ana", "--course", term.root)
+    assert ended == code
+    last = [*said.splitlines(), *errors][-1]
+    assert last.endswith("nothing was removed")
+    assert "graded" not in last
+    assert traces(term, "ana")
+
+
 def test_what_was_kept_apart_goes_too_and_what_may_be_theirs_is_named(term, capsys):
     """A notebook of theirs that bears their id; others are looked at by a person."""
     apart = {
