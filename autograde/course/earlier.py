@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..common.errors import UsageError
+from ..common.files import write_whole
 from .lessons import mark_of
 from .plan import without_points
 
@@ -68,13 +70,24 @@ def said_before(old: "NotebookNode", new: "NotebookNode") -> list[str]:
 
 
 def add(paths: Iterable[Path]) -> None:
-    """Add the cells of these notebooks to those that are known."""
-    import nbformat
+    """Add the cells of these notebooks to those that are known.
 
-    notebooks = [nbformat.read(path, as_version=4) for path in paths]
+    Raises UsageError, with nothing added, where one of them is no notebook.
+    """
+    notebooks = list(map(_read, paths))
     for file, read in ((MARKS, marks_of), (TEXT_MARKS, text_marks_of)):
         found = set(_marks(file)).union(*map(read, notebooks))
-        file.write_text("\n".join(sorted(found)) + "\n", encoding="utf-8")
+        write_whole(file, ("\n".join(sorted(found)) + "\n").encode())
+
+
+def _read(path: Path) -> "NotebookNode":
+    import nbformat
+
+    try:
+        return nbformat.read(path, as_version=4)
+    except Exception as error:  # of many kinds, by what is broken in it
+        why = getattr(error, "strerror", None) or "no notebook"
+        raise UsageError(f"{path}: {why}; give notebooks as they were handed out") from None
 
 
 def plain_line(text: str) -> str:
@@ -111,5 +124,16 @@ def _text_mark(text: str) -> str:
     return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:12]
 
 
+def main(paths: list[str]) -> int:
+    try:
+        if not paths:
+            raise UsageError("no notebook is named; give them as they were handed out")
+        add(map(Path, paths))
+    except UsageError as error:
+        print(f"autograde.course.earlier: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
 if __name__ == "__main__":
-    add(map(Path, sys.argv[1:]))
+    sys.exit(main(sys.argv[1:]))

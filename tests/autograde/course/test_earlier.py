@@ -91,3 +91,17 @@ def test_the_record_is_sorted_and_of_marks_alone():
         marks = file.read_text("utf-8").splitlines()
         assert marks == sorted(set(marks))
         assert all(len(mark) == length and int(mark, 16) >= 0 for mark in marks)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [("none.ipynb", "No such file or directory"), ("MARKS", "no notebook"), (None, "is named")],
+)
+def test_what_is_no_notebook_is_told_and_nothing_is_added(known, capsys, name, says):
+    before = {file: (known / file).read_bytes() for file in ("MARKS", "TEXT_MARKS")}
+    nbformat.write(new_notebook(cells=[new_markdown_cell("More of a lesson.")]), known / "m.ipynb")
+    assert earlier.main([str(known / "m.ipynb"), str(known / name)] if name else []) == 2
+    (told,) = capsys.readouterr().err.splitlines()
+    assert says in told
+    assert "as they were handed out" in told
+    assert {file: (known / file).read_bytes() for file in before} == before
