@@ -16,16 +16,23 @@ from typing import Any
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
+from ..course.earlier import (
+    EARLIER,
+    LONG_LINE,
+    is_earlier,
+    is_earlier_line,
+    is_earlier_text,
+    plain_line,
+)
 from ..course.lesson_frame import frame_sources, without_address
 from ..course.lessons import EVIDENCE
-from ..course.plan import as_written, is_planned, without_points
+from ..course.plan import as_written, is_planned
 from .prose import Room, safe_html, tidy, whole
 
 NOTE = "note"
 PROSE = "prose"  # a code cell that is shown as a text
 STUDENTS = '<div style="border-left:4px solid #0b57d0;padding-left:.8em">'  # not the lesson's
 EMPTY = "Nothing stands in this essay's own place."
-LONG_LINE = 15  # characters: a line of the lesson that nobody types by chance
 MOST_CODE = 1_000_000  # characters of a notebook's code in which text is looked for
 MOST_NOTES = 100  # cells; what is beyond them stands in one
 MOST_OUTPUTS, MOST_OUTPUT_TEXT = 40, 6_000  # of one cell that a rubric asks about; characters
@@ -50,7 +57,10 @@ class Piece:
 
 @dataclass
 class Layout:
-    """A lesson's own cells by their text. essays, names: places by grade_id."""
+    """A lesson's own cells by their text. essays, names: places by grade_id.
+
+    before: marks of what the term's notebook has said before; see `course.earlier`.
+    """
 
     cells: list[NotebookNode]
     whole: dict[str, list[int]] = field(default_factory=dict)
@@ -58,11 +68,12 @@ class Layout:
     sections: list[int] = field(default_factory=list)
     essays: dict[str, int] = field(default_factory=dict)
     names: dict[str, int] = field(default_factory=dict)
+    before: frozenset[str] = frozenset()
     code_left: int = MOST_CODE  # characters of code in which text is still looked for
 
     @classmethod
     def of(cls, base: NotebookNode) -> "Layout":
-        found = cls(base.cells)
+        found = cls(base.cells, before=frozenset(base.metadata.get(EARLIER, ())))
         section = 0
         for place, cell in enumerate(base.cells):
             if cell.cell_type == "markdown" and re.match("##? ", cell.source):
@@ -70,7 +81,7 @@ class Layout:
             found.sections.append(section)
             found.whole.setdefault(_plain(without_address(cell.source)), []).append(place)
             for text in (cell.source, as_written(cell)):  # some may have it as before a plan
-                for line in map(_line, text.splitlines()):
+                for line in map(plain_line, text.splitlines()):
                     if len(line) >= LONG_LINE:
                         found.lines.setdefault(line, place)
             mark = _mark(cell)
@@ -88,20 +99,23 @@ class Layout:
         same = self.whole.get(_plain(without_address(cell.source)))
         if same and cell.source.strip():
             return next((place for place in same if place > last), same[0])
-        lines = map(_line, cell.source.splitlines())
+        lines = map(plain_line, cell.source.splitlines())
         votes = Counter(self.lines[line] for line in lines if line in self.lines)
         return votes.most_common(1)[0][0] if votes else None
 
     def own_lines(self, cell: NotebookNode, place: int | None) -> list[str]:
-        """The lines that are not the lesson's."""
+        """The lines that are not the lesson's, as it is or as it was."""
+        if is_earlier_text(cell.source, self.before):
+            return []
         base = self.cells[place] if place is not None else None
         texts = (base.source, as_written(base)) if base else ()
-        short = {_line(line) for text in texts for line in text.splitlines()} | {""}
+        short = {plain_line(line) for text in texts for line in text.splitlines()} | {""}
         return [
             line
             for line in cell.source.splitlines()
-            if _line(line) not in short and _line(line) not in self.lines
+            if plain_line(line) not in short and plain_line(line) not in self.lines
             if _BADGE not in line and not is_planned(line)
+            if not is_earlier_line(line, self.before)
         ]
 
     def essay_in(self, section: int, place: int) -> str:
@@ -156,11 +170,6 @@ def _plain(text: str) -> str:
     return " ".join(text.split())
 
 
-def _line(text: str) -> str:
-    """A line, by which a lesson's own is known whatever points its term gives."""
-    return _plain(without_points(text))
-
-
 def _cell(notebook: NotebookNode, name: str) -> NotebookNode:
     return next(cell for cell in notebook.cells if _mark(cell).get("grade_id") == name)
 
@@ -181,7 +190,7 @@ def _pieces(layout: Layout, submitted: NotebookNode, places: list[int | None]) -
     before, behind = -1, _next_places(places)
     for cell, own, following in zip(submitted.cells, places, behind, strict=True):
         before = before if own is None else own
-        if without_address(cell.source) in frame:
+        if without_address(cell.source) in frame or _is_earlier_code(cell):
             continue
         piece = _told(layout, cell, own, before, following)
         text = _text(layout, cell, own, bool(piece.essay))
@@ -189,6 +198,10 @@ def _pieces(layout: Layout, submitted: NotebookNode, places: list[int | None]) -
             said.add(_plain(text))
             piece.text = text
             yield piece
+
+
+def _is_earlier_code(cell: NotebookNode) -> bool:
+    return cell.cell_type == "code" and is_earlier(cell.source)
 
 
 def _next_places(places: list[int | None]) -> list[int | None]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ..common.errors import UsageError
 from ..common.files import write_whole
 from ..common.saying import warn
+from ..course.earlier import EARLIER, said_before
 from ..course.exercises import LESSONS
 from ..course.lessons import DUE, SOLUTIONS, lesson_path, write_notebook
 from ..course.nbgrader_api import why
@@ -76,7 +77,10 @@ def _bring_up(term: Term, lesson: str, api: Any) -> str:
     with _standing(term, lesson) as stood:
         source = lesson_path(term.root / "source", lesson)
         source.parent.mkdir(parents=True, exist_ok=True)
-        write_notebook(source, as_planned(lesson, notebook, term.plan))
+        notebook = as_planned(lesson, notebook, term.plan)
+        if said := _said_before(term, lesson, notebook):
+            notebook.metadata[EARLIER] = said
+        write_notebook(source, notebook)
         result = api.generate_assignment(lesson, force=True)
         if result["success"]:
             stood.clear()
@@ -85,6 +89,17 @@ def _bring_up(term: Term, lesson: str, api: Any) -> str:
     if not term.base_path(lesson).is_file():
         raise UsageError(f"{term.root}: {lesson} {problem}; look at {source}")
     return f"{problem}, and stays as it was"
+
+
+def _said_before(term: Term, lesson: str, notebook: "NotebookNode") -> list[str]:
+    """What the term's copy of a lesson says and `notebook` no longer does: students have it, and it
+    is none of their words. Nothing where there is no copy yet, or a broken one, made anew here."""
+    import nbformat
+
+    try:
+        return said_before(nbformat.read(term.base_path(lesson), as_version=4), notebook)
+    except Exception:  # of many kinds, by what is broken in it
+        return []
 
 
 @contextmanager

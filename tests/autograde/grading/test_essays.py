@@ -5,6 +5,7 @@ import re
 from base64 import b64encode
 from copy import deepcopy
 from itertools import product
+from pathlib import Path
 
 import nbformat
 import pytest
@@ -12,15 +13,22 @@ from bs4 import BeautifulSoup
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_output, new_raw_cell
+from nbformat.v4 import (
+    new_code_cell,
+    new_markdown_cell,
+    new_notebook,
+    new_output,
+    new_raw_cell,
+)
 from nbgrader import utils
 
 from autograde.course.as_cells import handed_in
+from autograde.course.earlier import EARLIER, text_marks_of
 from autograde.course.lesson_frame import address_frame
 from autograde.course.lessons import EVIDENCE, checkout_base, grade_id, lesson_path
 from autograde.course.nbgrader_api import run_api
 from autograde.course.sample import solutions
-from autograde.grading.essays import EMPTY
+from autograde.grading.essays import EMPTY, NOTE
 from autograde.grading.grading import grade
 from autograde.grading.prose import LONGEST, MOST_IMAGES, Room, safe_html, shown, whole
 from autograde.grading.rebuild import rebuild
@@ -502,6 +510,80 @@ def test_a_graded_copy_is_one_block_in_which_no_markdown_is_found(text):
     source = whole(safe_html(text, Room()))
     assert not re.search(r"\n\s*\n", source)
     assert shown(source) == source
+
+
+# ---- what the lesson said in an earlier edition
+
+
+@pytest.fixture
+def older(bare):
+    """A notebook with every text of the lesson's first edition, and today's code below them."""
+    texts = Path(__file__).with_name("first_edition_texts.txt").read_text("utf-8").strip()
+    essays = [cell(bare, NAME), cell(bare, OTHER)]
+    rest = [c for c in bare.cells if c.cell_type == "code"]
+    older = NotebookNode(deepcopy(bare), cells=[])
+    for source in texts.split("\n# %%\n"):
+        stub = source == "YOUR ANSWER HERE"
+        older.cells.append(deepcopy(essays.pop(0)) if stub else new_markdown_cell(source))
+    older.cells += deepcopy(rest)
+    return older
+
+
+def notes(rebuilt):
+    return [c for c in rebuilt.cells if NOTE in c.metadata.get("tags", ())]
+
+
+def test_an_untouched_notebook_of_an_earlier_edition_says_nothing(bare, older):
+    rebuilt = rebuild(bare, tidy_notebook(older))
+    assert notes(rebuilt) == []
+    for name in (NAME, OTHER):
+        assert essay(rebuilt, name).source == cell(bare, name).source
+        assert not waits(rebuilt, name)
+
+
+def test_an_essay_in_it_is_the_students_words_alone(bare, older):
+    cell(older, NAME).source, cell(older, OTHER).source = MINE, THEIRS
+    rebuilt = rebuild(bare, tidy_notebook(older))
+    assert notes(rebuilt) == []
+    for name, mine in ((NAME, MINE), (OTHER, THEIRS)):
+        assert text_of(essay(rebuilt, name)) == mine
+
+
+@pytest.mark.parametrize("number", some([1, 5, 12, 20, 30], (12).__eq__))
+@pytest.mark.parametrize("put", ["{mine}\n\n{said}", "{said}\n{mine}"])
+def test_words_added_to_an_earlier_paragraph_are_kept_without_it(bare, older, number, put):
+    one = [c for c in older.cells if c.cell_type == "markdown" and not grade_id(c)][number]
+    said = one.source
+    one.source = put.format(mine=MINE, said=said)
+    rebuilt = rebuild(bare, tidy_notebook(older))
+    assert MINE in text(rebuilt)
+    found = [c for c in rebuilt.cells if MINE in c.source]
+    assert len(found) == 1
+    longest = max(said.splitlines(), key=len)
+    assert longest not in found[0].source
+
+
+def test_earlier_words_changed_by_the_student_are_kept(bare, older):
+    one = next(c for c in older.cells if c.source.startswith("**6 of 6.**"))
+    one.source = one.source.replace("Both sides", "Both of my sides")
+    assert "Both of my sides" in text(rebuild(bare, tidy_notebook(older)))
+
+
+def test_what_a_term_has_said_before_is_no_students(bare):
+    """By what `init` keeps in its notebook; that of the student's notebook says nothing."""
+    base, student = deepcopy(bare), deepcopy(bare)
+    base.metadata[EARLIER] = sorted(text_marks_of(new_notebook(cells=[new_markdown_cell(MINE)])))
+    student.cells.insert(5, new_markdown_cell(MINE))
+    student.cells.insert(9, new_markdown_cell(f"{THEIRS}\n\n{MINE}"))
+    (note,) = notes(rebuild(base, tidy_notebook(student)))
+    assert THEIRS in note.source
+    assert MINE not in note.source
+    student.metadata[EARLIER] = base.metadata[EARLIER]
+    assert len(notes(rebuild(bare, tidy_notebook(student)))) == 2
+
+
+def text_of(one):
+    return BeautifulSoup(shown(one.source), "html.parser").get_text().strip()
 
 
 # ---- what the student saw

@@ -104,8 +104,9 @@ def test_cells_of_an_earlier_edition_are_nobodys_work(base, solved, monkeypatch,
         cell["metadata"] = {}
     assert list(program(rebuild(base, older))) != wanted
     nbformat.write(older, tmp_path / "older.ipynb")
-    monkeypatch.setattr(earlier, "MARKS", tmp_path / "marks.txt")
-    earlier.MARKS.touch()
+    for name in ("MARKS", "TEXT_MARKS"):
+        monkeypatch.setattr(earlier, name, tmp_path / name)
+        (tmp_path / name).touch()
     earlier._marks.cache_clear()
     earlier.add([tmp_path / "older.ipynb"])
     earlier._marks.cache_clear()

@@ -7,12 +7,14 @@ import nbformat
 import pytest
 
 from autograde.cli import main
+from autograde.course.earlier import EARLIER
 from autograde.course.exercises import exercises
 from autograde.course.lessons import SOLUTIONS, lesson_path, mark_of
 from autograde.course.plan import Plan
 from autograde.grading.preparing import require_base
 from autograde.receiving.collecting import collect
 from autograde.returning.exporting import export, grades, table
+from autograde.returning.feedback import feedback
 from autograde.returning.tally import tally
 from autograde.term import furnishing
 from autograde.term.furnishing import STAGES
@@ -23,6 +25,7 @@ from tests.some import LONG
 
 FIRST, OTHER, LATER = "02_divergence", "00_start_here", "03_penalized_objective"
 LESSONS = f'c.Course.lessons = ["{FIRST[:2]}", "{OTHER}"]\n'
+PARAGRAPH = 6  # a cell of text, by its place
 POINTS = 'c.Course.points = {"k1": 6, "q00_units": 0}\n'
 
 
@@ -79,6 +82,15 @@ def without_an_exercise(notebook):
 
 def with_another_text(notebook):
     notebook.cells[2].source += "\n\nA misprint is mended."
+
+
+def with_words_changed(notebook):
+    line, *rest = notebook.cells[PARAGRAPH].source.splitlines()
+    notebook.cells[PARAGRAPH].source = "\n".join([f"Two words {line}", *rest])
+
+
+def page(term, student):
+    return (term.root / "feedback" / student / FIRST / f"{FIRST}.html").read_text("utf-8")
 
 
 def files(term, *folders):
@@ -223,6 +235,53 @@ def test_texts_may_change_at_any_time(term, changed, capsys):
     assert main(["init", str(term.root)]) == 0
     assert capsys.readouterr().err == ""
     assert "A misprint is mended." in term.base_path(FIRST).read_text("utf-8")
+
+
+def test_a_text_that_changed_is_not_taken_for_its_students(term, changed):
+    """Students have the notebook as it was; what they added to it stays theirs."""
+    changed(FIRST, with_words_changed)  # so that the course itself does not know what stood there
+    init(term.root)
+    old = term.base(FIRST)
+    changed(FIRST, with_words_changed)
+    init(term.root)
+    assert len(term.base(FIRST).metadata[EARLIER]) == 1
+    record(term, "ana", FIRST, {}, lambda notebook: notebook.update(old))
+    old.cells[PARAGRAPH].source += "\nMy own remark on it."
+    record(term, "bob", FIRST, {}, lambda notebook: notebook.update(old))
+    assert feedback(term)[1] == []
+    ana, bob = (page(term, student) for student in ("ana", "bob"))
+    assert "What else you wrote" not in ana
+    own = bob[bob.index("What else you wrote") :]
+    assert "My own remark on it." in own
+    assert not [line for line in old.cells[PARAGRAPH].source.splitlines()[:-1] if line in own]
+
+
+def test_init_forgets_no_text_and_makes_nothing_new_of_the_same(term, changed, capsys):
+    changed(FIRST, with_words_changed)
+    init(term.root)
+    assert EARLIER not in term.base(FIRST).metadata  # the course knows what it said itself
+    changed(FIRST, with_words_changed)
+    init(term.root)
+    kept = term.base(FIRST).metadata[EARLIER]
+    assert len(kept) == 1
+    before = files(term, *STAGES)
+    init(term.root)
+    assert files(term, *STAGES) == before
+    assert EARLIER not in term.base(OTHER).metadata
+    changed(FIRST, lambda notebook: notebook.cells[PARAGRAPH].update(source="Nothing, in short."))
+    init(term.root)
+    assert set(kept) < set(term.base(FIRST).metadata[EARLIER])
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("text", ["{", "3", '{"cells": 3}', '{"nbformat": 4, "cells": [{}]}', "\0"])
+def test_a_broken_copy_of_a_lesson_is_made_anew(term, capsys, text):
+    before = files(term, *STAGES)
+    term.base_path(FIRST).unlink()
+    term.base_path(FIRST).write_text(text)
+    assert main(["init", str(term.root)]) == 0
+    assert files(term, *STAGES) == before
+    assert capsys.readouterr().err == ""
 
 
 @pytest.mark.parametrize(
