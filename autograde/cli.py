@@ -314,7 +314,8 @@ def _release(options: argparse.Namespace) -> int:
     from .term.releasing import release
 
     terms = options.colab, options.quizzes, options.solutions
-    say(release(options.folder, *terms, options.lessons, plan))
+    identity = term.identity if term else ""
+    say(release(options.folder, *terms, options.lessons, plan, identity))
     if term:
         say(f"its lessons and points are those of the term {term.root}")
     else:

@@ -1,5 +1,6 @@
 """A term folder: an nbgrader course with this course's settings, its key and its verdicts."""
 
+import hashlib
 import os
 import shutil
 import sqlite3
@@ -85,6 +86,12 @@ class Term:
     def secret(self) -> bytes:
         """What keeps this term's hidden cases its own."""
         return (self.root / ".autograde" / "key").read_bytes()
+
+    @property
+    def identity(self) -> str:
+        """What tells this term from others and may be handed out: nothing of the key, which is
+        random, can be had from it."""
+        return hashlib.blake2b(self.secret, digest_size=16, person=b"term").hexdigest()
 
     def submission(self, student: str, lesson: str) -> Path:
         """Where nbgrader looks for a submission."""
