@@ -336,7 +336,7 @@ def _collect(options: argparse.Namespace) -> int:
     there = f", {result.same} there before" if result.same else ""
     say(
         f"{'' if new or not there else 'nothing new: '}{new} placed{there}, "
-        f"{len(result.unplaced)} not placed{left}; "
+        f"{len(result.unplaced) + result.more} not placed{left}; "
         f"the hand-in time is known of {result.timed}"
     )
     if result.timed < len(result.placed):

@@ -60,9 +60,10 @@ class Term:
         """The term in `folder`. Raises UsageError when there is none."""
         root = Path(folder).resolve()
         if not (root / ".autograde" / "key").is_file():
+            new = "NEW-FOLDER" if is_taken(root) else folder
             raise UsageError(
                 f"{folder}: not a term folder; name one with --course, or make one: "
-                f"autograde init {folder}"
+                f"autograde init {new}"
             )
         config = root / SETTINGS
         if not config.is_file():
@@ -299,6 +300,11 @@ def _known_in(root: Path) -> set[str]:
         return set()
 
 
+def is_taken(root: Path) -> bool:
+    """Whether something is there already, so that no term can be made there."""
+    return root.exists() and (not root.is_dir() or any(root.iterdir()))
+
+
 def init(
     folder: str | Path,
     roster: str | Path | None = None,
@@ -321,7 +327,7 @@ def init(
     if students == []:
         raise UsageError(f"{roster}: has no students; name a roster with a line for each")
     ours = (root / ".autograde").is_dir()
-    if root.exists() and not ours and (not root.is_dir() or any(root.iterdir())):
+    if not ours and is_taken(root):
         raise UsageError(f"{folder}: not empty and not a term folder; name an empty or a new one")
     _require_built()
     if ours:
