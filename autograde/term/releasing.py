@@ -184,7 +184,9 @@ def _terms_of(folder: Path) -> Terms | None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return None
     try:
-        return Terms(**json.loads((folder / BUNDLE).read_text(encoding="utf-8")))
+        terms = Terms(**json.loads((folder / BUNDLE).read_text(encoding="utf-8")))
+        ", ".join(terms.lessons)  # or it is no list of names
+        return terms
     except (OSError, ValueError, TypeError):
         raise UsageError(
             f"{folder}: not empty; name an empty or a new folder, or a bundle that was made here"
@@ -233,7 +235,7 @@ def _require_same_term(folder: Path, before: Terms, asked: Terms) -> None:
         )
     whose = "another term" if asked.term else "a term, and none is named here"
     raise UsageError(
-        f"{folder}: was made for {whose} (its lessons: {', '.join(map(shown, before.lessons))}); "
+        f"{folder}: was made for {whose} (its lessons: {shown(', '.join(before.lessons))}); "
         "name that term with --course DIR, or a new folder"
     )
 

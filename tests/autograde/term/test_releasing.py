@@ -191,7 +191,10 @@ def test_helpers_of_another_version_are_not_mixed(bundle, capsys):
     assert files(bundle) == before
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"colab": 1}'])
+TERMS = '{"colab": "", "quizzes": "", "solutions": false, "points": {}, "term": "x", "lessons": %s}'
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"colab": 1}', TERMS % "5", TERMS % "[1]"])
 def test_what_is_no_bundle_of_ours(tmp_path, capsys, text):
     (tmp_path / releasing.BUNDLE).write_text(text)
     assert main(["release", str(tmp_path), "01"]) == 2
