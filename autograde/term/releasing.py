@@ -235,7 +235,7 @@ def _require_same_term(folder: Path, before: Terms, asked: Terms) -> None:
         )
     whose = "another term" if asked.term else "a term, and none is named here"
     raise UsageError(
-        f"{folder}: was made for {whose} (its lessons: {shown(', '.join(before.lessons))}); "
+        f"{folder}: was made for {whose} (its lessons: {', '.join(map(shown, before.lessons))}); "
         "name that term with --course DIR, or a new folder"
     )
 
