@@ -325,7 +325,8 @@ def _release(options: argparse.Namespace) -> int:
     from .term.releasing import release
 
     terms = options.colab, options.quizzes, options.solutions
-    say(release(options.folder, *terms, options.lessons, plan))
+    identity = term.identity if term else ""
+    say(release(options.folder, *terms, options.lessons, plan, identity))
     if term:
         say(f"its lessons and points are those of the term {term.root}")
     else:
@@ -346,7 +347,7 @@ def _collect(options: argparse.Namespace) -> int:
     there = f", {result.same} there before" if result.same else ""
     say(
         f"{'' if new or not there else 'nothing new: '}{new} placed{there}, "
-        f"{len(result.unplaced)} not placed{left}; "
+        f"{len(result.unplaced) + result.more} not placed{left}; "
         f"the hand-in time is known of {result.timed}"
     )
     if result.timed < len(result.placed):

@@ -46,7 +46,8 @@ def _play(folder: Path, progress: Callable[[Iterable, int], Iterable]) -> None:
     bundle = release(folder / "bundle")
     say("3 of 7  collect: what came back")
     collected = collect(downloads, term)
-    say(f"        {len(collected.placed)} notebooks placed, {len(collected.unplaced)} not")
+    unplaced = len(collected.unplaced) + collected.more
+    say(f"        {len(collected.placed)} notebooks placed, {unplaced} not")
     say("4 of 7  grade: each in a sandbox of its own; about 0.3 s each")
     outcome = grade(term, workers=2, progress=progress)
     say("5 of 7  feedback: a page for each; about 0.2 s each")

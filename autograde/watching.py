@@ -152,7 +152,7 @@ class Watch:
         result = collect(self._copied(ready), self.term, one_by_one=True)
         for line in (*result.notes, *result.unplaced):
             warn(line)
-        return sorted(result.placed), len(result.unplaced)
+        return sorted(result.placed), len(result.unplaced) + result.more
 
     def _copied(self, ready: list[Seen]) -> Path:
         """A folder with copies of these files, which nobody writes to any more, and with what a

@@ -37,8 +37,8 @@ def collect(
     one_by_one: what lies in the folder came each by itself, and is no class's. progress: shows how
     far it is with so many files.
     When it was handed in, a platform alone can say. Raises UsageError when `downloads` is nothing
-    that can be opened, is empty, is a term or a bundle, or with `student` holds the work of
-    several.
+    that can be opened, is empty, is one file that is no notebook and no zip, is a term or a
+    bundle, or with `student` holds the work of several.
     """
     _require_no_term(downloads, term)
     rows, result = term.roster(), Collected()
@@ -47,6 +47,7 @@ def collect(
     everything = list(search.files(downloads))
     if not (everything or search.left or one_by_one):
         raise UsageError(f"{downloads}: nothing in it; name the folder or zip that you downloaded")
+    _require_fit(downloads, everything)
     if student is None and not one_by_one:
         _require_no_bundle(downloads, everything, search.left, roster)
     by_file = lies_in(downloads, term, TRIES)
@@ -92,6 +93,16 @@ def _require_no_term(downloads: Path, term: Term) -> None:
     if (here / ".autograde" / "key").is_file() or term.root.resolve().is_relative_to(here):
         raise UsageError(
             f"{downloads}: is a term, or a term is in it; name the folder or zip that you "
+            "downloaded"
+        )
+
+
+def _require_fit(downloads: Path, everything: list[Found]) -> None:
+    """Raises UsageError for one file that is no notebook and no zip: a slip on the command line."""
+    fit = downloads.suffix.lower() in (".ipynb", ".zip")
+    if downloads.is_file() and not everything and not fit:
+        raise UsageError(
+            f"{downloads}: no notebook and no zip; name the folder, zip or .ipynb file that you "
             "downloaded"
         )
 

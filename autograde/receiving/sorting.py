@@ -61,11 +61,29 @@ class Sorting:
         # How many folders all lie in, of each download.
         self._shared = {name: len(os.path.commonprefix(some)) for name, some in folders.items()}
         self._lessons: dict[int, Told] = {}
+        others: dict[str, list[str]] = {}
         for i, found in enumerate(progress(everything, len(everything))):
             try:
-                self._lessons[i] = _given(found, lesson_in(found), given)
+                told = lesson_in(found)
             except UsageError as error:
                 result.unplaced.append(str(error))
+                continue
+            if told.lesson in given:
+                self._lessons[i] = told
+            else:
+                others.setdefault(told.lesson, []).append(str(found))
+        self._say_of_other_lessons(others)
+
+    def _say_of_other_lessons(self, others: Mapping[str, list[str]]) -> None:
+        """Of notebooks, by lesson, of a lesson that the term does not give."""
+        for lesson, names in others.items():
+            not_given = f"{lesson}, which is not among the term's lessons; name it in {SETTINGS}"
+            lines = {name: f"{name}: is {not_given}, and run autograde init, or leave it"
+                     for name in names}  # fmt: skip
+            says = f"are {not_given}, and run autograde init, or leave them"
+            told = folded(lines, says, MOST_NAMED)
+            self._result.unplaced += told
+            self._result.more += len(lines) - len(told)
 
     def tries(self) -> list[Try]:
         """Every notebook with each of its owners."""
@@ -114,6 +132,7 @@ class Sorting:
         Raises UsageError when two of them are evidently different people's.
         """
         others: dict[str, str] = {}
+        named: dict[str, list[str]] = {}
         made = []
         for i, found in enumerate(self._everything):
             if i not in self._lessons:
@@ -121,6 +140,8 @@ class Sorting:
             told = self._lessons[i]
             for one in self._told(found, told.named or told.lesson):
                 others[one.who or one.student] = str(one.claim or one.student)
+                if one.student in self._roster.ids - {student}:
+                    named.setdefault(one.student, []).append(str(found))
             notes = self._batches[found.batch].notes
             stamp = notes.get(found.path.with_name(TIMESTAMP), b"") if stamped else b""
             owner = Owner(student, claim=claim_of(found.path, self._batches[found.batch]))
@@ -132,7 +153,17 @@ class Sorting:
                 f"--as {student}: there is work of several people in it ({several}); name what is "
                 f"{student}'s alone"
             )
+        if not stamped:  # of what was kept apart it was told whose it may be
+            self._say_of_other_names(student, named)
         return made
+
+    def _say_of_other_names(self, student: str, named: Mapping[str, list[str]]) -> None:
+        """Of files, by whose name they bear, that are taken for this student's all the same."""
+        for other, names in named.items():
+            whose = f"named as {other}'s, and taken as {student}'s, as you said"
+            mend = f"if that is a slip, delete it in submitted/{student}, and collect it again"
+            lines = {name: f"{name}: is {whose}; {mend}" for name in names}
+            self._result.notes += folded(lines, f"are {whose}; {mend}", MOST_NAMED)
 
     def _told(self, found: Found, lesson: str) -> list[Owner]:
         try:
@@ -298,13 +329,3 @@ def _newest(everything: Iterable[Found]) -> dict[str, datetime]:
         if found.time and found.time <= datetime.now(UTC) + CLOCKS:
             times[found.batch] = max(found.time, times.get(found.batch, UNKNOWN))
     return times
-
-
-def _given(found: Found, told: Told, given: Collection[str]) -> Told:
-    """The same, of a lesson that the term gives. Raises UsageError for another."""
-    if told.lesson not in given:
-        raise UsageError(
-            f"{found}: is {told.lesson}, which is not among the term's lessons; name it in "
-            f"{SETTINGS}, and run autograde init, or leave it"
-        )
-    return told

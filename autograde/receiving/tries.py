@@ -25,9 +25,10 @@ class Collected:
     """placed: student/lesson of what was found for submitted/. notes, unplaced: lines to read.
 
     same: how many of those placed were there before. left: how many files of other systems, or
-    beside a notebook, were left out. timed: how many of
-    those placed have a hand-in time. times: of each file placed, its hash and the time that it is
-    of, the download's where no better is known. origins: by what a platform knows each.
+    beside a notebook, were left out. more: how many were not placed beside one for each line of
+    unplaced. timed: how many of those placed have a hand-in time. times: of each file placed, its
+    hash and the time that it is of, the download's where no better is known. origins: by what a
+    platform knows each.
     """
 
     placed: list[str] = field(default_factory=list)
@@ -35,6 +36,7 @@ class Collected:
     unplaced: list[str] = field(default_factory=list)
     same: int = 0
     left: int = 0
+    more: int = 0
     timed: int = 0
     times: dict[str, tuple[str, datetime]] = field(default_factory=dict)
     origins: dict[str, Origin] = field(default_factory=dict)

@@ -17,10 +17,13 @@ answers that different people might write to one exercise, dozens of pairs are a
 (tests/first_tries), as most have 15 to 80 words.
 """
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
+from pathlib import Path
 
 LIMIT = 0.01  # pairs of a class that chance may list in a lesson
 MOST_TOGETHER = 40
@@ -48,6 +51,21 @@ def alike(forms: Forms) -> list[Alike]:
         pairs |= set(_unlikely(answers, LIMIT / 2))
     groups = [_told(sorted(group), forms) for group in _joined(pairs)]
     return sorted(groups, key=lambda group: (-len(group.students), group.students))
+
+
+def same_files(files: Mapping[str, Path]) -> list[tuple[str, ...]]:
+    """Students whose files are the same, byte for byte, the largest group first. files: by student;
+    only those of one size are read."""
+    sizes: dict[int, list[str]] = defaultdict(list)
+    for student, path in files.items():
+        with suppress(OSError):  # it is no file any more
+            sizes[path.stat().st_size].append(student)
+    same: dict[bytes, list[str]] = defaultdict(list)
+    for student in (one for those in sizes.values() if len(those) > 1 for one in those):
+        with suppress(OSError), files[student].open("rb") as file:
+            same[hashlib.file_digest(file, "sha256").digest()].append(student)
+    groups = (tuple(sorted(those)) for those in same.values() if len(those) > 1)
+    return sorted(groups, key=lambda group: (-len(group), group))
 
 
 def _unlikely(answers: Mapping[str, Mapping[str, str]], limit: float) -> Iterator[tuple[str, str]]:

@@ -101,7 +101,8 @@ class Lesson:
     late: how late, and how many points that cost. ungraded: handed in, and neither graded nor
     failed. unjudged: graded with no verdict of ours in the store. blank: nothing was written.
     predicted: who predicted which letter, by the prediction's name. extended: who has more time,
-    and until when, in words. alike: whose programs are. behind: whose points are of an earlier file
+    and until when, in words. alike: whose programs are. same_files: whose files are one.
+    answered: who has something in it, guests too. behind: whose points are of an earlier file
     or lesson. by_hand: of whom a person scored which exercises in place of the program. typed:
     scores typed for what is another now.
     """
@@ -120,6 +121,8 @@ class Lesson:
     blank: set[str] = field(default_factory=set)
     predicted: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     alike: list[Alike] = field(default_factory=list)
+    same_files: list[tuple[str, ...]] = field(default_factory=list)
+    answered: set[str] = field(default_factory=set)
     guests: list[str] = field(default_factory=list)
     guest_totals: dict[str, float] = field(default_factory=dict)
     behind: list[str] = field(default_factory=list)
@@ -129,6 +132,20 @@ class Lesson:
     @property
     def most(self) -> float:
         return sum(item.most for item in self.items.values())
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether there is anything to say of it."""
+        there = self.handed_in, self.guests, self.totals, self.guest_totals, self.extended
+        return any(there) or bool(self.typed)
+
+    @property
+    def unread(self) -> float:
+        """The points of the essays that wait for a score by hand, of the class."""
+        return sum(
+            item.most for item in self.items.values()
+            if item.described is None and any(one in self.totals for one in item.waits)
+        )  # fmt: skip
 
     def is_graded(self, student: str) -> bool:
         """Whether there are points, of a guest too."""
@@ -166,6 +183,11 @@ class Tally:
     @cached_property
     def _listed(self) -> set[str]:
         return set(self.roster)
+
+    @property
+    def begun(self) -> list[Lesson]:
+        """The lessons of which there is anything to say."""
+        return [lesson for lesson in self.lessons.values() if lesson.is_begun]
 
     def counts(self, student: str) -> bool:
         """Whether what a student did is of the class: who is on the roster, where there is one."""

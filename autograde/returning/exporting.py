@@ -136,7 +136,7 @@ def export(
         given = [name for name in term.lessons if name in there]
         _say_what_is_behind(term, rows, given, {row["id"] for row in rows}, made)
     else:
-        points = _points(term, rows, partial, made)
+        points = _points(term, rows, partial, made, lessons)
         without = (one for one in in_order(lessons, term.plan) if one not in points.lessons)
         made.notes += [f"{lesson}: nobody's is graded; left out" for lesson in without]
         listed = {row["id"] for row in points.students}
@@ -176,12 +176,15 @@ def _of_earlier_files(term: Term, rows: list[dict[str, Any]]) -> list[str]:
     ]
 
 
-def _points(term: Term, rows: list[dict[str, Any]], partial: bool, made: Exported) -> Points:
+def _points(
+    term: Term, rows: list[dict[str, Any]], partial: bool, made: Exported, lessons: Collection[str]
+) -> Points:
     """The scores to hand over: of lessons that somebody has handed in, as only these are due, and
     of students on the roster, as a platform may know nobody else."""
     scored = [row for row in rows if row["score"] != ""]
     if not scored:
-        raise UsageError(f"{term.root}: nothing is graded yet; run: autograde grade")
+        of = f" of {', '.join(in_order(lessons, term.plan))}" if lessons else ""
+        raise UsageError(f"{term.root}: nothing{of} is graded yet; run: autograde grade")
     roster = {row["id"] for row in term.roster()}
     if not roster:
         raise UsageError(

@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 from collections.abc import Collection
+from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -31,7 +32,11 @@ NOT_YOURS = (
 FULL = f"[Errno {errno.ENOSPC}]"
 # What is to be done about a file, as it is told whoever has it, and as its student may read it.
 FOR_STUDENTS = (
-    (r"[Dd]ownload it again", "save it and hand it in again"),
+    (
+        r"[Dd]ownload it again",
+        "open it in Jupyter, save it and hand it in again; if it does not open, go back to your "
+        "last copy",
+    ),
     (r"([Dd]ownload|put) the (\.ipynb )?file itself( there)?", r"hand in the \2file itself"),
     (r"run git lfs pull, or send the file", "hand in the file itself"),
     (r"ask for (\S+\.ipynb)", r"hand in \1"),
@@ -154,13 +159,18 @@ def told(reason: str, path: Path) -> tuple[str, str]:
 
 
 def counts_until(dues: Dues, term: Term, student: str, lesson: str, earlier: bool = False) -> str:
-    """Until when another file counts, and what comes after; nothing where the term has no date.
+    """Until when another file counts, and what comes after; or that the date is over. Nothing where
+    the term has no date.
 
     earlier: whether one of an earlier file stands, which a late one does not replace.
     """
     due = dues.of(student, lesson)
     if due is None:
         return ""
+    if dues.is_late(student, lesson, datetime.now(UTC)):
+        over = f"It was due by {due:%Y-%m-%d %H:%M} UTC, which is over: another is late"
+        which = ", and your instructor says whether it takes the place of the earlier one"
+        return f"{over} ({term.lateness}){which if earlier else ''}."
     by = f"Another counts in full if it is handed in by {due:%Y-%m-%d %H:%M} UTC"
     if earlier:
         return f"{by}; of several that can be graded, the last before then counts."

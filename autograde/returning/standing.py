@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Collection, Iterable
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from sqlalchemy import Select, create_engine, select
 
 from ..course.lessons import lesson_path
 from ..grading.edition import COURSE, HELPERS
+from ..term.due import Dues
 from ..term.gradebook import (
     assignments,
     base_cells,
@@ -25,12 +27,17 @@ FEW = 200  # names that a query is told; for more it reads the whole class
 
 def marks(term: Term, names: Collection[str]) -> dict[str, str]:
     """By "student/lesson": a hash of the graded copy, of its rows in the gradebook, of what is
-    wrong with a newer file, and of what makes pages."""
+    wrong with a newer file and whether another would be late, and of what makes pages."""
     settings = term.root / SETTINGS
     makers = _makers() + (settings.read_bytes() if settings.is_file() else b"")
     with term.store() as store:
         failed = store.failed()  # of a newer file, which the page tells of
-    found = {name: hashlib.sha256(makers + failed.get(name, "").encode()) for name in sorted(names)}
+    dues, now = Dues(term), datetime.now(UTC)
+    newer = {
+        name: f"{failed[name]}{' late' * dues.is_late(*name.split('/'), now)}".encode()
+        for name in names if name in failed
+    }  # fmt: skip
+    found = {name: hashlib.sha256(makers + newer.get(name, b"")) for name in sorted(names)}
     engine = create_engine(term.url)
     with engine.connect() as connection:
         for query in map(_ordered, _queries()):

@@ -45,7 +45,7 @@ class Rows:
 
 def rows(found: Tally) -> Rows:
     """Everybody by name, guests last; of a class that is too large those who need a look."""
-    lessons = [_Marks(lesson) for lesson in found.lessons.values()]
+    lessons = [_Marks(lesson) for lesson in found.begun]
     there = {one for marks in lessons for one in marks.there}
     class_ = found.roster or sorted(there)
     guests = sorted(there - set(class_))

@@ -25,7 +25,7 @@ from ..term.gradebook import (
 )
 from ..term.term import Term
 from ..term.typed import item_of, typed
-from .alike import alike
+from .alike import alike, same_files
 from .behind import behind
 from .counted import ELSE, NO_ANSWER, Item, Lesson, Mistake, Tally, correlation, word
 
@@ -51,6 +51,7 @@ def tally(term: Term) -> Tally:
     _count_verdicts(found, term)
     _count_predictions(found, term)
     _compare_programs(found, term)
+    _compare_files(found, term)
     for lesson in found.lessons.values():
         _correlate(lesson)
     return found
@@ -174,11 +175,13 @@ def _count_verdicts(found: Tally, term: Term) -> None:
             lesson.unjudged.discard(student)
             if graded["sandbox"] == "none":
                 lesson.unprotected.append(student)
-            if student not in lesson.totals:
-                continue  # a guest, who is in no count
             verdicts = graded["exercises"]
             unwritten = all(verdict["status"] == "not written" for verdict in verdicts.values())
-            if unwritten and not _wrote_essay(lesson, student):
+            if not unwritten or _wrote_essay(lesson, student):
+                lesson.answered.add(student)
+            if student not in lesson.totals:
+                continue  # a guest, who is in no count
+            if student not in lesson.answered:
                 lesson.blank.add(student)
             for exercise in verdicts.keys() & lesson.items.keys():
                 _count_verdict(lesson.items[exercise], student, verdicts[exercise])
@@ -209,6 +212,14 @@ def _compare_programs(found: Tally, term: Term) -> None:
                 written.setdefault(lesson_name, {})[student] = forms
     for name, forms in written.items():
         found.lessons[name].alike = alike(forms)
+
+
+def _compare_files(found: Tally, term: Term) -> None:
+    """Who handed in one and the same file, of those who have something in it, guests too."""
+    for name, lesson in found.lessons.items():
+        lesson.same_files = same_files(
+            {student: term.submission(student, name) for student in lesson.answered}
+        )
 
 
 def _wrote_essay(lesson: Lesson, student: str) -> bool:

@@ -9,7 +9,7 @@ import re
 import shutil
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ..common.errors import UsageError, shown
@@ -96,13 +96,17 @@ class Terms:
     `frame_addresses`. quizzes: "told" where a check is to say whether a question is answered
     rightly, and why not; "kept" where only grading does. solutions: whether `solution` shows the
     course's own answers. points: as `Plan.points`; of a lesson that is in the bundle, those that it
-    was written with. helpers: a hash of what students install."""
+    was written with. helpers: a hash of what students install. term: `Term.identity` of whose it
+    is, "" of the whole course's; None in a bundle from before it was kept. lessons: those that the
+    term gives."""
 
     colab: str
     quizzes: str
     solutions: bool
     points: dict[str, float]
     helpers: str = ""
+    term: str | None = None
+    lessons: list[str] = field(default_factory=list)
 
 
 def release(
@@ -112,6 +116,7 @@ def release(
     solutions: bool = False,
     lessons: Iterable[str] = (),
     plan: Plan | None = None,
+    term: str = "",
     told: Callable[[str], None] = warn,
 ) -> Path:
     """Write the bundle into `folder`, which must be new or empty; whole or not at all. Or add
@@ -119,10 +124,11 @@ def release(
 
     colab, quizzes, solutions: see `Terms`; where they are empty, a bundle that is there says them,
     and else "", "kept" and False do. lessons: those of the plan that are given out now; none is
-    all. plan: of the term; None is the course's own, in no term. told: of each lesson that was
-    there before, and of points that have changed since.
-    Raises UsageError when the folder holds something else, or a bundle of other terms; when the
-    notebooks are not built, or when `colab` is no such place.
+    all. plan: of the term; None is the course's own, in no term. term: its `Term.identity`. told:
+    of each lesson that was there before, and of points that have changed since.
+    Raises UsageError when the folder holds something else, a bundle of other terms, or one that is
+    of another term, of the whole course in a term, or of a term outside one; when the notebooks
+    are not built, or when `colab` is no such place.
     """
     in_term, plan = plan is not None, plan or Plan()
     frame_addresses("", colab)  # before anything is written
@@ -130,7 +136,9 @@ def release(
     require_place(folder)
     wanted = {known_lesson(name, plan.lessons) for name in lessons} or set(plan.lessons)
     before = _terms_of(folder)
-    terms = _agreed(folder, before, Terms(colab, quizzes, solutions, dict(plan.points)), in_term)
+    given = {"term": term, "lessons": [*plan.lessons]}
+    asked_for = Terms(colab, quizzes, solutions, dict(plan.points), **given)
+    terms = _agreed(folder, before, asked_for, in_term)
     _require_notebooks(plan.lessons)
     partial = begun_beside(folder)
     try:
@@ -176,7 +184,9 @@ def _terms_of(folder: Path) -> Terms | None:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return None
     try:
-        return Terms(**json.loads((folder / BUNDLE).read_text(encoding="utf-8")))
+        terms = Terms(**json.loads((folder / BUNDLE).read_text(encoding="utf-8")))
+        ", ".join(terms.lessons)  # or it is no list of names
+        return terms
     except (OSError, ValueError, TypeError):
         raise UsageError(
             f"{folder}: not empty; name an empty or a new folder, or a bundle that was made here"
@@ -188,6 +198,7 @@ def _agreed(folder: Path, before: Terms | None, asked: Terms, in_term: bool) -> 
     may have changed in the term since, and lessons that are not in the bundle have the new."""
     if before is None:
         return replace(asked, quizzes=asked.quizzes or "kept")
+    _require_same_term(folder, before, asked)
     for option, was, now in (
         ("--colab", before.colab, asked.colab),
         ("--quizzes", before.quizzes, asked.quizzes),
@@ -209,7 +220,24 @@ def _agreed(folder: Path, before: Terms | None, asked: Terms, in_term: bool) -> 
              for name in names}  # fmt: skip
     kept = {name: points for name, points in before.points.items() if name in there}
     new = {name: points for name, points in asked.points.items() if name not in there}
-    return replace(before, points=kept | new)
+    lessons = before.lessons if before.term is None else asked.lessons
+    return replace(before, points=kept | new, lessons=lessons)
+
+
+def _require_same_term(folder: Path, before: Terms, asked: Terms) -> None:
+    """Raises UsageError for a bundle that is another's than the one that asks, where it says."""
+    if before.term in (None, asked.term):
+        return
+    if not before.term:
+        raise UsageError(
+            f"{folder}: was made for the whole course, and not for this term; name a new folder, "
+            "or go on with it outside of a term's folder, without --course"
+        )
+    whose = "another term" if asked.term else "a term, and none is named here"
+    raise UsageError(
+        f"{folder}: was made for {whose} (its lessons: {', '.join(map(shown, before.lessons))}); "
+        "name that term with --course DIR, or a new folder"
+    )
 
 
 def _on_points(

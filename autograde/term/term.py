@@ -1,5 +1,6 @@
 """A term folder: an nbgrader course with this course's settings, its key and its verdicts."""
 
+import hashlib
 import os
 import shutil
 import sqlite3
@@ -59,9 +60,10 @@ class Term:
         """The term in `folder`. Raises UsageError when there is none."""
         root = Path(folder).resolve()
         if not (root / ".autograde" / "key").is_file():
+            new = "NEW-FOLDER" if is_taken(root) else folder
             raise UsageError(
                 f"{folder}: not a term folder; name one with --course, or make one: "
-                f"autograde init {folder}"
+                f"autograde init {new}"
             )
         config = root / SETTINGS
         if not config.is_file():
@@ -85,6 +87,12 @@ class Term:
     def secret(self) -> bytes:
         """What keeps this term's hidden cases its own."""
         return (self.root / ".autograde" / "key").read_bytes()
+
+    @property
+    def identity(self) -> str:
+        """What tells this term from others and may be handed out: nothing of the key, which is
+        random, can be had from it."""
+        return hashlib.blake2b(self.secret, digest_size=16, person=b"term").hexdigest()
 
     def submission(self, student: str, lesson: str) -> Path:
         """Where nbgrader looks for a submission."""
@@ -292,6 +300,11 @@ def _known_in(root: Path) -> set[str]:
         return set()
 
 
+def is_taken(root: Path) -> bool:
+    """Whether something is there already, so that no term can be made there."""
+    return root.exists() and (not root.is_dir() or any(root.iterdir()))
+
+
 def init(
     folder: str | Path,
     roster: str | Path | None = None,
@@ -314,7 +327,7 @@ def init(
     if students == []:
         raise UsageError(f"{roster}: has no students; name a roster with a line for each")
     ours = (root / ".autograde").is_dir()
-    if root.exists() and not ours and (not root.is_dir() or any(root.iterdir())):
+    if not ours and is_taken(root):
         raise UsageError(f"{folder}: not empty and not a term folder; name an empty or a new one")
     _require_built()
     if ours:

@@ -166,6 +166,8 @@ BAD = [
         "collect {x}/full --as anna --course {listed}",
         "--as anna: nobody on the roster has this id (did you mean ana, Ana A?); check it, or put",
     ),
+    ("collect {x}/other.csv --course {term}", "other.csv: no notebook and no zip; name the folder"),
+    ("collect {x}/full --course {x}/full", "or make one: autograde init NEW-FOLDER"),
     ("collect {x}/full --people {x}/other.csv --course {term}", "must name a column id"),
     ("collect {x}/full --people {x}/none.csv --course {term}", "cannot be read as CSV (No such"),
     ("watch {x}/full --course {x}/none", NO_TERM),

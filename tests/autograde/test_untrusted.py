@@ -287,7 +287,9 @@ PATH = "/t/submitted/ada/02_divergence/02_divergence.ipynb"
     [
         (f"{PATH}: an empty file; save it", "02_divergence.ipynb: an empty file", "Save it"),
         (f"{PATH}: not a notebook (KeyError: 'x'); download it again",
-         "02_divergence.ipynb: not a notebook", "Save it and hand it in again"),
+         "02_divergence.ipynb: not a notebook",
+         "Open it in Jupyter, save it and hand it in again; if it does not open, go back to your "
+         "last copy"),
         ("could not be judged (SandboxDiedError: /secret/path)", *NOT_YOURS),
         ("cannot be read (KeyError: 'x'); look at the file", *NOT_YOURS),
     ],

@@ -16,7 +16,7 @@ import pytest
 from autograde.common.errors import UsageError
 from autograde.receiving import unpacking
 from autograde.receiving.collecting import collect
-from autograde.term.term import Term
+from autograde.term.term import SETTINGS, Term
 
 LESSON = "02_divergence"
 
@@ -739,3 +739,27 @@ def test_what_stays_unknown_stays_where_it_lies(tmp_path, term, text):
         assert [*(term.root / "unmatched").iterdir()] == [place]
     collect(term.root / "unmatched", term, student="ana")
     assert not [*(term.root / "unmatched").iterdir()]
+
+
+def test_as_another_than_its_name_says_is_told_in_one_line(tmp_path, term, text):
+    name = canvas("leebo", 5)
+    result = collect(write(tmp_path, name, text), term, student="ana")
+    assert result.placed == [f"ana/{LESSON}"]
+    (line,) = result.notes
+    assert f"{name}: is named as bo_lee's, and taken as ana's, as you said; if" in line
+    assert collect(tmp_path / name, term, student="bo_lee").notes == []
+    stranger = write(tmp_path, canvas("quuxzoe", 6), text)
+    assert collect(stranger, term, student="c.d-e").notes == []
+
+
+def test_many_of_another_lesson_are_told_in_one_line(tmp_path, term, text):
+    (term.root / SETTINGS).write_text('c = get_config()\nc.Course.lessons = ["00"]\n')
+    for i in range(7):
+        write(tmp_path / "d", f"ana/{LESSON} ({i}).ipynb", text)
+    result = collect(tmp_path / "d", term)
+    (line,) = result.unplaced
+    assert line.startswith(f"7 (ana/{LESSON} (0).ipynb, ")
+    assert " and 2 more): are 02_divergence, which is not among the term's lessons; name" in line
+    assert len(result.unplaced) + result.more == 7
+    (line,) = collect(tmp_path / "d" / "ana" / f"{LESSON} (1).ipynb", term).unplaced
+    assert f"(1).ipynb: is {LESSON}, which is not among the term's lessons; name it in" in line

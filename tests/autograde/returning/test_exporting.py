@@ -254,7 +254,7 @@ def test_a_lesson_of_which_nothing_is_graded_is_told(tmp_path, term):
     made = export(term, tmp_path / "x.csv", "moodle", lessons=chosen)
     assert "01_policy_updates: nobody's is graded; left out" in made.notes
     assert read(made.path)[0] == [*MOODLE.values(), "02_divergence"]
-    with pytest.raises(UsageError, match="nothing is graded yet"):
+    with pytest.raises(UsageError, match="nothing of 01_policy_updates is graded yet"):
         export(term, tmp_path / "x.csv", "moodle", lessons=chosen[:1])
 
 

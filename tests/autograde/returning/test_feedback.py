@@ -317,12 +317,15 @@ def test_points_set_by_hand_say_so(changed):
 
 @pytest.fixture(scope="module")
 def appeals(tmp_path_factory):
-    """Of all, k1 is wrong and no more: ann's stays by hand as the program counted it, ben's is
-    raised, and cy's was raised for an earlier file."""
+    """Of three, k1 is wrong and no more: ann's stays by hand as the program counted it, ben's is
+    raised, and cy's was raised for an earlier file. dan has all right, and his k1 is lowered."""
     term = short_term(tmp_path_factory.mktemp("appeals") / "term", PLAIN)
-    counted = verdict(PLAIN, "k1", "in_bits").points
-    for student, more, again in (("ann", 0, False), ("ben", 0.5, False), ("cy", 0.5, True)):
-        record(term, student, PLAIN, {"k1": "in_bits"})
+    for student, what, more, again in (
+        ("ann", "in_bits", 0, False), ("ben", "in_bits", 0.5, False), ("cy", "in_bits", 0.5, True),
+        ("dan", "right", -1, False),
+    ):  # fmt: skip
+        counted = verdict(PLAIN, "k1", what).points
+        record(term, student, PLAIN, {"k1": what})
         with term.api().gradebook as gradebook:
             grade = gradebook.find_grade("test_k1", PLAIN, PLAIN, student)
             grade.manual_score, grade.needs_manual_grade = counted + more, again
@@ -331,7 +334,7 @@ def appeals(tmp_path_factory):
     return term
 
 
-@pytest.mark.parametrize("student", ["ann", "ben", "cy"])
+@pytest.mark.parametrize("student", ["ann", "ben", "cy", "dan"])
 def test_what_an_instructor_has_set_is_not_for_the_student_to_mend(appeals, student):
     whole = page(appeals, student)
     head = text_of(whole[: whole.index("<table")])
@@ -340,8 +343,11 @@ def test_what_an_instructor_has_set_is_not_for_the_student_to_mend(appeals, stud
     assert "What your instructor has set stands; there is nothing else to mend." in head
     assert "Hint." not in text_of(whole)
     assert ("is asked to look again" in text_of(whole)) == (student == "cy")
-    says = {"ann": "confirmed", "ben": "changed", "cy": "changed"}[student]
+    says = "confirmed" if student == "ann" else "changed"
     assert f"✎ {says} by your instructor" in row(whole, "k1")
+    counts = "Your instructor's score counts; ask them about it."
+    assert (counts in row(whole, "k1")) == (student == "dan")
+    assert (counts in article(whole, "k1")) == (student == "dan")
 
 
 def test_points_are_so_far_while_an_essay_waits(term):
@@ -365,6 +371,9 @@ c.AssignLatePenalties.plugin_class = APointADay
 """
 
 
+TO_COME, OVER = "2226-10-02 12:00:00", "2016-10-02 12:00:00"
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
@@ -382,26 +391,39 @@ def test_until_when_another_file_counts_is_said_where_there_is_a_date(tmp_path, 
     assert feedback(term)[1] == []
     assert "counts in full" not in page(term, "unlucky")
     with term.api().gradebook as gradebook:
-        gradebook.update_or_create_assignment(PLAIN, duedate="2026-10-02 12:00:00 UTC")
+        gradebook.update_or_create_assignment(PLAIN, duedate=f"{TO_COME} UTC")
     main(["extend", "unlucky", PLAIN, "1d", "--course", str(term.root)])
     assert feedback(term)[1] == []
-    until = "Another counts in full if it is handed in by 2026-10-03 12:00 UTC"
+    until = "Another counts in full if it is handed in by 2226-10-03 12:00 UTC"
     assert f"{until}; after that it is late ({says})." in text_of(page(term, "unlucky"))
+    with term.api().gradebook as gradebook:
+        gradebook.update_or_create_assignment(PLAIN, duedate=f"{OVER} UTC")
+    assert feedback(term)[1] == []
+    over = f"It was due by 2016-10-03 12:00 UTC, which is over: another is late ({says})."
+    assert over in text_of(page(term, "unlucky"))
+    assert "counts in full" not in page(term, "unlucky")
 
 
 def test_a_newer_file_that_could_not_be_graded_is_told(changed):
     """And what to do is the student's to do."""
     said = text_of(page(changed, "cy"))
     assert "Your newest file could not be graded (collected " in said
-    assert "broken or cut short). Save it and hand it in again." in said
+    assert "broken or cut short). Open it in Jupyter, save it and hand it in again; if it" in said
     assert "Everything in the earlier one has its full points." in said
     assert "counts in full" not in said
     with changed.api().gradebook as gradebook:
-        gradebook.update_or_create_assignment(PLAIN, duedate="2026-10-02 12:00:00 UTC")
+        gradebook.update_or_create_assignment(PLAIN, duedate=f"{TO_COME} UTC")
     assert feedback(changed)[1] == []
     assert (
-        "Another counts in full if it is handed in by 2026-10-02 12:00 UTC; of several that can be "
+        "Another counts in full if it is handed in by 2226-10-02 12:00 UTC; of several that can be "
         "graded, the last before then counts."
+    ) in text_of(page(changed, "cy"))
+    with changed.api().gradebook as gradebook:
+        gradebook.update_or_create_assignment(PLAIN, duedate=f"{OVER} UTC")
+    assert feedback(changed)[1] == []
+    assert (
+        "It was due by 2016-10-02 12:00 UTC, which is over: another is late (your instructor says "
+        "what that costs), and your instructor says whether it takes the place of the earlier one."
     ) in text_of(page(changed, "cy"))
     assert "newest file" not in page(changed, "bob")
     with changed.store() as store:

@@ -49,7 +49,7 @@ def term(tmp_path_factory):
     answers = {"k1": {"problem": "time"}, "k2": raising}
     record(term, "cy", PLAIN, answers, predicting(ref_price="A"), sandbox="none")
     record(term, "fay", PLAIN, dict.fromkeys(exercises(PLAIN), UNWRITTEN))
-    record(term, "zoe", PLAIN, {"k1": "in_bits"}, predicting(ref_price="A"))
+    record(term, "zoe", PLAIN, {"k1": "in_bits"}, predicting(ref_price="A", drift="A"))
     record(term, "ann", ESSAYS, {}, written)
     for student, lesson in [("dot", PLAIN), ("cy", ESSAYS)]:
         term.submission(student, lesson).parent.mkdir(parents=True)
@@ -163,7 +163,9 @@ def test_who_is_on_no_roster_is_counted_apart(counted, term, tmp_path):
     text = report(term, tmp_path / "r.html").read_text("utf-8")
     assert 'data-is="handed in">5 <span class="soft">+ 1 guest</span>' in text
     assert "1 notebook more, 1 graded, of guests, who are not on the roster" in text
-    assert re.search(r"5 handed in and 1 guest not on the roster: .*zoe", text)
+    section = text.partition(f'<h2 id="{PLAIN}">')[2].partition("</ul>")[0]
+    assert "<li>5 handed in, 4 graded</li>" in section
+    assert re.search(r"not on the roster: \s*<details>.*zoe", section)
 
 
 def test_with_no_roster_everybody_is_of_the_class():
@@ -203,7 +205,7 @@ def test_scores_typed_before_wait_for_you_with_what_they_were_typed_for(term, tm
 def test_each_student_has_a_row(counted, term, tmp_path):
     text = report(term, tmp_path / "r.html").read_text("utf-8")
     table = text.partition('<h2 id="students">')[2]
-    place = list(counted.lessons).index(PLAIN)
+    place = [lesson.name for lesson in counted.begun].index(PLAIN)
     cells = {}
     for line in re.findall(r"<tr role=\"row\"><th scope=\"row\".*</tr>", table):
         found = [unescape(one) for one in re.findall(r">([^<>]*)</t[hd]>", line)]
@@ -410,8 +412,60 @@ def bare(tmp_path_factory):
 
 
 def test_nothing_handed_in_yet(bare, tmp_path):
-    text = report(bare, tmp_path / "r.html").read_text()
-    assert text.count("Nothing is graded yet.") == len(LESSONS)
+    """In one line, and in no table and no section."""
+    text = report(bare, tmp_path / "r.html").read_text("utf-8")
+    assert f"<p>Nobody has handed in yet: {', '.join(LESSONS)}.</p>" in text
+    assert "<section" not in text
+    assert "<table" not in text
+
+
+def test_lessons_that_nobody_handed_in_are_in_one_line(term, tmp_path):
+    text = report(term, tmp_path / "r.html").read_text("utf-8")
+    lessons = tally(term).lessons
+    idle = re.search(r"<p>Nobody has handed in yet: (.*)\.</p>", text)[1].split(", ")
+    assert idle == [name for name in lessons if not lessons[name].handed_in]
+    assert not {PLAIN, ESSAYS} & {*idle}
+    assert all(text.count(name) == 1 for name in idle)
+    lesson = Lesson("x", {}, extended={"ann": "until then"})
+    assert lesson.is_begun  # there is something to say of it
+
+
+def test_essays_that_wait_are_said_beside_the_median(counted, term, tmp_path):
+    lesson = counted.lessons[ESSAYS]
+    assert lesson.unread == lesson.items["essay_impact"].most
+    text = report(term, tmp_path / "r.html").read_text("utf-8")
+    assert f"while {lesson.unread:g} points of essays wait</span>" in text
+    assert text.count("points of essays wait") == 1
+    assert counted.lessons[PLAIN].unread == 0
+
+
+def test_nothing_stands_behind_names_in_a_line(term, tmp_path):
+    """What follows would begin the next line, as an open list ends one."""
+    text = report(term, tmp_path / "r.html").read_text("utf-8")
+    assert not re.search(r"</details>\s*[^<\s]", text)
+
+
+def test_one_file_of_several_students_is_asked_about(bare, tmp_path):
+    """Where something is answered in it; a group too large to be found by its functions as well."""
+    term = Term(shutil.copytree(bare.root, tmp_path / "term"))
+    (term.root / "roster.csv").write_text(ROSTER)
+    lesson = "00_start_here"
+    for student in ("ann", "ben", "cy", "zoe"):
+        record(term, student, lesson, {})
+    record(term, "dot", lesson, {}, lambda notebook: notebook.metadata.update(mine=1))
+    for student in ("eve", "fay"):
+        blank = dict.fromkeys(exercises(lesson), UNWRITTEN)
+        record(term, student, lesson, blank, lambda notebook: notebook.metadata.update(mine=2))
+    found = tally(term).lessons[lesson]
+    assert found.same_files == [("ann", "ben", "cy", "zoe")]
+    assert found.blank == {"eve", "fay"}
+    text = report(term, tmp_path / "r.html").read_text("utf-8")
+    part = text.partition('id="alike"')[2].partition("<section>")[0]
+    assert "The same file, byte for byte" in part
+    assert "Did they hand in as a group, or did one give it to the others?" in part
+    assert re.search(rf"<li>{lesson}: \s*<details><summary>4 students<", part)
+    term.submission("ann", lesson).unlink()
+    assert tally(term).lessons[lesson].same_files == [("ben", "cy", "zoe")]
 
 
 def test_names_of_a_large_class_are_folded_away():

@@ -1,5 +1,6 @@
 """What a student's bundle holds and tells, at once or week by week."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -190,7 +191,10 @@ def test_helpers_of_another_version_are_not_mixed(bundle, capsys):
     assert files(bundle) == before
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"colab": 1}'])
+TERMS = '{"colab": "", "quizzes": "", "solutions": false, "points": {}, "term": "x", "lessons": %s}'
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"colab": 1}', TERMS % "5", TERMS % "[1]"])
 def test_what_is_no_bundle_of_ours(tmp_path, capsys, text):
     (tmp_path / releasing.BUNDLE).write_text(text)
     assert main(["release", str(tmp_path), "01"]) == 2
@@ -217,11 +221,51 @@ def test_a_terms_lessons_and_points(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()
     assert main(["release", str(bundle)]) == 2
-    assert "the points of a term (c.Course.points), and none is named" in capsys.readouterr().err
+    assert "was made for a term, and none is named here" in capsys.readouterr().err
     assert main(["release", str(tmp_path / "whole"), "00"]) == 0
     assert "those of the whole course; for a term's, add --course" in capsys.readouterr().out
     assert main(["release", str(bundle), "03", "--course", str(term.root)]) == 2
     assert "no lesson '03'; give one of 02_divergence, 00_start_here" in capsys.readouterr().err
+
+
+def refused(capsys, bundle, *options):
+    """What one line says of a bundle that another may not add to, and leaves as it was."""
+    before = files(bundle)
+    assert main(["release", str(bundle), *options]) == 2
+    captured = capsys.readouterr()
+    assert (captured.out, len(captured.err.splitlines())) == ("", 1)
+    assert files(bundle) == before
+    return captured.err
+
+
+def test_a_bundle_of_another_term_is_left_alone(tmp_path, bundle, capsys):
+    one, other = init(tmp_path / "one").root, init(tmp_path / "other").root
+    ours = tmp_path / "ours"
+    assert main(["release", str(ours), "00", "03", "--course", str(one)]) == 0
+    text = (ours / releasing.BUNDLE).read_text()
+    assert (one / ".autograde" / "key").read_bytes().hex() not in text
+    capsys.readouterr()
+    said = refused(capsys, ours, "--course", str(other))
+    assert "was made for another term (its lessons: 00_start_here, 01_" in said
+    assert "name that term with --course DIR, or a new folder" in said
+    assert "was made for a term, and none is named here" in refused(capsys, ours)
+    assert "was made for the whole course" in refused(capsys, bundle, "--course", str(one))
+    with (one / SETTINGS).open("a") as file:
+        file.write('c.Course.lessons = ["00", "03", "01"]\n')
+    assert main(["release", str(ours), "--course", str(one)]) == 0
+    assert lessons(ours) == ["00_start_here", "01_policy_updates", "03_penalized_objective"]
+    assert json.loads((ours / releasing.BUNDLE).read_text())["lessons"][2] == "01_policy_updates"
+
+
+def test_a_bundle_from_before_says_not_whose_it_is(tmp_path, bundle):
+    path = bundle / releasing.BUNDLE
+    old = {name: value for name, value in json.loads(path.read_text()).items()
+           if name not in ("term", "lessons")}  # fmt: skip
+    path.write_text(json.dumps(old))
+    term = init(tmp_path / "term").root
+    assert main(["release", str(bundle), "01", "--course", str(term)]) == 0
+    assert main(["release", str(bundle), "02"]) == 0
+    assert len(lessons(bundle)) == 4
 
 
 def worth(bundle, lesson):

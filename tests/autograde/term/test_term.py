@@ -113,7 +113,7 @@ def returns_pages(play):
     assert pages == HANDED_IN  # who could not be graded reads why
     told = (play.term.root / "feedback" / BROKEN / LESSON / f"{LESSON}.html").read_text("utf-8")
     assert "could not be graded" in told
-    assert "Save it and hand it in again" in told
+    assert "Open it in Jupyter, save it and hand it in again" in told
     assert str(play.term.root) not in told
 
 
