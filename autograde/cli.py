@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .grading.cluster import Remote
     from .term.term import Term
 
-USUAL_WIDTH = 79  # characters of a line on a terminal
+USUAL = 79, 24  # columns and lines of a terminal
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -261,15 +261,16 @@ def _positive(text: str) -> int:
 
 
 def _bar(items: Iterable, total: int) -> Iterable:
-    """What is done of it, on a terminal; one that does not say how wide it is, as those that
-    programs open, gets the usual width, where tqdm would draw nothing."""
+    """What is done of it, on a terminal; one that does not say how large it is, as those that
+    programs open, is taken for a usual one, where tqdm would draw nothing."""
     from tqdm import tqdm
 
     screen = sys.stderr
-    narrow = screen.isatty() and not os.get_terminal_size(screen.fileno()).columns
+    unsaid = screen.isatty() and not os.get_terminal_size(screen.fileno()).columns
+    columns, lines = USUAL if unsaid else (None, None)
     return tqdm(
         items, total=total, unit="notebook", file=screen, leave=False, disable=None,
-        ncols=USUAL_WIDTH if narrow else None,
+        ncols=columns, nrows=lines,
     )  # fmt: skip
 
 
