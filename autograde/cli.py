@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, NoReturn
 from .common.errors import UsageError, is_disk_full
 from .common.files import require_target
 from .common.interrupts import kept
-from .common.saying import said, say, show_exception, warn
+from .common.saying import counted, said, say, show_exception, warn
 from .common.system import require_linux
 
 if TYPE_CHECKING:
     from .grading.cluster import Remote
     from .term.term import Term
 
-USUAL_WIDTH = 79  # characters of a line on a terminal
+USUAL = 79, 24  # columns and lines of a terminal
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -261,15 +261,16 @@ def _positive(text: str) -> int:
 
 
 def _bar(items: Iterable, total: int) -> Iterable:
-    """What is done of it, on a terminal; one that does not say how wide it is, as those that
-    programs open, gets the usual width, where tqdm would draw nothing."""
+    """What is done of it, on a terminal; one that does not say how large it is, as those that
+    programs open, is taken for a usual one, where tqdm would draw nothing."""
     from tqdm import tqdm
 
     screen = sys.stderr
-    narrow = screen.isatty() and not os.get_terminal_size(screen.fileno()).columns
+    unsaid = screen.isatty() and not os.get_terminal_size(screen.fileno()).columns
+    columns, lines = USUAL if unsaid else (None, None)
     return tqdm(
         items, total=total, unit="notebook", file=screen, leave=False, disable=None,
-        ncols=USUAL_WIDTH if narrow else None,
+        ncols=columns, nrows=lines,
     )  # fmt: skip
 
 
@@ -296,7 +297,7 @@ def _init(options: argparse.Namespace) -> int:
     term = init(options.folder, options.roster, refused.append, options.yes)
     for line in refused:
         warn(line)
-    say(f"{term.root}: {len(term.roster())} students on the roster")
+    say(f"{term.root}: {counted(len(term.roster()), 'student')} on the roster")
     column = read_people(options.roster, term.students()).column if options.roster else "id"
     if column != "id":
         say(f"their ids are what {options.roster} has under {column!r}")
@@ -342,7 +343,7 @@ def _collect(options: argparse.Namespace) -> int:
     result = collect(options.downloads, term, options.student, options.people, progress=_bar)
     for line in (*result.notes, *result.unplaced):
         warn(line)
-    left = f"; {result.left} other file{'s' * (result.left > 1)} left out" if result.left else ""
+    left = f"; {counted(result.left, 'other file')} left out" if result.left else ""
     new = len(result.placed) - result.same
     there = f", {result.same} there before" if result.same else ""
     say(
@@ -439,7 +440,8 @@ def _feedback(options: argparse.Namespace) -> int:
     for line in failed:
         warn(line)
     new = len(_stamps(pages) - before)
-    say(f"{len(pages)} pages in {Path(options.course) / 'feedback'}, {new or 'none'} of them new")
+    where = Path(options.course) / "feedback"
+    say(f"{counted(len(pages), 'page')} in {where}, {new or 'none'} new")
     return 1 if failed else 0
 
 
@@ -472,7 +474,8 @@ def _hand_back(options: argparse.Namespace, term: "Term", lesson: str) -> int:
     made = hand_back(term, options.form, options.to, options.like, lesson, _bar, options.workers)
     for line in (*made.notes, *made.unplaced):
         warn(line)
-    say(f"{made.path}: {made.count} pages of {made.lesson} for {PLATFORMS[options.form]}")
+    pages = counted(made.count, "page")
+    say(f"{made.path}: {pages} of {made.lesson} for {PLATFORMS[options.form]}")
     say(HOW[options.form])
     return 1 if made.unplaced else 0
 
@@ -551,7 +554,7 @@ def _extend(options: argparse.Namespace) -> int:
             raise UsageError("extend: give ID, LESSON and TIME, or nothing to see what there is")
         say(extend(term, *given))
     there = extensions(term)
-    say(f"{len(there)} extension{'s' * (len(there) != 1)} in this term{':' if there else ''}")
+    say(f"{counted(len(there), 'extension')} in this term{':' if there else ''}")
     for one in there:
         say(f"  {one}")
     return 0

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from .common.errors import UsageError
 from .common.files import require_place
-from .common.saying import say
+from .common.saying import counted, say
 
 MARK = ".made-by-demo"
 
@@ -47,7 +47,7 @@ def _play(folder: Path, progress: Callable[[Iterable, int], Iterable]) -> None:
     say("3 of 7  collect: what came back")
     collected = collect(downloads, term)
     unplaced = len(collected.unplaced) + collected.more
-    say(f"        {len(collected.placed)} notebooks placed, {unplaced} not")
+    say(f"        {counted(len(collected.placed), 'notebook')} placed, {unplaced} not")
     say("4 of 7  grade: each in a sandbox of its own; about 0.3 s each")
     outcome = grade(term, workers=2, progress=progress)
     say("5 of 7  feedback: a page for each; about 0.2 s each")
@@ -65,5 +65,5 @@ def _play(folder: Path, progress: Callable[[Iterable, int], Iterable]) -> None:
     say(f"student bundle  {bundle}")
     say(f"term folder     {term.root}")
     say(f"points          {points}")
-    say(f"feedback        {len(pages)} pages, such as {pages[0]}")
+    say(f"feedback        {counted(len(pages), 'page')}, such as {pages[0]}")
     say(f"report          {overview}")

@@ -18,7 +18,7 @@ from zipfile import is_zipfile
 from .common.errors import LimitError, UsageError, is_disk_full
 from .common.guard import guarded
 from .common.locks import held
-from .common.saying import say, some_of, warn
+from .common.saying import counted, say, some_of, warn
 from .receiving.unpacking import JUNK_FOLDERS, MOST_FILES, MOST_NOTE, is_junk, is_too_long
 from .term.reading import quick_cells
 from .term.rosters import is_student_id
@@ -185,7 +185,7 @@ class Watch:
         done = sorted(outcome.graded + outcome.skipped)
         say(
             f"{time.strftime('%H:%M:%S')}  {len(done)} graded{_named(done)}, "
-            f"{len(outcome.failed)} could not be graded, {len(pages)} page{'s' * (len(pages) != 1)}"
+            f"{len(outcome.failed)} could not be graded, {counted(len(pages), 'page')}"
         )
 
     def _say_away(self, error: OSError) -> None:

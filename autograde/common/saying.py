@@ -29,6 +29,12 @@ def warn(text: object) -> None:
     _write(sys.stderr, f"autograde: {said(text)}")
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """So many of a thing: "1 page", "2 pages"; many: what more than one are called, where it is not
+    with an s at the end."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def folded(lines: Mapping[str, str], says: str, most: int = TOGETHER) -> list[str]:
     """By person, or by file, a line each; of more than a few, one line that says it of all, and
     names so many."""

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from ..common.errors import UsageError
 from ..common.files import write_whole
+from ..common.saying import warn
 from .lessons import mark_of
 from .plan import without_points
 
@@ -130,7 +131,7 @@ def main(paths: list[str]) -> int:
             raise UsageError("no notebook is named; give them as they were handed out")
         add(map(Path, paths))
     except UsageError as error:
-        print(f"autograde.course.earlier: {error}", file=sys.stderr)
+        warn(error)
         return 2
     return 0
 

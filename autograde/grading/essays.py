@@ -16,6 +16,7 @@ from typing import Any
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
+from ..common.saying import counted
 from ..course.earlier import (
     EARLIER,
     LONG_LINE,
@@ -378,7 +379,8 @@ def _outputs(outputs: Any, room: Room) -> str:
     outputs = outputs if isinstance(outputs, list) else []
     shown = [_output(one, room) for one in outputs[:MOST_OUTPUTS] if isinstance(one, dict)]
     if len(outputs) > MOST_OUTPUTS:
-        shown.append(f"<p><em>[{len(outputs) - MOST_OUTPUTS} outputs more, left out]</em></p>")
+        more = counted(len(outputs) - MOST_OUTPUTS, "output")
+        shown.append(f"<p><em>[{more} more, left out]</em></p>")
     return "\n".join(filter(None, shown))
 
 

@@ -23,6 +23,8 @@ from mdit_py_plugins.dollarmath import dollarmath_plugin
 
 from helpers.clean import SIGN, clean
 
+from ..common.saying import counted
+
 LONGEST = 20_000  # characters read as Markdown, in which some texts take time by their square
 MOST_MARKDOWN, MOST_TEXT = 60_000, 300_000  # of a submission: read as Markdown, shown at all
 MOST_IMAGE, MOST_IMAGES, MOST_BYTES = 5 * 2**20, 30, 12 * 2**20  # of one, in number, of all
@@ -70,7 +72,7 @@ class Room:
         kept = f'<pre style="{style}">{escape(text[:most], quote=False)}</pre>' if most else ""
         if len(text) <= most:
             return kept
-        return f"{kept}<p><em>[{len(text) - most:,} characters more, left out]</em></p>"
+        return f"{kept}<p><em>[{counted(len(text) - most, 'character')} more, left out]</em></p>"
 
     def picture(self, kind: str, data: Any, alt: str) -> str:
         """A picture from base64, or the sentence that says why it is left out."""

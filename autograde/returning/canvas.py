@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..common.errors import UsageError, shown
-from ..common.saying import folded, some_of
+from ..common.saying import counted, folded, some_of
 from ..term.term import SETTINGS
 from .points import Points
 
@@ -82,7 +82,8 @@ def filled(points: Points, path: Path) -> tuple[list[Line], list[str], list[str]
         )
         made.append([*row[:width], *merged])
     if excused:
-        notes.append(f"{excused} scores are of students excused (EX) in Canvas, who stay so")
+        theirs = counted(excused, "score is", "scores are")
+        notes.append(f"{theirs} of students excused (EX) in Canvas, who stay so")
     notes += _beside(path, header, people, [row for _, row in found])
     says = f"not in {path}; their points are left out"
     absent = folded({student: f"{student}: {says}" for student in lost}, says)
@@ -98,8 +99,8 @@ def _beside(
     if not others:
         return []
     return [
-        f"{len(others)} in {path} are none of the students written ({some_of(others, '; ')}): they "
-        "are left out, and Canvas leaves them as they are"
+        f"{path}: has {len(others)} besides the students written ({some_of(others, '; ')}): left "
+        "out, and Canvas leaves what it has of them as it is"
     ]
 
 

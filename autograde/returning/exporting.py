@@ -15,7 +15,7 @@ from helpers.clean import SIGN, clean
 
 from ..common.errors import UsageError
 from ..common.files import write_whole
-from ..common.saying import folded, some_of
+from ..common.saying import counted, folded, some_of
 from ..course.plan import in_order
 from ..term.term import FORMGRADER, Term
 from . import canvas
@@ -201,10 +201,11 @@ def _points(
     rows, scored = ([row for row in some if row["id"] in roster] for some in (rows, scored))
     waiting = [row for row in scored if row["unscored"]]
     if waiting:
-        became = "are in it without them" if partial else "stay empty; --partial writes the rest"
+        wait = counted(len(waiting), "score waits", "scores wait")
+        became = "counted without it" if partial else "left empty; --partial writes the rest"
         made.notes.append(
-            f"{len(waiting)} scores wait for an essay to be graded by hand and {became} "
-            f"({_whose(waiting)}); to grade them: {FORMGRADER}"
+            f"{wait} for an essay to be graded by hand, {became} "
+            f"({_whose(waiting)}); to grade essays: {FORMGRADER}"
         )
     kept = [row for row in scored if partial or not row["unscored"]]
     most = {row["lesson"]: number(row["max_score"]) for row in scored}
@@ -246,7 +247,8 @@ def _lines(
     if form == "moodle":
         without = sum(not row["email"] for row in points.students)
         if without and "email" not in left_out:
-            made.notes.append(f"{without} students have no email; let Moodle map the ID number")
+            lack = counted(without, "student has", "students have")
+            made.notes.append(f"{lack} no email; let Moodle map the ID number")
         columns = {name: title for name, title in MOODLE.items() if name not in left_out}
         lines = [[*(row[name] for name in columns), *points.of(row["id"])]
                  for row in points.students]  # fmt: skip

@@ -23,7 +23,7 @@ from helpers.clean import clean
 
 from ..common.errors import UsageError
 from ..common.files import partial_file
-from ..common.saying import folded, some_of
+from ..common.saying import counted, folded, some_of
 from ..course.lessons import lesson_path
 from ..receiving.addresses import Address, Addresses, downloaded, kept
 from ..term.store import Origin
@@ -166,9 +166,9 @@ def _tell(
     )
     made.unplaced += folded({one.where: f"{one.where}: {says}" for one in there.unsure}, says)
     for lesson, count in there.beside.items():
-        plural = "notebooks in it are" if count > 1 else "notebook in it is"
+        some = counted(count, "notebook in it is", "notebooks in it are")
         made.notes.append(
-            f"{source}: {count} {plural} of {lesson}, whose pages are not in {made.path}; for "
+            f"{source}: {some} of {lesson}, whose pages are not in {made.path}; for "
             f"them: autograde feedback {lesson} --for {form} --to OTHER.zip"
         )
     if there.strangers:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ..common.errors import UsageError, did_you_mean, shown
+from ..common.saying import counted
 from ..common.times import read_time
 from ..course.lessons import known_lesson
 from .rosters import who_is_meant
@@ -189,4 +190,4 @@ def _length(extra: timedelta) -> str:
     """In days, hours and minutes, those that there are."""
     hours, rest = divmod(extra.seconds, 3600)
     pieces = {"day": extra.days, "hour": hours, "minute": rest // 60, "second": rest % 60}
-    return " ".join(f"{n} {unit}{'s' * (n != 1)}" for unit, n in pieces.items() if n)
+    return " ".join(counted(n, unit) for unit, n in pieces.items() if n)

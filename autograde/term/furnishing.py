@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..common.errors import UsageError
 from ..common.files import write_whole
-from ..common.saying import warn
+from ..common.saying import counted, warn
 from ..course.earlier import EARLIER, said_before
 from ..course.exercises import LESSONS
 from ..course.lessons import DUE, SOLUTIONS, lesson_path, write_notebook
@@ -152,9 +152,9 @@ def _rests_on_others(api: Any, lesson: str, notebook: "NotebookNode") -> str:
         f"{what}: {', '.join(sorted(names))}" for what, names in told.items() if names
     )
     return (
-        f"the work of {count} students is recorded in it, and the course has changed its graded "
-        f"cells ({changes}); it stays as it was handed out: grade it with the version of "
-        "the course that handed it out, or begin a new term with this one"
+        f"the work of {counted(count, 'student')} is recorded in it, and the course has changed "
+        f"its graded cells ({changes}); it stays as it was handed out: grade it with the version "
+        "of the course that handed it out, or begin a new term with this one"
     )
 
 

@@ -59,14 +59,14 @@ def moves(term: Term, before: Rows) -> tuple[list[str], list[str]]:
     if lost:
         several = some_of(map(who, lost), "; ")
         warns.append(
-            f"{len(lost)} of the {len(left)} who left have work here ({several}): "
+            f"the work of {len(lost)} of the {len(left)} who left is here ({several}): "
             "it stays, and their points go to nobody; where they did not leave, name a roster that "
             f"has them: autograde init {term.root} --roster FILE.csv"
         )
     if anew := _renamed(lost, joined):
         several = some_of(anew, "; ")
         warns.append(
-            f"{len(anew)} of them seem to have joined under another id ({several}): name a "
+            f"{len(anew)} of them, it seems, joined under another id ({several}): name a "
             "roster in which they keep the old"
         )
     return says, warns

@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 from ..common.errors import UsageError, shown
+from ..common.saying import counted
 from .furnishing import write_roster
 from .rosters import is_student_id, who_is_meant
 from .term import MAKING, SQLITE, TRIES, UNMATCHED, Term
@@ -103,7 +104,7 @@ def _removed(term: Term, student: str) -> Iterator[str]:
         if folder.is_dir() and not folder.is_symlink():
             count = sum(path.is_dir() for path in folder.iterdir())
             shutil.rmtree(folder)
-            yield f"{stage}/ ({count} lesson{'s' * (count != 1)})"
+            yield f"{stage}/ ({counted(count, 'lesson')})"
         elif folder.is_symlink():
             folder.unlink()
             yield f"{stage}/ (a link)"
@@ -114,7 +115,7 @@ def _removed(term: Term, student: str) -> Iterator[str]:
     shutil.rmtree(term.root / MAKING / student, ignore_errors=True)
     if student in {row[0] for row in term.rows(PEOPLE)}:
         count = _out_of_gradebook(term, student)
-        yield f"the gradebook ({count} submission{'s' * (count != 1)})"
+        yield f"the gradebook ({counted(count, 'submission')})"
     with term.store() as store:
         if store.forget(student):
             yield "what the term keeps of answers and verdicts"

@@ -20,7 +20,7 @@ from pathlib import Path
 from helpers.clean import clean
 
 from ..common.errors import UsageError, did_you_mean, nearest, shown
-from ..common.saying import some_of
+from ..common.saying import counted, some_of
 
 ROSTER_COLUMNS = ["id", "first_name", "last_name", "email"]
 # Headers, in lower case and without spaces and signs.
@@ -113,8 +113,8 @@ def _fitting(path: Path, width: int, line: int, cells: list[str]) -> tuple[int, 
     """The row as wide as the header. Raises UsageError when a comma has made it wider."""
     if any(cells[width:]):
         raise UsageError(
-            f"{path}, line {line}: has {len(cells)} values for {width} columns; put quotes around "
-            "a value that holds a comma"
+            f"{path}, line {line}: has {counted(len(cells), 'value')} for "
+            f"{counted(width, 'column')}; put quotes around a value that holds a comma"
         )
     return line, (cells + [""] * width)[:width]
 

@@ -386,7 +386,7 @@ def screen(monkeypatch):
 
 @pytest.mark.parametrize("columns", [0, 80])
 def test_a_terminal_sees_how_far_grading_is(listed_folder, tmp_path, screen, columns):
-    """Also one that does not say how wide it is."""
+    """Also one that does not say how large it is."""
     folder = tmp_path / "term"
     shutil.copytree(listed_folder, folder)
     path = Term(folder).submission("ana", "00_start_here")

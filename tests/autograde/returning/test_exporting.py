@@ -101,12 +101,12 @@ def test_what_waits_for_a_hand_is_empty_and_said(tmp_path, term):
     scores = {line[2]: line[6] for line in read(made.path)[2:]}
     assert (scores["wei"], scores["bo.lee"]) == ("", "9")
     assert len(made.notes) == 1
-    assert made.notes[0].startswith("1 scores wait for an essay")
-    assert "stay empty; --partial writes the rest (wei/07_case_study); " in made.notes[0]
+    assert made.notes[0].startswith("1 score waits for an essay")
+    assert "left empty; --partial writes the rest (wei/07_case_study); " in made.notes[0]
     assert "--partial" in made.notes[0]
     partial = export(term, tmp_path / "x.csv", "canvas", partial=True)
     assert {line[2]: line[6] for line in read(partial.path)[2:]}["wei"] == "12"
-    assert "without them" in partial.notes[0]
+    assert "counted without it" in partial.notes[0]
 
 
 def test_moodle_gets_both_of_its_ids(tmp_path, term):
@@ -160,9 +160,8 @@ def test_canvass_own_export_is_filled_in(tmp_path, term):
         "or by c.Course.points in nbgrader_config.py, and export again, there and here"
     )
     assert any("has no assignment 07_case_study" in note for note in made.notes)
-    (beside,) = (note for note in made.notes if "are none of the students" in note)
-    assert "1 in " in beside
-    assert "(Student, Test): they are left out, and Canvas leaves them as they are" in beside
+    (beside,) = (note for note in made.notes if "besides the students" in note)
+    assert "has 1 besides the students written (Student, Test): left out, and Canvas" in beside
 
 
 def test_points_of_one_worth_are_no_failure(tmp_path, term):

@@ -428,7 +428,7 @@ def test_the_command_says_what_is_in_the_zip_and_who_is_not(
     words = ["feedback", "--for", "moodle", "--like", str(download), "--to"]
     assert main([*words, str(tmp_path / "out.zip")]) == 1
     said = capsys.readouterr()
-    assert f"out.zip: 1 pages of {LESSON} for Moodle" in said.out
+    assert f"out.zip: 1 page of {LESSON} for Moodle" in said.out
     assert said.err.startswith("autograde: li (")
     assert main([*words, str(download)]) == 2
     assert "is read for it" in capsys.readouterr().err

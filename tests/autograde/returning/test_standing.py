@@ -55,7 +55,7 @@ def test_how_many_pages_are_new_is_said(term, capsys):
     for new in (len(CLASS), "none"):
         assert main(["feedback", "--course", str(term.root)]) == 0
         assert f"{len(CLASS)} pages in " in (said := capsys.readouterr().out)
-        assert said.endswith(f"feedback, {new} of them new\n")
+        assert said.endswith(f"feedback, {new} new\n")
 
 
 def test_two_processes_make_what_one_makes(term):

@@ -48,7 +48,7 @@ def test_who_comes_and_who_goes_is_named(term, capsys):
     said, warned = init(term, HEAD + "".join(ROWS[1:7]) + "s09,Ida,Nine,\n", capsys)
     assert said[1:] == ["1 joined: s09, Ida Nine", "2 left: s01, First1 Last1; s08, First8 Last8"]
     assert len(warned) == 1
-    assert "1 of the 2 who left have work here (s01, First1 Last1)" in warned[0]
+    assert "the work of 1 of the 2 who left is here (s01, First1 Last1)" in warned[0]
 
 
 OTHERS = HEAD + "x1,A,B,\nx2,C,D,\n"
@@ -72,14 +72,14 @@ def test_another_classs_roster_is_taken_where_that_is_meant(term, capsys):
     said, warned = init(term, OTHERS, capsys, "--yes")
     assert "8 left: s01, First1 Last1; " in said[2]
     assert said[2].endswith("; s05, First5 Last5 and 3 more")
-    assert "7 of the 8 who left have work here" in warned[0]
+    assert "the work of 7 of the 8 who left is here" in warned[0]
     assert f"autograde init {term.root} --roster FILE.csv" in warned[0]
 
 
 def test_the_only_one_with_work_may_leave_a_class_that_stays(term, capsys):
     for i in range(2, 8):
         shutil.rmtree(term.root / "submitted" / f"s{i:02d}")
-    assert "1 of the 1 who left have work" in init(term, HEAD + "".join(ROWS[1:]), capsys)[1][0]
+    assert "the work of 1 of the 1 who left" in init(term, HEAD + "".join(ROWS[1:]), capsys)[1][0]
 
 
 def test_the_only_one_with_work_does_not_give_way_to_another_class(term, capsys):
@@ -100,7 +100,7 @@ def test_a_roster_with_nobody_is_refused(term, capsys, options):
 def test_who_comes_back_under_another_id_is_said(term, capsys):
     moved = [row.replace("s0", "u0", 1) for row in ROWS]
     _, warned = init(term, HEAD + "".join(moved), capsys, "--yes")
-    assert "7 of them seem to have joined under another id (s01 as u01; " in warned[1]
+    assert "7 of them, it seems, joined under another id (s01 as u01; " in warned[1]
 
 
 def test_the_column_that_the_term_knows_is_the_id(term, capsys):

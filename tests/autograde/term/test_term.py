@@ -100,7 +100,7 @@ def scores_by_hand(play):
     }
     header, _, *lines = play.export("canvas")
     assert {line[2]: line[header.index(ESSAY_LESSON)] for line in lines}[waiting] == ""
-    assert "1 scores wait for an essay to be graded by hand" in play.said[-1]
+    assert "1 score waits for an essay to be graded by hand" in play.said[-1]
     more = play.grade_by_hand()
     assert set(more) == {waiting}
     return by_hand | more
