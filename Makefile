@@ -127,13 +127,13 @@ demo: setup sandbox
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 test: setup-dev sandbox browser
-	@echo "== tests: about 7 minutes on 2 cores =="
+	@echo "== tests: about 10 minutes on 2 cores =="
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(PYTEST) -m "not long"
 
 test-long: setup-dev sandbox postgresql browser
-	@echo "== the tests that \`make test\` leaves out: about 22 minutes on 2 cores =="
+	@echo "== the tests that \`make test\` leaves out: about 25 minutes on 2 cores =="
 	$(PYTEST) -m long
 
 test-all: test test-long
