@@ -15,7 +15,7 @@ export AUTOGRADE_AS_ROOT := 1
 help:
 	@echo "make lab       open the lessons in JupyterLab (students: notebooks/, instructors: solutions/)"
 	@echo "make demo      grade a sample class from start to end; about 1 minute"
-	@echo "make test      the tests, some of many alike; about 7 minutes"
+	@echo "make test      the tests, some of many alike; about 10 minutes"
 	@echo "make test-all  all of them, as before a merge; about 30 minutes"
 	@echo "make coverage  what grading refuses and accepts, and what is told of it; about 5 minutes"
 	@echo "make steadiness  ask every answer again as another machine would compute it; about 10 minutes"
