@@ -217,10 +217,10 @@ ASKED: dict[str, dict[str, Prediction]] = {
             "As β falls, which of proxy, gold and KL go on rising?", "B",
             A="all three", B="proxy and KL", C="KL alone",
         ),
-        "stopped_in_time": _asked(
-            "β = 0 at its best step: how much gold, beside the best β at its end?", "B",
-            A="about as much, the two differ by no more than seeds do",
-            B="less, by more than seeds differ", C="more, by more than seeds differ",
+        "which_fall": _asked(
+            "With how many of six β does gold end below its best step, by more than seeds differ?",
+            "B",
+            A="with β = 0 alone", B="with two or three, the smallest", C="with four or more",
         ),
         "in_reach": _asked(
             "Which of the two forms miss every unseen seed by little more than seeds differ?", "C",

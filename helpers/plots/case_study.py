@@ -197,6 +197,9 @@ def plot_budget(known: Mapping[float, Sequence[End]], budget: float, chosen: flo
         if beta == chosen:
             axis.axvspan(place - 0.3, place + 0.3, color=AMBER, alpha=0.3)
             ranges[-1] += " (chosen)"
+    for marker, colour, says in (("o", NAVY, "well"), ("x", RED, "not well")):
+        axis.plot([], [], marker, color=colour, label=f"ended {says}: budget, ref and β = 0")
+    axis.legend(fontsize=8, loc="lower left")
     axis.axhline(budget, color="black", linestyle=DASHES[1], linewidth=1.3)
     at = (len(betas) - 0.6, budget)
     axis.annotate(f"budget, {budget:g} nats", at, (0, 4), ha="right", **BESIDE)
@@ -221,7 +224,7 @@ def plot_frontier(
     slow: without a penalty too, at a smaller learning rate; pairs: with them.
     """
     figure, (axis,) = new_figure(height=4.4)
-    free = {"β = 0, stopped anywhere": _of(runs, 0.0), "a third of the rate, too": slow}
+    free = {"β = 0, stopped anywhere": _of(runs, 0.0), "β = 0, a third of the rate": slow}
     looks = ((GREY, DASHES[1], "."), (RED, DASHES[0], "x"))
     for (label, each), (colour, dash, marker) in zip(free.items(), looks, strict=True):
         for run in each:

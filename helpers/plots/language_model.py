@@ -235,13 +235,18 @@ def plot_frontier(sweep: Sequence[Run], others: Mapping[str, Sequence[Run]]) -> 
         look = {"color": colour, "marker": marker, "markersize": 6, "linewidth": 1.2}
         axis.errorbar(_mean(x), _mean(y), label=name, linestyle="none", **look, **spans)
         said.append(f"{name} KL {spread_text(x, 1)}, gold {spread_text(y)}")
-    axis.set_xscale("symlog", linthresh=1)
+    # In √KL, in which a lesson joins the sweep's ends by straight lines.
+    axis.set_xscale("function", functions=(_root, lambda d: d * abs(d)))
+    axis.set_xticks([nats for nats in (0, 0.5, 2, 5, 10, 20, 30, 45, 60) if nats < 1.2 * max(kl)])
     axis.xaxis.set_major_formatter("{x:g}")
-    axis.minorticks_off()
     axis.set(xlabel="KL(policy ‖ ref), nats a response", ylabel="gold (rating)")
     axis.set_title(f"Gold ends highest with {_highest_gold(sweep, others)}")
     figure.legend(loc="outside lower center", ncols=3, fontsize=8)
     show(figure, f"Mean [least, greatest] over the seeds at the end: {'; '.join(said)}.")
+
+
+def _root(nats: Any) -> Any:
+    return abs(nats) ** 0.5 * ((nats > 0) * 2 - 1)
 
 
 def _highest_gold(sweep: Sequence[Run], others: Mapping[str, Sequence[Run]]) -> str:

@@ -178,14 +178,20 @@ def budget_says(found: Points, budget: Any, by_beta: Mapping[float, Points]) -> 
 
 def _within(by_beta: Mapping[float, Points], budget: float) -> str:
     """The gains up to a budget and beyond it, of each β that was measured in both."""
-    said = []
+    said, more = [], []
     for beta, found in by_beta.items():
         ranges = (budget / 2, budget), (budget, 2 * budget)
         inside, beyond = (gains_between(found, *one) for one in ranges)
         if len(inside) and len(beyond):
             counts = f"{len(inside)} and {len(beyond)} measured"
             said.append(f"β = {beta:g} {inside.mean():.2f} → {beyond.mean():.2f} ({counts})")
-    return f"Within one β, up to it → beyond it: {', '.join(said) or 'none was measured in both'}."
+            more.append(bool(beyond.mean() > inside.mean()))
+    if not said:
+        return "No β was measured on both sides of it."
+    says = f"Within one β, up to it → beyond it: {', '.join(said)}."
+    if all(more):
+        return f"{says} Each still rises: what falls above falls by a change of β."
+    return f"{says} {'Some still rise' if any(more) else 'None rises beyond it'}."
 
 
 def _supported(nearer: Tensor, inside: Tensor, beyond: Tensor) -> str:
@@ -250,25 +256,27 @@ def leave_one_seed_out(
 def rule_says(folds: Sequence[Fold], ends: Mapping[float, Sequence[End]], budget: float) -> str:
     """How often what a rule picked kept its promise, and what it could have seen and did not."""
     kept = sum(fold.end is not None and keeps(fold.end, budget) for fold in folds)
+    none = sum(fold.beta is None for fold in folds)
     slips = [slip for out, fold in enumerate(folds)
              if (slip := _slip(fold.beta, _without(ends, out), budget))]  # fmt: skip
     return "\n".join(
         (
-            f"kept at {kept} of {len(folds)} seeds that the rule had not seen",
+            f"kept at {kept} of {len(folds)} seeds that the rule had not seen"
+            + f"; at {none} of them it picked none" * bool(none),
             *(slips[:1] or ["Your rule never picks a β that broke it at a seed it saw."]),
         )
     )
 
 
-def straddled(ends: Mapping[float, Sequence[End]], picked: Any) -> float:
-    """A budget that the next larger β than the one picked keeps at some seeds and not at others.
+def straddled(ends: Mapping[float, Sequence[End]], picked: Any) -> tuple[float, float]:
+    """The next larger β than the one picked, and a budget that it keeps at some seeds alone.
 
-    Where there is none, that of the largest.
+    Where none is larger, the largest.
     """
     larger = [beta for beta in sorted(ends) if not _same(beta, picked)]
     larger = [beta for beta in larger if picked is None or beta > _number(picked)]
-    kl = [end.kl for end in ends[(larger or [max(ends)])[0]]]
-    return sum(kl) / len(kl)
+    beta = (larger or [max(ends)])[0]
+    return beta, sum(end.kl for end in ends[beta]) / len(ends[beta])
 
 
 def _slip(picked: Any, seen: Mapping[float, Sequence[End]], budget: float) -> str:

@@ -107,7 +107,7 @@ for _name, _texts in (("by people", _rows), ("by the larger model", _short)):
 # | counts of triples | 108.5 | 16.1 |
 # | counts of four | 110.3 | 15.7 |
 #
-# It has read few people's sentences, and of these counting triples still knows more. But counts
+# It has read few people's sentences, and of people's, counting triples still knows more. But counts
 # have no parameters that an update could move. Now let it write.
 
 # %% demo
@@ -158,7 +158,8 @@ plot_judges(_human, _judged)
 # higher rating by people. An optimiser will not stay on these sentences.
 #
 # The proxy can be read: its score is a bias + the mean weight of the *different* words of a text
-# (in a text of eight of them, a word of weight 8 adds 1). Here are the words of greatest weight, with what it learned them from.
+# (in a text of eight of them, a word of weight 8 adds 1). Here are the words of greatest weight,
+# with what it learned them from.
 
 # %% demo
 _few, _ = split_raters([one for one in sentences() if one.tenth != 0])
@@ -209,7 +210,8 @@ outcome("what_pleases", A=_most in list(_tried)[:2], B=_most == "eight words", C
 # The proxy is blind to order, to grammar and to repetition, and one liked word by itself is worth
 # more than a sentence that it stands in. The score is a mean, so a word costs where its weight is
 # below the mean of the others, as the words do that the last line counts. Whether a policy finds
-# that is the question of 6.6. Gold reads in order and counts.
+# that is the question of 6.6. Gold minds the order (backwards the praise is worth less, not
+# nothing), and counts.
 
 # %% [markdown]
 # ## 6.1 A reference that stays *(5 points, 15 min, easy)*
@@ -832,10 +834,9 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 # %% [markdown]
 # When the proxy rises and gold does not follow, this is **reward hacking**: nothing is broken, the
 # proxy is being maximised. Gold has to be learned or asked for; KL and distinct pairs need no
-# judge, and the lines above say how far they had gone when gold was at its best. What was exploited
-# stands in the table of weights. And compare the two bests: did the penalty bring more gold, or gold
-# that lasts? One pair of runs cannot tell whether to stop in time would have done as well; lesson 07
-# asks that of many.
+# judge, and the lines above say how far they had gone when gold was at its best. And compare the
+# two bests: did the penalty bring more gold, or gold that lasts? One pair of runs cannot tell
+# whether to stop in time would have done as well; lesson 07 asks that of many.
 #
 # Which words does the policy without a penalty write more often than ref does?
 
@@ -940,15 +941,16 @@ outcome("forgetting", A=abs(_mean - 1) <= 0.1, B=_mean <= 2, C=True)
 #
 # Entropy falls in many such runs of others, and reward seems to be bought with it
 # ([arXiv 2505.22617](https://arxiv.org/abs/2505.22617)): a policy that is sure of everything has
-# nothing left to try. Whether it falls here, and with which β most, the figure's title says.
+# nothing left to try. Whether it falls here, and with which β most, the figure says: the dashed
+# line is ref.
 
 # %% [markdown]
 # ### What is gold worth here?
 #
 # Gold is a network. Two judges can be asked that no run was trained by: VADER's rules for praise,
-# −1 to 1; and SmolLM2's surprise, in nats a word: less reads more like English, unless it is a loop,
-# which surprises nobody. So *readable*, 0 to 1, is made from that surprise and from how much a text
-# repeats. (Gold learned from these, on texts of other models; from VADER nothing.)
+# −1 to 1; and SmolLM2's surprise, in nats a word: less reads more like English, unless it is a
+# loop, which surprises nobody. So *readable*, 0 to 1, is made from that surprise and from how much
+# a text repeats. (Gold learned from these, on texts of other models; from VADER nothing.)
 
 # %% demo
 _outside = recorded_outside()
@@ -994,10 +996,10 @@ for _text in _run.texts[_run.step[_at]]:
 # ### Read for yourself
 #
 # Ten pairs: one text is ref's, the other was written to the same prompt at the end of a run with
-# β = 0.2. (It has less gold than 0.1 and reads better; with it methods are compared below.) Which is
-# which was drawn. Choose by the question that is printed; it asks for praise, too, so that a text
-# may win by being kind. (You know some words of the tuned model from 6.6, so you may guess. The
-# readers below did not.)
+# β = 0.2. (It has less gold than 0.1 and reads better; with it methods are compared below.) Which
+# is which was drawn. Choose by the question that is printed; it asks for praise, too, so that a
+# text may win by being kind. (You know some words of the tuned model from 6.6, so you may guess.
+# The readers below did not.)
 
 # %% demo
 _shared, _read = methods_beta(), preferences()
@@ -1131,8 +1133,9 @@ if ready("truncated_weights"):
 # Rounding leaves the mean at 1, as any sampler does that leaves nothing out: sampler ·
 # trainer/sampler adds up to 1. So, weighted, its tokens stand for the trainer's. The cap bounds
 # what one token can do, and its price is a mean below 1. Top-p is another kind of difference. What
-# is outside S is never drawn, so no weight can bring it back: at each place the ratio is the same for
-# all of S, and its mean is the trainer's mass of S. It is cured by letting the trainer score within S.
+# is outside S is never drawn, so no weight can bring it back: at each place the ratio is the same
+# for all of S, and its mean is the trainer's mass of S. It is cured by letting the trainer score
+# within S.
 #
 # A token's weight corrects that token, not what came before it. Of a whole *response* the ratio is
 # the product of its tokens' ratios, which is right, and spreads wider. And what is beyond the cap
@@ -1154,9 +1157,10 @@ if ready("truncated_weights"):
 
 # %% [markdown]
 # TRL (1.16) multiplies the surrogate by such a weight; the penalty is left without. Its default is
-# a response's ratio, masked, with a cap of 3: what is beyond it was drawn by a sampler that has come
-# far from the trainer, or is broken. Capped, such a response would still teach with full weight;
-# masked, it teaches nothing. What that costs in the mean depends on how often it happens.
+# a response's ratio, masked, with a cap of 3: what is beyond it was drawn by a sampler that has
+# come far from the trainer, or is broken. Capped, such a response would still teach with full
+# weight; masked, it teaches nothing. What that costs in the mean depends on how often it happens:
+# here a cap of 3 acts on none, and what is off 1 is the noise of the draws.
 
 # %% [markdown]
 # ## 6.9 In the reward or in the loss? *(1 point, 20 min, medium)*
@@ -1167,7 +1171,8 @@ if ready("truncated_weights"):
 # it is (GRPO's paper) or weighted by its ratio. (What the three do in training: 6.10.)
 #
 # Lesson 04 had a case that can be enumerated: all 27 responses of three tokens. Two cells put
-# your three functions on it. **Predict**: which of the gradients is that of KL(policy ‖ ref)?
+# your three functions on it. **Predict**: which of the gradients is that of KL(policy ‖ ref) of
+# whole responses?
 
 # %% [markdown]
 # **Quiz.** Drift in the reward, or as GRPO's paper has it in the loss: what is the difference?
@@ -1321,8 +1326,6 @@ _kept = ("in the reward, k1", "in the loss, ρ·k3", "advantage: mean only")
 _methods = {name: recorded_methods()[name] for name in _kept}
 _usual = {f"in the loss, k3 (β = {_shared:g})": by_beta(_sweep)[f"β = {_shared:g}"]}
 print_ends(_usual | _methods, ("proxy", "gold", "kl"))
-print()
-print_ends(_usual | _methods, ("length", "entropy", "forgotten"))
 _by_loss = ends(_sweep, _shared, "kl")
 _by_reward = [at_end(run, "kl") for run in _methods["in the reward, k1"]]
 outcome(
@@ -1344,7 +1347,8 @@ _by_loss = {
     "k3": _usual[f"in the loss, k3 (β = {_shared:g})"],
     "ρ·k3": _methods["in the loss, ρ·k3"],
 }
-print("charged in the reward it ends higher, at so many seeds, than")
+print_ends(_usual | _methods, ("length", "entropy", "forgotten"))
+print("\ncharged in the reward it ends higher, at so many seeds, than")
 print("                 " + "".join(f"{f'{name} in the loss':>18}" for name in _by_loss))
 for _name in ("proxy", "gold", "kl", "entropy", "length", "KL a token"):
     print(f"{_name:17}", end="")
@@ -1377,9 +1381,9 @@ for _name, _runs in _methods.items():
 # sweep of one seed is measured at six places, with noise; between them it is taken as straight in
 # √KL.)
 #
-# Then four steps on each batch, and what holds them: the clip of 05 or DPPO's mask, which bound a
-# step away from *old*; a penalty (the β above), which charges for drift from *ref*. 24 batches, 96
-# steps of the optimiser. **Predict**: with which does KL(policy ‖ ref) end lowest, at every seed?
+# Then four steps on each batch, and what holds them: nothing, the clip of 05, DPPO's mask, a
+# penalty (the β above), or clip and penalty. 24 batches, 96 steps of the optimiser. **Predict**:
+# with which does KL(policy ‖ ref) end lowest, at every seed?
 #
 # - **A**: with the clip
 # - **B**: with the mask

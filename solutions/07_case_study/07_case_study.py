@@ -10,9 +10,8 @@
 # - find out from its curves what went wrong in a run;
 # - back every claim with a number that holds and that could have refuted it.
 #
-# Five to five and a half hours, a quarter of them writing, with a break after 7.5 (then run all cells
-# above the place first). It needs lessons 02 to 05, and lesson 06, whose runs
-# it is about.
+# Five to five and a half hours, a quarter of them writing, with a break after 7.5 (then run all
+# cells above the place first). It needs lessons 02 to 05, and lesson 06, whose runs it is about.
 
 # %% setup
 import math
@@ -136,16 +135,15 @@ print(f"gold of ref: {_ref_gold:.2f}")
 
 # %% [markdown]
 # Over-optimisation can show *along* a run, whose gold falls from its best while its proxy rises,
-# and *across* runs: the β that has the most proxy is not the one that has the most gold. If gold
-# falls along the runs with β = 0, could one have stopped them in time? **Predict**: their gold at
-# the best step, beside that which the best β has at its end?
+# and *across* runs: the β that has the most proxy is not the one that has the most gold.
+# **Predict**: with how many of the six β does gold end below its best step by more than seeds differ?
 #
-# - **A**: about as much, the two differ by no more than seeds do
-# - **B**: less, by more than seeds differ
-# - **C**: more, by more than seeds differ
+# - **A**: with β = 0 alone
+# - **B**: with two or three, the smallest
+# - **C**: with four or more
 
-# %% predict="stopped_in_time"
-predict("stopped_in_time", ...)
+# %% predict="which_fall"
+predict("which_fall", ...)
 
 # %% demo evidence="essay_impact"
 plot_sweep(sweep)
@@ -174,17 +172,18 @@ for _beta in betas:
 print("gold ends below its best by more than the spread for β =", _fell or "none")
 
 # %% demo evidence="essay_impact"
+_small = _fell == betas[: len(_fell)]
+outcome("which_fall", A=_fell == [0.0], B=_small and len(_fell) in (2, 3), C=len(_fell) > 3)
 _top = max(_ends, key=_ends.get)
 _more, _apart = _stopped[0.0] - _ends[_top], max(_spreads[0.0], _spreads[_top])
 print(f"β = 0 at its best step has {_more:+.2f} beside β = {_top:g} at its end", end="; ")
 print(f"seeds differ by up to {_apart:.2f}")
-outcome("stopped_in_time", A=abs(_more) <= _apart, B=_more < 0, C=True)
 
 # %% [markdown]
 # Best less end is what training on cost, where it is larger than the spread. A single run, such as
 # yours of lesson 06, may fall by more, or not at all: that is what seeds are for. And to stop in
-# time takes gold, which a real run does not have: whether a run that is stopped at the same *KL* has
-# as much is asked in 7.6, with a fairer control.
+# time takes gold, which a real run does not have: whether a run that is stopped at the same *KL*
+# has as much is asked in 7.6, with a fairer control.
 
 # %% [markdown]
 # ## 7.3 The over-optimisation curve *(7 points, 25 min, medium)*
@@ -272,8 +271,8 @@ check("best_kl", best_kl)
 # Neither has a divergence to recommend.
 #
 # **Look at yours**, on all measurements of the record, whatever their β and step. **Predict**:
-# how much gold was measured where the curve has its peak, beside what the curve says there? The bars
-# are means of what was measured, over ranges of $d$; they know no form.
+# how much gold was measured where the curve has its peak, beside what the curve says there? The
+# bars are means of what was measured, over ranges of $d$; they know no form.
 
 # %% demo evidence="essay_claims"
 if ready("fit_overoptimization", "best_kl"):
@@ -416,9 +415,9 @@ for _low, _high in zip(_edges[:-1], _edges[1:], strict=True):
 # %% [markdown]
 # **Decide**: put in the nats up to which, by this table, going further has paid, and beyond which
 # it has not. The cell below looks at what was measured between half your budget and the budget,
-# and between the budget and twice as much, in the first column and within each β. Far from ref there
-# are small β alone, so that part of a fall in the first column is a change of β: it says what to
-# expect of runs that end there, and the others whether a run that goes on loses gold.
+# and between the budget and twice as much, in the first column and within each β. Far from ref
+# there are small β alone, so that part of a fall in the first column is a change of β: it says
+# what to expect of runs that end there, and the others whether a run that goes on loses gold.
 
 # %% demo
 _budget = ...
@@ -462,10 +461,10 @@ if written(_choose(_ends, _nats) or -1):
 
 # %% demo
 if written(_choose(_ends, _nats) or -1):
-    _tight = straddled(_ends, _choose(_ends, _nats))
+    _near, _tight = straddled(_ends, _choose(_ends, _nats))
     _again = leave_one_seed_out(_choose, _ends, _tight)
     print(
-        f"the same rule, asked for {_tight:.1f} nats: some seeds of one β end within it, others not"
+        f"the same rule, asked for {_tight:.1f} nats, where runs with β = {_near:g} end on average"
     )
     print("picked, and KL there, seed by seed:", end=" ")
     print(*(f"{beta} {end.kl:.1f}" if end else f"{beta}" for beta, end in _again), sep=", ")
@@ -507,8 +506,8 @@ for _beta, _each in _ends.items():
 # speed, too. The record has the control: β = 0 at **a third of the learning rate**. For every
 # penalised run, find where the run without penalty *and with the same seed* passes the KL at
 # which the penalised one ends. *Clearly more* shall be: at every seed, of three or more that can be
-# compared, and by the mean more than twice what seeds differ by. **Predict**: at equal KL, with some
-# β, who has clearly more gold?
+# compared, and by the mean more than twice what seeds differ by. **Predict**: at equal KL, with
+# some β, who has clearly more gold?
 #
 # - **A**: nobody
 # - **B**: the penalised runs
@@ -565,38 +564,48 @@ for _beta in betas[1:]:
 
 # %% [markdown]
 # So here it came out otherwise than with Gao et al.: at one KL the penalised runs have clearly more
-# gold. Rest it on β = 0.1 and 0.2, where both runs took about as many updates; with β = 0.5 and 1 the
-# slow run is caught early. And how could a penalty buy more at one KL? It pulls towards
-# ref · exp(proxy/β), which has the most proxy that its KL can buy (3.5), while a run that is merely
-# stopped is wherever its first steps led. The proxy, above, agrees; that gold gains with it is not in
-# the formula.
+# gold. Rest it on β = 0.1 and 0.2, where both runs took about as many updates; with β = 0.5 and 1
+# the slow run is caught early. And how could a penalty buy more at one KL? It pulls towards ref ·
+# exp(proxy/β), which has the most proxy that its KL can buy (3.5), while a run that is merely
+# stopped is wherever its first steps led. The proxy, above, agrees; that gold gains with it is not
+# in the formula.
 #
 # What could be why it differs from theirs, beside the model's size? Their penalty is charged in the
-# reward, and their advantage is not divided by a group's spread. Both were run here, each by itself:
+# reward, and their advantage is not divided by a group's spread. Both were run here, each by
+# itself:
 
 # %% demo
 for _name in ("in the reward, k1", "advantage: mean only"):
     _with = at_equal_kl(_methods[_name], _slow, _ref_gold)
     _gaps = torch.tensor([pair.gain - pair.stopped for pair in _with])
-    print(f"{_name}, at equal KL: more gold than the slow run at {(_gaps > 0).sum()}", end=" ")
-    print(f"of {len(_gaps)} seeds, {_gaps.min():+.2f} to {_gaps.max():+.2f}")
+    _far = [pair.kl for pair in _with]
+    print(
+        f"{_name}, β = {_with[0].beta:g}, {min(_far):.1f} to {max(_far):.1f} nats, more gold",
+        end="",
+    )
+    print(f" than the slow run at {(_gaps > 0).sum()} of {len(_gaps)} seeds", end="")
+    print(f", {_gaps.min():+.2f} to {_gaps.max():+.2f}")
 
 # %% [markdown]
-# Neither removes the difference by itself. Their gold, a reward model alone, and their PPO were not
-# tried: ours counts repetition too, which a run without penalty falls into first.
+# Neither turns the sign by itself. (Each ends at a KL of its own, as a nat has another price
+# there, and is held against the slow run where that one passes it.) Their gold, a reward model
+# alone, and their PPO were not tried: ours counts repetition too, which a run without penalty
+# falls into first.
 #
 # Read all of it with care. The slow runs are caught in passing, while they speed up; where a
 # penalised run ends, it has slowed down. Gold at the stopped KL is read off a straight line between
-# two measurements, and where a slow run has run away by then, these lie far apart. One sign at three
-# seeds comes by chance once in four, at five once in sixteen, and several β are looked at: hence the
-# second condition. And it is what *gold* says: lesson 06 shows how far other judges agree with it.
+# two measurements, and where a slow run has run away by then, these lie far apart. One sign at
+# three seeds comes by chance once in four, at five once in sixteen, and several β are looked at:
+# hence the second condition. And it is what *gold* says: lesson 06 shows how far other judges
+# agree with it.
 #
 # ### Steered to a KL
 #
-# A penalty has a use even where it buys nothing at equal KL: a penalised run *slows down* at its KL,
-# while stopping needs someone who knows when. And a **controller** (Ziegler's, of lesson 05) takes
-# the KL that you chose as its target; here it moves β by 2% a step at most, by what the batch says
-# of KL(policy ‖ ref). **Predict**: told to end at 6 nats a response, how near does it come?
+# A penalty has a use even where it buys nothing at equal KL: a penalised run *slows down* at its
+# KL, while stopping needs someone who knows when. And a **controller** (Ziegler's, of lesson 05)
+# takes the KL that you chose as its target; here it moves β by 2% a step at most, by what the
+# batch says of KL(policy ‖ ref). **Predict**: told to end at 6 nats a response, how near does it
+# come?
 #
 # - **A**: within a tenth, at every seed
 # - **B**: within a quarter, at every seed
@@ -615,12 +624,16 @@ for _run in _methods["controller"]:
     _row = f"{_run.seed:4}   {max(_run.kl):8.1f}, {_nats:10.1f}   {_off[-1]:6.0%}   {_weights:>30}"
     print(f"{_row}   {at_end(_run, 'gold') - _ref_gold:13.2f}")
 outcome("steered", A=max(_off) <= 0.1, B=max(_off) <= 0.25, C=True)
+_start = min(betas, key=lambda beta: abs(beta - _methods["controller"][0].weight[0]))
+_fixed = [abs(end.kl / _target - 1) for end in _ends[_start]]
+print(f"with β fixed at {_start:g}, where it begins: off by", *(f"{off:.0%}" for off in _fixed))
 
 # %% [markdown]
 # Every run begins below its target, at KL 0, so the controller first *lowers* β, and has that to
-# win back when the KL shoots past: a short run may end before it has. A controller replaces the
-# search for β by one for its target, its start and its speed. In runs that are much longer than
-# these it has the time; that is not shown here.
+# win back when the KL shoots past: a short run may end before it has. Here it would have done
+# better to leave β where it was, as the last line says; whoever sets it seldom knows such a β. A
+# controller replaces the search for β by one for its target, its start and its speed. In runs that
+# are much longer than these it has the time; that is not shown here.
 
 # %% [markdown]
 # ## 7.7 A run that went wrong *(3 points, 20 min, medium)*
@@ -682,11 +695,11 @@ check("q07_diagnose", q07_diagnose)
 # %% [markdown]
 # <details><summary>What gave it away, once you have answered</summary>
 #
-# None of the four reports fits: nothing grows without end, nothing is below 0, the KL is logged, and
-# no larger β is compared. Each curve by itself has a harmless story. What gives such a run away is a
-# contradiction between two: a KL, say, beside a proxy, or a share of word pairs, that no policy at
-# that KL has in any run of the record. So log several, and at least one that does not pass through
-# the code under suspicion: distinct word pairs, or a look at the texts.
+# None of the four reports fits: nothing grows without end, nothing is below 0, the KL is logged,
+# and no larger β is compared. Each curve by itself has a harmless story. What gives such a run
+# away is a contradiction between two: a KL, say, beside a proxy, or a share of word pairs, that no
+# policy at that KL has in any run of the record. So log several, and at least one that does not
+# pass through the code under suspicion: distinct word pairs, or a look at the texts.
 #
 # </details>
 
@@ -753,13 +766,14 @@ check("q07_diagnose", q07_diagnose)
 # %% [markdown]
 # ## 7.9 Claim and evidence *(6 points, 45 min, graded by hand)*
 #
-# The last piece is about *your own run* of lesson 06, or the one that stands in. First let code check what you want to say.
-# A row of the list is a number, (quantity, whose, step, value), rounded as you will print it; or
-# an order, (quantity, whose, "<" or ">", whose), about the ends of runs (the longer of two is read
-# where the shorter one ends). The step "end" is the mean of the last three measurements, as in the
-# tables. *Whose* is "own", (β, seed), or a β of the record: the mean of its seeds, or all of them. Quantities are proxy,
-# gold, gain (gold over ref, as in the tables), kl, distinct_2, length, entropy, forgotten. Put your
-# own rows in place of these, of which the second and third are wrong.
+# The last piece is about *your own run* of lesson 06, or the one that stands in. First let code
+# check what you want to say. A row of the list is a number, (quantity, whose, step, value),
+# rounded as you will print it; or an order, (quantity, whose, "<" or ">", whose), about the ends
+# of runs (the longer of two is read where the shorter one ends). The step "end" is the mean of the
+# last three measurements, as in the tables. *Whose* is "own", (β, seed), or a β of the record: the
+# mean of its seeds, or all of them. Quantities are proxy, gold, gain (gold over ref, as in the
+# tables), kl, distinct_2, length, entropy, forgotten. Put your own rows in place of these, of
+# which the second and third are wrong.
 
 # %% demo evidence="essay_claims"
 claims = [

@@ -181,7 +181,8 @@ def test_what_a_rule_is_told(ends):
 )
 def test_why_a_rule_is_not_sound(ends, picked, says):
     said = rule_says(leave_one_seed_out(lambda *_: picked, ends, 10.0), ends, 10.0)
-    assert said.startswith("kept at 0 of 2 seeds that the rule had not seen\n" + says)
+    none = "; at 2 of them it picked none" * (picked is None)
+    assert said.startswith(f"kept at 0 of 2 seeds that the rule had not seen{none}\n{says}")
 
 
 @pytest.mark.parametrize(
@@ -205,17 +206,23 @@ def test_a_budget_is_held_to_what_was_measured(gains, says):
     assert says in said
     assert f"from a quarter to half of it: 12 measurements, mean gain {gains[0] + 0.11:.2f}" in said
     last = f"β = 0.2 {gains[1] + 0.2:.2f} → {gains[2] + 0.11:.2f} (3 and 12 measured)."
-    assert said.endswith("up to it → beyond it: " + last)
+    rises = gains[2] > gains[1]
+    then = " Each still rises: what" if rises else " None rises beyond it."
+    assert f"up to it → beyond it: {last}{then}" in said
     far = budget_says(found, 80.0, apart)
     assert "Too few were measured" in far
-    assert far.endswith("none was measured in both.")
+    assert far.endswith("No β was measured on both sides of it.")
+    both = {0.1: found, 0.2: Points(found.kl, -found.gain)}
+    some = "None rises beyond it." if gains[1] == gains[2] else "Some still rise."
+    assert budget_says(found, 8.0, both).endswith(some)
 
 
 def test_a_second_budget_that_the_next_weight_keeps_at_some_seeds_alone(ends):
-    assert straddled(ends, 0.0) == straddled(ends, 0.1) == 10.0  # of 0.2: 9 and 11
-    assert straddled(ends, 0.2) == 5.5
-    assert straddled(ends, max(ends)) == straddled(ends, 7) == sum(e.kl for e in ends[1.0]) / 2
-    assert straddled(ends, None) == 55.0  # of the smallest
+    assert straddled(ends, 0.0) == straddled(ends, 0.1) == (0.2, 10.0)  # of 9 and 11
+    assert straddled(ends, 0.2) == (0.5, 5.5)
+    largest = (1.0, sum(e.kl for e in ends[1.0]) / 2)
+    assert straddled(ends, max(ends)) == straddled(ends, 7) == largest
+    assert straddled(ends, None) == (0.0, 55.0)  # of the smallest
 
 
 @pytest.mark.parametrize("said", [0, -3.0, math.nan, "16", None, True])
