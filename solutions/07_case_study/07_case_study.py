@@ -136,7 +136,8 @@ print(f"gold of ref: {_ref_gold:.2f}")
 # %% [markdown]
 # Over-optimisation can show *along* a run, whose gold falls from its best while its proxy rises,
 # and *across* runs: the β that has the most proxy is not the one that has the most gold.
-# **Predict**: with how many of the six β does gold end below its best step by more than seeds differ?
+# **Predict**: with how many of the six β does gold end below its best step, by more than seeds
+# differ?
 #
 # - **A**: with β = 0 alone
 # - **B**: with two or three, the smallest
