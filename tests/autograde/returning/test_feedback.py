@@ -374,6 +374,13 @@ c.AssignLatePenalties.plugin_class = APointADay
 TO_COME, OVER = "2226-10-02 12:00:00", "2016-10-02 12:00:00"
 
 
+def made_anew_when_due(term, date):
+    """The pages, once the lesson is due then."""
+    with term.api().gradebook as gradebook:
+        gradebook.update_or_create_assignment(PLAIN, duedate=f"{date} UTC")
+    assert feedback(term)[1] == []
+
+
 @pytest.mark.parametrize(
     ("settings", "says"),
     [
@@ -396,9 +403,7 @@ def test_until_when_another_file_counts_is_said_where_there_is_a_date(tmp_path, 
     assert feedback(term)[1] == []
     until = "Another counts in full if it is handed in by 2226-10-03 12:00 UTC"
     assert f"{until}; after that it is late ({says})." in text_of(page(term, "unlucky"))
-    with term.api().gradebook as gradebook:
-        gradebook.update_or_create_assignment(PLAIN, duedate=f"{OVER} UTC")
-    assert feedback(term)[1] == []
+    made_anew_when_due(term, OVER)
     over = f"It was due by 2016-10-03 12:00 UTC, which is over: another is late ({says})."
     assert over in text_of(page(term, "unlucky"))
     assert "counts in full" not in page(term, "unlucky")
@@ -411,16 +416,12 @@ def test_a_newer_file_that_could_not_be_graded_is_told(changed):
     assert "broken or cut short). Open it in Jupyter, save it and hand it in again; if it" in said
     assert "Everything in the earlier one has its full points." in said
     assert "counts in full" not in said
-    with changed.api().gradebook as gradebook:
-        gradebook.update_or_create_assignment(PLAIN, duedate=f"{TO_COME} UTC")
-    assert feedback(changed)[1] == []
+    made_anew_when_due(changed, TO_COME)
     assert (
         "Another counts in full if it is handed in by 2226-10-02 12:00 UTC; of several that can be "
         "graded, the last before then counts."
     ) in text_of(page(changed, "cy"))
-    with changed.api().gradebook as gradebook:
-        gradebook.update_or_create_assignment(PLAIN, duedate=f"{OVER} UTC")
-    assert feedback(changed)[1] == []
+    made_anew_when_due(changed, OVER)
     assert (
         "It was due by 2016-10-02 12:00 UTC, which is over: another is late (your instructor says "
         "what that costs), and your instructor says whether it takes the place of the earlier one."
