@@ -9,6 +9,7 @@ import pytest
 from nbformat import NotebookNode
 
 from autograde.common.guard import fresh
+from autograde.course import earlier
 from autograde.course.as_cells import handed_in
 from autograde.course.lessons import checkout_base
 from autograde.course.sample import solutions
@@ -65,6 +66,23 @@ def screenshot(request) -> Callable:
             shown.screenshot(path=f"{folder}/{name}.png")
 
     return take
+
+
+@pytest.fixture
+def as_earlier(tmp_path, monkeypatch) -> Callable:
+    """Adds a notebook to what is known of earlier editions; nothing else is known in the test."""
+    for name in ("MARKS", "TEXT_MARKS"):
+        monkeypatch.setattr(earlier, name, tmp_path / name)
+        (tmp_path / name).touch()
+
+    def add(notebook: NotebookNode) -> None:
+        nbformat.write(notebook, tmp_path / "n.ipynb")
+        earlier._marks.cache_clear()
+        earlier.add([tmp_path / "n.ipynb"])
+        earlier._marks.cache_clear()
+
+    yield add
+    earlier._marks.cache_clear()
 
 
 @pytest.fixture

@@ -13,20 +13,13 @@ OLD = "## 2.3 Zebras *(3 points, 10 min)*\n\nA zebra of an older edition stands 
 
 
 @pytest.fixture
-def known(tmp_path, monkeypatch):
+def known(tmp_path, as_earlier):
     """The marks of a notebook that has the old text, and nothing else, as the command adds them."""
     answer = new_markdown_cell("An answer that stands in an essay's own cell.")
     answer.metadata["nbgrader"] = {"grade_id": "essay", "grade": True, "solution": True}
     demo = new_code_cell("print('A zebra, as code.')")
-    nbformat.write(new_notebook(cells=[new_markdown_cell(OLD), answer, demo]), tmp_path / "n.ipynb")
-    for name in ("MARKS", "TEXT_MARKS"):
-        monkeypatch.setattr(earlier, name, tmp_path / name)
-        (tmp_path / name).touch()
-    earlier._marks.cache_clear()
-    earlier.add([tmp_path / "n.ipynb"])
-    earlier._marks.cache_clear()
-    yield tmp_path
-    earlier._marks.cache_clear()
+    as_earlier(new_notebook(cells=[new_markdown_cell(OLD), answer, demo]))
+    return tmp_path
 
 
 @pytest.mark.parametrize(

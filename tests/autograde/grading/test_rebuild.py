@@ -5,12 +5,10 @@ import random
 from copy import deepcopy
 from pathlib import Path
 
-import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 from autograde.common.errors import UsageError
-from autograde.course import earlier
 from autograde.course.earlier import is_earlier
 from autograde.course.exercises import exercises
 from autograde.course.lesson_frame import address_frame
@@ -94,7 +92,7 @@ def test_predictions_are_kept_and_change_no_program(base, solved):
     assert written_in(LESSON, rebuild(older_base, guessed)) == {}
 
 
-def test_cells_of_an_earlier_edition_are_nobodys_work(base, solved, monkeypatch, tmp_path):
+def test_cells_of_an_earlier_edition_are_nobodys_work(base, solved, as_earlier):
     """With other names in its demos, and its metadata lost: the program is the same."""
     wanted = list(program(rebuild(base, solved)))
     older = deepcopy(solved)
@@ -103,18 +101,9 @@ def test_cells_of_an_earlier_edition_are_nobodys_work(base, solved, monkeypatch,
             cell.source = cell.source.replace("_", "old_").replace("old_old_", "_")
         cell["metadata"] = {}
     assert list(program(rebuild(base, older))) != wanted
-    nbformat.write(older, tmp_path / "older.ipynb")
-    for name in ("MARKS", "TEXT_MARKS"):
-        monkeypatch.setattr(earlier, name, tmp_path / name)
-        (tmp_path / name).touch()
-    earlier._marks.cache_clear()
-    earlier.add([tmp_path / "older.ipynb"])
-    earlier._marks.cache_clear()
-    try:
-        assert list(program(rebuild(base, older))) == wanted
-        assert all_right(base, older)
-    finally:
-        earlier._marks.cache_clear()
+    as_earlier(older)
+    assert list(program(rebuild(base, older))) == wanted
+    assert all_right(base, older)
 
 
 def test_the_first_edition_is_known(base):
