@@ -189,19 +189,14 @@ ASKED: dict[str, dict[str, Prediction]] = {
             A="a sentence that praises a film", B="the eight words of greatest weight, in a row",
             C="the greatest of them, eight times",
         ),
-        "free_gold": _asked(
-            "Trained with β = 0: what does gold do while the proxy rises?", "B",
-            A="it rises with the proxy, to the end", B="it ends below its best, by 0.2 or more",
-            C="it never rises above where it began",
+        "gold_peak": _asked(
+            "80 steps with β = 0, trained on the proxy: at which step is gold at its best?", "B",
+            A="by step 20", B="after step 20, by step 60", C="after step 60",
         ),
         "second_beta": _asked(
             "Some β has the most gold at the end, by the mean: which β comes second?", "B",
             A="its smaller neighbour: to let go too much costs less than to hold too much",
             B="its larger neighbour: to hold too much costs less", C="one that is no neighbour",
-        ),
-        "forgetting": _asked(
-            "Trained with β = 0: perplexity on people's sentences, over what it was?", "C",
-            A="within 10% of it", B="up to twice as high", C="more than twice as high",
         ),
         "where_charged": _asked(
             "At equal β, k1 charged in the reward: where does KL end beside k3 in the loss?", "C",
@@ -210,6 +205,15 @@ ASKED: dict[str, dict[str, Prediction]] = {
         "four_steps": _asked(
             "Four steps on each batch: with which hold does KL end lowest, at every seed?", "C",
             A="with the clip", B="with the mask", C="with a penalty, alone or beside the clip",
+        ),
+        "forgetting": _asked(
+            "Trained with β = 0: perplexity on people's sentences, over what it was?", "C",
+            A="within 10% of it", B="up to twice as high", C="more than twice as high",
+        ),
+        "own_surprise": _asked(
+            "SmolLM2 trained with β = 0: how surprising to its old self are its texts at the end?",
+            "C",
+            A="more, with every seed", B="less, with every seed", C="it depends on the seed",
         ),
     },
     "07_case_study": {

@@ -14,13 +14,14 @@ import argparse
 import json
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from helpers.language_model.checkpoint import DATA, SIZES, load_gold, load_vocabulary
+from helpers.language_model.checkpoint import DATA, SIZES, load_gold, load_proxy, load_vocabulary
 from helpers.language_model.runs import PREFERENCES, RECORDED
 
 from ..common.files import write_whole
@@ -57,7 +58,7 @@ def _write(name: str, data: Any) -> None:
 
 
 def judged(record: dict[str, Any], file: Path) -> dict[str, Any]:
-    """For each β: nats a word, readable and praise of its last texts; what gold goes with."""
+    """For each β: nats a word, readable and praise of its last texts; what goes with what."""
     outside = outside_from(file)
     betas = sorted({run["beta"] for run in record["sweep"]})
     texts = {f"{beta:g}": _last(record, beta) for beta in betas}
@@ -66,17 +67,23 @@ def judged(record: dict[str, Any], file: Path) -> dict[str, Any]:
     for name, said in found.items():
         say(f"β {name:5} " + "  ".join(f"{key} {value:.2f}" for key, value in said.items()))
     every = [text for each in texts.values() for text in each]
-    gold = rate(load_gold(), load_vocabulary().batch(every, SIZES.context))
-    with_praise = outside.praise(every) * outside.readable(every)
+    rows = load_vocabulary().batch(every, SIZES.context)
+    gold, proxy = rate(load_gold(), rows), rate(load_proxy(), rows)
+    praise, readable = outside.praise(every), outside.readable(every)
+    others = {"nats_a_word": outside.nats_per_word(every), "readable": readable, "praise": praise}
     agreement = {
-        "nats_a_word": correlation(gold, outside.nats_per_word(every)),
-        "readable": correlation(gold, outside.readable(every)),
-        "praise": correlation(gold, outside.praise(every)),
-        "readable_praise": correlation(gold, with_praise),
+        "gold": _correlations(gold, others | {"readable_praise": praise * readable}),
+        "readable_praise": _correlations(
+            praise * readable,
+            {"gold": gold, "proxy": proxy, "praise": praise, "readable": readable},
+        ),
     }
-    agreement = {name: round(value, 3) for name, value in agreement.items()}
-    say(f"gold on these {len(every)} texts correlates: {agreement}")
-    return {"by_beta": found, "gold": agreement, "texts": len(every)}
+    say(f"correlations on these {len(every)} texts: {agreement}")
+    return {"by_beta": found, **agreement, "texts": len(every)}
+
+
+def _correlations(one: Tensor, others: Mapping[str, Tensor]) -> dict[str, float]:
+    return {name: round(correlation(one, other), 3) for name, other in others.items()}
 
 
 def _last(record: dict[str, Any], beta: float) -> list[str]:

@@ -132,7 +132,8 @@ def recorded_outside() -> dict[str, Any]:
     """What judges from outside the course say of the sweep's last texts.
 
     "by_beta": by β as text, and for "ref", their means; "gold": its correlation with each of
-    them, text by text, over "texts" of them.
+    them, text by text, over "texts" of them; "readable_praise": that of praise × readable with
+    both judges and with its factors.
     """
     return _record(lambda whole: _judged(whole["outside"]))
 
@@ -201,9 +202,9 @@ def _larger(plain: Mapping[str, Any]) -> LargerRun:
 
 def _judged(plain: Mapping[str, Any]) -> dict[str, Any]:
     means = {name: dict(said) for name, said in plain["by_beta"].items()}
-    gold = dict(plain["gold"])
-    _demand_numbers([number for said in (*means.values(), gold) for number in said.values()])
-    return {"by_beta": means, "gold": gold, "texts": int(plain["texts"])}
+    goes = {name: dict(plain[name]) for name in ("gold", "readable_praise")}
+    _demand_numbers([x for said in (*means.values(), *goes.values()) for x in said.values()])
+    return {"by_beta": means, **goes, "texts": int(plain["texts"])}
 
 
 def _chosen(plain: Mapping[str, Any]) -> Preferences:

@@ -1,5 +1,6 @@
 """Tune the language model towards a proxy reward, with the functions that a student wrote."""
 
+import math
 import os
 from collections.abc import Callable
 from copy import deepcopy
@@ -106,7 +107,8 @@ class Tuning:
     """A run of sampling, scoring and stepping, which can be stopped and goes on where it was.
 
     path: where the state is kept after each step, so that a new kernel goes on from there too.
-    Raises BadDataError when the file there is damaged, ValueError when it is of another run.
+    Raises BadDataError when the file there is damaged, ValueError when it is of another run, or
+    when beta is no price: a finite number from 0 up.
     """
 
     def __init__(
@@ -118,6 +120,7 @@ class Tuning:
         world: World | None = None,
         path: Path | str | None = None,
     ) -> None:
+        beta = _price(beta)
         self.steps, self.settings, self.world = steps, settings, world or World()
         self.device = pick_device()
         self.policy = deepcopy(self.world.model).to(self.device).train()  # dropout on, as usual
@@ -295,6 +298,16 @@ def distinct_2(samples: Samples) -> float:
     both = samples.response_mask[:, :-1] & samples.response_mask[:, 1:]
     pairs = torch.stack([samples.tokens[:, 1:-1][both], samples.tokens[:, 2:][both]], dim=1)
     return len(pairs.unique(dim=0)) / max(len(pairs), 1)
+
+
+def _price(beta: Any) -> float:
+    try:
+        price = math.nan if isinstance(beta, str | bool) else float(beta)
+    except (TypeError, ValueError):
+        price = math.nan
+    if not 0 <= price < math.inf:
+        raise ValueError(f"beta is the price of a nat, a number from 0 up, not {beta!r:.40}")
+    return price
 
 
 def _copy(tree: Any) -> Any:

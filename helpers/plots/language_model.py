@@ -259,15 +259,6 @@ def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def print_ends(groups: Mapping[str, Sequence[Run]], names: Sequence[str]) -> None:
-    """A table of where runs end (last three measurements): mean over seeds [least, greatest]."""
-    width = max(map(len, groups))
-    print(" " * width + "".join(f"  {MEASURES[name][0].split('(')[0]:>21}" for name in names))
-    for label, runs in groups.items():
-        each = (spread_text([at_end(run, name) for run in runs]) for name in names)
-        print(f"{label:{width}}" + "".join(f"  {cell:>21}" for cell in each))
-
-
 def by_beta(runs: Sequence[Any], betas: Sequence[float] | None = None) -> dict[str, list[Any]]:
     """The runs of each weight, of all weights if none are named, under "β = …"."""
     chosen = sorted({run.beta for run in runs}) if betas is None else betas

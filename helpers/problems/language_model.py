@@ -1,12 +1,14 @@
-"""Problems of lesson 06: a loop beside the course's own, and texts to be read blind."""
+"""Problems of lesson 06: a loop beside the course's own, blind pairs, samplers that differ."""
 
 import math
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
 
 from ..language_model.runs import Run
 from ..language_model.tuning import Settings, Steps, Tuning, World
@@ -20,13 +22,15 @@ CLOSE = (  # proxy and KL: a token drawn otherwise, by rounding, moves them by l
 )
 
 
-def course_loop(steps: Steps, world: World, paid_by: str = "proxy") -> Measured:
+def course_loop(
+    steps: Steps, world: World, paid_by: str = "proxy", n_steps: int = N_STEPS
+) -> Measured:
     """What the course's own loop measures in a trial; paid_by: the judge that it is trained by."""
     few = replace(world, people=world.people[:2])  # nobody asks here what is forgotten
     if paid_by == "gold":
         few = replace(few, proxy=world.gold, gold=world.proxy, cut_off=0.0)
     tuning = Tuning(steps, BETA, settings=Settings(every=1), world=few)
-    run = tuning.run(N_STEPS, progress=False)
+    run = tuning.run(n_steps, progress=False)
     return list(zip(run.gold if paid_by == "gold" else run.proxy, run.kl, strict=True))
 
 
@@ -51,20 +55,20 @@ def loop_says(mine: Any, steps: Steps, world: World) -> str:
 def _cause(shown: Measured, at: int, steps: Steps, world: World) -> str:
     if at == 0:
         return "Nothing has been learned there: so it is in how you measure."
-    for cause, wrong in _slips(steps, world).items():
+    for cause, wrong in _slips(steps, world, at).items():  # a second slip may show later
         if all(map(_same, shown, wrong())):
-            return f"These are the numbers of a loop {cause}."
+            return f"Up to there these are the numbers of a loop {cause}."
     if at == 1:
         return "So it is in the first step: what is drawn, scored, compared or handed over?"
     return "The first step is right: what should be new in each step, and is not?"
 
 
-def _slips(steps: Steps, world: World) -> dict[str, Callable[[], Measured]]:
-    """Slips that people make in this loop, and what is measured with each."""
+def _slips(steps: Steps, world: World, n_steps: int) -> dict[str, Callable[[], Measured]]:
+    """Slips that people make in this loop, and what is measured with each over so many steps."""
     advantage, step = steps.group_advantage, steps.train_step
 
     def with_steps(**changed: Any) -> Callable[[], Measured]:
-        return lambda: course_loop(replace(steps, **changed), world)
+        return lambda: course_loop(replace(steps, **changed), world, n_steps=n_steps)
 
     def free(*given: Any, epsilon: float, beta: float) -> dict[str, float]:
         return step(*given, epsilon=epsilon, beta=0.0)
@@ -88,13 +92,16 @@ def _slips(steps: Steps, world: World) -> dict[str, Callable[[], Measured]]:
         "whose advantages go to other responses: their order is that of the tokens": with_steps(
             group_advantage=lambda rewards: advantage(rewards).T
         ),
+        "whose advantages have the sign turned": with_steps(
+            group_advantage=lambda rewards: -advantage(rewards)
+        ),
         "that hands over the rewards themselves as the advantage": with_steps(
             group_advantage=lambda rewards: rewards
         ),
         "in which beta does not arrive, or is swapped with epsilon": with_steps(train_step=free),
-        "that is paid by gold": lambda: course_loop(steps, world, "gold"),
+        "that is paid by gold": lambda: course_loop(steps, world, "gold", n_steps),
         "that is paid by the proxy alone, without the charge for what was cut off": (
-            lambda: course_loop(steps, replace(world, cut_off=0.0))
+            lambda: course_loop(steps, replace(world, cut_off=0.0), n_steps=n_steps)
         ),
     }
 
@@ -143,3 +150,20 @@ def letters(said: Any, n_pairs: int) -> str | None:
         return chosen
     print(f'{n_pairs} letters A or B are wanted, in quotes, one for each pair: "ABBA…", say.')
     return None
+
+
+def likeliest(log_probs: Float[Tensor, "place token"], mass: float) -> Bool[Tensor, "place token"]:
+    """The set S of top-p: the likeliest tokens, up to the first with which they hold this mass."""
+    ordered, order = log_probs.exp().sort(-1, descending=True)
+    likelier = (ordered.cumsum(-1) - ordered).gather(-1, order.argsort(-1))  # mass before a token
+    return likelier < mass
+
+
+def in_eight_bits(network: nn.Module) -> nn.Module:
+    """A copy whose weights are stored in 8 bits, float8_e4m3fn: 4 significant bits, scaled each."""
+    rounded = deepcopy(network)
+    with torch.no_grad():
+        for weight in rounded.parameters():
+            unit = weight.abs().max() / torch.finfo(torch.float8_e4m3fn).max
+            weight.copy_((weight / unit).to(torch.float8_e4m3fn).float() * unit)
+    return rounded

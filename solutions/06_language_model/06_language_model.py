@@ -54,7 +54,6 @@ from helpers.plots.language_model import (
     plot_judges,
     plot_rewards,
     plot_token_loss,
-    print_ends,
     ranked,
     shared_steps,
     show_pairs,
@@ -62,13 +61,34 @@ from helpers.plots.language_model import (
     spread_text,
 )
 from helpers.predicting import outcome, predict, predictions
-from helpers.problems.case_study import at_end, over_the_sweep, per_token
-from helpers.problems.language_model import BETA, N_STEPS, blind_pairs, letters, loop_says
+from helpers.problems.case_study import at_end, over_the_sweep
+from helpers.problems.language_model import (
+    BETA,
+    N_STEPS,
+    blind_pairs,
+    in_eight_bits,
+    letters,
+    likeliest,
+    loop_says,
+)
 from helpers.problems.penalty_gradients import (
     all_responses,
     exact_kl,
     known_gradients,
     three_policies,
+)
+from helpers.tables.language_model import (
+    print_agreement,
+    print_at_best,
+    print_both_models,
+    print_caps,
+    print_ends,
+    print_outside,
+    print_preferences,
+    print_ratios,
+    print_record,
+    print_seed_by_seed,
+    print_words_won,
 )
 
 device = pick_device()
@@ -775,33 +795,36 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 # With one step to a fresh batch the ratio is 1 and the clip never acts: only β holds the policy.
 
 # %% [markdown]
-# First β = 0. **Predict**: after 80 steps, what will the texts look like? And what will gold do,
-# while the proxy rises? The run takes about a minute.
+# First β = 0. **Predict**: after 80 steps, what will the texts look like? The proxy is what is
+# trained; at which step will *gold* be at its best? The run takes about a minute.
 #
-# - **A**: it rises with the proxy, to the end
-# - **B**: it ends below its best, by 0.2 or more
-# - **C**: it never rises above where it began
+# - **A**: by step 20
+# - **B**: after step 20, by step 60
+# - **C**: after step 60
 
-# %% predict="free_gold"
-predict("free_gold", ...)
+# %% predict="gold_peak"
+predict("gold_peak", ...)
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
     _steps = Steps(freeze_reference, group_advantage, train_step)
     _tuning = Tuning(_steps, beta=0.0, world=_world, path="tuning_beta_0.safetensors")
-    _free = _tuning.run(until=80)
+    _runs = [_tuning.run(until=80)]
 
 # %% [markdown]
-# Then the same with a penalty: same seed, same steps, one number changed. Choose your β; one
-# file for each. This run is saved as `my_run.json`, which lesson 07 will read.
+# Then the same with a penalty: same seed, same steps, one number changed. **Choose your β**, the
+# price of a nat, in spreads of the group's scores (6.3). The record of 6.7 has 0.03, 0.1, 0.2, 0.5
+# and 1 already; another one teaches you more. This run is saved as `my_run.json`, which lesson 07
+# will read.
 
 # %% demo
-my_beta = 0.15  # yours: the record of 6.7 has 0, 0.03, 0.1, 0.2, 0.5 and 1 already
-if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
+my_beta = ...
+if written(my_beta) and ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
     _steps = Steps(freeze_reference, group_advantage, train_step)
-    _where = f"tuning_beta_{my_beta:g}.safetensors"
+    _where = f"tuning_beta_{my_beta}.safetensors"  # one for each β
     _held = Tuning(_steps, beta=my_beta, world=_world, path=_where).run(until=80)
     _held.save("my_run.json")
+    _runs = [_runs[0], _held]
 
 # %% [markdown]
 # **Look at the texts first**, at equal steps: at the start, half-way and at the end. Texts begin
@@ -809,9 +832,9 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
-    _both = shared_steps([_free, _held])
+    _both = shared_steps(_runs)
     for _at in sorted({_both[0], _both[len(_both) // 2], _both[-1]}):
-        show_texts([_free, _held], _at)
+        show_texts(_runs, _at)
 
 # %% [markdown]
 # Now the curves. **Predict** from the texts: which of the measures would have warned you, if you
@@ -819,17 +842,12 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
-    _groups = {f"β = {run.beta:g}": [run] for run in (_free, _held)}
+    _groups = {f"β = {run.beta:g}": [run] for run in _runs}
     plot_groups(_groups, ("proxy", "gold", "kl", "distinct_2", "entropy"))
-    for _run in (_free, _held):
-        _best = max(_run.gold)
-        print(f"β = {_run.beta:g}: proxy {_run.proxy[0]:.2f} → {_run.proxy[-1]:.2f},", end=" ")
-        print(f"gold {_run.gold[0]:.2f} → {_run.gold[-1]:.2f}, its best {_best:.2f}", end=" ")
-        _at = _run.gold.index(_best)
-        print(f"at step {_run.step[_at]}; by then KL {_run.kl[_at]:.1f} nats, distinct", end=" ")
-        print(f"pairs {_run.distinct_2[0]:.2f} → {_run.distinct_2[_at]:.2f}")
-    _most, _last = max(_free.gold), _free.gold[-1]
-    outcome("free_gold", C=_most <= _free.gold[0], B=_most - _last >= 0.2, A=True)
+    print_at_best(_runs)
+    _free = _runs[0]
+    _peak = _free.step[_free.gold.index(max(_free.gold))]
+    outcome("gold_peak", A=_peak <= 20, B=_peak <= 60, C=True)
 
 # %% [markdown]
 # When the proxy rises and gold does not follow, this is **reward hacking**: nothing is broken, the
@@ -842,19 +860,7 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
-    _often = []
-    for _network in (_world.model, _tuning.policy):
-        _many = sample(_network, _world.prompts(32), 16, torch.Generator().manual_seed(0))
-        _said = _many.tokens[:, 1:][_many.response_mask]
-        _often.append(torch.bincount(_said, minlength=len(_world.vocabulary)) / len(_said))
-    _more = _often[1] - _often[0]
-    _rank = _world.proxy.weight.argsort(descending=True).argsort()
-    print("word            of all words: ref   policy   its weight in the proxy")
-    _most = [token for token in _more.argsort(descending=True)[:10] if _more[token] > 0.001]
-    for _token in map(int, _most):  # those that won more than a word in a thousand
-        print(f"{_world.vocabulary.word(_token):21} {_often[0][_token]:12.1%}", end=" ")
-        print(f"{_often[1][_token]:8.1%} {_world.proxy.weight[_token]:10.2f}", end=" ")
-        print(f"(number {_rank[_token] + 1:,} of {len(_rank):,})")
+    print_words_won(_world, _tuning.policy)
 
 # %% [markdown]
 # If the word that won most has not the greatest weight: what else decides which one a policy finds
@@ -864,7 +870,7 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 # go? Each run is saved over `my_run.json`: let the last be the one that lesson 07 shall read.
 
 # %% [markdown]
-# ## 6.7 The record: several β, five seeds *(no points, 45 min)*
+# ## 6.7 The record: several β, five seeds *(no points, 40 min)*
 #
 # One pair of runs is an anecdote. The same training was recorded once for six β, with five
 # seeds each and 100 steps. **Predict**: some β has the most gold at the end, by the mean over
@@ -883,93 +889,44 @@ _betas = sorted({run.beta for run in _sweep})
 plot_ends(_sweep, ("proxy", "gold", "kl"))
 
 # %% demo
-print("end of the runs (last three measurements), mean over seeds [least, greatest]")
-print_ends(by_beta(_sweep), ("proxy", "gold", "kl"))
-_tops = {b: spread_text([max(run.gold) for run in _sweep if run.beta == b]) for b in _betas}
-print("gold at its best on the way:", ", ".join(f"{b:g} {top}" for b, top in _tops.items()))
-_start = [spread_text([getattr(run, n)[0] for run in _sweep]) for n in ("proxy", "gold")]
-print(f"ref: proxy {_start[0]}, gold {_start[1]}\n")
+print_record(_sweep)
 _first, _second = ranked(_sweep, "gold")[:2]
-_best, _next_best = ends(_sweep, _first, "gold"), ends(_sweep, _second, "gold")
-print(f"gold ends highest with β = {_first:g}, next is β = {_second:g};", end=" ")
-print("no seeds overlap" if min(_best) > max(_next_best) else "their seeds overlap")
-print(f"the proxy ends highest with β = {ranked(_sweep, 'proxy')[0]:g}")
-print(f"KL ends lowest with β = {ranked(_sweep, 'kl')[-1]:g}")
 _between = _betas.index(_second) - _betas.index(_first)
 outcome("second_beta", A=_between == -1, B=_between == 1, C=True)
 
 # %% [markdown]
 # The proxy's own choice of β needs no gold, and is the wrong one wherever the two differ. The
-# lowest KL is no goal either: the largest β keeps the policy next to ref, and next to ref there
-# is little to gain. If seeds overlap, the record does not say which of the two weights is better;
-# and where gold's range is wide, gold may be as lost as the proxy: see what it is worth, below.
-# The row *ref* is one model: its range is the noise of a single measurement. Gold *at its best on
-# the way* answers a question of 6.6: did the penalty bring more gold, or gold that lasts? (A single
-# highest measurement is partly luck. With right parts your own run without penalty is, but for
-# rounding, seed 0 of these: is its best a usual one?)
+# lowest KL is no goal either: next to ref there is little to gain. Where seeds overlap, the record
+# does not say which of two weights is better. (The row *ref* is one model: its range is the noise
+# of a single measurement.)
 #
-# On the way (lines: means; shaded: from the least to the greatest seed) there is more to see.
-# **Predict**: without a penalty, what is the perplexity on people's sentences at the end, over
-# what it was before?
-#
-# - **A**: within 10% of it
-# - **B**: up to twice as high
-# - **C**: more than twice as high
-
-# %% predict="forgetting"
-predict("forgetting", ...)
-
-# %% demo
-plot_groups(by_beta(_sweep, sorted({0.0, _first, _betas[-1]})))
-plot_ends(_sweep, ("distinct_2", "entropy", "forgotten"))
-_lost = ends(_sweep, 0.0, "forgotten")
-print(f"forgetting with β = 0: {spread_text(_lost)}; with β = {_first:g}:", end=" ")
-print(spread_text(ends(_sweep, _first, "forgotten")))
-_nats, _times = (torch.cat([torch.tensor(ends(_sweep, beta, n)) for beta in _betas])
-                 for n in ("kl", "forgotten"))  # fmt: skip
-print(f"over all {len(_nats)} runs, log forgetting and KL correlate", end=" ")
-print(f"{correlation(_times.log(), _nats):+.2f}")
-_mean = sum(_lost) / len(_lost)
-outcome("forgetting", A=abs(_mean - 1) <= 0.1, B=_mean <= 2, C=True)
-
-# %% [markdown]
-# Nobody trained on people's sentences here, and nothing in the proxy speaks of them: what the
-# policy knew of them is lost on the way to where it is paid. *RL's razor*
-# ([arXiv 2509.04259](https://arxiv.org/abs/2509.04259)) found, in larger models, that forgetting
-# goes with KL(ref ‖ policy) on the new task, whichever method got there. Here it is set beside
-# KL(policy ‖ ref): see what the last line printed.
-#
-# Entropy falls in many such runs of others, and reward seems to be bought with it
-# ([arXiv 2505.22617](https://arxiv.org/abs/2505.22617)): a policy that is sure of everything has
-# nothing left to try. Whether it falls here, and with which β most, the figure says: the dashed
-# line is ref.
+# *At its best on the way* answers a question of 6.6: did the penalty bring more gold, or gold that
+# lasts? A single highest measurement is partly luck, so lesson 07 asks it again with care.
 
 # %% [markdown]
 # ### What is gold worth here?
 #
 # Gold is a network. Two judges can be asked that no run was trained by: VADER's rules for praise,
-# −1 to 1; and SmolLM2's surprise, in nats a word: less reads more like English, unless it is a
-# loop, which surprises nobody. So *readable*, 0 to 1, is made from that surprise and from how much
-# a text repeats. (Gold learned from these, on texts of other models; from VADER nothing.)
+# −1 to 1; and SmolLM2's surprise, in nats a word. Less surprise reads more like English, unless it
+# is a loop, which surprises nobody; so *readable*, 0 to 1, is made from that surprise and from how
+# much a text repeats. (Gold learned from these two, on texts of other models; from VADER nothing.)
+# **Predict**: with which β is the praise highest, and with which β do the texts read best?
 
 # %% demo
 _outside = recorded_outside()
-print("last texts, means   nats a word   readable    praise     gold   distinct pairs")
-for _name, _said in _outside["by_beta"].items():
-    _of = _sweep if _name == "ref" else by_beta(_sweep)[f"β = {_name}"]
-    _gold, _distinct = (
-        sum(getattr(run, n)[0] if _name == "ref" else at_end(run, n) for run in _of) / len(_of)
-        for n in ("gold", "distinct_2")
-    )
-    print(f"{'ref' if _name == 'ref' else f'β = {_name}':17}", end=" ")
-    print(f"{_said['nats_a_word']:13.2f} {_said['readable']:10.2f} {_said['praise']:9.2f}", end=" ")
-    print(f"{_gold:8.2f} {_distinct:16.2f}")
-print(f"text by text, over {_outside['texts']} texts, gold correlates with")
-for _name, _found in _outside["gold"].items():
-    print(f"  {_name.replace('_', ' '):16} {_found:+.2f}")
+print_outside(_outside, _sweep)
 
 # %% [markdown]
-# And here is where gold was highest in any run without a penalty:
+# Praise alone would choose a β whose texts can hardly be read. Gold is high where both are. Is it
+# so text by text as well? *Readable praise* is the product of the two outside judges.
+
+# %% demo
+print_agreement(_outside)
+
+# %% [markdown]
+# Beside the proxy, gold knows much more of readable praise. It is no oracle: what one rule says of
+# praise, half of the product by itself, goes with it as closely, and with *readable* by itself gold
+# goes weakly. Here is where gold was highest in any run without a penalty:
 
 # %% demo
 _found = [(gold, run, i) for run in by_beta(_sweep)["β = 0"] for i, gold in enumerate(run.gold)]
@@ -979,19 +936,12 @@ for _text in _run.texts[_run.step[_at]]:
     print("  ", _text)
 
 # %% [markdown]
-# Would you have given them as much? What a policy finds, a judge that is a network may not have
-# met. So gold is one more number that can be fooled, if later than the proxy. Hence five seeds,
-# judges from outside, and reading.
+# Would you have given them as much? A policy finds texts that a judge has not met, so gold can be
+# fooled too, if later than the proxy. Hence five seeds, judges from outside, and reading.
 #
-# The correlations: which way the judges go together, and how closely; *readable praise* is the
-# product of the two. A correlation with *readable* that is far below that with *praise* says that
-# among these texts gold sees less of which can be read than of which are kind. Then its curve is
-# one half of what is wanted, and the column *readable*, by β, is the other.
-#
-# And all of these judge one text at a time. A policy that writes nearly the same good sentence to
+# All of these judges read one text at a time. A policy that writes nearly the same good sentence to
 # every prompt loses nothing by any of them; that shows in *distinct pairs* alone, which is counted
-# over all texts of a measurement. With the most gold, here, there are few of them: see the texts at
-# the end of this section. Which β would you take by gold, *readable* and distinct pairs?
+# over all texts of a measurement. Which β would you take by gold, *readable* and distinct pairs?
 #
 # ### Read for yourself
 #
@@ -1021,12 +971,7 @@ if written(_choices) and letters(_choices, len(_blind.pairs)):
 
 # %% demo
 if _read:
-    print(f"{len(_read.chosen['ref'])} readers, large language models that were not told", end=" ")
-    print("either, chose")
-    for _other, _name in (("ref", "ref's"), ("0", "that of β = 0")):
-        _shares = ", ".join(f"{share:.0%}" for share in _read.chosen[_other])
-        print(f"the text of β = {_read.beta:g} rather than {_name}:", end=" ")
-        print(f"in {_shares} of {_read.pairs[_other]} pairs")
+    print_preferences(_read)
 
 # %% [markdown]
 # Ten pairs are few: of ten tosses of a coin, 7 or more fall on one given side in every sixth try.
@@ -1034,14 +979,11 @@ if _read:
 # the penalty saved the text. To be worth it, a tuned model has to win against ref, too.
 #
 # Last, the texts of the record, at equal steps: no penalty, the weight with the most gold, the
-# largest weight. Where widgets run, sliders below the table move step and seed.
+# largest weight. Where widgets run, sliders below the table move step and seed. Where a table and
+# your own reading disagree, trust the reading, and say so.
 
 # %% demo
 browse_texts(_sweep, sorted({0.0, _first, _betas[-1]}))
-
-# %% [markdown]
-# What the record does not show: larger models, other judges, other prompts, longer training. Where
-# a table and your own reading of the texts disagree, trust the reading, and say so.
 
 # %% [markdown]
 # ## 6.8 The sampler is another program *(6 points, 30 min, easy)*
@@ -1098,69 +1040,49 @@ check("truncated_weights", truncated_weights)
 
 # %% demo
 _samplers = {"float32": _world.model, "bfloat16": copy.deepcopy(_world.model).bfloat16()}
-_samplers["8-bit weights"] = copy.deepcopy(_world.model)
+_samplers["8-bit weights"] = in_eight_bits(_world.model)
 with torch.no_grad():
-    for _weight in _samplers["8-bit weights"].parameters():
-        _unit = _weight.abs().max() / torch.finfo(torch.float8_e4m3fn).max
-        _weight.copy_((_weight / _unit).to(torch.float8_e4m3fn).float() * _unit)
     _scores = {n: network(_cold.tokens)[:, :-1] for n, network in _samplers.items()}
-    _log_probs = {
-        name: scores[_cold.response_mask].double().log_softmax(-1)  # token vocab
-        for name, scores in _scores.items()
-    }
+_log_probs = {
+    name: scores[_cold.response_mask].double().log_softmax(-1)  # place token
+    for name, scores in _scores.items()
+}
 _trainer = _log_probs["float32"]
-_sorted, _order = _trainer.exp().sort(-1, descending=True)
-_likelier = (_sorted.cumsum(-1) - _sorted).gather(-1, _order.argsort(-1))  # mass before a token
-_in_s = _likelier < 0.9
+_in_s = likeliest(_trainer, mass=0.9)
 _log_probs["top-p 0.9"] = _trainer.masked_fill(~_in_s, -torch.inf).log_softmax(-1)
 
 # %% demo
 if ready("truncated_weights"):
-    _every = torch.ones_like(_trainer, dtype=torch.bool)
-    print(f"over the whole vocabulary, after each of {len(_trainer)} beginnings of 32 responses")
-    print("sampler          mean ratio   off 1 (rms)   beyond the clip   greatest   mean, cap 1.2")
-    for _name, _sampler in _log_probs.items():
-        _chance = _sampler.exp()
-        _ratio = torch.where(_chance > 0, _trainer - _sampler, 0.0).exp()
-        _kept = truncated_weights(_trainer, _sampler, _every, cap=1.2)
-        _of = (_ratio, (_ratio - 1) ** 2, (_ratio - 1).abs() > 0.2, _kept)
-        _mean, _square, _beyond, _less = ((_chance * x).sum(-1).mean().item() for x in _of)
-        print(f"{_name:14} {_mean:12.4f} {_square**0.5:13.1g} {_beyond:17.2%}", end=" ")
-        print(f"{_ratio.max():10.2f} {_less:15.4f}")
+    print_ratios(_log_probs, _trainer, truncated_weights, cap=1.2)
     print(f"the trainer's mass of S: {(_trainer.exp() * _in_s).sum(-1).mean():.4f}")
 
 # %% [markdown]
-# Rounding leaves the mean at 1, as any sampler does that leaves nothing out: sampler ·
-# trainer/sampler adds up to 1. So, weighted, its tokens stand for the trainer's. The cap bounds
-# what one token can do, and its price is a mean below 1. Top-p is another kind of difference. What
-# is outside S is never drawn, so no weight can bring it back: at each place the ratio is the same
-# for all of S, and its mean is the trainer's mass of S. It is cured by letting the trainer score
-# within S.
+# Rounding leaves the mean at 1: sampler · trainer/sampler adds up to 1 wherever nothing is left
+# out. So, weighted, the sampler's tokens stand for the trainer's. The cap bounds what one token can
+# do; its price is a mean below 1.
 #
-# A token's weight corrects that token, not what came before it. Of a whole *response* the ratio is
-# the product of its tokens' ratios, which is right, and spreads wider. And what is beyond the cap
-# may be capped (*truncated*) or dropped (*masked*).
+# Top-p is another kind of difference. What is outside S is never drawn, so no weight can bring it
+# back: at each place the ratio is the same for all of S, and its mean is the trainer's mass of S.
+# The cure is a trainer that scores within S.
+#
+# A token's weight corrects that token, not what came before it. The ratio of a whole *response* is
+# the product of its tokens' ratios: right, and spread wider. And what is beyond the cap may be
+# *capped* (truncated) or *dropped* (masked). **Predict**: which of the two moves the mean more?
 
 # %% demo
 if ready("truncated_weights"):
     _eight = sample(_samplers["8-bit weights"], _world.prompts(64), 16, _generator)
     _real = _eight.response_mask
     _gap = torch.where(_real, response_log_probs(_world.model, _eight.tokens) - _eight.logp, 0.0)
-    print("drawn by 8-bit weights   spread   cap   beyond it   mean: truncated   masked")
-    for _name, _log in (("token", _gap[_real]), ("response", _gap.sum(dim=1))):
-        _ratio, _log = _log.detach().exp(), _log.detach()[None]
-        for _cap in (1.2, 3.0):
-            _kept = truncated_weights(_log, 0 * _log, _log == _log, _cap).mean()
-            _masked = torch.where(_ratio > _cap, 0.0, _ratio).mean()
-            print(f"each {_name:17} {_ratio.std():8.3f} {_cap:5}", end=" ")
-            print(f"{(_ratio > _cap).float().mean():11.2%} {_kept:17.3f} {_masked:8.3f}")
+    _ratios = {"each token": _gap[_real], "each response": _gap.sum(dim=1)}
+    print_caps(_ratios, truncated_weights, caps=(1.2, 3.0))
 
 # %% [markdown]
-# TRL (1.16) multiplies the surrogate by such a weight; the penalty is left without. Its default is
-# a response's ratio, masked, with a cap of 3: what is beyond it was drawn by a sampler that has
-# come far from the trainer, or is broken. Capped, such a response would still teach with full
-# weight; masked, it teaches nothing. What that costs in the mean depends on how often it happens:
-# here a cap of 3 acts on none, and what is off 1 is the noise of the draws.
+# Dropping costs more of the mean; why then does TRL (1.16) drop, whole responses, beyond a ratio of
+# 3? What is beyond it was drawn by a sampler that has come far from the trainer, or is broken.
+# Capped, it would still teach with full weight; dropped, it teaches nothing. Here nothing is beyond
+# 3, and what is off 1 without a cap is the noise of the draws. (TRL weighs the surrogate so, not
+# the penalty.)
 
 # %% [markdown]
 # ## 6.9 In the reward or in the loss? *(1 point, 20 min, medium)*
@@ -1298,7 +1220,7 @@ q06_configuration = {"place": "C", "towards": "B", "gradient": "D", "unused": "A
 check("q06_configuration", q06_configuration)
 
 # %% [markdown]
-# ## 6.10 What readers asked to see run *(no points, 35 min, second reading)*
+# ## 6.10 What readers asked to see run *(no points, 45 min, second reading)*
 #
 # The same task, with one thing changed, five seeds each:
 #
@@ -1344,21 +1266,13 @@ outcome(
 
 # %% demo
 _by_loss = {
-    "k3": _usual[f"in the loss, k3 (β = {_shared:g})"],
-    "ρ·k3": _methods["in the loss, ρ·k3"],
+    "k3 in the loss": _usual[f"in the loss, k3 (β = {_shared:g})"],
+    "ρ·k3 in the loss": _methods["in the loss, ρ·k3"],
 }
 print_ends(_usual | _methods, ("length", "entropy", "forgotten"))
-print("\ncharged in the reward it ends higher, at so many seeds, than")
-print("                 " + "".join(f"{f'{name} in the loss':>18}" for name in _by_loss))
-for _name in ("proxy", "gold", "kl", "entropy", "length", "KL a token"):
-    print(f"{_name:17}", end="")
-    for _others in _by_loss.values():
-        _pairs = [
-            [per_token(r) if _name == "KL a token" else at_end(r, _name) for r in pair]
-            for pair in zip(_methods["in the reward, k1"], _others, strict=True)
-        ]
-        print(f"{sum(one > other for one, other in _pairs):13} of {len(_pairs)}", end="")
-    print()
+print("\ncharged in the reward it ends higher, at so many seeds, than with")
+_compared = ("proxy", "gold", "kl", "entropy", "length", "KL a token")
+print_seed_by_seed(_methods["in the reward, k1"], _by_loss, _compared)
 
 # %% [markdown]
 # A policy that is charged for what follows can save by ending early, and spend what it saved on the
@@ -1414,6 +1328,44 @@ outcome(
 # KL would rise without end under the clip is not shown: 24 batches are few, and it rises with all.
 
 # %% [markdown]
+# ### What is forgotten
+#
+# Back to the sweep, along the runs (lines: means; shaded: from the least to the greatest seed).
+# **Predict**: without a penalty, what is the perplexity on people's sentences at the end, over what
+# it was before?
+#
+# - **A**: within 10% of it
+# - **B**: up to twice as high
+# - **C**: more than twice as high
+
+# %% predict="forgetting"
+predict("forgetting", ...)
+
+# %% demo
+plot_groups(by_beta(_sweep, sorted({0.0, _first, _betas[-1]})))
+plot_ends(_sweep, ("distinct_2", "entropy", "forgotten"))
+_lost = ends(_sweep, 0.0, "forgotten")
+print(f"forgetting with β = 0: {spread_text(_lost)}; with β = {_first:g}:", end=" ")
+print(spread_text(ends(_sweep, _first, "forgotten")))
+_nats, _times = (torch.cat([torch.tensor(ends(_sweep, beta, n)) for beta in _betas])
+                 for n in ("kl", "forgotten"))  # fmt: skip
+print(f"over all {len(_nats)} runs, log forgetting and KL correlate", end=" ")
+print(f"{correlation(_times.log(), _nats):+.2f}")
+_mean = sum(_lost) / len(_lost)
+outcome("forgetting", A=abs(_mean - 1) <= 0.1, B=_mean <= 2, C=True)
+
+# %% [markdown]
+# Nobody trained on people's sentences here, and nothing in the proxy speaks of them: what the
+# policy knew of them is lost on the way to where it is paid. *RL's razor*
+# ([arXiv 2509.04259](https://arxiv.org/abs/2509.04259)) found, in larger models, that forgetting
+# goes with KL(ref ‖ policy) on the new task, whichever method got there. Here it is set beside
+# KL(policy ‖ ref), in the last line.
+#
+# In many runs of others entropy falls, and reward seems to be bought with it
+# ([arXiv 2505.22617](https://arxiv.org/abs/2505.22617)): a policy that is sure of everything has
+# nothing left to try. Does it fall here, and with which β most? The dashed line is ref.
+
+# %% [markdown]
 # ### When β = 0 is right
 #
 # Charging for drift presumes that the reward is worth less the further one goes. Where a program
@@ -1433,46 +1385,49 @@ outcome(
 # nearer to ref: lesson 07 has that control.
 
 # %% [markdown]
-# ## 6.11 A real model *(no points, 10 min, second reading)*
+# ## 6.11 A real model *(no points, 15 min, second reading)*
 #
 # The same functions, on SmolLM2-135M-Instruct: a hundred times the parameters, trained on two
 # trillion tokens. It continues four openings by 12 tokens; the reward is VADER's praise, by rules
-# that anyone can read; 60 steps. The runs are those that the cell names. *Surprise* is its own,
-# before it was tuned, at what is written. **Predict**: does the reward, here too, end highest with
-# β = 0, and KL fall from each β to the next?
+# that anyone can read; 60 steps. The runs are those that the cell names. *Surprise* is the model's
+# own, as it was before it was tuned, at what is now written: in nats a word. **Predict**: with β = 0,
+# how surprising are the texts at the end, beside those at the start?
+#
+# - **A**: more, with every seed
+# - **B**: less, with every seed
+# - **C**: it depends on the seed
+
+# %% predict="own_surprise"
+predict("own_surprise", ...)
 
 # %% demo
 _real = recorded_smollm2()
 print("recorded: " + ", ".join(f"β = {run.beta:g} seed {run.seed}" for run in _real))
 plot_groups(by_beta(_real), ("praise", "kl", "nats_a_word", "distinct_2"))
+_rises = [at_end(run, "nats_a_word") > run.nats_a_word[0] for run in _real if run.beta == 0]
+outcome("own_surprise", A=all(_rises), B=not any(_rises), C=True)
 
 # %% demo
 _largest = max(run.beta for run in _real)
-_seed = min(run.seed for run in _real)
-show_texts([r for r in _real if r.seed == _seed and r.beta in (0, _largest)], _real[0].step[-1])
+for _seed in sorted({run.seed for run in _real}):
+    _shown = [run for run in _real if run.seed == _seed and run.beta in (0, _largest)]
+    print(f"seed {_seed}")
+    show_texts(_shown, _real[0].step[-1])
 
 # %% demo
-print("at the end: means of the last three measurements, over seeds [least, greatest]")
-for _name, _runs, _paid in (("the small model", _sweep, "proxy"), ("SmolLM2", _real, "praise")):
-    _tried = sorted({run.beta for run in _runs})
-    if len(_tried) > 1:
-        _falls = ranked(_runs, "kl") == _tried
-        print(f"{_name}: {_paid} ends highest with β = {ranked(_runs, _paid)[0]:g};", end=" ")
-        print(f"KL {'falls' if _falls else 'does not always fall'} from each β to the next")
-    for _beta in sorted({_tried[0], _tried[-1]}):
-        _gone, _pairs, _pays = (ends(_runs, _beta, n) for n in ("kl", "distinct_2", _paid))
-        _before = spread_text([getattr(r, _paid)[0] for r in _runs if r.beta == _beta])
-        print(f"{_name}, β = {_beta:g}: {_paid} {_before} → {spread_text(_pays)}", end=", ")
-        print(f"KL {spread_text(_gone)}, distinct pairs {spread_text(_pairs)}")
+print_both_models(_sweep, _real)
 
 # %% [markdown]
-# The two have different rewards, rates and lengths, so compare directions, not numbers. A larger
-# model starts from better text and has more of it to lose; the rules that pay it are as blind as
-# our proxy is, and it, too, goes where they pay. What this record cannot say: how a model of a
-# thousand times the size, a reward model of its kind and a long run would end.
+# What is far from English surprises, and a loop does not: a policy that nothing holds may end in
+# either, so surprise alone warns of neither. Distinct pairs fall in both.
+#
+# The two models have different rewards, rates and lengths, so compare directions, not numbers. A
+# larger model starts from better text and has more of it to lose; the rules that pay it are as
+# blind as our proxy is, and it, too, goes where they pay. What this record cannot say: how a model
+# of a thousand times the size, a reward model of its kind and a long run would end.
 
 # %% [markdown]
-# ## From here to TRL, verl, OpenRLHF
+# ## From here to TRL, verl, OpenRLHF *(to look up)*
 #
 # What you wrote, and what it is called where it is used; behind each name its default. TRL is
 # version 1.16 (`GRPOConfig`), verl commit `b178a3c` (0.8.0.dev; `a.b` stands for

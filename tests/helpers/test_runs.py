@@ -86,6 +86,7 @@ def test_the_students_own_run_is_taken_where_there_is_one(tmp_path, capsys):
 OUTSIDE = {
     "by_beta": {"0": {"praise": 0.5}, "ref": {"praise": 0.1}},
     "gold": {"praise": 0.7},
+    "readable_praise": {"gold": 0.6},
     "texts": 80,
 }
 LARGER = {

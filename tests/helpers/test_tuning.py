@@ -284,6 +284,12 @@ class TestFile:
         assert unpack(path.read_bytes())["done"] == 1
 
 
+@pytest.mark.parametrize("beta", [-0.1, math.nan, math.inf, "0.2", None, True, ...])
+def test_what_is_no_price_is_refused(world, beta):
+    with pytest.raises(ValueError, match="a number from 0 up, not"):
+        Tuning(ANSWERS, beta, world=world)
+
+
 class TestWorldIsShared:
     @pytest.mark.parametrize(
         "freeze",

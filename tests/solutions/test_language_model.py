@@ -14,6 +14,7 @@ from helpers.language_model.runs import (
     recorded,
     recorded_methods,
     recorded_outside,
+    recorded_smollm2,
 )
 from helpers.language_model.sampling import sample
 from helpers.language_model.scoring import response_log_probs
@@ -22,7 +23,6 @@ from helpers.plots.language_model import (
     by_beta,
     commonest_word,
     plot_groups,
-    print_ends,
     ranked,
 )
 from helpers.problems.case_study import at_equal_kl, clear_of_stopping, gold_of_ref, seed_spread
@@ -37,38 +37,40 @@ def world() -> World:
 
 
 def loop(world: World, slip: str = "") -> list:
-    """A reader's, with a slip."""
+    """A reader's, with a slip, or with several that blanks part."""
+    slips = slip.split()
     policy = reference.freeze_reference(world.model).requires_grad_(True)
     ref = reference.freeze_reference(policy)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=3e-4)
     generator, measured = torch.Generator().manual_seed(0), []
     for done in range(N_STEPS + 1):
-        dice = torch.Generator().manual_seed(1_000_003 + done + (slip == "measure"))
+        dice = torch.Generator().manual_seed(1_000_003 + done + ("measure" in slips))
         fresh = sample(policy, world.prompts(16), 16, dice)
         with torch.no_grad():
             proxy = world.proxy(fresh.tokens).mean()
         measured.append((proxy, sequence_kl(policy, ref, fresh).mean()))
-        if slip == "same batch":
+        if "same" in slips:
             generator.manual_seed(0)
         drawn = sample(policy, world.prompts(8), 16, generator)
         with torch.no_grad():
-            judge = {"gold": world.gold, "proxy": world.proxy}.get(slip)
+            judges = {"gold": world.gold, "proxy": world.proxy}
+            judge = next((judges[one] for one in slips if one in judges), None)
             rewards = (judge(drawn.tokens) if judge else world.score(drawn)).view(8, 8)
             old_logp = response_log_probs(policy.eval(), drawn.tokens)
         advantage = reference.group_advantage(rewards).flatten()
-        if slip == "all":
+        if "all" in slips:
             advantage = reference.group_advantage(rewards.view(1, -1)).flatten()
-        if slip == "mixed":
+        if "mixed" in slips:
             advantage = reference.group_advantage(rewards.T).T.flatten()
-        if slip == "turned":
+        if "turned" in slips:
             advantage = reference.group_advantage(rewards.T).flatten()
-        if slip == "astray":
+        if "astray" in slips:
             advantage = reference.group_advantage(rewards).T.flatten()
-        if slip == "raw":
+        if "raw" in slips:
             advantage = rewards.flatten()
-        if slip == "sign":
+        if "sign" in slips:
             advantage = -advantage
-        beta = {"free": 0.0, "swapped": 0.2}.get(slip, BETA)
+        beta = 0.0 if "free" in slips else 0.2 if "swapped" in slips else BETA
         batch = (drawn.tokens, drawn.response_mask, old_logp, advantage)
         reference.train_step(policy, ref, optimizer, *batch, 0.2, beta)
     return measured
@@ -84,7 +86,7 @@ def test_a_right_loop_has_the_course_s_numbers(world):
     ("slip", "told"),
     [
         ("measure", "how you measure"),
-        ("same batch", "should be new in each step"),
+        ("same", "should be new in each step"),
         ("gold", "paid by gold"),
         ("proxy", "paid by the proxy alone"),
         ("all", "compares all 64 responses"),
@@ -94,7 +96,9 @@ def test_a_right_loop_has_the_course_s_numbers(world):
         ("raw", "the rewards themselves"),
         ("free", "beta does not arrive"),
         ("swapped", "swapped with epsilon"),
-        ("sign", "in the first step"),
+        ("sign", "have the sign turned"),
+        ("all free", "compares all 64 responses"),  # the second shows when the first is gone
+        ("sign gold", "in the first step"),
     ],
 )
 def test_a_slip_in_the_loop_is_named(world, slip, told):
@@ -163,8 +167,6 @@ def test_a_group_s_measures_are_told_in_words(capsys):
     said = capsys.readouterr().out
     assert "Proxy 3.50 with β = 0, 3.50 with β = 0.3" in said
     assert "over the last three measured" in said  # as the table's
-    print_ends(by_beta(RUNS, [0.3]), ("gold",))
-    assert "3.50 [1.50, 5.50]" in capsys.readouterr().out
 
 
 def test_the_controller_s_target_is_the_lesson_s():
@@ -179,8 +181,17 @@ def test_what_a_lesson_says_of_the_record_outside_its_cells():
     read, most_gold = methods_beta(), ranked(runs, "gold")[0]
     said = " ".join("".join(cell.source for cell in read_source("06_language_model")).split())
     assert f"β = {read:g}. (It has less gold than {most_gold:g} and reads better; with it" in said
-    outside = recorded_outside()["by_beta"]
+    judged = recorded_outside()
+    outside = judged["by_beta"]
     assert outside[f"{read:g}"]["readable"] > outside[f"{most_gold:g}"]["readable"]
+    praised = max(outside, key=lambda name: outside[name]["praise"])
+    assert outside[praised]["readable"] < outside["ref"]["readable"] / 2
+    goes = judged["readable_praise"]  # "gold knows much more", "goes with it as closely"
+    assert goes["gold"] > 2 * goes["proxy"]
+    assert goes["praise"] > goes["gold"] - 0.1
+    assert judged["gold"]["readable"] < 0.3
+    assert all(run.distinct_2[-1] < run.distinct_2[0] / 2
+               for run in recorded_smollm2() if run.beta == 0)  # fmt: skip
     methods, ref_gold = recorded_methods(), gold_of_ref(runs)
     pairs = at_equal_kl(runs, methods["β = 0, a third of the rate"], ref_gold)
     more, less = clear_of_stopping(pairs, seed_spread(runs))

@@ -1,0 +1,1 @@
+"""Tables: what lessons print of runs and of texts, so that their cells are left to the subject."""

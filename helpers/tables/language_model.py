@@ -1,0 +1,206 @@
+"""Tables of lesson 06: where runs end, what judges say of texts, and samplers beside a trainer.
+
+A run is `helpers.language_model.runs.Run`: curves over training steps, measured every few steps.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from ..language_model.runs import LargerRun, Preferences, Run
+from ..language_model.sampling import sample
+from ..language_model.tuning import World
+from ..plots.language_model import MEASURES, by_beta, ends, ranked, spread_text
+from ..problems.case_study import at_end, per_token
+
+# logp, sampler_logp, mask and cap, as `truncated_weights` takes them
+Weigh = Callable[[Tensor, Tensor, Tensor, float], Tensor]
+
+N_WORDS, RARE = 10, 0.001  # of the words that won most; what won less than this share is left out
+
+
+def print_ends(groups: Mapping[str, Sequence[Run]], names: Sequence[str]) -> None:
+    """A table of where runs end (last three measurements): mean over seeds [least, greatest]."""
+    width = max(map(len, groups))
+    print(" " * width + "".join(f"  {MEASURES[name][0].split('(')[0]:>21}" for name in names))
+    for label, runs in groups.items():
+        each = (spread_text([at_end(run, name) for run in runs]) for name in names)
+        print(f"{label:{width}}" + "".join(f"  {cell:>21}" for cell in each))
+
+
+def print_record(sweep: Sequence[Run]) -> None:
+    """Where the sweep's runs end, where they began, gold's best on the way, and who is highest."""
+    print("end of the runs (last three measurements), mean over seeds [least, greatest]")
+    print_ends(by_beta(sweep), ("proxy", "gold", "kl"))
+    start = (spread_text([getattr(run, name)[0] for run in sweep]) for name in ("proxy", "gold"))
+    print("{:8}  {:>21}  {:>21}".format("ref", *start))
+    best = (f"{name.removeprefix('β = ')} {spread_text([max(run.gold) for run in runs])}"
+            for name, runs in by_beta(sweep).items())  # fmt: skip
+    print("\ngold at its best on the way:", ", ".join(best))
+    first, second = ranked(sweep, "gold")[:2]
+    overlap = max(ends(sweep, second, "gold")) >= min(ends(sweep, first, "gold"))
+    print(f"gold ends highest with β = {first:g}, next is β = {second:g};", end=" ")
+    print("their seeds overlap" if overlap else "no seeds overlap")
+    print(f"the proxy ends highest with β = {ranked(sweep, 'proxy')[0]:g}", end=", ")
+    print(f"KL lowest with β = {ranked(sweep, 'kl')[-1]:g}")
+
+
+def print_at_best(runs: Sequence[Run]) -> None:
+    """Each run's proxy and gold, first and last, and how far it had gone when gold was highest."""
+    for run in runs:
+        best = max(run.gold)
+        at = run.gold.index(best)
+        print(f"β = {run.beta:g}: proxy {run.proxy[0]:.2f} → {run.proxy[-1]:.2f}", end=", ")
+        print(f"gold {run.gold[0]:.2f} → {run.gold[-1]:.2f}, its best {best:.2f}", end=" ")
+        print(f"at step {run.step[at]}; by then KL {run.kl[at]:.1f} nats", end=", ")
+        print(f"distinct pairs {run.distinct_2[0]:.2f} → {run.distinct_2[at]:.2f}")
+
+
+def print_words_won(world: World, policy: nn.Module) -> None:
+    """Which words the policy writes more often than the world's model, and what the proxy pays."""
+    before, after = (_shares(world, network) for network in (world.model, policy))
+    weight = world.proxy.weight.detach()
+    rank = weight.argsort(descending=True).argsort()
+    print("word            of all words: ref   policy   its weight in the proxy")
+    for token in (after - before).argsort(descending=True)[:N_WORDS].tolist():
+        if after[token] - before[token] > RARE:
+            print(f"{world.vocabulary.word(token):21} {before[token]:12.1%}", end=" ")
+            print(f"{after[token]:8.1%} {weight[token]:10.2f}", end=" ")
+            print(f"(number {rank[token] + 1:,} of {len(rank):,})")
+
+
+def _shares(world: World, network: nn.Module) -> Float[Tensor, " token"]:
+    drawn = sample(network, world.prompts(32), 16, torch.Generator().manual_seed(0))
+    said = drawn.tokens[:, 1:][drawn.response_mask]
+    return torch.bincount(said, minlength=len(world.vocabulary)) / len(said)
+
+
+def print_outside(outside: Mapping[str, Any], sweep: Sequence[Run]) -> None:
+    """What judges from outside say of the sweep's last texts, by β, and what goes with what.
+
+    outside: as `recorded_outside` gives it.
+    """
+    print("last texts, means   nats a word   readable    praise     gold   distinct pairs")
+    for name, said in outside["by_beta"].items():
+        of = sweep if name == "ref" else by_beta(sweep)[f"β = {name}"]
+        gold, distinct = (
+            _mean_of(of, measure, name == "ref") for measure in ("gold", "distinct_2")
+        )
+        print(f"{name if name == 'ref' else f'β = {name}':17}", end=" ")
+        print(
+            f"{said['nats_a_word']:13.2f} {said['readable']:10.2f} {said['praise']:9.2f}", end=" "
+        )
+        print(f"{gold:8.2f} {distinct:16.2f}")
+    tuned = {name: said for name, said in outside["by_beta"].items() if name != "ref"}
+    most = {judge: max((said[judge], name) for name, said in tuned.items())[1]
+            for judge in ("praise", "readable")}  # fmt: skip
+    print(f"highest with: praise β = {most['praise']}, readable β = {most['readable']}", end=", ")
+    print(f"gold β = {ranked(sweep, 'gold')[0]:g}")
+
+
+def print_agreement(outside: Mapping[str, Any]) -> None:
+    """How closely gold goes with outside judges, and judges with praise × readable, by texts."""
+    print(f"correlations over {outside['texts']} texts, one by one")
+    for name, title in (("gold", "gold"), ("readable_praise", "readable praise")):
+        found = (
+            f"{other.replace('_', ' ')} {value:+.2f}" for other, value in outside[name].items()
+        )
+        print(f"  of {title} with:", ", ".join(found))
+
+
+def _mean_of(runs: Sequence[Run], name: str, at_start: bool) -> float:
+    values = [getattr(run, name)[0] if at_start else at_end(run, name) for run in runs]
+    return sum(values) / len(values)
+
+
+def print_preferences(read: Preferences) -> None:
+    """How often blind readers chose the tuned text."""
+    print(
+        f"{len(read.chosen['ref'])} readers, large language models that were not told either, chose"
+    )
+    for other, name in (("ref", "ref's"), ("0", "that of β = 0")):
+        shares = ", ".join(f"{share:.0%}" for share in read.chosen[other])
+        print(f"the text of β = {read.beta:g} rather than {name}: in {shares}", end=" ")
+        print(f"of {read.pairs[other]} pairs")
+
+
+def print_ratios(
+    samplers: Mapping[str, Float[Tensor, "place token"]],
+    trainer: Float[Tensor, "place token"],
+    weigh: Weigh,
+    cap: float,
+) -> None:
+    """The ratio trainer/sampler over the whole vocabulary: exact means over the sampler's tokens.
+
+    samplers, trainer: log-probabilities, in nats; −inf where a sampler never draws.
+    """
+    every = torch.ones_like(trainer, dtype=torch.bool)
+    print(f"over the whole vocabulary, at each of {len(trainer)} places")
+    print(
+        f"sampler          mean ratio   off 1 (rms)   beyond the clip   greatest   mean, cap {cap}"
+    )
+    for name, sampler in samplers.items():
+        chance = sampler.exp()
+        ratio = torch.where(chance > 0, trainer - sampler, 0.0).exp()
+        kept = weigh(trainer, sampler, every, cap)
+        each = (ratio, (ratio - 1) ** 2, (ratio - 1).abs() > 0.2, kept)
+        mean, square, beyond, less = ((chance * x).sum(-1).mean().item() for x in each)
+        print(f"{name:14} {mean:12.4f} {square**0.5:13.1g} {beyond:17.2%}", end=" ")
+        print(f"{ratio.max():10.2f} {less:15.4f}")
+
+
+def print_caps(
+    log_ratios: Mapping[str, Float[Tensor, " ratio"]], weigh: Weigh, caps: Sequence[float]
+) -> None:
+    """What capping does to the mean of some ratios trainer/sampler, and what dropping does.
+
+    log_ratios: in nats, of tokens or of whole responses, as they were drawn.
+    """
+    print("                spread   cap   beyond it   mean: as it is   capped   dropped")
+    for name, log_ratio in log_ratios.items():
+        row = log_ratio.detach()[None]
+        ratio, every = row.exp(), torch.ones_like(row, dtype=torch.bool)
+        for cap in caps:
+            kept = weigh(row, torch.zeros_like(row), every, cap).mean()
+            dropped = torch.where(ratio > cap, 0.0, ratio).mean()
+            print(f"{name:14} {ratio.std():7.3f} {cap:5}", end=" ")
+            print(f"{(ratio > cap).float().mean():11.2%} {ratio.mean():16.3f}", end=" ")
+            print(f"{kept:8.3f} {dropped:9.3f}")
+
+
+def print_seed_by_seed(
+    runs: Sequence[Run], others: Mapping[str, Sequence[Run]], names: Sequence[str]
+) -> None:
+    """At how many seeds some runs end higher than others, measure by measure.
+
+    names: of measures, or "KL a token". others: in the order of the seeds, as runs is.
+    """
+    print(" " * 17 + "".join(f"{name:>18}" for name in others))
+    for name in names:
+        print(f"{name:17}", end="")
+        for each in others.values():
+            pairs = list(zip(_at_ends(runs, name), _at_ends(each, name), strict=True))
+            print(f"{sum(one > other for one, other in pairs):13} of {len(pairs)}", end="")
+        print()
+
+
+def _at_ends(runs: Sequence[Run], name: str) -> list[float]:
+    return [per_token(run) if name == "KL a token" else at_end(run, name) for run in runs]
+
+
+def print_both_models(small: Sequence[Run], larger: Sequence[LargerRun]) -> None:
+    """The sweeps of two models side by side: their reward, KL and distinct pairs at the ends."""
+    print("at the end: means of the last three measurements, over seeds [least, greatest]")
+    for name, runs, paid in (("the small model", small, "proxy"), ("SmolLM2", larger, "praise")):
+        tried = sorted({run.beta for run in runs})
+        falls = ranked(runs, "kl") == tried
+        print(f"{name}: {paid} ends highest with β = {ranked(runs, paid)[0]:g};", end=" ")
+        print(f"KL {'falls' if falls else 'does not always fall'} from each β to the next")
+        for beta in sorted({tried[0], tried[-1]}):
+            gone, pairs, pays = (ends(runs, beta, each) for each in ("kl", "distinct_2", paid))
+            before = spread_text([getattr(run, paid)[0] for run in runs if run.beta == beta])
+            print(f"{name}, β = {beta:g}: {paid} {before} → {spread_text(pays)}", end=", ")
+            print(f"KL {spread_text(gone)}, distinct pairs {spread_text(pairs)}")
