@@ -24,25 +24,37 @@ N_WORDS, RARE = 10, 0.001  # of the words that won most; what won less than this
 
 def print_ends(groups: Mapping[str, Sequence[Run]], names: Sequence[str]) -> None:
     """A table of where runs end (last three measurements): mean over seeds [least, greatest]."""
-    width = max(map(len, groups))
-    print(" " * width + "".join(f"  {MEASURES[name][0].split('(')[0]:>21}" for name in names))
-    for label, runs in groups.items():
-        each = (spread_text([at_end(run, name) for run in runs]) for name in names)
-        print(f"{label:{width}}" + "".join(f"  {cell:>21}" for cell in each))
+    _print_table(
+        [_title(name) for name in names], {g: _ends(runs, names) for g, runs in groups.items()}
+    )
+
+
+def _title(name: str) -> str:
+    return MEASURES[name][0].split("(")[0]
+
+
+def _ends(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
+    return [spread_text([at_end(run, name) for run in runs]) for name in names]
+
+
+def _print_table(titles: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
+    width = max(map(len, rows))
+    for label, cells in {"": titles, **rows}.items():
+        print(f"{label:{width}}" + "".join(f"  {cell:>20}" for cell in cells))
 
 
 def print_record(sweep: Sequence[Run]) -> None:
-    """Where the sweep's runs end, where they began, gold's best on the way, and who is highest."""
+    """Where the sweep's runs end, gold's best on the way, where they began, and who is highest."""
+    names, rows = ("gold", "proxy", "kl"), {}
+    for label, runs in by_beta(sweep).items():
+        best = spread_text([max(run.gold) for run in runs])
+        rows[label] = [best, *_ends(runs, names)]
+    began = [spread_text([getattr(run, name)[0] for run in sweep]) for name in ("gold", "proxy")]
     print("end of the runs (last three measurements), mean over seeds [least, greatest]")
-    print_ends(by_beta(sweep), ("proxy", "gold", "kl"))
-    start = (spread_text([getattr(run, name)[0] for run in sweep]) for name in ("proxy", "gold"))
-    print("{:8}  {:>21}  {:>21}".format("ref", *start))
-    best = (f"{name.removeprefix('β = ')} {spread_text([max(run.gold) for run in runs])}"
-            for name, runs in by_beta(sweep).items())  # fmt: skip
-    print("\ngold at its best on the way:", ", ".join(best))
+    _print_table(["Gold at its best", *map(_title, names)], rows | {"ref": ["", *began]})
     first, second = ranked(sweep, "gold")[:2]
     overlap = max(ends(sweep, second, "gold")) >= min(ends(sweep, first, "gold"))
-    print(f"gold ends highest with β = {first:g}, next is β = {second:g};", end=" ")
+    print(f"\ngold ends highest with β = {first:g}, next is β = {second:g};", end=" ")
     print("their seeds overlap" if overlap else "no seeds overlap")
     print(f"the proxy ends highest with β = {ranked(sweep, 'proxy')[0]:g}", end=", ")
     print(f"KL lowest with β = {ranked(sweep, 'kl')[-1]:g}")

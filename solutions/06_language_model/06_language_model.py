@@ -900,7 +900,7 @@ outcome("second_beta", A=_between == -1, B=_between == 1, C=True)
 # does not say which of two weights is better. (The row *ref* is one model: its range is the noise
 # of a single measurement.)
 #
-# *At its best on the way* answers a question of 6.6: did the penalty bring more gold, or gold that
+# *Gold at its best*, on the way, answers a question of 6.6: did the penalty bring more gold, or gold that
 # lasts? A single highest measurement is partly luck, so lesson 07 asks it again with care.
 
 # %% [markdown]
@@ -1390,8 +1390,8 @@ outcome("forgetting", A=abs(_mean - 1) <= 0.1, B=_mean <= 2, C=True)
 # The same functions, on SmolLM2-135M-Instruct: a hundred times the parameters, trained on two
 # trillion tokens. It continues four openings by 12 tokens; the reward is VADER's praise, by rules
 # that anyone can read; 60 steps. The runs are those that the cell names. *Surprise* is the model's
-# own, as it was before it was tuned, at what is now written: in nats a word. **Predict**: with β = 0,
-# how surprising are the texts at the end, beside those at the start?
+# own, as it was before it was tuned, at what is now written: in nats a word. **Predict**: with β =
+# 0, how surprising are the texts at the end, beside those at the start?
 #
 # - **A**: more, with every seed
 # - **B**: less, with every seed
