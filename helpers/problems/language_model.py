@@ -22,15 +22,13 @@ CLOSE = (  # proxy and KL: a token drawn otherwise, by rounding, moves them by l
 )
 
 
-def course_loop(
-    steps: Steps, world: World, paid_by: str = "proxy", n_steps: int = N_STEPS
-) -> Measured:
+def course_loop(steps: Steps, world: World, paid_by: str = "proxy") -> Measured:
     """What the course's own loop measures in a trial; paid_by: the judge that it is trained by."""
     few = replace(world, people=world.people[:2])  # nobody asks here what is forgotten
     if paid_by == "gold":
         few = replace(few, proxy=world.gold, gold=world.proxy, cut_off=0.0)
     tuning = Tuning(steps, BETA, settings=Settings(every=1), world=few)
-    run = tuning.run(n_steps, progress=False)
+    run = tuning.run(N_STEPS, progress=False)
     return list(zip(run.gold if paid_by == "gold" else run.proxy, run.kl, strict=True))
 
 
@@ -55,20 +53,25 @@ def loop_says(mine: Any, steps: Steps, world: World) -> str:
 def _cause(shown: Measured, at: int, steps: Steps, world: World) -> str:
     if at == 0:
         return "Nothing has been learned there: so it is in how you measure."
-    for cause, wrong in _slips(steps, world, at).items():  # a second slip may show later
-        if all(map(_same, shown, wrong())):
-            return f"Up to there these are the numbers of a loop {cause}."
+    first = []
+    for cause, wrong in _slips(steps, world).items():
+        same = list(map(_same, shown, wrong()))
+        if all(same):
+            return f"These are the numbers of a loop {cause}."
+        first += [cause] if all(same[: at + 1]) else []
+    if len(first) == 1:  # and a second slip shows later
+        return f"Up to there these are the numbers of a loop {first[0]}; then another slip shows."
     if at == 1:
         return "So it is in the first step: what is drawn, scored, compared or handed over?"
     return "The first step is right: what should be new in each step, and is not?"
 
 
-def _slips(steps: Steps, world: World, n_steps: int) -> dict[str, Callable[[], Measured]]:
-    """Slips that people make in this loop, and what is measured with each over so many steps."""
+def _slips(steps: Steps, world: World) -> dict[str, Callable[[], Measured]]:
+    """Slips that people make in this loop, and what is measured with each."""
     advantage, step = steps.group_advantage, steps.train_step
 
     def with_steps(**changed: Any) -> Callable[[], Measured]:
-        return lambda: course_loop(replace(steps, **changed), world, n_steps=n_steps)
+        return lambda: course_loop(replace(steps, **changed), world)
 
     def free(*given: Any, epsilon: float, beta: float) -> dict[str, float]:
         return step(*given, epsilon=epsilon, beta=0.0)
@@ -99,9 +102,9 @@ def _slips(steps: Steps, world: World, n_steps: int) -> dict[str, Callable[[], M
             group_advantage=lambda rewards: rewards
         ),
         "in which beta does not arrive, or is swapped with epsilon": with_steps(train_step=free),
-        "that is paid by gold": lambda: course_loop(steps, world, "gold", n_steps),
+        "that is paid by gold": lambda: course_loop(steps, world, "gold"),
         "that is paid by the proxy alone, without the charge for what was cut off": (
-            lambda: course_loop(steps, replace(world, cut_off=0.0), n_steps=n_steps)
+            lambda: course_loop(steps, replace(world, cut_off=0.0))
         ),
     }
 

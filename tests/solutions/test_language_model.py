@@ -97,7 +97,7 @@ def test_a_right_loop_has_the_course_s_numbers(world):
         ("free", "beta does not arrive"),
         ("swapped", "swapped with epsilon"),
         ("sign", "have the sign turned"),
-        ("all free", "compares all 64 responses"),  # the second shows when the first is gone
+        ("all free", "; then another slip shows"),
         ("sign gold", "in the first step"),
     ],
 )
