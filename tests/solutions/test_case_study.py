@@ -9,6 +9,7 @@ import torch
 from helpers.language_model.runs import Run, failing, recorded, recorded_methods
 from helpers.plots.case_study import fit_says, frontier_says
 from helpers.problems.case_study import (
+    ALIASES,
     End,
     Pair,
     Points,
@@ -18,6 +19,7 @@ from helpers.problems.case_study import (
     budget_says,
     check_claims,
     ends_by_beta,
+    fit_parabola,
     gains_between,
     gold_of_ref,
     judge_claim,
@@ -291,7 +293,9 @@ def test_the_spread_is_that_between_seeds():
 
 def test_the_peak_of_a_parabola():
     d = torch.linspace(0.0, 5.0, 40)
-    found = peak_of_parabola(Points(d**2, d * (1.2 - 0.2 * d)))
+    curved = Points(d**2, d * (1.2 - 0.2 * d))
+    assert fit_parabola(curved) == pytest.approx((1.2, 0.2), rel=1e-4)
+    found = peak_of_parabola(curved)
     assert found == pytest.approx(9.0, rel=1e-4)  # d = 1.2 / 0.4
     assert peak_of_parabola(Points(d**2, d * (1.2 + 0.2 * d))) is None
 
@@ -326,7 +330,7 @@ def test_a_peak_is_told_beside_what_was_measured_there():
         (("gold", "own", 20, 0.9), True, "measured 0.90"),
         (("gold", "own", 20, 1), True, "measured 0.90"),
         (("gold", (0.0, 0), 40, -2.0), True, "measured -2.00"),
-        (("gold", (0.0, 1), 40, -2.0), False, "no such run"),
+        (("gold", (0.0, 1), 40, -2.0), False, 'is no run: write "own", a beta of 0, 0.5, 2'),
         (("golf", "own", 20, 0.9), False, "there is no 'golf'"),
         (("gold", "own", 25, 0.9), False, "near it are 20 and 30"),
         (("gold", "own", 20), False, "write (quantity"),
@@ -334,7 +338,7 @@ def test_a_peak_is_told_beside_what_was_measured_there():
         ((["gold"], "own", 20, 1), False, "there is no"),
         (("gold", "own", "late", 1), False, "or a step before a value, not 'late'"),
         (("gold", "own", [20], 1), False, "not measured at step [20]"),
-        (("gold", "mine", 20, 0.9), False, "no such run"),
+        (("gold", "mine", 20, 0.9), False, 'is no run: write "own", a beta of 0, 0.5, 2'),
         (("kl", 0.5, 20, 9.0), True, "measured 9.00"),
         (("kl", "own", "<", 0.0), True, "up to step 40, mean of the last 3: 9.00 against 18.67"),
         (
@@ -342,8 +346,15 @@ def test_a_peak_is_told_beside_what_was_measured_there():
             False,
             "up to step 40, mean of the last 3: 9.00 against 18.67",
         ),
-        (("kl", "own", "<", 0.3), False, "no such run"),
-        (("kl", "own", "=", 0.3), False, 'write "<" or ">" between two runs'),
+        (("kl", "own", "<", 0.3), False, 'is no run: write "own", a beta of 0, 0.5, 2'),
+        (("kl", "own", "=", 0.3), False, 'write "<", ">" or "-" between two runs'),
+        (("kl", "own", "<", 3.0, 2.0), False, "it alone has five entries"),
+        (("kl", "own", 20, 9.0, 2.0), False, "it alone has five entries"),
+        (("kl", "own", "-", 0.0), False, 'a difference is (quantity, whose, "-", whose, value)'),
+        (("kl", "own", "-", 0.0, "more"), False, "value a number, not 'more'"),
+        (("kl", "own", "-", 0.3, 1.0), False, "0.3 is no run"),
+        (("kl", "own", "-", 0.0, math.nan), False, "value a number, not nan"),
+        (("kl", "own", 20, True), False, "value a number, not True"),
         (("gold", "own", 20, "high"), False, "write (quantity"),
     ],
 )
@@ -351,6 +362,46 @@ def test_a_cited_number_is_compared_with_its_run(claim, agrees, says):
     found = judge_claim(claim, HELD, RUNS)
     assert found[0] is agrees
     assert says in found[1]
+
+
+SLOW = "β = 0, a third of the rate"
+TWO = [made_up(0.5, [0.0, 50.0, 50.0, 50.0, 50.0], HELD.gold, seed=1),
+       made_up(0.0, [0.0, 40.0, 40.0, 40.0, 41.0], FREE.gold, seed=1)]  # fmt: skip
+METHODS = {
+    SLOW: [replace(FREE, kl=[0.0, 2.0, 2.0, 2.0, 2.0 + seed], seed=seed) for seed in (0, 1)],
+    "controller": [replace(FREE, kl=[0.0, 5.0, 5.0, 5.0, 5.0], seed=7)],
+    "far": [replace(FREE, seed=seed) for seed in (7, 8)],
+}
+
+
+@pytest.mark.parametrize(
+    ("claim", "agrees", "says"),
+    [
+        (("kl", "slow", "end", 2.17), True, "measured 2.17, the mean of 2 seeds"),
+        (("kl", SLOW, 40, 2.5), True, "measured 2.50, the mean of 2 seeds"),
+        (("kl", ("slow", 1), 40, 3), True, "measured 3.00"),
+        (("kl", (SLOW, 0), 40, 3), False, "measured 2.00"),
+        (("kl", ("slow", 4), 40, 3), False, "('slow', 4) is no run: write"),
+        (("kl", "slow", "<", 0.5), True, "2.17 against 29.50 over the runs, and so in 2 of 2"),
+        (("kl", "controller", "<", "own"), True, "5.00 against 9.00"),
+        (("kl", "steady", "end", 2.2), False, '"slow", "controller", "far", alone or with a seed'),
+        (("kl", 0.5, "-", "own", 20.5), True, "measured 20.50, the mean of 2 pairs; 0.00 to 41.00"),
+        (("kl", 0.5, "-", 0.0, 0.0), True, "measured 0.00, the mean of 2 pairs; -9.67 to 9.67"),
+        (("kl", 0.5, "-", "slow", 27), True, "measured 27.33, the mean of 2 pairs"),
+        (("kl", 0.5, "-", "slow", 27.0), False, "measured 27.33"),
+        (("gold", "own", "-", (0.0, 0), 1.2), True, "up to step 40, mean of the last 3: measured"),
+        (("kl", 0.5, "-", "far", 1.0), False, "no seed in common"),
+        (("kl", 0.5, ">", "far"), False, "no seed in common"),
+    ],
+)
+def test_claims_about_methods_and_differences(claim, agrees, says):
+    found = judge_claim(claim, HELD, [*RUNS, *TWO], METHODS)
+    assert found[0] is agrees, found
+    assert says in found[1]
+
+
+def test_the_short_names_are_of_methods_of_the_record():
+    assert set(ALIASES.values()) < set(recorded_methods())
 
 
 def test_an_order_is_to_hold_at_every_seed():
