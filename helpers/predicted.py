@@ -213,9 +213,10 @@ ASKED: dict[str, dict[str, Prediction]] = {
         ),
     },
     "07_case_study": {
-        "rising": _asked(
-            "As β falls, which of proxy, gold and KL go on rising?", "B",
-            A="all three", B="proxy and KL", C="KL alone",
+        "peak_moves": _asked(
+            "The hidden cost becomes twice as great: what becomes of the KL at which gold peaks?",
+            "C",
+            A="it stays the same", B="it becomes half as great", C="it becomes a quarter",
         ),
         "which_fall": _asked(
             "With how many of six β does gold end below its best step, by more than seeds differ?",

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from helpers.language_model.runs import Run, failing, recorded, recorded_methods
-from helpers.plots.case_study import fit_says, frontier_says
+from helpers.plots.case_study import fit_says, frontier_says, plot_fit
 from helpers.problems.case_study import (
     ALIASES,
     End,
@@ -25,6 +25,7 @@ from helpers.problems.case_study import (
     judge_claim,
     keeps,
     leave_one_seed_out,
+    means_by_beta,
     miss_of_other_seeds,
     near_peak,
     over_the_sweep,
@@ -124,6 +125,14 @@ def test_where_runs_end():
     other = made_up(0.0, FREE.kl, [gold + 1.0 for gold in FREE.gold], seed=1)
     found = ends_by_beta([*RUNS, other], -1.0)
     assert [end.over_free for end in found[0.0]] == pytest.approx([-0.5, 0.5])
+
+
+def test_the_means_of_each_beta():
+    other = made_up(0.5, HELD.kl, [gold + 0.2 for gold in HELD.gold], seed=1)
+    found = means_by_beta([HELD, other], -1.0)[0.5]
+    assert found[:3] == pytest.approx((2.0, 20.0, 2.0))
+    assert found.spread == pytest.approx(0.2 / math.sqrt(2))
+    assert (found.proxy, found.kl) == pytest.approx((0.5, 9.0))
 
 
 def test_the_best_step_is_chosen_by_other_seeds():
@@ -317,9 +326,30 @@ def test_gains_in_a_range():
 
 def test_a_peak_is_told_beside_what_was_measured_there():
     found = points(RUNS, -1.0)
-    assert "its peak, the fit says 6.00; 3 measurements near it say 1.90" in fit_says(found, 2, 9.0)
-    assert fit_says(found, 2.0, 900.0) == "The fit's peak lies where nothing was measured"
-    assert fit_says(found, -2.0, None) == "The fitted curve has no peak"
+    peaks = {"one": (9.0, 6.0), "far": (900.0, 6.0), "flat": (None, 0.0)}
+    assert fit_says(found, peaks).splitlines() == [
+        "one: at its peak, d = 3.0, it says 6.00; 3 measured near it say 1.90",
+        "far: its peak lies where nothing was measured",
+        "flat: it has no peak",
+    ]
+
+
+@pytest.mark.parametrize("peak_kl", [9.0, 900.0, None])
+def test_both_forms_are_drawn_each_with_its_peak(peak_kl, capsys, monkeypatch):
+    shown = []
+    monkeypatch.setattr("helpers.plots.plt.close", shown.append)
+    plot_fit(RUNS, -1.0, HELD, 2.0, 1.0 if peak_kl else -1.0, peak_kl)
+    said = capsys.readouterr().out
+    assert "d · (2.00 − " in said
+    (figure,) = shown
+    fits = {line.get_label(): line for line in figure.axes[0].lines if "α" in line.get_label()}
+    log_form, parabola = fits["d (α − b log d), its peak"], fits["d (α − b d), its peak"]
+    assert log_form.get_linestyle() != parabola.get_linestyle()
+    assert log_form.get_marker() != parabola.get_marker()
+    (at,) = parabola.get_markevery()
+    curve = parabola.get_ydata()
+    assert curve[at] == pytest.approx(max(curve), rel=1e-3)
+    assert len(log_form.get_markevery()) == (peak_kl == 9.0)
 
 
 @pytest.mark.parametrize(
