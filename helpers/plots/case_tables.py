@@ -16,7 +16,6 @@ from ..problems.case_study import (
     at_end,
     gains_between,
     keeps,
-    near_peak,
 )
 
 NOTHING = "·"
@@ -32,16 +31,10 @@ def print_ends_by_beta(means: Mapping[float, Means]) -> None:
         print(f"{one.proxy:12.2f}   {one.kl:9.1f}")
 
 
-def print_peaks(found: Points, peaks: Mapping[str, float | None]) -> None:
-    """Where each fitted form is highest, and what was measured near there.
-
-    peaks: in nats, by the form; None where it has none.
-    """
+def print_peaks(peaks: Mapping[str, float | None]) -> None:
+    """Where each fitted form is highest, in nats; None where it has no peak."""
     for form, nats in peaks.items():
-        near = near_peak(found, nats) if nats is not None else torch.empty(0)
-        where = "no peak" if nats is None else f"highest at {nats:.1f} nats"
-        says = f", where {len(near)} measurements average {near.mean():.2f}" * bool(len(near))
-        print(f"{form}: {where}{says}")
+        print(f"{form}: " + ("no peak" if nats is None else f"highest at {nats:.1f} nats"))
 
 
 def print_errors(

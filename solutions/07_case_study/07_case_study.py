@@ -289,7 +289,7 @@ if ready("fit_overoptimization", "best_kl"):
     plot_fit(sweep, _ref_gold, own, _alpha, _b, _peak)
     print(f"alpha {_alpha:.3f}, b {_b:.3f}; measured up to {_measured.kl.max():.1f} nats")
     _peaks = {"d · (α − b · log d)": _peak, "d · (α − b · d)": peak_of_parabola(_measured)}
-    print_peaks(_measured, _peaks)
+    print_peaks(_peaks)
 
 # %% [markdown]
 # Two forms, fitted to the same measurements, each with a peak of its own. Errors on what they were

@@ -1,11 +1,13 @@
 """What lesson 07 says about runs is computed rightly: on runs whose answer is known."""
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
 import torch
 
+from autograde.course.lessons import read_source
 from helpers.language_model.runs import Run, failing, recorded, recorded_methods
 from helpers.plots.case_study import fit_says, frontier_says, plot_fit
 from helpers.problems.case_study import (
@@ -97,6 +99,16 @@ def test_the_error_of_a_run_left_out_is_its_residual_over_one_less_its_leverage(
     alone = torch.eye(12, dtype=torch.bool)
     found = [held_out_error(kl, gold, one, columns) for one in alone]
     assert found == pytest.approx(right.tolist(), rel=1e-9)
+
+
+def test_the_minutes_add_up_to_what_the_lesson_says():
+    text = " ".join("".join(cell.source for cell in read_source("07_case_study")).split())
+    minutes = [int(found) for found in re.findall(r"## 7\.\d+ [^#]*? (\d+) min[,)]", text)]
+    first, second, writing, again = minutes[:5], minutes[5:9], minutes[7:9], minutes[9]
+    assert f"Two sittings, {sum(minutes[:9])} minutes together" in text
+    assert f"7.1 to 7.5, takes {sum(first)}; part two, 7.6 to 7.9, takes {sum(second)}" in text
+    assert f"of which {sum(writing)} are writing" in text
+    assert f"A second reading, 7.10, takes {again} more" in text
 
 
 def test_gains_are_over_ref():
