@@ -215,8 +215,8 @@ ASKED: dict[str, dict[str, Prediction]] = {
     "07_case_study": {
         "peak_moves": _asked(
             "The hidden cost becomes twice as great: what becomes of the KL at which gold peaks?",
-            "C",
-            A="it stays the same", B="it becomes half as great", C="it becomes a quarter",
+            "B",
+            A="it becomes half as great", B="it becomes a quarter", C="it stays the same",
         ),
         "which_fall": _asked(
             "With how many of six β does gold end below its best step, by more than seeds differ?",

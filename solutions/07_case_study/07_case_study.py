@@ -85,9 +85,9 @@ torch.set_num_threads(1)  # sharing work costs more than it saves at this size
 # is the same bell curve, moved to mean 1/β. As β falls, KL and proxy rise without end, and at some
 # KL gold is greatest. **Predict**: the cost $c$ is made twice as great. What becomes of that KL?
 #
-# - **A**: it stays the same
-# - **B**: it becomes half as great
-# - **C**: it becomes a quarter
+# - **A**: it becomes half as great
+# - **B**: it becomes a quarter
+# - **C**: it stays the same
 
 # %% predict="peak_moves"
 predict("peak_moves", ...)
@@ -123,7 +123,7 @@ for _c in (0.2, 0.4):
     _at[_c], _, _most = max(_sums, key=lambda kl_proxy_gold: kl_proxy_gold[2])
     print(f"c = {_c}: gold is greatest, {_most:.2f}, at {_at[_c]:.2f} nats")
 _share = _at[0.4] / _at[0.2]
-outcome("peak_moves", A=_share > 0.9, B=0.45 < _share < 0.55, C=0.2 < _share < 0.3)
+outcome("peak_moves", A=0.45 < _share < 0.55, B=0.2 < _share < 0.3, C=_share > 0.9)
 _d = torch.linspace(0, 4, 201)
 plot_toy(_d, 2**0.5 * _d, {c: 2**0.5 * _d - 2 * c * _d**2 - c for c in (0.1, 0.2, 0.4)})
 
