@@ -28,6 +28,7 @@ class Case:
     probe: how to ask; see `helpers.probe`.
     given: hand over the tensors themselves and not copies, for one call: who else holds their
     memory sees what becomes of them.
+    entries: what a report calls the entries of a tuple that comes back, in their order.
     """
 
     title: str
@@ -38,10 +39,14 @@ class Case:
     atol: float | None = None
     probe: str = "call"
     given: bool = False
+    entries: tuple[str, ...] = ()
 
     def plain(self) -> dict[str, Any]:
         """As a dict that `codec.pack` takes; the tensors in it are the case's own."""
-        return {name: value for name, value in vars(self).items() if name != "given"}
+        plain = {name: value for name, value in vars(self).items() if name != "given"}
+        if not self.entries:  # as of nearly every case
+            del plain["entries"]
+        return plain
 
     def question(self) -> dict[str, Any]:
         """As `plain`, but only what has to be known to ask it: nothing of how it is judged."""
@@ -50,8 +55,9 @@ class Case:
     @classmethod
     def of(cls, plain: dict[str, Any]) -> "Case":
         """Back from `plain`; from a `question`, without what is for the judge."""
-        plain = {"title": "", **plain}
-        return cls(**{**plain, "grad": tuple(plain["grad"])})
+        plain = {"title": "", "entries": (), **plain}
+        tuples = {name: tuple(plain[name]) for name in ("grad", "entries")}
+        return cls(**{**plain, **tuples})
 
 
 def make(kind: str, **arguments: Any) -> dict[str, Any]:

@@ -384,7 +384,12 @@ def _failure(case: Case, part: str, what: str, got: Answer, expected: Answer) ->
     if pair[0] == pair[1]:  # the difference is further back
         pair = describe(one, other, MOST_DIGITS, rtol), describe(other, one, MOST_DIGITS, rtol)
     pair = pair[0] + how_near(one, other), pair[1]
-    return Failure(part, case.title, what + _of_what(what, expected), *pair)
+    return Failure(part, case.title, _entry(case, what) + _of_what(what, expected), *pair)
+
+
+def _entry(case: Case, what: str) -> str:
+    """An entry of a tuple by the name that the case has for it; anything else as it is."""
+    return {f"value {i}": name for i, name in enumerate(case.entries)}.get(what, what)
 
 
 def _word(text: Any) -> str:

@@ -217,9 +217,10 @@ ASKED: dict[str, dict[str, Prediction]] = {
         ),
     },
     "07_case_study": {
-        "rising": _asked(
-            "As β falls, which of proxy, gold and KL go on rising?", "B",
-            A="all three", B="proxy and KL", C="KL alone",
+        "peak_moves": _asked(
+            "The hidden cost becomes twice as great: what becomes of the KL at which gold peaks?",
+            "B",
+            A="it becomes half as great", B="it becomes a quarter", C="it stays the same",
         ),
         "which_fall": _asked(
             "With how many of six β does gold end below its best step, by more than seeds differ?",

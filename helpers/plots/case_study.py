@@ -18,9 +18,11 @@ from ..problems.case_study import (
     at_end,
     clear_of_stopping,
     compared,
+    fit_parabola,
     gains_between,
     keeps,
     near_peak,
+    peak_of_parabola,
     points,
     seed_spread,
 )
@@ -30,6 +32,7 @@ NAVY, RED, TEAL, AMBER, GREY = COLOURS
 MARKERS = "os^vD<>P"
 FEW = 5  # measurements in a range, below which their mean is not drawn
 D_LABEL = "d = √KL(policy ‖ ref) (√nats)"
+LOG_FORM, PARABOLA = "d (α − b log d)", "d (α − b d)"
 GAIN_LABEL = "gold gained over ref (rating)"
 LABELS = {
     "proxy": "proxy score (rating)",
@@ -124,7 +127,10 @@ def plot_fit(
     b: float,
     peak_kl: float | None,
 ) -> None:
-    """Gain over d: every measurement, means in ranges of d, the fitted curve, and one's own run."""
+    """Gain over d: every measurement, means in ranges of d, two fitted forms, and one's own run.
+
+    alpha, b, peak_kl: of the form with log d; the parabola is fitted here.
+    """
     figure, (axis,) = new_figure(height=4.2)
     measured = points(runs, ref_gold)
     _draw_points(axis, runs, ref_gold)
@@ -132,31 +138,66 @@ def plot_fit(
     whose = "stand-in run" if own in runs else "own run"
     axis.plot(_root(mine), mine.gain, "+", color=RED, markersize=9, label=whose)
     d = torch.linspace(1e-3, _root(measured).max().item(), 300)
-    axis.plot(d, d * (alpha - b * d.log()), color="black", label="fit")
+    level, bend = fit_parabola(measured)
+    bent_kl = peak_of_parabola(measured)
+    _draw_form(axis, LOG_FORM, d, d * (alpha - b * d.log()), "o-", peak_kl)
+    _draw_form(axis, PARABOLA, d, d * (level - bend * d), "s--", bent_kl)
     _draw_means(axis, measured)
-    says = fit_says(measured, b, peak_kl)
+    bent = 0.0 if bent_kl is None else level**2 / (4 * bend)
+    says = fit_says(
+        measured, {LOG_FORM: (peak_kl, _log_peak(b, peak_kl)), PARABOLA: (bent_kl, bent)}
+    )
     axis.axhline(0, color=GREY, linewidth=1)
     axis.set(title=says, xlabel=D_LABEL, ylabel=GAIN_LABEL)
+    axis.set_ylim(bottom=measured.gain.min().item() - 0.2)  # a parabola goes far below
     figure.legend(
-        *axis.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize=8
+        *axis.get_legend_handles_labels(), loc="outside lower center", ncols=4, fontsize=8
     )
     show(
         figure,
-        f"Measured gains against d, with the curve d · ({alpha:.2f} − {b:.2f} · log d) and the "
-        f"measurements' means in ranges of d. {says}.",
+        f"Measured gains against d, the curves d · ({alpha:.2f} − {b:.2f} · log d) and "
+        f"d · ({level:.2f} − {bend:.2f} · d), and the measurements' means in ranges of d. "
+        f"{says.replace(chr(10), ' ')}.",
     )
 
 
-def fit_says(measured: Points, b: float, peak_kl: float | None) -> str:
-    """In one sentence: what the fit says of its peak, and the measurements near it."""
+def _draw_form(
+    axis: Axes,
+    name: str,
+    d: Float[Tensor, " point"],
+    curve: Float[Tensor, " point"],
+    look: str,
+    peak_kl: float | None,
+) -> None:
+    """A fitted curve, its line and mark its own, with the mark at its peak."""
+    seen = peak_kl is not None and peak_kl <= d[-1] ** 2
+    at = [int((d - math.sqrt(peak_kl)).abs().argmin())] if seen else []
+    mark = {"markevery": at, "markersize": 9, "markeredgecolor": "white", "zorder": 4}
+    axis.plot(d, curve, look, color="black", label=f"{name}, its peak", **mark)
+
+
+def _log_peak(b: float, peak_kl: float | None) -> float:
+    """The height of d · (alpha − b · log d) at its peak."""
+    return 0.0 if peak_kl is None else b * math.sqrt(peak_kl)
+
+
+def fit_says(measured: Points, peaks: Mapping[str, tuple[float | None, float]]) -> str:
+    """A line for each form: what its fit says at its peak, and the measurements near it.
+
+    peaks: where it is, in nats, and how high, by what stands in the form.
+    """
+    return "\n".join(f"{form}: {_peak_says(measured, *of)}" for form, of in peaks.items())
+
+
+def _peak_says(measured: Points, peak_kl: float | None, height: float) -> str:
     if peak_kl is None:
-        return "The fitted curve has no peak"
-    near, height = near_peak(measured, peak_kl), b * math.sqrt(peak_kl)
+        return "it has no peak"
+    near = near_peak(measured, peak_kl)
     if not len(near):
-        return "The fit's peak lies where nothing was measured"
+        return "its peak lies where nothing was measured"
     return (
-        f"At d = {math.sqrt(peak_kl):.1f}, its peak, the fit says {height:.2f}; "
-        f"{len(near)} measurements near it say {near.mean():.2f}"
+        f"at its peak, d = {math.sqrt(peak_kl):.1f}, it says {height:.2f}; "
+        f"{len(near)} measured near it say {near.mean():.2f}"
     )
 
 

@@ -24,9 +24,22 @@ CLEAR = 2.0  # times what seeds differ by, above which a mean difference is call
 END = "end"  # in place of a step: the mean of the last measurements
 QUANTITIES = ("proxy", "gold", "gain", "kl", "distinct_2", "length", "entropy", "forgotten")
 COMPARED = {"<": operator.lt, ">": operator.gt}
+LESS = "-"  # between two runs: by how much the first is above the second
+FORMS = (  # of a claim
+    "(quantity, whose, step, value)",
+    '(quantity, whose, "<" or ">", whose)',
+    '(quantity, whose, "-", whose, value)',
+)
 
-# quantity, "own" or (beta, seed), step, value; or quantity, whose, "<" or ">", whose, at the end
+# quantity, whose, step, value; or about ends: quantity, whose, "<" or ">", whose; or
+# quantity, whose, "-", whose, value
 Claim = tuple[Any, ...]
+ALIASES = {  # of the record's other methods
+    "slow": "β = 0, a third of the rate",
+    "mean only": "advantage: mean only",
+    "k1 in the reward": "in the reward, k1",
+    "k3 in the loss": "in the loss, ρ·k3",
+}
 Reader = Callable[[Run], list[float]]  # of one curve
 
 
@@ -57,6 +70,17 @@ class End(NamedTuple):
     kl: float  # nats
     gain: float  # of gold over ref
     over_free: float  # gold, less the mean of the runs with β = 0
+
+
+class Means(NamedTuple):
+    """What the runs of one β gained, by the mean over their seeds: of gold, over ref."""
+
+    best: float  # at the step that was best for the other seeds
+    step: float  # the mean of these steps
+    gain: float  # at the end
+    spread: float  # of gold, between seeds at one step
+    proxy: float  # at the end
+    kl: float  # at the end, nats
 
 
 class Fold(NamedTuple):
@@ -123,6 +147,19 @@ def best_by_others(runs: Sequence[Run]) -> tuple[float, float]:
     return best, sum(runs[0].step[place] for place in others.tolist()) / len(runs)
 
 
+def means_by_beta(runs: Sequence[Run], ref_gold: float) -> dict[float, Means]:
+    """For each β, what its runs had at their best step and at their end."""
+    found = {}
+    for beta, spread in seed_spread(runs).items():
+        own = [run for run in runs if run.beta == beta]
+        best, step = best_by_others(own)
+        gold, proxy, kl = (
+            sum(at_end(run, name) for run in own) / len(own) for name in ("gold", "proxy", "kl")
+        )
+        found[beta] = Means(best - ref_gold, step, gold - ref_gold, spread, proxy, kl)
+    return found
+
+
 def miss_of_other_seeds(runs: Sequence[Run], seed: int) -> float:
     """How far gold of this seed is from the mean of the others at the same β and step.
 
@@ -135,16 +172,22 @@ def miss_of_other_seeds(runs: Sequence[Run], seed: int) -> float:
     return torch.cat(gaps).square().mean().sqrt().item()
 
 
-def peak_of_parabola(found: Points) -> float | None:
-    """Where gold = d · (alpha − b · d), the form for best-of-n, is greatest, in nats.
-
-    None where the parabola that is nearest to the measurements has no peak.
-    """
+def fit_parabola(found: Points) -> tuple[float, float]:
+    """(alpha, b) of gold = d · (alpha − b · d), the form for best-of-n, by least squares."""
     d, gain = found.kl.clamp(min=0).double().sqrt(), found.gain.double()
     two, three, four = ((d**power).sum().item() for power in (2, 3, 4))
     first, second = (gain * d).sum().item(), (gain * d * d).sum().item()
     rise, bend = four * first - three * second, three * first - two * second
-    return (rise / (2 * bend)) ** 2 if rise > 0 and bend > 0 else None
+    return rise / (two * four - three**2), bend / (two * four - three**2)
+
+
+def peak_of_parabola(found: Points) -> float | None:
+    """Where the parabola nearest to the measurements is greatest, in nats.
+
+    None where it has no peak.
+    """
+    alpha, b = fit_parabola(found)
+    return (alpha / (2 * b)) ** 2 if alpha > 0 and b > 0 else None
 
 
 def gains_between(found: Points, low: float, high: float) -> Float[Tensor, " point"]:
@@ -402,40 +445,94 @@ def _when_passing(run: Run, kl: float) -> _Passing | None:
     return None
 
 
-def check_claims(claims: Sequence[Claim], own: Run, recorded: Sequence[Run]) -> None:
+def check_claims(
+    claims: Sequence[Claim],
+    own: Run,
+    recorded: Sequence[Run],
+    methods: Mapping[str, Sequence[Run]] | None = None,
+) -> None:
     """Say which claims agree with the runs that they are about.
 
-    A row is (quantity, whose, step, value), whose: "own", (beta, seed) of a recorded run, or a
-    beta, the mean of all its seeds. It agrees when the value is the measured one, rounded to as
-    many decimals as were typed.
-    Or it is (quantity, whose, "<" or ">", whose), about the ends of runs, of two that are not of
-    one length about the end of the shorter; a beta alone is all its seeds. It agrees when it
-    holds for each seed, or, with one run against all seeds of a beta, for each of these.
+    A row is one of three. *Whose* is "own", a beta of the record or a method's name (all its
+    seeds), or (beta, seed) or (name, seed), one run.
+    A number, (quantity, whose, step, value): the mean over the runs, rounded as it was typed.
+    An order, (quantity, whose, "<" or ">", whose): it is to hold at each seed.
+    A difference, (quantity, whose, "-", whose, value): the mean of the first's less the second's,
+    rounded as it was typed.
+    Orders and differences are about ends, of runs that are not of one length about the end of the
+    shortest. Several runs on both sides are paired by their seeds; one run meets each of several.
+    methods: the record's other runs, by name.
     """
-    verdicts = [judge_claim(claim, own, recorded) for claim in claims]
-    for claim, (agrees, says) in zip(claims, verdicts, strict=True):
+    judged = [judge_claim(claim, own, recorded, methods) for claim in claims]
+    for claim, (agrees, says) in zip(claims, judged, strict=True):
         print(f"{'✓' if agrees else '✗'} {claim}: {says}")
-    print(f"{sum(agrees for agrees, _ in verdicts)} of {len(claims)} claims agree with the runs.")
+    print(f"{sum(agrees for agrees, _ in judged)} of {len(claims)} claims agree with the runs.")
 
 
-def judge_claim(claim: Claim, own: Run, recorded: Sequence[Run]) -> tuple[bool, str]:
+def judge_claim(
+    claim: Claim,
+    own: Run,
+    recorded: Sequence[Run],
+    methods: Mapping[str, Sequence[Run]] | None = None,
+) -> tuple[bool, str]:
     """Whether one claim agrees with its runs, and what to say about it."""
-    if not isinstance(claim, tuple | list) or len(claim) != 4:
-        return False, 'write (quantity, whose, step, value) or (quantity, whose, "<", whose)'
-    quantity, whose, third, last = claim
-    ordered = isinstance(third, str) and third != END
-    if ordered and third not in COMPARED:
-        return False, f'write "<" or ">" between two runs, or a step before a value, not {third!r}'
-    if quantity not in QUANTITIES:
-        return False, f"there is no {quantity!r}; there are {', '.join(QUANTITIES)}"
-    for one in (whose, last) if ordered else (whose,):
-        if not _runs_of(one, own, recorded):
-            return False, f"no such run: write 'own' or (beta, seed), of {_known(recorded)}"
-    if ordered:
-        sides = (_runs_of(one, own, recorded) for one in (whose, last))
-        return _judge_order(_reader(quantity, recorded), *sides, third)
-    runs = _runs_of(whose, own, recorded)
-    return _judge_value(_reader(quantity, recorded), runs, third, last)
+    if wrong := _malformed(claim):
+        return False, wrong
+    quantity, whose, third, *rest = claim
+    compared = _is_sign(third)
+    sides = []
+    for one in (whose, rest[0]) if compared else (whose,):
+        runs = _runs_of(one, own, recorded, methods or {})
+        if not runs:
+            return False, f"{one!r:.40} is no run: write {_known(recorded, methods or {})}"
+        sides.append(runs)
+    read = _reader(quantity, recorded)
+    if not compared:
+        return _judge_value(read, sides[0], third, rest[0])
+    pairs = _paired(*sides)
+    if not pairs:
+        return False, "the two have no seed in common: compare runs of one seed"
+    if third == LESS:
+        return _judge_difference(read, pairs, rest[1])
+    return _judge_order(read, pairs, third)
+
+
+def _is_sign(third: Any) -> bool:
+    return isinstance(third, str) and third in (*COMPARED, LESS)
+
+
+def _malformed(claim: Any) -> str:
+    """How a row is to be written, where it is none; nothing where it may be judged."""
+    if not isinstance(claim, tuple | list) or len(claim) not in (4, 5):
+        return f"write {FORMS[0]}, {FORMS[1]} or {FORMS[2]}"
+    quantity, _, third, *rest = claim
+    if not isinstance(quantity, str) or quantity not in QUANTITIES:
+        return f"there is no {quantity!r:.40}; there are {', '.join(QUANTITIES)}"
+    if isinstance(third, str) and third != END and not _is_sign(third):
+        return f'write "<", ">" or "-" between two runs, or a step before a value, not {third!r}'
+    is_difference = isinstance(third, str) and third == LESS
+    if is_difference != (len(rest) == 2):
+        return f"a difference is {FORMS[2]}; it alone has five entries"
+    if not (isinstance(third, str) and third in COMPARED) and _decimals(rest[-1]) is None:
+        form = FORMS[2] if is_difference else FORMS[0]
+        return f"write {form}, value a number, not {rest[-1]!r:.40}"
+    return ""
+
+
+def _decimals(value: Any) -> int | None:
+    """How many decimals were typed; None for what is no number."""
+    try:
+        typed = Decimal(str(value))
+        return max(-int(typed.as_tuple().exponent), 0)
+    except (TypeError, ValueError, ArithmeticError):
+        return None
+
+
+def _rounded(measured: float, value: Any) -> tuple[bool, str]:
+    """Whether a number is the measured one, rounded as typed; and the measured one in words."""
+    decimals = _decimals(value) or 0
+    agrees = abs(measured - float(value)) <= 0.5 * 10.0**-decimals * (1 + 1e-6)
+    return agrees, f"{measured:.{max(decimals, 2)}f}"
 
 
 def _reader(quantity: str, recorded: Sequence[Run]) -> Reader:
@@ -448,12 +545,7 @@ def _reader(quantity: str, recorded: Sequence[Run]) -> Reader:
 
 def _judge_value(read: Reader, runs: Sequence[Run], step: Any, value: Any) -> tuple[bool, str]:
     """Whether one number is what was measured."""
-    try:
-        typed = Decimal(str(value))
-        decimals = max(-int(typed.as_tuple().exponent), 0)
-    except (TypeError, ValueError, ArithmeticError):
-        return False, "write (quantity, whose, step, value), value a number"
-    run = runs[0]  # those of one β are measured at the same steps
+    run = runs[0]  # those of one β, or of one method, are measured at the same steps
     if step not in (END, *run.step):
         near = sorted(sorted(run.step, key=lambda at: abs(at - _number(step)))[:2])
         return False, f"not measured at step {step}; near it are {' and '.join(map(str, near))}"
@@ -461,23 +553,30 @@ def _judge_value(read: Reader, runs: Sequence[Run], step: Any, value: Any) -> tu
     measured = end
     if step != END:
         measured = sum(read(run)[run.step.index(step)] for run in runs) / len(runs)
-    agrees = abs(measured - float(value)) <= 0.5 * 10.0**-decimals * (1 + 1e-6)
-    said = f"measured {measured:.{max(decimals, 2)}f}"
-    said += f", the mean of {len(runs)} seeds" * (len(runs) > 1)
+    agrees, shown = _rounded(measured, value)
+    said = f"measured {shown}" + f", the mean of {len(runs)} seeds" * (len(runs) > 1)
     if not agrees and step == run.step[-1]:
-        said += f"; the mean of the last {LAST}, step {END!r}, is {end:.{max(decimals, 2)}f}"
+        said += f"; the mean of the last {LAST}, step {END!r}, is {_rounded(end, value)[1]}"
     return agrees, said
 
 
-def _judge_order(
-    read: Reader, these: Sequence[Run], those: Sequence[Run], sign: str
-) -> tuple[bool, str]:
-    """Whether the ends of some runs lie below, or above, those of others, after equal steps."""
+def _paired(these: Sequence[Run], those: Sequence[Run]) -> list[tuple[Run, Run]]:
+    """Runs of one seed where both sides have several; else one against each."""
     pairs = list(itertools.product(these, those))
     if len(these) > 1 and len(those) > 1:
         pairs = [(one, other) for one, other in pairs if one.seed == other.seed]
+    return pairs
+
+
+def _ends(read: Reader, pairs: Sequence[tuple[Run, Run]]) -> tuple[int, list[tuple[float, float]]]:
+    """A step that all of them have reached, and the ends up to there, pair by pair."""
     until = min(run.step[-1] for pair in pairs for run in pair)
-    ends = [tuple(_last(run, read(run), until) for run in pair) for pair in pairs]
+    return until, [(_last(a, read(a), until), _last(b, read(b), until)) for a, b in pairs]
+
+
+def _judge_order(read: Reader, pairs: Sequence[tuple[Run, Run]], sign: str) -> tuple[bool, str]:
+    """Whether the ends of some runs lie below, or above, those of others, after equal steps."""
+    until, ends = _ends(read, pairs)
     holds = sum(COMPARED[sign](one, other) for one, other in ends)
     means = [sum(side) / len(ends) for side in zip(*ends, strict=True)]
     said = f"up to step {until}, mean of the last {LAST}: {means[0]:.2f} against {means[1]:.2f}"
@@ -486,10 +585,28 @@ def _judge_order(
     return holds == len(ends), said
 
 
-def _runs_of(whose: Any, own: Run, recorded: Sequence[Run]) -> list[Run]:
-    """One run, or all seeds of a weight; none where nothing is meant by it."""
+def _judge_difference(
+    read: Reader, pairs: Sequence[tuple[Run, Run]], value: Any
+) -> tuple[bool, str]:
+    """Whether the ends of some runs lie that far above those of others, after equal steps."""
+    until, ends = _ends(read, pairs)
+    gaps = [one - other for one, other in ends]
+    agrees, shown = _rounded(sum(gaps) / len(gaps), value)
+    said = f"up to step {until}, mean of the last {LAST}: measured {shown}"
+    if len(gaps) > 1:
+        said += f", the mean of {len(gaps)} pairs; {min(gaps):.2f} to {max(gaps):.2f}"
+    return agrees, said
+
+
+def _runs_of(
+    whose: Any, own: Run, recorded: Sequence[Run], methods: Mapping[str, Sequence[Run]]
+) -> list[Run]:
+    """One run, or all seeds of a weight or a method; none where nothing is meant by it."""
     if isinstance(whose, str):
-        return [own] if whose == "own" else []
+        return [own] if whose == "own" else list(methods.get(ALIASES.get(whose, whose), ()))
+    if isinstance(whose, tuple | list) and len(whose) == 2 and isinstance(whose[0], str):
+        name, seed = whose
+        return [run for run in methods.get(ALIASES.get(name, name), ()) if run.seed == seed]
     return [run for run in recorded if whose in (run.beta, (run.beta, run.seed))]
 
 
@@ -497,7 +614,11 @@ def _number(step: Any) -> float:
     return float(step) if isinstance(step, int | float) else 0.0
 
 
-def _known(runs: Sequence[Run]) -> str:
+def _known(runs: Sequence[Run], methods: Mapping[str, Sequence[Run]]) -> str:
+    """Whose something may be, in words."""
     betas = ", ".join(f"{beta:g}" for beta in sorted({run.beta for run in runs}))
     seeds = ", ".join(str(seed) for seed in sorted({run.seed for run in runs}))
-    return f"beta {betas} and seed {seeds}"
+    says = f'"own", a beta of {betas}, or (beta, seed) with seed {seeds}'
+    short = {name: alias for alias, name in ALIASES.items()}
+    names = ", ".join(f'"{short.get(name, name)}"' for name in methods)
+    return says + f"; or {names}, alone or with a seed" * bool(names)

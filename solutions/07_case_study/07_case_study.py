@@ -10,8 +10,9 @@
 # - find out from its curves what went wrong in a run;
 # - back every claim with a number that holds and that could have refuted it.
 #
-# Five to five and a half hours, a quarter of them writing, with a break after 7.5 (then run all
-# cells above the place first). It needs lessons 02 to 05, and lesson 06, whose runs it is about.
+# Two sittings, 300 minutes together: part one, 7.1 to 7.5, takes 160; part two, 7.6 to 7.9, takes
+# 140, of which 85 are writing (begin it by running all cells above 7.6). A second reading, 7.10,
+# takes 25 more. It needs lessons 02 to 05, and lesson 06, whose runs it is about.
 
 # %% setup
 import math
@@ -37,22 +38,32 @@ from helpers.plots.case_study import (
     plot_sweep,
     plot_toy,
 )
+from helpers.plots.case_tables import (
+    print_at_equal_kl,
+    print_ends_by_beta,
+    print_errors,
+    print_fixed_betas,
+    print_folds,
+    print_gains_by_range,
+    print_gaps,
+    print_peaks,
+    print_proxy_at_equal_kl,
+    print_steered,
+)
 from helpers.predicting import outcome, predict, predictions
 from helpers.problems.case_study import (
     at_end,
     at_equal_kl,
-    best_by_others,
     budget_says,
     check_claims,
     clear_of_stopping,
     ends_by_beta,
-    gains_between,
     gold_of_ref,
     is_budget,
     keeps,
     leave_one_seed_out,
+    means_by_beta,
     miss_of_other_seeds,
-    near_peak,
     peak_of_parabola,
     points,
     rule_says,
@@ -64,22 +75,22 @@ from helpers.problems.case_study import (
 torch.set_num_threads(1)  # sharing work costs more than it saves at this size
 
 # %% [markdown]
-# ## 7.1 A proxy that overlooks a cost *(no points, 15 min)*
+# ## 7.1 A case in which everything is exact *(no points, 15 min)*
 #
-# First a case in which everything is exact. An answer has a strength $s$, normal with mean 0 and
-# standard deviation 1 under ref. The **proxy** pays $s$. What people want, **gold**, is
-# $s - c\,s^2$: strong words are good, very strong ones tire. The proxy has not noticed.
+# An answer has a strength $s$, normal with mean 0 and standard deviation 1 under ref. The
+# **proxy** pays $s$. What people want, **gold**, is $s - c\,s^2$: strong words are good, very
+# strong ones tire. The proxy has not noticed the cost $c$.
 #
-# You know the optimum of proxy − β·KL(policy ‖ ref) from lesson 03: ref · exp(proxy/β). Here
-# that is the same bell curve, moved to mean 1/β. **Predict**: as β falls, which of proxy, gold
-# and KL go on rising?
+# You know the optimum of proxy − β·KL(policy ‖ ref) from lesson 03: ref · exp(proxy/β). Here that
+# is the same bell curve, moved to mean 1/β. As β falls, KL and proxy rise without end, and at some
+# KL gold is greatest. **Predict**: the cost $c$ is made twice as great. What becomes of that KL?
 #
-# - **A**: all three
-# - **B**: proxy and KL
-# - **C**: KL alone
+# - **A**: it becomes half as great
+# - **B**: it becomes a quarter
+# - **C**: it stays the same
 
-# %% predict="rising"
-predict("rising", ...)
+# %% predict="peak_moves"
+predict("peak_moves", ...)
 
 # %% [markdown]
 # Measure divergence by its root, $d = \sqrt{\mathrm{KL}(\text{policy}\,\|\,\text{ref})}$, as a
@@ -91,30 +102,40 @@ predict("rising", ...)
 # The cell sums over a fine grid of strengths, and holds the sums against the formulas.
 
 # %% demo
-_c, _rows = 0.2, []
+_c = 0.2
 print("    β      KL      d    proxy    gold")
 for _beta in (5.0, 2.0, 1.0, 0.5, 0.4, 0.3, 0.2):
     _kl, _proxy, _gold = tuned_by_proxy(_c, _beta)
-    _rows.append((_kl, _proxy, _gold))
     _d = _kl**0.5
     print(f"{_beta:5}  {_kl:6.2f}  {_d:5.2f}  {_proxy:7.2f}  {_gold:6.2f}")
     assert abs(_kl - 1 / (2 * _beta**2)) < 1e-9
     assert abs(_proxy - 2**0.5 * _d) < 1e-9
     assert abs(_gold - (2**0.5 * _d - 2 * _c * _d**2 - _c)) < 1e-9
-_rises = [(torch.tensor(column).diff() > 0).all() for column in zip(*_rows, strict=True)]
-outcome("rising", A=all(_rises), B=_rises[0] and _rises[1], C=_rises[0])
+
+# %% [markdown]
+# Now the same sums for many β, once with this cost and once with twice as much. Where is gold
+# greatest?
+
+# %% demo
+_at = {}
+for _c in (0.2, 0.4):
+    _sums = [tuned_by_proxy(_c, percent / 100) for percent in range(20, 201)]
+    _at[_c], _, _most = max(_sums, key=lambda kl_proxy_gold: kl_proxy_gold[2])
+    print(f"c = {_c}: gold is greatest, {_most:.2f}, at {_at[_c]:.2f} nats")
+_share = _at[0.4] / _at[0.2]
+outcome("peak_moves", A=0.45 < _share < 0.55, B=0.2 < _share < 0.3, C=_share > 0.9)
 _d = torch.linspace(0, 4, 201)
 plot_toy(_d, 2**0.5 * _d, {c: 2**0.5 * _d - 2 * c * _d**2 - c for c in (0.1, 0.2, 0.4)})
 
 # %% [markdown]
-# Gold turns at $d = \sqrt{2}/(4c)$, where its derivative $\sqrt{2} - 4c\,d$ is 0. This is
-# **over-optimisation**: past the peak the number that is being trained improves, and what it
-# stands for gets worse. Nothing is broken; the optimiser does what it was asked. The penalty
-# decides how far it goes, and someone who sees the proxy alone cannot tell on which side of the
-# peak a run is.
+# Gold turns at $d = \sqrt{2}/(4c)$, where its derivative $\sqrt{2} - 4c\,d$ is 0: at half the $d$,
+# and a quarter of the KL, where the cost is twice as great. This is **over-optimisation**: past the
+# peak the number that is being trained improves, and what it stands for gets worse. Nothing is
+# broken; the optimiser does what it was asked. The penalty decides how far it goes, and someone who
+# sees the proxy alone cannot tell on which side of the peak a run is.
 
 # %% [markdown]
-# ## 7.2 The runs of lesson 06 *(no points, 25 min)*
+# ## 7.2 The runs of lesson 06 *(no points, 20 min)*
 #
 # Now the language model. The record holds the training of lesson 06 for several β, each with
 # several seeds. *Proxy* is the score trained on, *gold* the independent one, both on the scale
@@ -127,10 +148,8 @@ sweep, own = recorded(), own_or_recorded()
 betas = sorted({run.beta for run in sweep})
 seeds = sorted({run.seed for run in sweep})
 _ref_gold = gold_of_ref(sweep)  # every run starts from ref, so all of them measure this
-_of = f"{len(betas)} values of β, {len(seeds)} seeds each"
-print(f"{len(sweep)} runs of {sweep[0].step[-1]} steps: {_of}")
-_whose = "stand-in for your run" if own in sweep else "own run"
-print(f"{_whose}: β = {own.beta:g}, seed {own.seed}, {own.step[-1]} steps")
+print(f"{len(sweep)} runs of {sweep[0].step[-1]} steps: β = {betas}, each with seeds {seeds}")
+print(f"own: β = {own.beta:g}, seed {own.seed}, {own.step[-1]} steps")
 print(f"gold of ref: {_ref_gold:.2f}")
 
 # %% [markdown]
@@ -150,41 +169,27 @@ predict("which_fall", ...)
 plot_sweep(sweep)
 
 # %% [markdown]
-# In the table *at the end* is the mean of the last three measurements. *Best step* is gold at the
-# step that was best for the *other* seeds: of many noisy measurements the highest is too high, so a
-# seed must not choose its own. (Hence it may be below the end: where every seed has its best at
-# another step, there is no step to stop at.) *Spread* is the standard deviation of gold between
-# seeds at the same β and step. (The figure shows gold itself, the table its gain over ref's.)
+# In the table *at the end* is the mean of the last three measurements. *The best step* is the one
+# that was best for the *other* seeds: of many noisy measurements the highest is too high, so a seed
+# must not choose its own. (Hence gold there may be below the end.) *Spread* is the standard
+# deviation of gold between seeds at the same β and step. The figure shows gold itself, the table
+# its gain over ref's.
 
 # %% demo evidence="essay_impact"
-print("means over seeds, gold as a gain over ref; spread of gold between seeds")
-print("    β   best step, at (mean)   gold at the end   spread   proxy at end   KL at end")
-_spreads, _fell, _stopped, _ends = seed_spread(sweep), [], {}, {}
-for _beta in betas:
-    _runs = [run for run in sweep if run.beta == _beta]
-    _best, _step = best_by_others(_runs)
-    _end, _proxy, _kl = (
-        sum(at_end(run, name) for run in _runs) / len(_runs) for name in ("gold", "proxy", "kl")
-    )
-    print(f"{_beta:5g}   {_best - _ref_gold:9.2f}, {_step:10.0f}", end="   ")
-    print(f"{_end - _ref_gold:15.2f}   {_spreads[_beta]:6.2f}   {_proxy:12.2f}   {_kl:9.1f}")
-    _stopped[_beta], _ends[_beta] = _best, _end
-    _fell += [_beta] if _best - _end > _spreads[_beta] else []
+_means = means_by_beta(sweep, _ref_gold)
+print_ends_by_beta(_means)
+_fell = [beta for beta, one in _means.items() if one.best - one.gain > one.spread]
 print("gold ends below its best by more than the spread for β =", _fell or "none")
-
-# %% demo evidence="essay_impact"
-_small = _fell == betas[: len(_fell)]
-outcome("which_fall", A=_fell == [0.0], B=_small and len(_fell) in (2, 3), C=len(_fell) > 3)
-_top = max(_ends, key=_ends.get)
-_more, _apart = _stopped[0.0] - _ends[_top], max(_spreads[0.0], _spreads[_top])
-print(f"β = 0 at its best step has {_more:+.2f} beside β = {_top:g} at its end", end="; ")
-print(f"seeds differ by up to {_apart:.2f}")
+outcome("which_fall", A=_fell == [0.0], B=_fell in (betas[:2], betas[:3]), C=len(_fell) > 3)
+_top = max(betas, key=lambda beta: _means[beta].gain)
+print(f"β = 0 had {_means[0.0].best:.2f} at its best step", end=", ")
+print(f"β = {_top:g} has {_means[_top].gain:.2f} at its end")
 
 # %% [markdown]
 # Best less end is what training on cost, where it is larger than the spread. A single run, such as
-# yours of lesson 06, may fall by more, or not at all: that is what seeds are for. And to stop in
-# time takes gold, which a real run does not have: whether a run that is stopped at the same *KL*
-# has as much is asked in 7.6, with a fairer control.
+# yours of lesson 06, may fall by more, or not at all: that is what seeds are for. To stop at the
+# best step takes gold, which a real run does not have. Whether a run that is stopped at the same
+# *KL* has as much is asked in 7.6.
 
 # %% [markdown]
 # ## 7.3 The over-optimisation curve *(7 points, 25 min, medium)*
@@ -271,9 +276,10 @@ check("best_kl", best_kl)
 # At $b = 0$ the curve is a straight line in $d$; below 0 it dips first and then rises without end.
 # Neither has a divergence to recommend.
 #
-# **Look at yours**, on all measurements of the record, whatever their β and step. **Predict**:
-# how much gold was measured where the curve has its peak, beside what the curve says there? The
-# bars are means of what was measured, over ranges of $d$; they know no form.
+# **Look at yours**, on all measurements of the record, whatever their β and step. Beside it stands
+# the form for best-of-n, fitted to the same. **Predict**: how much gold was measured where a
+# curve has its peak, beside what the curve says there? The bars are means of what was measured,
+# over ranges of $d$; they know no form.
 
 # %% demo evidence="essay_claims"
 if ready("fit_overoptimization", "best_kl"):
@@ -283,17 +289,12 @@ if ready("fit_overoptimization", "best_kl"):
     plot_fit(sweep, _ref_gold, own, _alpha, _b, _peak)
     print(f"alpha {_alpha:.3f}, b {_b:.3f}; measured up to {_measured.kl.max():.1f} nats")
     _peaks = {"d · (α − b · log d)": _peak, "d · (α − b · d)": peak_of_parabola(_measured)}
-    for _name, _nats in _peaks.items():
-        _near = near_peak(_measured, _nats) if _nats is not None else torch.empty(0)
-        _where = "no peak" if _nats is None else f"highest at {_nats:.1f} nats"
-        _says = f", where {len(_near)} measurements average {_near.mean():.2f}" * bool(len(_near))
-        print(f"{_name}: {_where}{_says}")
+    print_peaks(_peaks)
 
 # %% [markdown]
 # Two forms, fitted to the same measurements, each with a peak of its own. Errors on what they were
-# fitted to do not settle which to believe: a form is always nearer to those than to new ones, and
-# nothing says by how much. So hold some runs out, fit the others, and see how far the fit misses
-# those that it has not seen.
+# fitted to do not settle which to believe: a form is always nearer to those than to new ones. So
+# hold some runs out, fit the others, and see how far the fit misses those that it has not seen.
 #
 # Every form that is linear in its coefficients goes through one function. `columns(d)` is what
 # the coefficients are multiplied by, a column for each: for $d\,(\alpha - b \log d)$ that is $d$
@@ -368,57 +369,39 @@ _reach = torch.tensor([miss_of_other_seeds(sweep, seed) for seed in seeds])
 
 # %% demo
 if ready("held_out_error"):
-    print("held out  ", *(f"{name:>15}" for name in [*_forms, "other seeds"]))
     _missed = [[held_out_error(*_measured, _whose == s, f) for f in _forms.values()] for s in seeds]
     _missed = torch.tensor(_missed)  # seed form
-    for _seed, _row in zip(seeds, torch.cat([_missed, _reach[:, None]], dim=1), strict=True):
-        print(f"seed {_seed:5}", *(f"{error:15.2f}" for error in _row))
-    _gao = _missed[:, :2]
-    _near, _useful = _gao <= 1.25 * _reach[:, None], _gao < _missed[:, 2:]
-    for _name, *_are in zip(_forms, _near.sum(0), _useful.sum(0), strict=False):
-        print(
-            f"{_name}: within a quarter of what is in reach at {_are[0]} of {len(seeds)}", end=" "
-        )
-        print(f"seeds; better than a constant at {_are[1]}")
-    print(f"nearer to the unseen seed: the first at {(_gao[:, 0] < _gao[:, 1]).sum()}", end=" ")
-    print(f"of {len(seeds)}")
+    print_errors(seeds, list(_forms), _missed, _reach)
+    _near = _missed[:, :2] <= 1.25 * _reach[:, None]
+    for _form, _count in zip(_forms, _near.sum(0), strict=False):
+        print(f"{_form}: at {_count} of {len(seeds)} seeds at most a quarter more than the others")
     outcome("in_reach", A=_near.all(), B=_near.all(0).any(), C=True)
 
 # %% [markdown]
 # A form that misses by clearly more than seeds differ has got something wrong that more seeds would
-# not mend: gold depends on more than $d$, on β and step, say, or on $d$ in another way. Then its
-# peak is a property of the form, and so is its height: compare, above, the curve at its peak with
-# the bars near there. (The quarter is a line drawn here; five seeds do not draw a finer one.) One
-# that misses by no more may be right, or merely not be found out. So the next section decides by
-# what was measured, and not by a form.
+# not mend: gold may depend on β and step as well, or on $d$ in another way. Then its peak is a
+# property of the form, and so is its height: compare, above, the curves at their peaks with the
+# bars near there. One that misses by no more may be right, or merely not be found out. (The quarter
+# is a line drawn here; five seeds do not draw a finer one.)
 
 # %% [markdown]
-# ## 7.5 A budget and a β, by a rule *(no points, 55 min)*
+# ## 7.5 A budget and a β, by a rule *(no points, 50 min)*
 #
-# Nobody can order "the best gold": it is not measured in training. A divergence can be ordered.
-# (Gold is had once, of a few pilot runs such as these, whose texts people read or rate.) So first a
-# **budget**, in nats: how far from ref may a run end? Here is what was measured by ranges of KL,
-# whatever the β, and then β by β: how often, and the mean gain of gold.
+# Nobody can order "the best gold": in training it is not measured. A divergence can be ordered. So
+# first a **budget**, in nats: how far from ref may a run end? What was measured decides, and no
+# form. (In practice gold is had once, of a few pilot runs such as these, whose texts people rate.)
 
 # %% demo
 _measured = points(sweep, _ref_gold)
 _by_beta = {b: points([run for run in sweep if run.beta == b], _ref_gold) for b in betas}
-print("KL in nats   whatever the β" + "".join(f"{f'β = {b:g}':>12}" for b in betas))
-_edges = (1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 96)
-for _low, _high in zip(_edges[:-1], _edges[1:], strict=True):
-    print(f"{f'{_low} to {_high}':10}", end="   ")
-    for _at, _found in enumerate([_measured, *_by_beta.values()]):
-        _part = gains_between(_found, _low, _high)
-        _says = f"{len(_part)}: {_part.mean():.2f}" if len(_part) else "·"
-        print(f"{_says:>{12 if _at else 14}}", end="")
-    print()
+print_gains_by_range(_measured, _by_beta, edges=(1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 96))
 
 # %% [markdown]
 # **Decide**: put in the nats up to which, by this table, going further has paid, and beyond which
 # it has not. The cell below looks at what was measured between half your budget and the budget,
-# and between the budget and twice as much, in the first column and within each β. Far from ref
-# there are small β alone, so that part of a fall in the first column is a change of β: it says
-# what to expect of runs that end there, and the others whether a run that goes on loses gold.
+# and between the budget and twice as much. Far from ref there are small β alone, so part of a fall
+# in the first column is a change of β. That column says what to expect of runs that end there; the
+# others say whether a run that goes on loses gold.
 
 # %% demo
 _budget = ...
@@ -430,9 +413,11 @@ if written(_budget):
 # %% [markdown]
 # Now **write the rule** that picks β from a few finished runs, so that a new run, with a seed
 # that nobody has tried, can be expected to end well. *Well* is `keeps(end, budget)`: within the
-# budget, with more gold than ref, and with more than β = 0 has on average. `ends[β]` lists, for
-# each seed seen, where its run ended: `.kl`, `.gain` (gold over ref), `.over_free` (gold over the
-# mean of β = 0).
+# budget, with more gold than ref, and with more than β = 0 has on average.
+#
+# `ends[0.2]` lists where the runs with β = 0.2 ended, one for each seed seen. Of the first of them
+# `ends[0.2][0].kl` is the KL, `ends[0.2][0].gain` gold over ref, and `ends[0.2][0].over_free` gold
+# over the mean of β = 0.
 #
 # Which β may be picked (those that kept it at every seed? by the mean?), and which among them:
 # the smallest, the largest, the one with the most gold? You decide; a few lines will do.
@@ -451,64 +436,51 @@ _ends, _nats = ends_by_beta(sweep, _ref_gold), _budget if is_budget(_budget) els
 if written(_choose(_ends, _nats) or -1):
     _folds = leave_one_seed_out(_choose, _ends, _nats)
     plot_budget(_ends, _nats, _choose(_ends, _nats))
-    print("held out   picked on the others   KL there   gold over ref   over β = 0   kept")
-    for _seed, (_beta, _end) in zip(seeds, _folds, strict=True):
-        _cells = f"{'not a β of the record':>37}"
-        if _end:
-            _cells = f"{_end.kl:8.1f}   {_end.gain:13.2f}   {_end.over_free:10.2f}"
-        _kept = "yes" if _end and keeps(_end, _nats) else "no"
-        print(f"seed {_seed}     {_beta!s:>20}   {_cells}   {_kept}")
+    print_folds(seeds, _folds, _nats)
     print(rule_says(_folds, _ends, _nats))
+
+# %% [markdown]
+# The same rule, with a budget that is harder to keep: where runs with the next larger β end on
+# average.
 
 # %% demo
 if written(_choose(_ends, _nats) or -1):
-    _near, _tight = straddled(_ends, _choose(_ends, _nats))
+    _next, _tight = straddled(_ends, _choose(_ends, _nats))
     _again = leave_one_seed_out(_choose, _ends, _tight)
-    print(
-        f"the same rule, asked for {_tight:.1f} nats, where runs with β = {_near:g} end on average"
-    )
-    print("picked, and KL there, seed by seed:", end=" ")
-    print(*(f"{beta} {end.kl:.1f}" if end else f"{beta}" for beta, end in _again), sep=", ")
+    print(f"asked for {_tight:.1f} nats, where runs with β = {_next:g} end on average")
+    print_folds(seeds, _again, _tight)
     print(rule_says(_again, _ends, _tight))
 
 # %% [markdown]
-# "5 of 5" is less than five tests: five folds share most of their runs, and the seed held out has
-# had a say before, in the table that your budget comes from and in the mean of β = 0. Still, it is
-# more than the fit of 7.4 could show. The table below has each β as a rule that always says the
-# same. Did yours leave something on the table, or was it lucky?
+# "5 of 5" is less than five tests. The folds share most of their runs, and the seed held out has
+# had a say in your budget and in the mean of β = 0. Below, each β is a rule that always says the
+# same: did yours leave something on the table, or was it lucky? *Readable* is the judge from
+# outside of lesson 06, 0 to 1.
 
 # %% demo
-_read = recorded_outside()["by_beta"]
-print(f"budget {_nats:g} nats   KL at the end: least, most   gold over ref: least, mean", end="   ")
-print("kept at   readable")
-for _beta, _each in _ends.items():
-    _kl, _gain, _ = (torch.tensor(column) for column in zip(*_each, strict=True))
-    _cells = f"{_kl.min():21.1f}, {_kl.max():5.1f}   {_gain.min():20.2f}, {_gain.mean():5.2f}"
-    _said = f"{sum(keeps(e, _nats) for e in _each)} of {len(_each)}"
-    print(f"β = {_beta:<11g}  {_cells}   {_said:>9}   {_read[f'{_beta:g}']['readable']:8.2f}")
+print_fixed_betas(_ends, _nats, recorded_outside()["by_beta"])
 
 # %% [markdown]
-# *Readable* is the judge from outside of lesson 06, 0 to 1. Where the β with the most gold reads
-# less well than its neighbour, gold is not all that is wanted: a rule may ask for both.
+# Where the β with the most gold reads less well than its neighbour, gold is not all that is wanted:
+# a rule may ask for both. A cautious rule (the largest β) and a bold one (the smallest) may both
+# keep the budget and differ in gold: which is right depends on what breaking it costs. The β that
+# comes out belongs to this model, this reward, this number of steps. What carries over is the rule.
 #
-# A cautious rule (the largest β) and a bold one (the smallest) may both keep it and differ in
-# gold. Which is right depends on what breaking it costs, not on the curves. And the answer
-# belongs to this model, this reward, this number of steps: a run that goes on spends more. What
-# carries over is the rule.
+# **Here part one ends.**
 
 # %% [markdown]
-# ## 7.6 Is a penalty more than a brake? *(no points, 55 min)*
+# ## 7.6 Is a penalty more than a brake? *(no points, 35 min)*
 #
 # Gao et al. report that in their setting a KL penalty did not improve the gold that is had at a
 # given KL: it acted like stopping a run without penalty earlier (and they warn that this may
 # hang on the settings). Does our record show the same?
 #
-# A run with β = 0 rushes through small KLs within few updates, so stopping it there compares
-# speed, too. The record has the control: β = 0 at **a third of the learning rate**. For every
-# penalised run, find where the run without penalty *and with the same seed* passes the KL at
-# which the penalised one ends. *Clearly more* shall be: at every seed, of three or more that can be
-# compared, and by the mean more than twice what seeds differ by. **Predict**: at equal KL, with
-# some β, who has clearly more gold?
+# For every penalised run, find where a run without penalty *and with the same seed* passes the KL
+# at which the penalised one ends. At the usual rate that run rushes through small KLs within few
+# updates, so this might compare speed. The control is β = 0 at **a third of the learning rate**.
+# *Clearly more* shall be: at every seed, of three or more that can be compared, and by the mean
+# more than twice what seeds differ by. **Predict**: at equal KL, with some β, who has clearly more
+# gold?
 #
 # - **A**: nobody
 # - **B**: the penalised runs
@@ -518,37 +490,15 @@ for _beta, _each in _ends.items():
 predict("more_at_equal_kl", ...)
 
 # %% demo
-_methods = recorded_methods()
-_slow, _free = _methods["β = 0, a third of the rate"], [run for run in sweep if run.beta == 0]
-_pairs = at_equal_kl(sweep, _slow, _ref_gold)
-print("gold over ref, means over seeds; without penalty, stopped at the KL of the penalised end")
-print("    β   KL at end   penalised   slow, at steps    fast, at steps    − slow: least to most")
-for _beta in betas[1:]:
-    _own = [pair for pair in _pairs if pair.beta == _beta]
-    _fast = [pair for pair in at_equal_kl(sweep, _free, _ref_gold) if pair.beta == _beta]
-    if _own:
-        _gains = torch.tensor([(p.kl, p.gain, p.gain - p.stopped) for p in _own])
-        print(f"{_beta:5g}   {_gains[:, 0].mean():9.1f}   {_gains[:, 1].mean():9.2f}", end="")
-        for _each in (_own, _fast):
-            _mean = sum(p.stopped for p in _each) / max(len(_each), 1)
-            _when = f"{min(p.step for p in _each)} to {max(p.step for p in _each)}" if _each else ""
-            print(f"   {_mean:5.2f}, {_when:9}" if _each else f"   {'·':^16}", end="")
-        print(f"   {_gains[:, 2].min():+.2f} to {_gains[:, 2].max():+.2f}, of {len(_own)}")
+_methods, _fast = recorded_methods(), [run for run in sweep if run.beta == 0]
+_slow = _methods["β = 0, a third of the rate"]
+_pairs, _fast_pairs = (at_equal_kl(sweep, free, _ref_gold) for free in (_slow, _fast))
+print_at_equal_kl(_pairs, _fast_pairs, seed_spread(sweep))
 
 # %% demo
 plot_frontier(sweep, _slow, _ref_gold, _pairs)
-_more, _less = clear_of_stopping(_pairs, _spreads)
-for _beta in betas[1:]:
-    _gaps = torch.tensor([pair.gain - pair.stopped for pair in _pairs if pair.beta == _beta])
-    print(
-        f"β = {_beta:g}: the slow run passes its KL at {len(_gaps)} of {len(seeds)} seeds", end=""
-    )
-    if len(_gaps):
-        print(f"; at {(_gaps > 0).sum()} of them the penalised one has more gold,", end=" ")
-        print(f"{_gaps.mean():+.2f} by the mean; seeds differ by {_spreads[_beta]:.2f}", end="")
-    print()
+_more, _less = clear_of_stopping(_pairs, seed_spread(sweep))
 print(f"clearly more than the slow runs: β = {_more or 'none'}; clearly less: {_less or 'none'}")
-print("so a penalty was", "more" if _more else "no more", "than a brake")
 outcome("more_at_equal_kl", B=_more, C=_less, A=True)
 
 # %% [markdown]
@@ -557,84 +507,18 @@ outcome("more_at_equal_kl", B=_more, C=_less, A=True)
 
 # %% demo
 print("at equal KL, by how much more proxy has the penalised run than the slow one?")
-for _beta in betas[1:]:
-    _gaps = torch.tensor([pair.more_proxy for pair in _pairs if pair.beta == _beta])
-    if len(_gaps):
-        print(f"β = {_beta:g}: more at {(_gaps > 0).sum()} of {len(_gaps)} seeds,", end=" ")
-        print(f"{_gaps.mean():+.2f} by the mean")
+print_proxy_at_equal_kl(_pairs)
 
 # %% [markdown]
 # So here it came out otherwise than with Gao et al.: at one KL the penalised runs have clearly more
 # gold. Rest it on β = 0.1 and 0.2, where both runs took about as many updates; with β = 0.5 and 1
-# the slow run is caught early. And how could a penalty buy more at one KL? It pulls towards ref ·
-# exp(proxy/β), which has the most proxy that its KL can buy (3.5), while a run that is merely
-# stopped is wherever its first steps led. The proxy, above, agrees; that gold gains with it is not
-# in the formula.
+# the slow run is caught early. Speed was not the point: the fast run, stopped at the same KL, has
+# about what the slow one has.
 #
-# What could be why it differs from theirs, beside the model's size? Their penalty is charged in the
-# reward, and their advantage is not divided by a group's spread. Both were run here, each by
-# itself:
-
-# %% demo
-for _name in ("in the reward, k1", "advantage: mean only"):
-    _with = at_equal_kl(_methods[_name], _slow, _ref_gold)
-    _gaps = torch.tensor([pair.gain - pair.stopped for pair in _with])
-    _far = [pair.kl for pair in _with]
-    print(
-        f"{_name}, β = {_with[0].beta:g}, {min(_far):.1f} to {max(_far):.1f} nats, more gold",
-        end="",
-    )
-    print(f" than the slow run at {(_gaps > 0).sum()} of {len(_gaps)} seeds", end="")
-    print(f", {_gaps.min():+.2f} to {_gaps.max():+.2f}")
-
-# %% [markdown]
-# Neither turns the sign by itself. (Each ends at a KL of its own, as a nat has another price
-# there, and is held against the slow run where that one passes it.) Their gold, a reward model
-# alone, and their PPO were not tried: ours counts repetition too, which a run without penalty
-# falls into first.
-#
-# Read all of it with care. The slow runs are caught in passing, while they speed up; where a
-# penalised run ends, it has slowed down. Gold at the stopped KL is read off a straight line between
-# two measurements, and where a slow run has run away by then, these lie far apart. One sign at
-# three seeds comes by chance once in four, at five once in sixteen, and several β are looked at:
-# hence the second condition. And it is what *gold* says: lesson 06 shows how far other judges
-# agree with it.
-#
-# ### Steered to a KL
-#
-# A penalty has a use even where it buys nothing at equal KL: a penalised run *slows down* at its
-# KL, while stopping needs someone who knows when. And a **controller** (Ziegler's, of lesson 05)
-# takes the KL that you chose as its target; here it moves β by 2% a step at most, by what the
-# batch says of KL(policy ‖ ref). **Predict**: told to end at 6 nats a response, how near does it
-# come?
-#
-# - **A**: within a tenth, at every seed
-# - **B**: within a quarter, at every seed
-# - **C**: farther off, at some seed
-
-# %% predict="steered"
-predict("steered", ...)
-
-# %% demo
-_target, _off = 6.0, []
-print("seed   KL: most, at the end   off by   β: at first, least, at the end   gold over ref")
-for _run in _methods["controller"]:
-    _nats = at_end(_run, "kl")
-    _off.append(abs(_nats / _target - 1))
-    _weights = f"{_run.weight[0]:.2f}, {min(_run.weight):.2f}, {_run.weight[-1]:.2f}"
-    _row = f"{_run.seed:4}   {max(_run.kl):8.1f}, {_nats:10.1f}   {_off[-1]:6.0%}   {_weights:>30}"
-    print(f"{_row}   {at_end(_run, 'gold') - _ref_gold:13.2f}")
-outcome("steered", A=max(_off) <= 0.1, B=max(_off) <= 0.25, C=True)
-_start = min(betas, key=lambda beta: abs(beta - _methods["controller"][0].weight[0]))
-_fixed = [abs(end.kl / _target - 1) for end in _ends[_start]]
-print(f"with β fixed at {_start:g}, where it begins: off by", *(f"{off:.0%}" for off in _fixed))
-
-# %% [markdown]
-# Every run begins below its target, at KL 0, so the controller first *lowers* β, and has that to
-# win back when the KL shoots past: a short run may end before it has. Here it would have done
-# better to leave β where it was, as the last line says; whoever sets it seldom knows such a β. A
-# controller replaces the search for β by one for its target, its start and its speed. In runs that
-# are much longer than these it has the time; that is not shown here.
+# How could a penalty buy more at one KL? It pulls towards ref · exp(proxy/β), which has the most
+# proxy that its KL can buy (3.5), while a run that is merely stopped is wherever its first steps
+# led. The proxy, above, agrees; that gold gains with it is not in the formula. (Why it may differ
+# from theirs, and what speaks for caution: 7.10.)
 
 # %% [markdown]
 # ## 7.7 A run that went wrong *(3 points, 20 min, medium)*
@@ -716,7 +600,7 @@ check("q07_diagnose", q07_diagnose)
 # - **Evidence**, 1 point: a number from the record or your own run for each of the two, with β
 #   and seed or spread.
 # - **Choice**, 1 point: how to find a weight in between, by what is measured and not by a number
-#   from elsewhere; and one limit of that advice.
+#   from elsewhere (½); one limit of that advice (½).
 
 # %% [markdown]
 # To show how the rubric is meant, two answers to a *neighbouring* question: what the clip range
@@ -768,13 +652,18 @@ check("q07_diagnose", q07_diagnose)
 # ## 7.9 Claim and evidence *(6 points, 45 min, graded by hand)*
 #
 # The last piece is about *your own run* of lesson 06, or the one that stands in. First let code
-# check what you want to say. A row of the list is a number, (quantity, whose, step, value),
-# rounded as you will print it; or an order, (quantity, whose, "<" or ">", whose), about the ends
-# of runs (the longer of two is read where the shorter one ends). The step "end" is the mean of the
-# last three measurements, as in the tables. *Whose* is "own", (β, seed), or a β of the record: the
-# mean of its seeds, or all of them. Quantities are proxy, gold, gain (gold over ref, as in the
-# tables), kl, distinct_2, length, entropy, forgotten. Put your own rows in place of these, of
-# which the second and third are wrong.
+# check what you want to say. A row of the list is
+#
+# - a number, (quantity, whose, step, value), rounded as you will print it;
+# - an order, (quantity, whose, "<" or ">", whose), about the ends of runs;
+# - or a difference, (quantity, whose, "-", whose, value), about ends too, by the mean over seeds.
+#
+# *Whose* is "own", (β, seed), or a β of the record, all its seeds. Or it is another of its methods,
+# alone or with a seed, as ("slow", 0): "slow" is β = 0 at a third of the rate, and there are
+# "controller", "mean only", "k1 in the reward" and "k3 in the loss". The step "end" is the mean of
+# the last three measurements, as in the tables; beside a shorter run, a longer one is read where
+# that one ends. Quantities are proxy, gold, gain (gold over ref), kl, distinct_2, length, entropy,
+# forgotten. Put your own rows in place of these, of which the second and third are wrong.
 
 # %% demo evidence="essay_claims"
 claims = [
@@ -784,8 +673,9 @@ claims = [
     ("gain", betas[-1], "end", 0.2),
     ("kl", "own", "<", (0.0, seeds[0])),
     ("proxy", betas[-1], "<", betas[0]),
+    ("gain", 0.2, "-", 0.0, 1.1),
 ]
-check_claims(claims, own, sweep)
+check_claims(claims, own, sweep, recorded_methods())
 
 # %% [markdown]
 # An agreeing number is no evidence yet: "KL 6.2 at step 100" supports "the penalty held the policy
@@ -795,6 +685,8 @@ check_claims(claims, own, sweep)
 # - **Two claims** about what the penalty did in your run, 2 points each: a claim that your
 #   numbers could have refuted (1), and at least two numbers that bear on it and agree with the
 #   runs (1). A pair of runs speaks for its seed alone: word it so, or use the record's seeds.
+#   "KL is lower with the penalty" alone is no finding: KL is what was charged for. The same pair
+#   of runs beside their gold, or their distinct word pairs, is one.
 # - **One claim that you do not make**, although it is tempting: what it is (1), and which
 #   measurement would settle it (1).
 
@@ -816,9 +708,9 @@ check_claims(claims, own, sweep)
 # *An example of a full answer. Its numbers are invented, as the run is the student's: compare
 # those of a submission with `check_claims`.*
 #
-# **Claim 1: the penalty limited the drift.** In my run (β = 0.1) KL(policy ‖ ref) was 9.8 nats
-# at step 80 and 10.4 at step 120. The recorded run with β = 0 and the same seed had 71.0 and
-# 98.1. Had my KL kept up with it, or still grown as fast at the end, the claim would be wrong.
+# **Claim 1: the nats that the penalty saved would not have bought gold.** In my run (β = 0.1)
+# KL(policy ‖ ref) was 10.4 nats at step 120, and gold 1.13. The recorded run with β = 0 and the
+# same seed had 98.1 nats and 0.10. Had its gold been as high as mine, the claim would be wrong.
 #
 # **Claim 2: it kept the answers various.** The share of distinct word pairs was 0.95 at step 0
 # and 0.88 at step 120; with β = 0, same seed, it was 0.12. Had both fallen alike, the claim
@@ -830,6 +722,53 @@ check_claims(claims, own, sweep)
 # stopped at the KL at which the penalised run of the same seed ends, and gold measured there on
 # fresh answers for both.
 # ### END SOLUTION
+
+# %% [markdown]
+# ## 7.10 For a second reading *(no points, 25 min)*
+#
+# Why may 7.6 differ from Gao et al., beside the model's size? Their penalty is charged in the
+# reward, and their advantage is not divided by a group's spread. Both were run here, each by
+# itself, and are held against the slow run, where that one passes the KL at which they end:
+
+# %% demo
+_changed = ("in the reward, k1", "advantage: mean only")
+print_gaps({name: at_equal_kl(_methods[name], _slow, _ref_gold) for name in _changed})
+
+# %% [markdown]
+# Neither turns the sign by itself. Their gold, a reward model alone, and their PPO were not tried:
+# ours counts repetition too, which a run without penalty falls into first.
+#
+# Three things speak for caution. The slow runs are caught in passing, while they speed up; where a
+# penalised run ends, it has slowed down. Gold at the stopped KL is read off a straight line between
+# two measurements, which lie far apart where a slow run has run away by then. And it is what *gold*
+# says: lesson 06 shows how far other judges agree with it.
+#
+# **Steered to a KL.** A penalised run *slows down* at its KL, while stopping needs someone who
+# knows when. A **controller** (Ziegler's, of lesson 05) takes the KL that you chose as its target;
+# here it moves β by 2% a step at most, by what the batch says of KL(policy ‖ ref). **Predict**:
+# told to end at 6 nats a response, how near does it come?
+#
+# - **A**: within a tenth, at every seed
+# - **B**: within a quarter, at every seed
+# - **C**: farther off, at some seed
+
+# %% predict="steered"
+predict("steered", ...)
+
+# %% demo
+_target, _steered = 6.0, _methods["controller"]
+print_steered(_steered, _target, _ref_gold)
+_off = [abs(at_end(run, "kl") / _target - 1) for run in _steered]
+outcome("steered", A=max(_off) <= 0.1, B=max(_off) <= 0.25, C=True)
+_start = min(betas, key=lambda beta: abs(beta - _steered[0].weight[0]))
+_fixed = [abs(end.kl / _target - 1) for end in _ends[_start]]
+print(f"with β fixed at {_start:g}, where it begins: off by", *(f"{off:.0%}" for off in _fixed))
+
+# %% [markdown]
+# Every run begins below its target, at KL 0, so the controller first *lowers* β, and has that to
+# win back when the KL shoots past: a short run may end before it has. Here it would have done
+# better to leave β where it was, but whoever sets it seldom knows such a β. A controller replaces
+# the search for β by one for its target, its start and its speed.
 
 # %% [markdown]
 # ## What to take along

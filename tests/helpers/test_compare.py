@@ -437,3 +437,19 @@ def test_what_rounding_leaves_of_nothing_is_shown_as_nothing():
 def test_texts_are_quoted():
     assert describe("False", {FORM: [False, True]}) == "'False'"
     assert describe({FORM: ["A", "B"]}) == "'A' or 'B'"
+
+
+def test_the_entries_of_a_tuple_are_told_by_their_names():
+    case = Case("three", {"x": torch.tensor(3.0)}, entries=("mean", "slope"))
+    assert Case.of(case.plain()).entries == ("mean", "slope")
+    assert "entries" not in CASES[0].plain()
+
+    def told(case, answer):
+        right = ask(lambda x: (x.item(), 2.0), [case])
+        return [failure.what for failure in judge("line", PARTS, [case], answer, right).failures]
+
+    assert told(case, ask(lambda x: (3.0, 1.0), [case])) == ["slope"]
+    assert told(case, ask(lambda x: (0.0, 1.0), [case])) == ["mean", "slope"]
+    assert told(case, ask(lambda x: (3.0, 2.0, 1.0), [case])) == ["value 2"]
+    unnamed = Case("three", case.inputs)
+    assert told(unnamed, ask(lambda x: (3.0, 1.0), [unnamed])) == ["value 1"]

@@ -1,14 +1,17 @@
 """What lesson 07 says about runs is computed rightly: on runs whose answer is known."""
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
 import torch
 
+from autograde.course.lessons import read_source
 from helpers.language_model.runs import Run, failing, recorded, recorded_methods
-from helpers.plots.case_study import fit_says, frontier_says
+from helpers.plots.case_study import fit_says, frontier_says, plot_fit
 from helpers.problems.case_study import (
+    ALIASES,
     End,
     Pair,
     Points,
@@ -18,11 +21,13 @@ from helpers.problems.case_study import (
     budget_says,
     check_claims,
     ends_by_beta,
+    fit_parabola,
     gains_between,
     gold_of_ref,
     judge_claim,
     keeps,
     leave_one_seed_out,
+    means_by_beta,
     miss_of_other_seeds,
     near_peak,
     over_the_sweep,
@@ -96,6 +101,16 @@ def test_the_error_of_a_run_left_out_is_its_residual_over_one_less_its_leverage(
     assert found == pytest.approx(right.tolist(), rel=1e-9)
 
 
+def test_the_minutes_add_up_to_what_the_lesson_says():
+    text = " ".join("".join(cell.source for cell in read_source("07_case_study")).split())
+    minutes = [int(found) for found in re.findall(r"## 7\.\d+ [^#]*? (\d+) min[,)]", text)]
+    first, second, writing, again = minutes[:5], minutes[5:9], minutes[7:9], minutes[9]
+    assert f"Two sittings, {sum(minutes[:9])} minutes together" in text
+    assert f"7.1 to 7.5, takes {sum(first)}; part two, 7.6 to 7.9, takes {sum(second)}" in text
+    assert f"of which {sum(writing)} are writing" in text
+    assert f"A second reading, 7.10, takes {again} more" in text
+
+
 def test_gains_are_over_ref():
     assert gold_of_ref(RUNS) == -1.0
     found = points([FREE], -1.0)
@@ -122,6 +137,14 @@ def test_where_runs_end():
     other = made_up(0.0, FREE.kl, [gold + 1.0 for gold in FREE.gold], seed=1)
     found = ends_by_beta([*RUNS, other], -1.0)
     assert [end.over_free for end in found[0.0]] == pytest.approx([-0.5, 0.5])
+
+
+def test_the_means_of_each_beta():
+    other = made_up(0.5, HELD.kl, [gold + 0.2 for gold in HELD.gold], seed=1)
+    found = means_by_beta([HELD, other], -1.0)[0.5]
+    assert found[:3] == pytest.approx((2.0, 20.0, 2.0))
+    assert found.spread == pytest.approx(0.2 / math.sqrt(2))
+    assert (found.proxy, found.kl) == pytest.approx((0.5, 9.0))
 
 
 def test_the_best_step_is_chosen_by_other_seeds():
@@ -291,7 +314,9 @@ def test_the_spread_is_that_between_seeds():
 
 def test_the_peak_of_a_parabola():
     d = torch.linspace(0.0, 5.0, 40)
-    found = peak_of_parabola(Points(d**2, d * (1.2 - 0.2 * d)))
+    curved = Points(d**2, d * (1.2 - 0.2 * d))
+    assert fit_parabola(curved) == pytest.approx((1.2, 0.2), rel=1e-4)
+    found = peak_of_parabola(curved)
     assert found == pytest.approx(9.0, rel=1e-4)  # d = 1.2 / 0.4
     assert peak_of_parabola(Points(d**2, d * (1.2 + 0.2 * d))) is None
 
@@ -313,9 +338,30 @@ def test_gains_in_a_range():
 
 def test_a_peak_is_told_beside_what_was_measured_there():
     found = points(RUNS, -1.0)
-    assert "its peak, the fit says 6.00; 3 measurements near it say 1.90" in fit_says(found, 2, 9.0)
-    assert fit_says(found, 2.0, 900.0) == "The fit's peak lies where nothing was measured"
-    assert fit_says(found, -2.0, None) == "The fitted curve has no peak"
+    peaks = {"one": (9.0, 6.0), "far": (900.0, 6.0), "flat": (None, 0.0)}
+    assert fit_says(found, peaks).splitlines() == [
+        "one: at its peak, d = 3.0, it says 6.00; 3 measured near it say 1.90",
+        "far: its peak lies where nothing was measured",
+        "flat: it has no peak",
+    ]
+
+
+@pytest.mark.parametrize("peak_kl", [9.0, 900.0, None])
+def test_both_forms_are_drawn_each_with_its_peak(peak_kl, capsys, monkeypatch):
+    shown = []
+    monkeypatch.setattr("helpers.plots.plt.close", shown.append)
+    plot_fit(RUNS, -1.0, HELD, 2.0, 1.0 if peak_kl else -1.0, peak_kl)
+    said = capsys.readouterr().out
+    assert "d · (2.00 − " in said
+    (figure,) = shown
+    fits = {line.get_label(): line for line in figure.axes[0].lines if "α" in line.get_label()}
+    log_form, parabola = fits["d (α − b log d), its peak"], fits["d (α − b d), its peak"]
+    assert log_form.get_linestyle() != parabola.get_linestyle()
+    assert log_form.get_marker() != parabola.get_marker()
+    (at,) = parabola.get_markevery()
+    curve = parabola.get_ydata()
+    assert curve[at] == pytest.approx(max(curve), rel=1e-3)
+    assert len(log_form.get_markevery()) == (peak_kl == 9.0)
 
 
 @pytest.mark.parametrize(
@@ -326,7 +372,7 @@ def test_a_peak_is_told_beside_what_was_measured_there():
         (("gold", "own", 20, 0.9), True, "measured 0.90"),
         (("gold", "own", 20, 1), True, "measured 0.90"),
         (("gold", (0.0, 0), 40, -2.0), True, "measured -2.00"),
-        (("gold", (0.0, 1), 40, -2.0), False, "no such run"),
+        (("gold", (0.0, 1), 40, -2.0), False, 'is no run: write "own", a beta of 0, 0.5, 2'),
         (("golf", "own", 20, 0.9), False, "there is no 'golf'"),
         (("gold", "own", 25, 0.9), False, "near it are 20 and 30"),
         (("gold", "own", 20), False, "write (quantity"),
@@ -334,7 +380,7 @@ def test_a_peak_is_told_beside_what_was_measured_there():
         ((["gold"], "own", 20, 1), False, "there is no"),
         (("gold", "own", "late", 1), False, "or a step before a value, not 'late'"),
         (("gold", "own", [20], 1), False, "not measured at step [20]"),
-        (("gold", "mine", 20, 0.9), False, "no such run"),
+        (("gold", "mine", 20, 0.9), False, 'is no run: write "own", a beta of 0, 0.5, 2'),
         (("kl", 0.5, 20, 9.0), True, "measured 9.00"),
         (("kl", "own", "<", 0.0), True, "up to step 40, mean of the last 3: 9.00 against 18.67"),
         (
@@ -342,8 +388,15 @@ def test_a_peak_is_told_beside_what_was_measured_there():
             False,
             "up to step 40, mean of the last 3: 9.00 against 18.67",
         ),
-        (("kl", "own", "<", 0.3), False, "no such run"),
-        (("kl", "own", "=", 0.3), False, 'write "<" or ">" between two runs'),
+        (("kl", "own", "<", 0.3), False, 'is no run: write "own", a beta of 0, 0.5, 2'),
+        (("kl", "own", "=", 0.3), False, 'write "<", ">" or "-" between two runs'),
+        (("kl", "own", "<", 3.0, 2.0), False, "it alone has five entries"),
+        (("kl", "own", 20, 9.0, 2.0), False, "it alone has five entries"),
+        (("kl", "own", "-", 0.0), False, 'a difference is (quantity, whose, "-", whose, value)'),
+        (("kl", "own", "-", 0.0, "more"), False, "value a number, not 'more'"),
+        (("kl", "own", "-", 0.3, 1.0), False, "0.3 is no run"),
+        (("kl", "own", "-", 0.0, math.nan), False, "value a number, not nan"),
+        (("kl", "own", 20, True), False, "value a number, not True"),
         (("gold", "own", 20, "high"), False, "write (quantity"),
     ],
 )
@@ -351,6 +404,46 @@ def test_a_cited_number_is_compared_with_its_run(claim, agrees, says):
     found = judge_claim(claim, HELD, RUNS)
     assert found[0] is agrees
     assert says in found[1]
+
+
+SLOW = "β = 0, a third of the rate"
+TWO = [made_up(0.5, [0.0, 50.0, 50.0, 50.0, 50.0], HELD.gold, seed=1),
+       made_up(0.0, [0.0, 40.0, 40.0, 40.0, 41.0], FREE.gold, seed=1)]  # fmt: skip
+METHODS = {
+    SLOW: [replace(FREE, kl=[0.0, 2.0, 2.0, 2.0, 2.0 + seed], seed=seed) for seed in (0, 1)],
+    "controller": [replace(FREE, kl=[0.0, 5.0, 5.0, 5.0, 5.0], seed=7)],
+    "far": [replace(FREE, seed=seed) for seed in (7, 8)],
+}
+
+
+@pytest.mark.parametrize(
+    ("claim", "agrees", "says"),
+    [
+        (("kl", "slow", "end", 2.17), True, "measured 2.17, the mean of 2 seeds"),
+        (("kl", SLOW, 40, 2.5), True, "measured 2.50, the mean of 2 seeds"),
+        (("kl", ("slow", 1), 40, 3), True, "measured 3.00"),
+        (("kl", (SLOW, 0), 40, 3), False, "measured 2.00"),
+        (("kl", ("slow", 4), 40, 3), False, "('slow', 4) is no run: write"),
+        (("kl", "slow", "<", 0.5), True, "2.17 against 29.50 over the runs, and so in 2 of 2"),
+        (("kl", "controller", "<", "own"), True, "5.00 against 9.00"),
+        (("kl", "steady", "end", 2.2), False, '"slow", "controller", "far", alone or with a seed'),
+        (("kl", 0.5, "-", "own", 20.5), True, "measured 20.50, the mean of 2 pairs; 0.00 to 41.00"),
+        (("kl", 0.5, "-", 0.0, 0.0), True, "measured 0.00, the mean of 2 pairs; -9.67 to 9.67"),
+        (("kl", 0.5, "-", "slow", 27), True, "measured 27.33, the mean of 2 pairs"),
+        (("kl", 0.5, "-", "slow", 27.0), False, "measured 27.33"),
+        (("gold", "own", "-", (0.0, 0), 1.2), True, "up to step 40, mean of the last 3: measured"),
+        (("kl", 0.5, "-", "far", 1.0), False, "no seed in common"),
+        (("kl", 0.5, ">", "far"), False, "no seed in common"),
+    ],
+)
+def test_claims_about_methods_and_differences(claim, agrees, says):
+    found = judge_claim(claim, HELD, [*RUNS, *TWO], METHODS)
+    assert found[0] is agrees, found
+    assert says in found[1]
+
+
+def test_the_short_names_are_of_methods_of_the_record():
+    assert set(ALIASES.values()) < set(recorded_methods())
 
 
 def test_an_order_is_to_hold_at_every_seed():

@@ -19,6 +19,7 @@ from helpers.language_model.runs import (
 from helpers.language_model.sampling import sample
 from helpers.language_model.scoring import response_log_probs
 from helpers.language_model.tuning import Steps, World, sequence_kl
+from helpers.plots.case_tables import of_both
 from helpers.plots.language_model import (
     by_beta,
     commonest_word,
@@ -172,7 +173,7 @@ def test_a_group_s_measures_are_told_in_words(capsys):
 def test_the_controller_s_target_is_the_lesson_s():
     source = "".join(cell.source for cell in read_source("07_case_study"))
     assert f"told to end at {TARGET:g} nats a response" in source.replace("\n", " ")
-    assert f"_target, _off = {TARGET}, []" in source
+    assert f"_target, _steered = {TARGET}, " in source
 
 
 def test_what_a_lesson_says_of_the_record_outside_its_cells():
@@ -199,6 +200,11 @@ def test_what_a_lesson_says_of_the_record_outside_its_cells():
     assert not less
     said = " ".join("".join(cell.source for cell in read_source("07_case_study")).split())
     assert "Rest it on β = 0.1 and 0.2" in said
+    fast = at_equal_kl(runs, [run for run in runs if run.beta == 0], ref_gold)
+    both = of_both(pairs, fast)  # "the fast run … has about what the slow one has"
+    assert "the fast run, stopped at the same KL, has about what the slow one has" in said
+    gain = sum(one.gain - one.stopped for one, _ in both)
+    assert abs(sum(one.stopped - other.stopped for one, other in both)) < 0.1 * gain
     for name in ("in the reward, k1", "advantage: mean only"):  # "Neither removes the difference"
         slow = methods["β = 0, a third of the rate"]
         gaps = [one.gain - one.stopped for one in at_equal_kl(methods[name], slow, ref_gold)]

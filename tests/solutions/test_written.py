@@ -282,6 +282,7 @@ HOLES: dict[str, dict[str, Hole]] = {
     "07_case_study": {
         "_budget = ...": Hole(
             right=(
+                "from helpers.problems.case_study import gains_between\n"
                 "_budget = max((2, 4, 8, 16, 32), key=lambda nats:\n"
                 "    gains_between(_measured, nats / 2, nats).mean().nan_to_num(-9))",
             ),
