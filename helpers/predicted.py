@@ -212,8 +212,8 @@ ASKED: dict[str, dict[str, Prediction]] = {
         ),
         "own_surprise": _asked(
             "SmolLM2 trained with β = 0: how surprising to its old self are its texts at the end?",
-            "C",
-            A="more, with every seed", B="less, with every seed", C="it depends on the seed",
+            "A",
+            A="it depends on the seed", B="more, with every seed", C="less, with every seed",
         ),
     },
     "07_case_study": {

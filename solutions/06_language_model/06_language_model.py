@@ -1393,9 +1393,9 @@ outcome("forgetting", A=abs(_mean - 1) <= 0.1, B=_mean <= 2, C=True)
 # own, as it was before it was tuned, at what is now written: in nats a word. **Predict**: with β =
 # 0, how surprising are the texts at the end, beside those at the start?
 #
-# - **A**: more, with every seed
-# - **B**: less, with every seed
-# - **C**: it depends on the seed
+# - **A**: it depends on the seed
+# - **B**: more, with every seed
+# - **C**: less, with every seed
 
 # %% predict="own_surprise"
 predict("own_surprise", ...)
@@ -1405,7 +1405,7 @@ _real = recorded_smollm2()
 print("recorded: " + ", ".join(f"β = {run.beta:g} seed {run.seed}" for run in _real))
 plot_groups(by_beta(_real), ("praise", "kl", "nats_a_word", "distinct_2"))
 _rises = [at_end(run, "nats_a_word") > run.nats_a_word[0] for run in _real if run.beta == 0]
-outcome("own_surprise", A=all(_rises), B=not any(_rises), C=True)
+outcome("own_surprise", A=len({*_rises}) > 1, B=all(_rises), C=True)
 
 # %% demo
 _largest = max(run.beta for run in _real)

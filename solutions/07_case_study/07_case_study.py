@@ -38,18 +38,6 @@ from helpers.plots.case_study import (
     plot_sweep,
     plot_toy,
 )
-from helpers.plots.case_tables import (
-    print_at_equal_kl,
-    print_ends_by_beta,
-    print_errors,
-    print_fixed_betas,
-    print_folds,
-    print_gains_by_range,
-    print_gaps,
-    print_peaks,
-    print_proxy_at_equal_kl,
-    print_steered,
-)
 from helpers.predicting import outcome, predict, predictions
 from helpers.problems.case_study import (
     at_end,
@@ -70,6 +58,18 @@ from helpers.problems.case_study import (
     seed_spread,
     straddled,
     tuned_by_proxy,
+)
+from helpers.tables.case_study import (
+    print_at_equal_kl,
+    print_ends_by_beta,
+    print_errors,
+    print_fixed_betas,
+    print_folds,
+    print_gains_by_range,
+    print_gaps,
+    print_peaks,
+    print_proxy_at_equal_kl,
+    print_steered,
 )
 
 torch.set_num_threads(1)  # sharing work costs more than it saves at this size

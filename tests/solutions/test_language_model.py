@@ -19,7 +19,6 @@ from helpers.language_model.runs import (
 from helpers.language_model.sampling import sample
 from helpers.language_model.scoring import response_log_probs
 from helpers.language_model.tuning import Steps, World, sequence_kl
-from helpers.plots.case_tables import of_both
 from helpers.plots.language_model import (
     by_beta,
     commonest_word,
@@ -28,6 +27,7 @@ from helpers.plots.language_model import (
 )
 from helpers.problems.case_study import at_equal_kl, clear_of_stopping, gold_of_ref, seed_spread
 from helpers.problems.language_model import BETA, N_STEPS, blind_pairs, letters, loop_says
+from helpers.tables.case_study import of_both
 
 STEPS = Steps(reference.freeze_reference, reference.group_advantage, reference.train_step)
 

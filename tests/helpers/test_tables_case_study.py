@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from helpers.language_model.runs import Run
-from helpers.plots.case_tables import (
+from helpers.problems.case_study import End, Fold, Means, Pair, Points
+from helpers.tables.case_study import (
     of_both,
     print_at_equal_kl,
     print_ends_by_beta,
@@ -20,7 +21,6 @@ from helpers.plots.case_tables import (
     print_proxy_at_equal_kl,
     print_steered,
 )
-from helpers.problems.case_study import End, Fold, Means, Pair, Points
 
 WELL, FAR = End(5.04, 1.5, 0.75), End(11.0, 2.0, 1.0)
 PAIRS = [
