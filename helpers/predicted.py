@@ -202,9 +202,9 @@ ASKED: dict[str, dict[str, Prediction]] = {
             "At equal β, k1 charged in the reward: where does KL end beside k3 in the loss?", "C",
             A="lower, at every seed", B="higher, at every seed", C="their seeds overlap",
         ),
-        "four_steps": _asked(
-            "Four steps on each batch: with which hold does KL end lowest, at every seed?", "C",
-            A="with the clip", B="with the mask", C="with a penalty, alone or beside the clip",
+        "most_gold": _asked(
+            "Four steps on each batch: with which hold does gold end highest, by the mean?", "A",
+            A="the clip, alone", B="the mask", C="the penalty, alone or beside the clip",
         ),
         "forgetting": _asked(
             "Trained with β = 0: perplexity on people's sentences, over what it was?", "C",

@@ -66,8 +66,13 @@ class Gold(nn.Module):
     @shaped
     def forward(self, tokens: Int[Tensor, "batch time"]) -> Float[Tensor, " batch"]:
         """A rating for each row, about −4 to 4, and 0 for what nobody would write."""
+        rating, readable, various = self.factors(tokens)
+        return rating * readable * various
+
+    def factors(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Of each row its rating, about −4 to 4, and how readable and how various it is, 0 to 1."""
         rating, readable = self.judge(tokens)
-        return rating * readable.sigmoid() * _various(tokens)
+        return rating, readable.sigmoid(), _various(tokens)
 
     def judge(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """A rating of each row, and the log-odds that it is readable."""

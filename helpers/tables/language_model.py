@@ -3,30 +3,38 @@
 A run is `helpers.language_model.runs.Run`: curves over training steps, measured every few steps.
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from ..language_model.runs import LargerRun, Preferences, Run
 from ..language_model.sampling import sample
 from ..language_model.tuning import World
-from ..plots.language_model import MEASURES, by_beta, ends, ranked, spread_text
+from ..language_model.vocabulary import END
+from ..plots.language_model import MEASURES, by_beta, commonest_word, ends, ranked, spread_text
 from ..problems.case_study import at_end, per_token
 
 # logp, sampler_logp, mask and cap, as `truncated_weights` takes them
 Weigh = Callable[[Tensor, Tensor, Tensor, float], Tensor]
 
-N_WORDS, RARE = 10, 0.001  # of the words that won most; what won less than this share is left out
+N_WON, N_LIKED, RARE = 10, 5, 0.001  # words; what won less than this share is left out
 
 
-def print_ends(groups: Mapping[str, Sequence[Run]], names: Sequence[str]) -> None:
-    """A table of where runs end (last three measurements): mean over seeds [least, greatest]."""
-    _print_table(
-        [_title(name) for name in names], {g: _ends(runs, names) for g, runs in groups.items()}
-    )
+def print_ends(
+    groups: Mapping[str, Sequence[Run]], names: Sequence[str], began: Sequence[Run] = ()
+) -> None:
+    """A table of where runs end (last three measurements): mean over seeds [least, greatest].
+
+    began: runs whose first measurements, of ref, are the last row.
+    """
+    rows = {label: _ends(runs, names) for label, runs in groups.items()}
+    if began:
+        rows["ref"] = _starts(began, names)
+    _print_table([*map(_title, names)], rows)
 
 
 def _title(name: str) -> str:
@@ -35,6 +43,10 @@ def _title(name: str) -> str:
 
 def _ends(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
     return [spread_text([at_end(run, name) for run in runs]) for name in names]
+
+
+def _starts(runs: Sequence[Run], names: Sequence[str]) -> list[str]:
+    return [spread_text([getattr(run, name)[0] for run in runs]) for name in names]
 
 
 def _print_table(titles: Sequence[str], rows: Mapping[str, Sequence[str]]) -> None:
@@ -49,7 +61,7 @@ def print_record(sweep: Sequence[Run]) -> None:
     for label, runs in by_beta(sweep).items():
         best = spread_text([max(run.gold) for run in runs])
         rows[label] = [best, *_ends(runs, names)]
-    began = [spread_text([getattr(run, name)[0] for run in sweep]) for name in ("gold", "proxy")]
+    began = _starts(sweep, ("gold", "proxy"))
     print("end of the runs (last three measurements), mean over seeds [least, greatest]")
     _print_table(["Gold at its best", *map(_title, names)], rows | {"ref": ["", *began]})
     first, second = ranked(sweep, "gold")[:2]
@@ -71,23 +83,62 @@ def print_at_best(runs: Sequence[Run]) -> None:
         print(f"distinct pairs {run.distinct_2[0]:.2f} → {run.distinct_2[at]:.2f}")
 
 
-def print_words_won(world: World, policy: nn.Module) -> None:
-    """Which words the policy writes more often than the world's model, and what the proxy pays."""
-    before, after = (_shares(world, network) for network in (world.model, policy))
+def print_words(world: World, policy: nn.Module) -> None:
+    """The words that the policy writes more often than ref does, and those that are liked as much.
+
+    Beside each: its share of all words, its weight in the proxy, and what ref's responses that
+    have it are paid over their siblings, in spreads.
+    """
+    drawn = sample(world.model, world.prompts(128), 16, torch.Generator().manual_seed(0))
+    scores = world.score(drawn).view(-1, 128)
+    over = (scores - scores.mean(1, keepdim=True)) / scores.std(1, keepdim=True)
+    words = drawn.tokens[:, 1:].masked_fill(~drawn.response_mask, END)
+    before, after = _shares(world, words), _shares(world, _written(world, policy))
     weight = world.proxy.weight.detach()
-    rank = weight.argsort(descending=True).argsort()
-    print("word            of all words: ref   policy   its weight in the proxy")
-    for token in (after - before).argsort(descending=True)[:N_WORDS].tolist():
-        if after[token] - before[token] > RARE:
-            print(f"{world.vocabulary.word(token):21} {before[token]:12.1%}", end=" ")
-            print(f"{after[token]:8.1%} {weight[token]:10.2f}", end=" ")
-            print(f"(number {rank[token] + 1:,} of {len(rank):,})")
+    won = [token for token in (after - before).argsort(descending=True)[:N_WON].tolist()
+           if after[token] - before[token] > RARE]  # fmt: skip
+    liked = [token for token in (before * weight).argsort(descending=True).tolist()
+             if weight[token] > weight[won].min() and token not in won] if won else []  # fmt: skip
+    print("word         of all words: ref   policy   weight   its responses are paid")
+    for token in (*won, None, *liked[:N_LIKED]):
+        if token is None:
+            print("not won, though liked and likely:")
+            continue
+        having = over.flatten()[(words == token).any(dim=1)]
+        paid = f"{having.mean():+.2f}" if len(having) else "·"
+        print(
+            f"{world.vocabulary.word(token):12} {before[token]:17.2%} {after[token]:8.2%}", end=" "
+        )
+        print(f"{weight[token]:8.2f} {paid:>24}")
 
 
-def _shares(world: World, network: nn.Module) -> Float[Tensor, " token"]:
-    drawn = sample(network, world.prompts(32), 16, torch.Generator().manual_seed(0))
-    said = drawn.tokens[:, 1:][drawn.response_mask]
+def _written(world: World, policy: nn.Module) -> Int[Tensor, "batch time"]:
+    drawn = sample(policy, world.prompts(32), 16, torch.Generator().manual_seed(0))
+    return drawn.tokens[:, 1:].masked_fill(~drawn.response_mask, END)
+
+
+def _shares(world: World, words: Int[Tensor, "batch time"]) -> Float[Tensor, " token"]:
+    said = words[words != END]
     return torch.bincount(said, minlength=len(world.vocabulary)) / len(said)
+
+
+def print_winners(runs: Sequence[Run]) -> None:
+    """The word that each of some runs wrote most often at its end, beside its seed."""
+    each = (f"seed {run.seed} {commonest_word(run.texts[run.step[-1]])[0]!r}" for run in runs)
+    print("written most, at the end of recorded runs:", ", ".join(each))
+
+
+def print_factors(world: World, sweep: Sequence[Run]) -> None:
+    """The means of gold's factors over the sweep's last texts, by β."""
+    print("gold's factors     rating   readable   various   rating × readable     gold")
+    for name, runs in by_beta(sweep).items():
+        texts = [text for run in runs for text in run.texts[run.step[-1]]]
+        rows = world.vocabulary.batch(texts, world.model.sizes.context)
+        with torch.no_grad():
+            rating, readable, various = world.gold.factors(rows)
+        columns = (rating, readable, various, rating * readable, rating * readable * various)
+        cells = zip((14, 10, 9, 19, 8), (column.mean() for column in columns), strict=True)
+        print(f"{name:10}", *(f"{mean:{width}.2f}" for width, mean in cells))
 
 
 def print_outside(outside: Mapping[str, Any], sweep: Sequence[Run]) -> None:
@@ -134,9 +185,16 @@ def print_preferences(read: Preferences) -> None:
         f"{len(read.chosen['ref'])} readers, large language models that were not told either, chose"
     )
     for other, name in (("ref", "ref's"), ("0", "that of β = 0")):
-        shares = ", ".join(f"{share:.0%}" for share in read.chosen[other])
-        print(f"the text of β = {read.beta:g} rather than {name}: in {shares}", end=" ")
-        print(f"of {read.pairs[other]} pairs")
+        pairs, shares = read.pairs[other], read.chosen[other]
+        print(f"the text of β = {read.beta:g} rather than {name}:", end=" ")
+        print(f"in {', '.join(f'{share:.0%}' for share in shares)} of {pairs} pairs", end="")
+        tosses = _at_least(math.ceil(min(shares) * pairs), pairs)
+        print(f" (by a coin, {min(shares):.0%} or more come once in {1 / tosses:,.0f} times)")
+
+
+def _at_least(heads: int, tosses: int) -> float:
+    """The chance of so many heads or more."""
+    return sum(math.comb(tosses, n) for n in range(heads, tosses + 1)) / 2**tosses
 
 
 def print_ratios(

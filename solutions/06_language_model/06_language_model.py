@@ -64,6 +64,7 @@ from helpers.predicting import outcome, predict, predictions
 from helpers.problems.case_study import at_end, over_the_sweep
 from helpers.problems.language_model import (
     BETA,
+    MEASURED_WITH,
     N_STEPS,
     blind_pairs,
     in_eight_bits,
@@ -83,12 +84,14 @@ from helpers.tables.language_model import (
     print_both_models,
     print_caps,
     print_ends,
+    print_factors,
     print_outside,
     print_preferences,
     print_ratios,
     print_record,
     print_seed_by_seed,
-    print_words_won,
+    print_winners,
+    print_words,
 )
 
 device = pick_device()
@@ -127,7 +130,7 @@ for _name, _texts in (("by people", _rows), ("by the larger model", _short)):
 # | counts of triples | 108.5 | 16.1 |
 # | counts of four | 110.3 | 15.7 |
 #
-# It has read few people's sentences, and of people's, counting triples still knows more. But counts
+# It has read little that people wrote, and there counting triples still does better. But counts
 # have no parameters that an update could move. Now let it write.
 
 # %% demo
@@ -158,7 +161,7 @@ for _text in _world.texts(_drawn):
 # | gold = | from | where it has it from |
 # |---|---|---|
 # | rating | −4 to 4 | people's ratings |
-# | × readable | 0 to 1 | sentences with their words mixed up, and texts of models tuned on *other* proxies; SmolLM2 and a count said how readable those are |
+# | × readable | 0 to 1 | sentences with their words mixed up, and texts of models tuned on *other* proxies; SmolLM2 and a count of repeated words said how readable those are |
 # | × various | 0 to 1 | counted: 1 where 85% of the words are different ones, 0 where 65% are |
 #
 # It is *not* a human: two of the three are a network's, wrong in its own ways. 6.7 tests it on
@@ -184,8 +187,9 @@ plot_judges(_human, _judged)
 # %% demo
 _few, _ = split_raters([one for one in sentences() if one.tenth != 0])
 _taught = [(set(_world.vocabulary.encode(one.text)), one.ratings[0]) for one in _few]
-_bias = sum(rating for _, rating in _taught) / len(_taught)
-print(f"the proxy learned from {len(_few)} sentences; the mean of their ratings is {_bias:.2f}")
+_own = _world.vocabulary.batch([one.text for one in _few], _world.model.sizes.context)
+_fit = correlation(_world.proxy(_own).detach(), torch.tensor([one.ratings[0] for one in _few]))
+print(f"the proxy learned from {len(_few)} sentences, and correlates {_fit:.2f} with their ratings")
 print("word           weight   in how many of them   their mean rating")
 for _token in _world.proxy.weight.argsort(descending=True)[:14].tolist():
     _seen = [rating for tokens, rating in _taught if _token in tokens]
@@ -195,9 +199,11 @@ _unmet = (_world.proxy.weight.abs() < 1e-4).float().mean()
 print(f"{_unmet:.0%} of the vocabulary stood in none of them, and has the weight 0")
 
 # %% [markdown]
-# How many of them say that a film is good? Others stood in a few sentences that one person
-# happened to like. To a linear fit of 400 ratings these are the same; a human reader sees at once
-# which is which. This is the gap that a policy can find.
+# With the ratings that it learned from, the proxy goes much more closely than with those above,
+# which it had not seen: it is *overfitted*. How many of its best words say that a film is good?
+# Others stood in a few sentences that one person happened to like. To a linear fit of 400 ratings
+# these are the same; a human reader sees at once which is which. This is the gap that a policy can
+# find.
 #
 # **Predict**: what does the proxy rate highest?
 #
@@ -228,8 +234,8 @@ outcome("what_pleases", A=_most in list(_tried)[:2], B=_most == "eight words", C
 
 # %% [markdown]
 # The proxy is blind to order, to grammar and to repetition, and one liked word by itself is worth
-# more than a sentence that it stands in. The score is a mean, so a word costs where its weight is
-# below the mean of the others, as the words do that the last line counts. Whether a policy finds
+# more than a sentence that it stands in. The score is a mean, so a word of
+# small weight costs: the last line counts those that lower the praise's own. Whether a policy finds
 # that is the question of 6.6. Gold minds the order (backwards the praise is worth less, not
 # nothing), and counts.
 
@@ -460,7 +466,7 @@ if ready("group_advantage"):
 # A constant in all scores changes nothing, and a tied group teaches nothing. But a hundredth of
 # the spread counts nearly like all of it: noise between equally good responses is blown up to
 # full size. It also settles what β means from here on: a nat of drift costs β *standard
-# deviations of the group's scores*, not β points of rating.
+# deviations of the group's scores*. (In 6.2 it cost β points of rating.)
 
 # %% [markdown]
 # ## 6.4 Drift charged in the loss *(10 points, 35 min, hard)*
@@ -469,7 +475,7 @@ if ready("group_advantage"):
 # lesson 05 is for the step from **old**: $\rho_t = \exp(\log \text{policy} - \log \text{old})$.
 # $k_3$ of lesson 02 charges for the drift from **ref**: $k_3 = e^\delta - 1 - \delta$ with
 # $\delta = \log \text{ref} - \log \text{policy}$. $A$ is the advantage of the token's response,
-# $N$ the number of real tokens in the batch.
+# $N$ the number of real tokens in the batch. Of all of them log policy alone is differentiable.
 #
 # $$-\frac{1}{N} \sum_{\text{real}} \Bigl[ \min\bigl(\rho_t A,\
 # \mathrm{clip}(\rho_t, 1-\varepsilon, 1+\varepsilon)\, A\bigr) - \beta\, k_{3,t} \Bigr]$$
@@ -518,7 +524,7 @@ check("grpo_loss", grpo_loss)
 # %% [markdown]
 # **Look at yours.** One good token, advantage 1. On the left old is still ref, as at the first
 # step of a run; on the right old has drifted already, it makes the token e times as likely as
-# ref does. **Predict**: where do the curves leave old with different slopes?
+# ref does. **Predict**: in which of the two does β change the slope at old?
 
 # %% demo
 if ready("grpo_loss"):
@@ -614,9 +620,8 @@ if ready("grpo_loss", "grpo_loss_unbiased", gradient=True):
 # Without the factor, $k_3$ on the policy's own tokens pulls along KL(ref ‖ policy), and on old's
 # tokens along neither. With it, it is KL(policy ‖ ref) whoever drew, *token by token*: the
 # beginning is taken as it is, and only the next token's divergence is charged, not what it leads
-# to (6.9 shows that on whole responses). So the factor acts even where it is 1: it has a gradient.
-# On tokens of the policy's own, as at the first step on a batch, neither loss is wrong: they charge
-# for drift from one ref, by two divergences.
+# to. So the factor acts even where it is 1: it has a gradient. On the policy's own tokens neither
+# loss is wrong: both charge for drift from ref, each by a divergence of its own.
 #
 # <details><summary>Why: ρ · k₃ has the gradient of KL(policy ‖ ref)</summary>
 #
@@ -722,8 +727,8 @@ if ready("group_advantage", "grpo_loss", "train_step"):
 #
 # The parts are there; what is left is the loop around them. Tokens are drawn by `sample`, of which
 # this is the loop (`helpers/language_model/sampling.py`). At each turn the model is asked for one
-# more token in every row; `cache` holds what it made of the tokens before. The log-probability
-# of what was drawn is noted: that is `old_logp`.
+# more token in every row; `cache` holds what it made of the tokens before, and before a row's
+# `starts` its prompt is read. The log-probability of what was drawn is noted: that is `old_logp`.
 
 # %% demo
 _source = inspect.getsource(sample).splitlines()
@@ -757,11 +762,9 @@ with torch.no_grad():
 
 
 # %% demo
-def _measure(policy, ref, n_done):
-    """Mean proxy score and KL(policy ‖ ref), over 16 fresh responses to each prompt."""
-    drawn = sample(
-        policy, _world.prompts(16), 16, torch.Generator().manual_seed(1_000_003 + n_done)
-    )
+def _measure(policy, ref):
+    """Mean proxy score and KL(policy ‖ ref), over 16 responses to each prompt."""
+    drawn = sample(policy, _world.prompts(16), 16, torch.Generator().manual_seed(MEASURED_WITH))
     with torch.no_grad():
         return _world.proxy(drawn.tokens).mean(), sequence_kl(policy, ref, drawn).mean()
 
@@ -809,7 +812,7 @@ predict("gold_peak", ...)
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
     _steps = Steps(freeze_reference, group_advantage, train_step)
     _tuning = Tuning(_steps, beta=0.0, world=_world, path="tuning_beta_0.safetensors")
-    _runs = [_tuning.run(until=80)]
+    _tuned = [_tuning.run(until=80)]
 
 # %% [markdown]
 # Then the same with a penalty: same seed, same steps, one number changed. **Choose your β**, the
@@ -824,7 +827,7 @@ if written(my_beta) and ready("freeze_reference", "group_advantage", "grpo_loss"
     _where = f"tuning_beta_{my_beta}.safetensors"  # one for each β
     _held = Tuning(_steps, beta=my_beta, world=_world, path=_where).run(until=80)
     _held.save("my_run.json")
-    _runs = [_runs[0], _held]
+    _tuned = [_tuned[0], _held]
 
 # %% [markdown]
 # **Look at the texts first**, at equal steps: at the start, half-way and at the end. Texts begin
@@ -832,9 +835,9 @@ if written(my_beta) and ready("freeze_reference", "group_advantage", "grpo_loss"
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
-    _both = shared_steps(_runs)
+    _both = shared_steps(_tuned)
     for _at in sorted({_both[0], _both[len(_both) // 2], _both[-1]}):
-        show_texts(_runs, _at)
+        show_texts(_tuned, _at)
 
 # %% [markdown]
 # Now the curves. **Predict** from the texts: which of the measures would have warned you, if you
@@ -842,35 +845,47 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
-    _groups = {f"β = {run.beta:g}": [run] for run in _runs}
-    plot_groups(_groups, ("proxy", "gold", "kl", "distinct_2", "entropy"))
-    print_at_best(_runs)
-    _free = _runs[0]
+    plot_groups(by_beta(_tuned), ("proxy", "gold", "kl", "distinct_2", "entropy"))
+    print_at_best(_tuned)
+    _free = _tuned[0]
     _peak = _free.step[_free.gold.index(max(_free.gold))]
     outcome("gold_peak", A=_peak <= 20, B=_peak <= 60, C=True)
 
 # %% [markdown]
-# When the proxy rises and gold does not follow, this is **reward hacking**: nothing is broken, the
-# proxy is being maximised. Gold has to be learned or asked for; KL and distinct pairs need no
-# judge, and the lines above say how far they had gone when gold was at its best. And compare the
-# two bests: did the penalty bring more gold, or gold that lasts? One pair of runs cannot tell
-# whether to stop in time would have done as well; lesson 07 asks that of many.
-#
-# Which words does the policy without a penalty write more often than ref does?
+# When the proxy rises and what it stands for does not follow, this is **reward hacking**: nothing
+# is broken, the proxy is being maximised. Gold has to be learned or asked for; KL and distinct
+# pairs need no judge, and the lines above say how far they had gone when gold was at its best.
+# Read what was written then: does it deserve the most gold of the run?
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
-    print_words_won(_world, _tuning.policy)
+    show_texts(_tuned, _peak)
 
 # %% [markdown]
-# If the word that won most has not the greatest weight: what else decides which one a policy finds
-# first? Only what is drawn can be rewarded, so a word must be likely as well as liked.
+# Gold is a judge, too, and 6.7 asks what it is worth. Compare the two bests: did the penalty bring
+# more gold, or gold that lasts? One pair of runs cannot tell whether to stop in time would have
+# done as well; lesson 07 asks that of many.
+#
+# Which words does the policy without a penalty write more often than ref does, and which others
+# are liked as much? The last column: in ref's responses that have the word, how much more the whole
+# response is paid than its siblings, in their spread (6.3).
+
+# %% demo
+if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
+    print_words(_world, _tuning.policy)
+    print_winners([run for run in recorded() if run.beta == 0])
+
+# %% [markdown]
+# The word of greatest weight need not win. Only what is drawn can be rewarded, so a word has to be
+# likely as well as liked; and what is paid is the response in which it stands, company included.
+# Nor do these three settle it: with other seeds, the last lines say, other words win. What is
+# drawn a little more often in the first steps is paid more often, and drawn more often still.
 #
 # Try another `my_beta`, and run the cells from there again. How small may it be before the texts
 # go? Each run is saved over `my_run.json`: let the last be the one that lesson 07 shall read.
 
 # %% [markdown]
-# ## 6.7 The record: several β, five seeds *(no points, 40 min)*
+# ## 6.7 The record: several β, five seeds *(no points, 45 min)*
 #
 # One pair of runs is an anecdote. The same training was recorded once for six β, with five
 # seeds each and 100 steps. **Predict**: some β has the most gold at the end, by the mean over
@@ -909,7 +924,7 @@ outcome("second_beta", A=_between == -1, B=_between == 1, C=True)
 # Gold is a network. Two judges can be asked that no run was trained by: VADER's rules for praise,
 # −1 to 1; and SmolLM2's surprise, in nats a word. Less surprise reads more like English, unless it
 # is a loop, which surprises nobody; so *readable*, 0 to 1, is made from that surprise and from how
-# much a text repeats. (Gold learned from these two, on texts of other models; from VADER nothing.)
+# much a text repeats. (Gold learned from *readable*, on texts of other models; from VADER nothing.)
 # **Predict**: with which β is the praise highest, and with which β do the texts read best?
 
 # %% demo
@@ -917,28 +932,24 @@ _outside = recorded_outside()
 print_outside(_outside, _sweep)
 
 # %% [markdown]
-# Praise alone would choose a β whose texts can hardly be read. Gold is high where both are. Is it
-# so text by text as well? *Readable praise* is the product of the two outside judges.
+# Praise alone would choose a β whose texts can hardly be read; gold is high where both are. Text by
+# text, how closely do they go together? *Readable praise* is the product of the two. And what do
+# gold's own three factors say, by β?
 
 # %% demo
 print_agreement(_outside)
+print_factors(_world, _sweep)
 
 # %% [markdown]
-# Beside the proxy, gold knows much more of readable praise. It is no oracle: what one rule says of
-# praise, half of the product by itself, goes with it as closely, and with *readable* by itself gold
-# goes weakly. Here is where gold was highest in any run without a penalty:
-
-# %% demo
-_found = [(gold, run, i) for run in by_beta(_sweep)["β = 0"] for i, gold in enumerate(run.gold)]
-_gold, _run, _at = max(_found, key=lambda each: each[0])
-print(f"seed {_run.seed}, step {_run.step[_at]}: gold {_gold:.2f}, by the mean over its texts")
-for _text in _run.texts[_run.step[_at]]:
-    print("  ", _text)
-
-# %% [markdown]
-# Would you have given them as much? A policy finds texts that a judge has not met, so gold can be
-# fooled too, if later than the proxy. Hence five seeds, judges from outside, and reading.
+# Gold goes with readable praise far better than the proxy does. But VADER's praise by itself does
+# as well (it is half of the product), and with *readable* alone gold goes weakly. And see its
+# factors at β = 0: what its network gives, rating × readable, is more than at β = 0.5. What brings
+# gold to nearly 0 is the count of different words.
 #
+# So a network that judges is fooled, too, if later than the proxy; you read in 6.6 what stood at
+# gold's best without a penalty. Hence the count, five seeds, judges from outside, and reading.
+
+# %% [markdown]
 # All of these judges read one text at a time. A policy that writes nearly the same good sentence to
 # every prompt loses nothing by any of them; that shows in *distinct pairs* alone, which is counted
 # over all texts of a measurement. Which β would you take by gold, *readable* and distinct pairs?
@@ -946,10 +957,10 @@ for _text in _run.texts[_run.step[_at]]:
 # ### Read for yourself
 #
 # Ten pairs: one text is ref's, the other was written to the same prompt at the end of a run with
-# β = 0.2. (It has less gold than 0.1 and reads better; with it methods are compared below.) Which
-# is which was drawn. Choose by the question that is printed; it asks for praise, too, so that a
-# text may win by being kind. (You know some words of the tuned model from 6.6, so you may guess.
-# The readers below did not.)
+# β = 0.2. (It has less gold than 0.1 and reads better; with it methods are compared below.) A coin
+# decided which of them is A. Choose by the question that is printed; it asks for praise, too, so
+# that a text may win by being kind. (You know some words of the tuned model from 6.6, so you may
+# guess. The readers below did not.)
 
 # %% demo
 _shared, _read = methods_beta(), preferences()
@@ -974,9 +985,10 @@ if _read:
     print_preferences(_read)
 
 # %% [markdown]
-# Ten pairs are few: of ten tosses of a coin, 7 or more fall on one given side in every sixth try.
-# About half says that readers saw no gain, whatever gold says; well above half against β = 0, that
-# the penalty saved the text. To be worth it, a tuned model has to win against ref, too.
+# Your ten are few: of ten tosses of a coin, 7 or more fall on one given side in every sixth try.
+# The readers' are enough: each took the tuned text clearly more often than ref's, and nearly
+# always against β = 0. So the penalty saved the text, and the training was worth having, by that
+# question; part of it is kindness, which was asked for.
 #
 # Last, the texts of the record, at equal steps: no penalty, the weight with the most gold, the
 # largest weight. Where widgets run, sliders below the table move step and seed. Where a table and
@@ -1080,14 +1092,15 @@ if ready("truncated_weights"):
 # %% [markdown]
 # Dropping costs more of the mean; why then does TRL (1.16) drop, whole responses, beyond a ratio of
 # 3? What is beyond it was drawn by a sampler that has come far from the trainer, or is broken.
-# Capped, it would still teach with full weight; dropped, it teaches nothing. Here nothing is beyond
-# 3, and what is off 1 without a cap is the noise of the draws. (TRL weighs the surrogate so, not
-# the penalty.)
+# Capped, it would teach with three times a usual weight; dropped, it teaches nothing. Here nothing
+# is beyond 3, and what is off 1 without a cap is the noise of the draws. (TRL weighs the surrogate
+# so, not the penalty.)
 
 # %% [markdown]
 # ## 6.9 In the reward or in the loss? *(1 point, 20 min, medium)*
 #
-# Same tokens, drawn from the policy itself, same β, score and advantage 0: only drift is at work.
+# Same tokens, drawn from the policy itself, and the same β; score and advantage are 0, so that only
+# drift is at work.
 # *In the reward*: what `kl_shaped_rewards` gives, added up from each token to the end, weighs
 # the gradient of that token's logp. *In the loss*: β · $k_3$ of each token is differentiated, as
 # it is (GRPO's paper) or weighted by its ratio. (What the three do in training: 6.10.)
@@ -1138,11 +1151,11 @@ if ready("kl_shaped_rewards", "grpo_loss", "grpo_loss_unbiased", gradient=True):
             _chance.detach() * _responses.next_token_kl().sum(dim=1)
         ).sum(),
     }
+    print(f"{'relative error to':35}", *(f"in the {name:16}" for name in _push))
     for _claim, _total in _candidates.items():
-        _wanted = _responses.gradient(_total)
-        _errors = {n: ((x - _wanted).norm() / _wanted.norm()).item() for n, x in _push.items()}
-        print(_claim, *(f"  in the {name}: relative error {e:.1g}" for name, e in _errors.items()))
-        _candidates[_claim] = _wanted
+        _candidates[_claim] = _wanted = _responses.gradient(_total)
+        _errors = [(x - _wanted).norm() / _wanted.norm() for x in _push.values()]
+        print(f"{_claim:35}", *(f"{error:<23.1g}" for error in _errors))
     for _wanted, _found in zip(_candidates.values(), _push.values(), strict=True):
         assert torch.allclose(_found, _wanted, rtol=0, atol=1e-10)
 
@@ -1260,8 +1273,7 @@ outcome(
 # %% [markdown]
 # Ranges that overlap may still differ seed by seed: runs of one seed begin with the same responses.
 # And what is it that differs? At a token, ρ · $k_3$ pushes by (log policy − log ref) ∇log policy
-# (the box of 6.4), and so does the reward. The reward adds the drift of every *later* token. So a
-# word that ends the response is credited with the drift that it saves, in the reward alone.
+# (the box of 6.4), and so does the reward. The reward adds the drift of every *later* token.
 # **Predict**: what does that do to the length of the responses?
 
 # %% demo
@@ -1269,63 +1281,58 @@ _by_loss = {
     "k3 in the loss": _usual[f"in the loss, k3 (β = {_shared:g})"],
     "ρ·k3 in the loss": _methods["in the loss, ρ·k3"],
 }
-print_ends(_usual | _methods, ("length", "entropy", "forgotten"))
+print_ends(_usual | _methods, ("length", "entropy", "forgotten"), began=_sweep)
 print("\ncharged in the reward it ends higher, at so many seeds, than with")
 _compared = ("proxy", "gold", "kl", "entropy", "length", "KL a token")
 print_seed_by_seed(_methods["in the reward, k1"], _by_loss, _compared)
 
 # %% [markdown]
-# A policy that is charged for what follows can save by ending early, and spend what it saved on the
-# words that it does write: see the rows *length* and *KL a token*. What is charged token by token
-# cannot know of that saving. Whether this is all of the difference in KL, the record does not say.
+# A word that ends the response is credited with the drift that it saves, in the reward alone. So a
+# policy that is charged there can save by ending early, and spend what it saved on the words that
+# it does write: see the rows *length* and *KL a token*. What is charged token by token cannot know
+# of that saving. Whether this is all of the difference in KL, the record does not say.
 #
 # At one β the methods spend differently. Has one that ends with more gold spent better, or more?
 
 # %% demo
 plot_frontier(_sweep, _methods)
-for _name, _runs in _methods.items():
-    _over = torch.tensor(over_the_sweep(_runs, _sweep))
+for _name, _changed in _methods.items():
+    _over = torch.tensor(over_the_sweep(_changed, _sweep))
     print(f"{_name}: above the sweep of its seed at {(_over > 0).sum()} of {len(_over)}", end="")
     print(f", by {_over.mean():+.2f} in the mean" * bool(len(_over)))
 
 # %% [markdown]
-# The grey line is the sweep, from β = 1 to 0. What lies on it is another way to the same trade: a
-# nat costs what it costs, and the method says how many are spent at a given β. What lies above it
-# would be a better way, if it does so at every seed: five of five come by chance once in 32. (The
-# sweep of one seed is measured at six places, with noise; between them it is taken as straight in
-# √KL.)
+# The grey line is the sweep, from β = 1 to 0. What lies on it is another way to the same trade.
+# What lies above it, at every seed, would be a better way: five of five come by chance once in 32.
+# (The sweep of one seed is measured at six places, with noise; between them it is taken as
+# straight in √KL.)
 #
 # Then four steps on each batch, and what holds them: nothing, the clip of 05, DPPO's mask, a
-# penalty (the β above), or clip and penalty. 24 batches, 96 steps of the optimiser. **Predict**:
-# with which does KL(policy ‖ ref) end lowest, at every seed?
+# penalty (the β above), or clip and penalty. 24 batches, 96 steps of the optimiser. By 6.4 you know
+# who ends nearest to ref. **Predict**: who ends with the most *gold*, by the mean over seeds?
 #
-# - **A**: with the clip
-# - **B**: with the mask
-# - **C**: with a penalty, alone or beside the clip
+# - **A**: the clip, alone
+# - **B**: the mask
+# - **C**: the penalty, alone or beside the clip
 
-# %% predict="four_steps"
-predict("four_steps", ...)
+# %% predict="most_gold"
+predict("most_gold", ...)
 
 # %% demo
 _epochs = recorded_epochs()
 plot_groups(_epochs, ("proxy", "gold", "kl"), along="batch")
 print_ends(_epochs, ("proxy", "gold", "kl"))
-_far = {name: [at_end(run, "kl") for run in runs] for name, runs in _epochs.items()}
-_penalised = max(_far["penalty"] + _far["clip and penalty"])
-_clip, _mask = _far["clip"], _far["mask"]
-outcome(
-    "four_steps",
-    A=max(_clip) < min(_mask + _far["penalty"]),
-    B=max(_mask) < min(_clip + _far["penalty"]),
-    C=_penalised < min(_clip + _mask + _far["none"]),
-)
+_gold = {name: sum(at_end(run, "gold") for run in runs) for name, runs in _epochs.items()}
+_most = max(_gold, key=_gold.get)
+outcome("most_gold", A=_most == "clip", B=_most == "mask", C="penalty" in _most)
 
 # %% [markdown]
-# The clip goes slower, and 24 batches later that may still be a good place to be: see its gold. But
-# it bounds a step away from *old*, and every batch has an old of its own; where all the steps lead
-# it cannot know, nor can the mask. They are there for one update, to keep it near the data that it
-# was computed from (lesson 05 measures that). Of these five only the penalty has ref in it. That
-# KL would rise without end under the clip is not shown: 24 batches are few, and it rises with all.
+# The clip goes slower, and 24 batches later that is a good place to be: see its gold. The penalty
+# ends nearer to ref than this β is best for. But where all the steps lead the clip cannot know, nor
+# can the mask: they bound a step away from *old*, and every batch has an old of its own. They are
+# there for one update, to keep it near the data that it was computed from (lesson 05 measures
+# that). Of these five only the penalty has ref in it. That KL would rise without end under the clip
+# is not shown: 24 batches are few, and it rises with all.
 
 # %% [markdown]
 # ### What is forgotten
@@ -1347,10 +1354,13 @@ plot_ends(_sweep, ("distinct_2", "entropy", "forgotten"))
 _lost = ends(_sweep, 0.0, "forgotten")
 print(f"forgetting with β = 0: {spread_text(_lost)}; with β = {_first:g}:", end=" ")
 print(spread_text(ends(_sweep, _first, "forgotten")))
-_nats, _times = (torch.cat([torch.tensor(ends(_sweep, beta, n)) for beta in _betas])
+_nats, _times = (torch.tensor([ends(_sweep, beta, n) for beta in _betas])
                  for n in ("kl", "forgotten"))  # fmt: skip
-print(f"over all {len(_nats)} runs, log forgetting and KL correlate", end=" ")
-print(f"{correlation(_times.log(), _nats):+.2f}")
+_times = _times.log()  # beta seed
+_apart = (each - each.mean(dim=1, keepdim=True) for each in (_times, _nats))
+_found = correlation(_times.flatten(), _nats.flatten())
+print(f"log forgetting and KL correlate: over all runs {_found:+.2f}", end=", ")
+print(f"between the seeds of one β {correlation(*(each.flatten() for each in _apart)):+.2f}")
 _mean = sum(_lost) / len(_lost)
 outcome("forgetting", A=abs(_mean - 1) <= 0.1, B=_mean <= 2, C=True)
 
@@ -1359,7 +1369,8 @@ outcome("forgetting", A=abs(_mean - 1) <= 0.1, B=_mean <= 2, C=True)
 # policy knew of them is lost on the way to where it is paid. *RL's razor*
 # ([arXiv 2509.04259](https://arxiv.org/abs/2509.04259)) found, in larger models, that forgetting
 # goes with KL(ref ‖ policy) on the new task, whichever method got there. Here it is set beside
-# KL(policy ‖ ref), in the last line.
+# KL(policy ‖ ref), in the line above the last: over all runs they go together closely, but both
+# follow β. Between seeds of one β, five each, they do not.
 #
 # In many runs of others entropy falls, and reward seems to be bought with it
 # ([arXiv 2505.22617](https://arxiv.org/abs/2505.22617)): a policy that is sure of everything has
@@ -1468,7 +1479,8 @@ print_both_models(_sweep, _real)
 # - Equal weights in two programs are two policies. Look at the ratio, weigh by it, and cap it; what
 #   a sampler never draws no weight brings back.
 # - A group's advantage is in units of the group's spread; so is what β is weighed against.
-# - A proxy is right about the data it was learned from. An optimiser goes where it was not.
+# - A proxy is nearest to right about the data it was learned from. An optimiser goes elsewhere.
+# - A judge that is a network is fooled too, later. What cannot be fooled so is counted, and read.
 # - Log what the proxy cannot see: KL, entropy, distinct pairs, what is forgotten. Read the texts.
 
 # %% demo

@@ -1,10 +1,13 @@
 """What lesson 06 prints of runs, of texts and of samplers, by numbers made up for it."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from helpers.language_model.runs import LargerRun, Preferences, Run
 from helpers.language_model.tuning import World
+from helpers.language_model.vocabulary import END
 from helpers.problems.language_model import in_eight_bits, likeliest
 from helpers.reference.language_model import truncated_weights
 from helpers.tables import language_model as tables
@@ -42,10 +45,39 @@ def test_the_best_of_a_run_and_how_far_it_had_gone(capsys):
     assert "gold 0.00 → 0.20, its best 3.00 at step 10; by then KL" in said
 
 
-def test_words_that_won_and_nothing_where_nothing_moved(capsys):
+def test_a_policy_that_writes_one_word_has_it_won(capsys, monkeypatch):
     world = World()
-    tables.print_words_won(world, world.model)
-    assert capsys.readouterr().out.count("\n") == 1  # the head alone
+    love = world.vocabulary.encode("love")[1]
+    monkeypatch.setattr(tables, "_written", lambda *_: torch.tensor([[love, love, END]]))
+    tables.print_words(world, world.model)
+    rows = capsys.readouterr().out.splitlines()
+    assert rows[1].split()[0] == "love"
+    assert rows[1].split()[2] == "100.00%"
+    assert rows[2].startswith("not won")
+    assert all(float(row.split()[3]) > float(rows[1].split()[3]) for row in rows[3:])  # weights
+
+
+def test_the_word_that_is_written_most(capsys):
+    tables.print_winners([run_of(0.0, 3, [0.0])])
+    assert "seed 3 'a'" in capsys.readouterr().out
+
+
+def test_gold_s_factors_make_gold(capsys):
+    world = World()
+    rows = world.vocabulary.batch(["the film is good and funny.", "love love love love"], 24)
+    rating, readable, various = world.gold.factors(rows)
+    assert torch.allclose(rating * readable * various, world.gold(rows))
+    assert various[1] == 0
+    assert ((readable > 0) & (readable < 1)).all()
+    run = replace(SWEEP[0], texts={0: ["a film."], SWEEP[0].step[-1]: ["the film is good."]})
+    tables.print_factors(world, [run])
+    assert capsys.readouterr().out.splitlines()[1].startswith("β = 0")
+
+
+def test_heads_of_a_coin():
+    assert tables._at_least(0, 5) == 1
+    assert tables._at_least(5, 5) == 1 / 32
+    assert tables._at_least(2, 3) == 0.5
 
 
 def test_judges_from_outside_and_what_goes_with_what(capsys):

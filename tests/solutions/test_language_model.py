@@ -26,7 +26,14 @@ from helpers.plots.language_model import (
     ranked,
 )
 from helpers.problems.case_study import at_equal_kl, clear_of_stopping, gold_of_ref, seed_spread
-from helpers.problems.language_model import BETA, N_STEPS, blind_pairs, letters, loop_says
+from helpers.problems.language_model import (
+    BETA,
+    MEASURED_WITH,
+    N_STEPS,
+    blind_pairs,
+    letters,
+    loop_says,
+)
 from helpers.tables.case_study import of_both
 
 STEPS = Steps(reference.freeze_reference, reference.group_advantage, reference.train_step)
@@ -44,8 +51,8 @@ def loop(world: World, slip: str = "") -> list:
     ref = reference.freeze_reference(policy)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=3e-4)
     generator, measured = torch.Generator().manual_seed(0), []
-    for done in range(N_STEPS + 1):
-        dice = torch.Generator().manual_seed(1_000_003 + done + ("measure" in slips))
+    for _ in range(N_STEPS + 1):
+        dice = torch.Generator().manual_seed(MEASURED_WITH + ("measure" in slips))
         fresh = sample(policy, world.prompts(16), 16, dice)
         with torch.no_grad():
             proxy = world.proxy(fresh.tokens).mean()
@@ -73,7 +80,8 @@ def loop(world: World, slip: str = "") -> list:
             advantage = -advantage
         beta = 0.0 if "free" in slips else 0.2 if "swapped" in slips else BETA
         batch = (drawn.tokens, drawn.response_mask, old_logp, advantage)
-        reference.train_step(policy, ref, optimizer, *batch, 0.2, beta)
+        for _ in range(1 + ("twice" in slips)):
+            reference.train_step(policy, ref, optimizer, *batch, 0.2, beta)
     return measured
 
 
@@ -95,8 +103,9 @@ def test_a_right_loop_has_the_course_s_numbers(world):
         ("turned", "groups mix prompts, and whose advantages go to other responses"),
         ("astray", "whose advantages go to other responses: their order"),
         ("raw", "the rewards themselves"),
-        ("free", "beta does not arrive"),
-        ("swapped", "swapped with epsilon"),
+        ("free", "beta has no part"),
+        ("swapped", "epsilon in its place"),
+        ("twice", "two steps on each batch"),
         ("sign", "have the sign turned"),
         ("all free", "; then another slip shows"),
         ("sign gold", "in the first step"),
@@ -191,6 +200,14 @@ def test_what_a_lesson_says_of_the_record_outside_its_cells():
     assert goes["gold"] > 2 * goes["proxy"]
     assert goes["praise"] > goes["gold"] - 0.1
     assert judged["gold"]["readable"] < 0.3
+    network, count = {}, {}
+    world = World()
+    for beta in (0.0, 0.5):
+        texts = [t for run in runs if run.beta == beta for t in run.texts[run.step[-1]]]
+        rating, readable, various = world.gold.factors(world.vocabulary.batch(texts, 24))
+        network[beta], count[beta] = (rating * readable).mean(), various.mean()
+    assert network[0.0] > network[0.5]
+    assert count[0.0] < 0.2 < 0.9 < count[0.5]
     assert all(run.distinct_2[-1] < run.distinct_2[0] / 2
                for run in recorded_smollm2() if run.beta == 0)  # fmt: skip
     methods, ref_gold = recorded_methods(), gold_of_ref(runs)

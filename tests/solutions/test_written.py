@@ -27,13 +27,13 @@ class Hole:
 
 
 LOOP = """\
-measured = [_measure(policy, ref, 0)]
-for done in range(n_steps):
+measured = [_measure(policy, ref)]
+for _ in range(n_steps):
     drawn = sample(policy, _world.prompts(8), 16, generator)
     advantage = group_advantage(_world.score(drawn).view(8, -1)).flatten()
     batch = (drawn.tokens, drawn.response_mask, drawn.logp, advantage)
     train_step(policy, ref, optimizer, *(x.to(device) for x in batch), epsilon, beta)
-    measured.append(_measure(policy, ref, done + 1))
+    measured.append(_measure(policy, ref))
 return measured"""
 
 # By the lesson, and by the line with dots without its indent.
