@@ -227,13 +227,19 @@ ASKED: dict[str, dict[str, Prediction]] = {
             "B",
             A="with β = 0 alone", B="with two or three, the smallest", C="with four or more",
         ),
-        "in_reach": _asked(
-            "Which of the two forms miss every unseen seed by little more than seeds differ?", "C",
-            A="both", B="one of them", C="neither",
+        "nearer_form": _asked(
+            "d (α − b log d) or d (α − b d): which is nearer to a seed that it has not seen?", "C",
+            A="the one with log d, at every seed", B="the one without, at every seed",
+            C="at some seeds the one, at some the other",
         ),
         "more_at_equal_kl": _asked(
             "At equal KL, penalised against slow: who has clearly more gold, with some β?", "B",
             A="nobody", B="the penalised runs", C="the slow runs, and the penalised ones with no β",
+        ),
+        "alike": _asked(
+            "At equal KL, penalised against slow: whose texts have more distinct pairs?", "A",
+            A="it depends on β", B="the penalised runs', with every β",
+            C="the slow runs', with every β",
         ),
         "steered": _asked(
             "Told to end at 6 nats a response, how near does the controller come?", "C",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..language_model.runs import Run
 from ..problems.case_study import (
+    NEAR,
     End,
     Pair,
     Points,
@@ -197,7 +198,7 @@ def _peak_says(measured: Points, peak_kl: float | None, height: float) -> str:
         return "its peak lies where nothing was measured"
     return (
         f"at its peak, d = {math.sqrt(peak_kl):.1f}, it says {height:.2f}; "
-        f"{len(near)} measured near it say {near.mean():.2f}"
+        f"{len(near)} measured within {NEAR} of it say {near.mean():.2f}"
     )
 
 

@@ -19,7 +19,8 @@ from ..language_model.runs import Run
 LAST = 3  # measurements at the end of a run that are averaged, as a single one is noisy
 NEAR = 0.5  # of a peak, in √nats
 N_MEASURED = 10  # measurements, below which no budget rests on them
-N_COMPARED = 3  # seeds, below which a difference is not spoken of
+N_COMPARED = 3  # seeds, or measurements, below which a difference is not spoken of
+PASSING = ("gold", "proxy", "distinct_2")  # what is read off a run where it passes a divergence
 CLEAR = 2.0  # times what seeds differ by, above which a mean difference is called clear
 END = "end"  # in place of a step: the mean of the last measurements
 QUANTITIES = ("proxy", "gold", "gain", "kl", "distinct_2", "length", "entropy", "forgotten")
@@ -62,6 +63,7 @@ class Pair(NamedTuple):
     )
     step: int  # at which that run had first been measured beyond it
     more_proxy: float  # than that run had there
+    more_distinct: float  # share of distinct pairs
 
 
 class End(NamedTuple):
@@ -211,7 +213,7 @@ def budget_says(found: Points, budget: Any, by_beta: Mapping[float, Points]) -> 
     inside = gains_between(found, budget / 2, budget)
     beyond = gains_between(found, budget, 2 * budget)
     ranges = {"a quarter to half of it": nearer, "half of it to it": inside,
-              "it to twice of it": beyond}  # fmt: skip
+              "it to twice it": beyond}  # fmt: skip
     lines = []
     for name, part in ranges.items():
         says = f", mean gain {part.mean():.2f}" if len(part) else ""
@@ -225,23 +227,25 @@ def _within(by_beta: Mapping[float, Points], budget: float) -> str:
     for beta, found in by_beta.items():
         ranges = (budget / 2, budget), (budget, 2 * budget)
         inside, beyond = (gains_between(found, *one) for one in ranges)
-        if len(inside) and len(beyond):
-            counts = f"{len(inside)} and {len(beyond)} measured"
-            said.append(f"β = {beta:g} {inside.mean():.2f} → {beyond.mean():.2f} ({counts})")
-            more.append(bool(beyond.mean() > inside.mean()))
+        if min(len(inside), len(beyond)) >= N_COMPARED:
+            gap, error = (beyond.mean() - inside.mean()).item(), _standard_error(inside, beyond)
+            told = "not told apart" if abs(gap) < 2 * error else "rises" if gap > 0 else "falls"
+            said.append(f"β = {beta:g} {inside.mean():.2f} → {beyond.mean():.2f} ({told})")
+            more += [beta] if told == "rises" else []
     if not said:
-        return "No β was measured on both sides of it."
+        return f"No β was measured {N_COMPARED} times on either side of it."
     says = f"Within one β, up to it → beyond it: {', '.join(said)}."
-    if all(more):
-        return f"{says} Each still rises: what falls above falls by a change of β."
-    return f"{says} {'Some still rise' if any(more) else 'None rises beyond it'}."
+    if more:
+        rising = " and ".join(f"β = {beta:g}" for beta in more)
+        return f"{says} As a place to stop a run with {rising} it would be early."
+    return f"{says} No β is seen to gain by going on."
 
 
 def _supported(nearer: Tensor, inside: Tensor, beyond: Tensor) -> str:
     if min(len(inside), len(beyond)) < N_MEASURED:
         return "Too few were measured there for a budget to rest on."
     less = (inside.mean() - beyond.mean()).item()
-    error = math.sqrt(sum(part.var().item() / len(part) for part in (inside, beyond)))
+    error = _standard_error(inside, beyond)
     if abs(less) < 2 * error:
         return f"Apart by {less:+.2f}, ± {error:.2f} (standard error): the two are not told apart."
     if less < 0:
@@ -249,6 +253,11 @@ def _supported(nearer: Tensor, inside: Tensor, beyond: Tensor) -> str:
     if len(nearer) and nearer.mean() > inside.mean():
         return "Gold had turned before: your budget pays for nats that cost gold."
     return "The record supports it: up to there gold still rose, and beyond it, it is lower."
+
+
+def _standard_error(one: Tensor, other: Tensor) -> float:
+    """Of the difference of two means."""
+    return math.sqrt(sum(part.var().item() / len(part) for part in (one, other)))
 
 
 def near_peak(found: Points, peak_kl: float) -> Float[Tensor, " point"]:
@@ -362,11 +371,13 @@ def at_equal_kl(runs: Sequence[Run], free: Sequence[Run], ref_gold: float) -> li
     """
     by_seed, pairs = {run.seed: run for run in free}, []
     for run in (run for run in runs if run.beta > 0 and run.seed in by_seed):
-        kl, gold, proxy = (at_end(run, name) for name in ("kl", "gold", "proxy"))
+        kl, *ended = (at_end(run, name) for name in ("kl", *PASSING))
         passed = _when_passing(by_seed[run.seed], kl)
         if passed is not None:
-            gains = gold - ref_gold, passed.gold - ref_gold
-            pairs.append(Pair(run.beta, run.seed, kl, *gains, passed.step, proxy - passed.proxy))
+            gold, proxy, distinct = (x - y for x, y in zip(ended, passed.values, strict=True))
+            stopped = passed.values[0] - ref_gold
+            gains = gold + stopped, stopped
+            pairs.append(Pair(run.beta, run.seed, kl, *gains, passed.step, proxy, distinct))
     return pairs
 
 
@@ -422,26 +433,24 @@ def clear_of_stopping(
 class _Passing(NamedTuple):
     """A run where it passes some divergence."""
 
-    d: float
-    gold: float
-    proxy: float
+    values: tuple[float, ...]  # of the measures in PASSING
     step: int  # of the measurement after it
 
 
 def _when_passing(run: Run, kl: float) -> _Passing | None:
     """Where the run first passes this kl.
 
-    Gold and proxy are read off a straight line in √kl between two measurements. The way from step
+    Its measures are read off a straight line in √kl between two measurements. The way from step
     0 to the first of them is too long for one: gold bends there.
     """
-    d, at = [math.sqrt(max(nats, 0.0)) for nats in run.kl], math.sqrt(max(kl, 0.0))
-    rows = list(map(_Passing, d, run.gold, run.proxy, run.step))[1:]
-    for before, after in itertools.pairwise(rows):
-        if before.d <= at < after.d:
-            share = (at - before.d) / (after.d - before.d)
-            gold = before.gold + share * (after.gold - before.gold)
-            proxy = before.proxy + share * (after.proxy - before.proxy)
-            return _Passing(at, gold, proxy, after.step)
+    at = math.sqrt(max(kl, 0.0))
+    values = zip(*(getattr(run, name) for name in PASSING), strict=True)
+    rows = list(zip((math.sqrt(max(nats, 0.0)) for nats in run.kl), values, run.step, strict=True))
+    for (near, low, _), (far, high, step) in itertools.pairwise(rows[1:]):
+        if near <= at < far:
+            share = (at - near) / (far - near)
+            read = (one + share * (other - one) for one, other in zip(low, high, strict=True))
+            return _Passing(tuple(read), step)
     return None
 
 

@@ -137,12 +137,32 @@ def _stopped(pairs: Sequence[Pair]) -> str:
     return f"{_mean([pair.stopped for pair in pairs]):.2f}, {min(steps)} to {max(steps)}"
 
 
-def print_proxy_at_equal_kl(pairs: Sequence[Pair]) -> None:
-    """By how much more proxy penalised runs end than the runs that were stopped at their KL."""
+def print_more_at_equal_kl(pairs: Sequence[Pair]) -> None:
+    """How much more proxy and distinct pairs penalised ends have than runs stopped at their KL."""
+    print(
+        "at equal KL, the penalised run less the slow one, by the mean (above 0 at so many seeds)"
+    )
+    print("    β              proxy     distinct pairs")
     for beta in sorted({pair.beta for pair in pairs}):
-        more = [pair.more_proxy for pair in pairs if pair.beta == beta]
-        at = f"more at {sum(one > 0 for one in more)} of {len(more)} seeds"
-        print(f"β = {beta:g}: {at}, {_mean(more):+.2f} by the mean")
+        own = [pair for pair in pairs if pair.beta == beta]
+        cells = (_counted_above([getattr(pair, name) for pair in own])
+                 for name in ("more_proxy", "more_distinct"))  # fmt: skip
+        print(f"{beta:5g} " + " ".join(f"{cell:>18}" for cell in cells))
+
+
+def _counted_above(values: Sequence[float]) -> str:
+    return f"{_mean(values):+.2f} ({sum(one > 0 for one in values)} of {len(values)})"
+
+
+def print_last_texts(runs: Sequence[Run], slow: Sequence[Run]) -> None:
+    """The last texts of one of the runs and of the slow run of its seed: the two nearest in KL."""
+    both = [(one, other) for one in runs for other in slow if one.seed == other.seed]
+    own, other = min(both, key=lambda pair: abs(pair[0].kl[-1] - pair[1].kl[-1]))
+    heads = f"penalised, {own.kl[-1]:.1f} nats", f"slow, {other.kl[-1]:.1f} nats"
+    print(f"last texts of seed {own.seed}")
+    rows = zip(own.texts[own.step[-1]], other.texts[other.step[-1]], strict=True)
+    for left, right in (heads, *rows):
+        print(f"  {left:52.52}  {right:.52}")
 
 
 def print_gaps(pairs: Mapping[str, Sequence[Pair]]) -> None:

@@ -17,16 +17,17 @@ from helpers.tables.case_study import (
     print_folds,
     print_gains_by_range,
     print_gaps,
+    print_last_texts,
+    print_more_at_equal_kl,
     print_peaks,
-    print_proxy_at_equal_kl,
     print_steered,
 )
 
 WELL, FAR = End(5.04, 1.5, 0.75), End(11.0, 2.0, 1.0)
 PAIRS = [
-    Pair(0.5, 0, 9.0, 1.9, 1.5, 30, 0.2),
-    Pair(0.5, 1, 8.0, 1.7, 1.1, 40, -0.1),
-    Pair(1.0, 0, 1.0, 0.3, 0.4, 20, 0.0),
+    Pair(0.5, 0, 9.0, 1.9, 1.5, 30, 0.2, -0.3),
+    Pair(0.5, 1, 8.0, 1.7, 1.1, 40, -0.1, -0.1),
+    Pair(1.0, 0, 1.0, 0.3, 0.4, 20, 0.0, 0.5),
 ]
 FAST = [PAIRS[0]._replace(stopped=1.3, step=10)]
 FOUND = Points(torch.tensor([1.0, 1.5, 4.0, 9.0]), torch.tensor([0.25, 0.5, 1.0, 2.0]))
@@ -93,14 +94,31 @@ def test_at_equal_kl(capsys):
     assert "both pass" not in capsys.readouterr().out
 
 
-def test_proxy_and_gaps_at_equal_kl(capsys):
-    print_proxy_at_equal_kl(PAIRS)
+def test_more_and_gaps_at_equal_kl(capsys):
+    print_more_at_equal_kl(PAIRS)
+    _, _, *rows = capsys.readouterr().out.splitlines()
+    assert [" ".join(row.split()) for row in rows] == [
+        "0.5 +0.05 (1 of 2) -0.20 (0 of 2)",
+        "1 +0.00 (0 of 1) +0.50 (1 of 1)",
+    ]
     print_gaps({"other": PAIRS[:2]})
     assert capsys.readouterr().out.splitlines() == [
-        "β = 0.5: more at 1 of 2 seeds, +0.05 by the mean",
-        "β = 1: more at 0 of 1 seeds, +0.00 by the mean",
         "other, β = 0.5, 8.0 to 9.0 nats: more gold at 2 of 2 seeds, +0.40 to +0.60",
     ]
+
+
+def test_last_texts_of_the_two_that_are_nearest_in_kl(capsys):
+    own, slow = (
+        [
+            Run(beta, seed, step=[0, 10], kl=[0.0, far], texts={10: [f"{name} {seed}"]})
+            for seed, far in enumerate(ends)
+        ]
+        for name, beta, ends in (("own", 0.1, (9.0, 5.0)), ("slow", 0.0, (3.0, 6.0)))
+    )
+    print_last_texts(own, slow)
+    said = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert said[0][-1] == "1"
+    assert said[-1] == ["own", "1", "slow", "1"]
 
 
 def test_steered(rows):

@@ -228,15 +228,19 @@ def test_a_budget_is_held_to_what_was_measured(gains, says):
     said = budget_says(found, 8.0, apart)
     assert says in said
     assert f"from a quarter to half of it: 12 measurements, mean gain {gains[0] + 0.11:.2f}" in said
-    last = f"β = 0.2 {gains[1] + 0.2:.2f} → {gains[2] + 0.11:.2f} (3 and 12 measured)."
     rises = gains[2] > gains[1]
-    then = " Each still rises: what" if rises else " None rises beyond it."
-    assert f"up to it → beyond it: {last}{then}" in said
+    told = "rises" if rises else "falls"
+    last = f"β = 0.2 {gains[1] + 0.2:.2f} → {gains[2] + 0.11:.2f} ({told})."
+    early = " As a place to stop a run with β = {} it would be early."
+    gain = early.format(0.2) if rises else " No β is seen to gain by going on."
+    assert said.endswith(f"up to it → beyond it: {last}{gain}")  # of 0.1 nothing lies beyond
     far = budget_says(found, 80.0, apart)
     assert "Too few were measured" in far
-    assert far.endswith("No β was measured on both sides of it.")
+    assert far.endswith("No β was measured 3 times on either side of it.")
     both = {0.1: found, 0.2: Points(found.kl, -found.gain)}
-    some = "None rises beyond it." if gains[1] == gains[2] else "Some still rise."
+    some = early.format(0.1 if rises else 0.2)
+    if gains[1] == gains[2]:
+        some = "β = 0.2 -1.11 → -1.11 (not told apart). No β is seen to gain by going on."
     assert budget_says(found, 8.0, both).endswith(some)
 
 
@@ -265,10 +269,13 @@ def test_a_penalised_end_is_held_against_stopping_at_its_kl():
     assert (pair.beta, pair.kl, pair.step) == (0.5, 9.0, 30)
     assert pair.gain == pytest.approx(1.9)
     assert pair.stopped == pytest.approx(1.5)  # d = 3, halfway between 2 and 4
-    assert pair.more_proxy == 0.0
+    assert pair.more_proxy == pair.more_distinct == 0.0
     rising = replace(FREE, proxy=[0.0, 0.1, 0.2, 0.6, 0.7])
     (pair,) = at_equal_kl(RUNS, [rising], -1.0)
     assert pair.more_proxy == pytest.approx(0.5 - 0.4)
+    alike = replace(FREE, distinct_2=[0.9, 0.9, 0.5, 0.3, 0.1])
+    (pair,) = at_equal_kl(RUNS, [alike], -1.0)
+    assert pair.more_distinct == pytest.approx(0.5 - 0.4)
     assert at_equal_kl(RUNS, [made_up(0.0, FREE.kl, FREE.gold, seed=1)], -1.0) == []
 
 
@@ -283,7 +290,9 @@ def test_an_end_is_held_against_the_sweep_of_its_seed():
 
 
 def gaps(beta: float, *differences: float) -> list[Pair]:
-    return [Pair(beta, seed, 4.0, 1.0 + gap, 1.0, 10, 0.0) for seed, gap in enumerate(differences)]
+    return [
+        Pair(beta, seed, 4.0, 1.0 + gap, 1.0, 10, 0.0, 0.0) for seed, gap in enumerate(differences)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -340,7 +349,7 @@ def test_a_peak_is_told_beside_what_was_measured_there():
     found = points(RUNS, -1.0)
     peaks = {"one": (9.0, 6.0), "far": (900.0, 6.0), "flat": (None, 0.0)}
     assert fit_says(found, peaks).splitlines() == [
-        "one: at its peak, d = 3.0, it says 6.00; 3 measured near it say 1.90",
+        "one: at its peak, d = 3.0, it says 6.00; 3 measured within 0.5 of it say 1.90",
         "far: its peak lies where nothing was measured",
         "flat: it has no peak",
     ]

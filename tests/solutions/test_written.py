@@ -280,6 +280,18 @@ HOLES: dict[str, dict[str, Hole]] = {
         ),
     },
     "07_case_study": {
+        "return ...  # as torch.stack([d, d * d], dim=1) would be": Hole(
+            right=(
+                "return (d.clamp(max=6.4)[:, None] // 0.5 == torch.arange(13)).to(d.dtype)",
+                "return torch.stack([torch.ones_like(d), d, (d - 3.25).clamp(min=0)], dim=1)",
+            ),
+            wrong=(
+                "return d[:, None]",
+                "return torch.stack([d, d**2, d**3], dim=1)",
+                "return torch.stack([d, -d * d], dim=1)",
+            ),
+            said="yours: at 5 of 5 seeds",
+        ),
         "_budget = ...": Hole(
             right=(
                 "from helpers.problems.case_study import gains_between\n"

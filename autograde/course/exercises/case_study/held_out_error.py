@@ -271,6 +271,13 @@ for _name, _line, _instead, _says in (
         "misses all runs by the same amount has missed them: do not subtract it.",
     ),
     (
+        "sample_deviation_of_the_errors",
+        LAST_LINE,
+        "return errors.std().item()",
+        "This is the standard deviation of the errors, by n − 1: their mean was taken away. A form "
+        "that misses all runs by the same amount has missed them: do not subtract it.",
+    ),
+    (
         "largest_error",
         LAST_LINE,
         "return errors.abs().max().item()",
