@@ -89,32 +89,40 @@ def print_words(world: World, policy: nn.Module) -> None:
     Beside each: its share of all words, its weight in the proxy, and what ref's responses that
     have it are paid over their siblings, in spreads.
     """
-    drawn = sample(world.model, world.prompts(128), 16, torch.Generator().manual_seed(0))
-    scores = world.score(drawn).view(-1, 128)
+    words, scores = _written(world, world.model, 128)
     over = (scores - scores.mean(1, keepdim=True)) / scores.std(1, keepdim=True)
-    words = drawn.tokens[:, 1:].masked_fill(~drawn.response_mask, END)
-    before, after = _shares(world, words), _shares(world, _written(world, policy))
-    weight = world.proxy.weight.detach()
-    won = [token for token in (after - before).argsort(descending=True)[:N_WON].tolist()
-           if after[token] - before[token] > RARE]  # fmt: skip
-    liked = [token for token in (before * weight).argsort(descending=True).tolist()
-             if weight[token] > weight[won].min() and token not in won] if won else []  # fmt: skip
+    before, after = _shares(world, words), _shares(world, _written(world, policy, 32)[0])
+    won, liked = _won_and_liked(before, after, world.proxy.weight.detach())
     print("word         of all words: ref   policy   weight   its responses are paid")
-    for token in (*won, None, *liked[:N_LIKED]):
+    for token in (*won, None, *liked):
         if token is None:
             print("not won, though liked and likely:")
             continue
         having = over.flatten()[(words == token).any(dim=1)]
         paid = f"{having.mean():+.2f}" if len(having) else "·"
         print(
-            f"{world.vocabulary.word(token):12} {before[token]:17.2%} {after[token]:8.2%}", end=" "
+            f"{world.vocabulary.word(token):12} {before[token]:17.2%} {after[token]:8.2%}", end=""
         )
-        print(f"{weight[token]:8.2f} {paid:>24}")
+        print(f"{world.proxy.weight[token].item():9.2f} {paid:>24}")
 
 
-def _written(world: World, policy: nn.Module) -> Int[Tensor, "batch time"]:
-    drawn = sample(policy, world.prompts(32), 16, torch.Generator().manual_seed(0))
-    return drawn.tokens[:, 1:].masked_fill(~drawn.response_mask, END)
+def _written(
+    world: World, policy: nn.Module, n: int
+) -> tuple[Int[Tensor, "batch time"], Float[Tensor, "prompt sample"]]:
+    """The words of n responses to each prompt, END elsewhere; and what each response is paid."""
+    drawn = sample(policy, world.prompts(n), 16, torch.Generator().manual_seed(0))
+    words = drawn.tokens[:, 1:].masked_fill(~drawn.response_mask, END)
+    return words, world.score(drawn).view(-1, n)
+
+
+def _won_and_liked(before: Tensor, after: Tensor, weight: Tensor) -> tuple[list[int], list[int]]:
+    """What won most; and what did not, of more weight than one that did, by share × weight."""
+    more = after - before
+    won = [token for token in more.argsort(descending=True)[:N_WON].tolist() if more[token] > RARE]
+    least = weight[won].min() if won else math.inf
+    order = (before * weight).argsort(descending=True).tolist()
+    liked = [token for token in order if weight[token] > least and token not in won]
+    return won, liked[:N_LIKED]
 
 
 def _shares(world: World, words: Int[Tensor, "batch time"]) -> Float[Tensor, " token"]:

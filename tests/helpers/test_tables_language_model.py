@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from helpers.language_model.checkpoint import load_model
 from helpers.language_model.runs import LargerRun, Preferences, Run
 from helpers.language_model.tuning import World
-from helpers.language_model.vocabulary import END
 from helpers.problems.language_model import in_eight_bits, likeliest
 from helpers.reference.language_model import truncated_weights
 from helpers.tables import language_model as tables
@@ -48,8 +48,14 @@ def test_the_best_of_a_run_and_how_far_it_had_gone(capsys):
 def test_a_policy_that_writes_one_word_has_it_won(capsys, monkeypatch):
     world = World()
     love = world.vocabulary.encode("love")[1]
-    monkeypatch.setattr(tables, "_written", lambda *_: torch.tensor([[love, love, END]]))
-    tables.print_words(world, world.model)
+    written, policy = tables._written, load_model()
+
+    def of(world, network, n):
+        words, scores = written(world, network, n)
+        return (torch.full_like(words, love) if network is policy else words), scores
+
+    monkeypatch.setattr(tables, "_written", of)
+    tables.print_words(world, policy)
     rows = capsys.readouterr().out.splitlines()
     assert rows[1].split()[0] == "love"
     assert rows[1].split()[2] == "100.00%"
