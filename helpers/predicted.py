@@ -222,10 +222,10 @@ ASKED: dict[str, dict[str, Prediction]] = {
             "B",
             A="it becomes half as great", B="it becomes a quarter", C="it stays the same",
         ),
-        "which_fall": _asked(
-            "With how many of six β does gold end below its best step, by more than seeds differ?",
+        "fall_left": _asked(
+            "Gold's fall from its best with β = 0: what is left, if other seeds choose the step?",
             "B",
-            A="with β = 0 alone", B="with two or three, the smallest", C="with four or more",
+            A="nearly all of it", B="about half", C="hardly any",
         ),
         "nearer_form": _asked(
             "d (α − b log d) or d (α − b d): which is nearer to a seed that it has not seen?", "C",

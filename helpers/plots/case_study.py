@@ -239,8 +239,8 @@ def plot_budget(known: Mapping[float, Sequence[End]], budget: float, chosen: flo
         if beta == chosen:
             axis.axvspan(place - 0.3, place + 0.3, color=AMBER, alpha=0.3)
             ranges[-1] += " (chosen)"
-    for marker, colour, says in (("o", NAVY, "well"), ("x", RED, "not well")):
-        axis.plot([], [], marker, color=colour, label=f"ended {says}: budget, ref and β = 0")
+    for marker, colour, says in (("o", NAVY, "ended well"), ("x", RED, "did not")):
+        axis.plot([], [], marker, color=colour, label=f"a seed's run {says}")
     axis.legend(fontsize=8, loc="lower left")
     axis.axhline(budget, color="black", linestyle=DASHES[1], linewidth=1.3)
     at = (len(betas) - 0.6, budget)

@@ -39,7 +39,7 @@ ALIASES = {  # of the record's other methods
     "slow": "β = 0, a third of the rate",
     "mean only": "advantage: mean only",
     "k1 in the reward": "in the reward, k1",
-    "k3 in the loss": "in the loss, ρ·k3",
+    "ρ·k3 in the loss": "in the loss, ρ·k3",
 }
 Reader = Callable[[Run], list[float]]  # of one curve
 
@@ -277,7 +277,12 @@ def ends_by_beta(runs: Sequence[Run], ref_gold: float) -> dict[float, list[End]]
 
 
 def keeps(end: End, budget: float) -> bool:
-    """Whether a run ended within the budget, with more gold than ref and than β = 0 on average."""
+    """Whether a run ended within the budget, with more gold than ref and than β = 0 on average.
+
+    Raises TypeError for the ends of several.
+    """
+    if isinstance(end, list):
+        raise TypeError("keeps asks about one end, as ends[0.2][0]; this is a list of them")
     return not breaks(end, budget)
 
 
@@ -311,23 +316,22 @@ def rule_says(folds: Sequence[Fold], ends: Mapping[float, Sequence[End]], budget
     none = sum(fold.beta is None for fold in folds)
     slips = [slip for out, fold in enumerate(folds)
              if (slip := _slip(fold.beta, _without(ends, out), budget))]  # fmt: skip
-    return "\n".join(
-        (
-            f"kept at {kept} of {len(folds)} seeds that the rule had not seen"
-            + f"; at {none} of them it picked none" * bool(none),
-            *(slips[:1] or ["Your rule never picks a β that broke it at a seed it saw."]),
-        )
-    )
+    said = [f"kept at {kept} of {len(folds)} seeds that the rule had not seen"]
+    said[0] += f"; at {none} of them it picked none" * bool(none)
+    said += slips[:1] or ["Your rule never picks a β that broke it at a seed it saw."]
+    if none and not slips:
+        said.append("To pick none is an answer, where no β kept it at every seed.")
+    return "\n".join(said)
 
 
 def straddled(ends: Mapping[float, Sequence[End]], picked: Any) -> tuple[float, float]:
     """The next larger β than the one picked, and a budget that it keeps at some seeds alone.
 
-    Where none is larger, the largest.
+    Where none is larger, the next smaller one.
     """
-    larger = [beta for beta in sorted(ends) if not _same(beta, picked)]
-    larger = [beta for beta in larger if picked is None or beta > _number(picked)]
-    beta = (larger or [max(ends)])[0]
+    others = [beta for beta in sorted(ends) if not _same(beta, picked)]
+    larger = [beta for beta in others if picked is None or beta > _number(picked)]
+    beta = larger[0] if larger else others[-1]
     return beta, sum(end.kl for end in ends[beta]) / len(ends[beta])
 
 
@@ -497,7 +501,7 @@ def judge_claim(
         sides.append(runs)
     read = _reader(quantity, recorded)
     if not compared:
-        return _judge_value(read, sides[0], third, rest[0])
+        return _judge_value(read, sides[0], third, rest[0], own.step[-1])
     pairs = _paired(*sides)
     if not pairs:
         return False, "the two have no seed in common: compare runs of one seed"
@@ -552,8 +556,13 @@ def _reader(quantity: str, recorded: Sequence[Run]) -> Reader:
     return lambda run: [gold - ref_gold for gold in run.gold]
 
 
-def _judge_value(read: Reader, runs: Sequence[Run], step: Any, value: Any) -> tuple[bool, str]:
-    """Whether one number is what was measured."""
+def _judge_value(
+    read: Reader, runs: Sequence[Run], step: Any, value: Any, own_until: int
+) -> tuple[bool, str]:
+    """Whether one number is what was measured.
+
+    own_until: the step at which the reader's run ends: a longer run's end is no match for it.
+    """
     run = runs[0]  # those of one β, or of one method, are measured at the same steps
     if step not in (END, *run.step):
         near = sorted(sorted(run.step, key=lambda at: abs(at - _number(step)))[:2])
@@ -564,6 +573,10 @@ def _judge_value(read: Reader, runs: Sequence[Run], step: Any, value: Any) -> tu
         measured = sum(read(run)[run.step.index(step)] for run in runs) / len(runs)
     agrees, shown = _rounded(measured, value)
     said = f"measured {shown}" + f", the mean of {len(runs)} seeds" * (len(runs) > 1)
+    if step == END and run.step[-1] > own_until:
+        shorter = sum(_last(run, read(run), own_until) for run in runs) / len(runs)
+        said += f", at step {run.step[-1]}; by step {own_until}, where your run ends, it is "
+        said += _rounded(shorter, value)[1]
     if not agrees and step == run.step[-1]:
         said += f"; the mean of the last {LAST}, step {END!r}, is {_rounded(end, value)[1]}"
     return agrees, said

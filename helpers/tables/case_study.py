@@ -71,7 +71,7 @@ def print_folds(seeds: Sequence[int], folds: Sequence[Fold], budget: float) -> N
     """For each seed held out: the β picked on the others, and where its run with it ended."""
     print("held out   picked on the others   KL there   gold over ref   over β = 0   ended well")
     for seed, (beta, end) in zip(seeds, folds, strict=True):
-        cells = f"{'not a β of the record':>37}"
+        cells = f"{'none picked' if beta is None else 'not a β of the record':>37}"
         if end:
             cells = f"{end.kl:8.1f}   {end.gain:13.2f}   {end.over_free:10.2f}"
         well = "yes" if end and keeps(end, budget) else "no"

@@ -156,24 +156,24 @@ print(f"gold of ref: {_ref_gold:.2f}")
 
 # %% [markdown]
 # Over-optimisation can show *along* a run, whose gold falls from its best while its proxy rises,
-# and *across* runs: the β that has the most proxy is not the one that has the most gold.
-# **Predict**: with how many of the six β does gold end below its best step, by more than seeds
-# differ?
+# and *across* runs: the β that has the most proxy is not the one that has the most gold. In 6.7 you
+# saw how far gold ends below its best with β = 0, where each seed's best step was its own. But of
+# many noisy measurements the highest is too high. **Predict**: how much of that fall is left where
+# the step is chosen by the *other* seeds?
 #
-# - **A**: with β = 0 alone
-# - **B**: with two or three, the smallest
-# - **C**: with four or more
+# - **A**: nearly all of it
+# - **B**: about half
+# - **C**: hardly any
 
-# %% predict="which_fall"
-predict("which_fall", ...)
+# %% predict="fall_left"
+predict("fall_left", ...)
 
 # %% demo evidence="essay_impact"
 plot_sweep(sweep)
 
 # %% [markdown]
-# In the table *at the end* is the mean of the last three measurements. *The best step* is the one
-# that was best for the *other* seeds: of many noisy measurements the highest is too high, so a seed
-# must not choose its own. (So that step is a mean, too, and gold there may be below the end.)
+# In the table *at the end* is the mean of the last three measurements. Gold *at the best step* is
+# read, for each seed, at the step that was best for the others; the step itself is a mean of five.
 # *Spread* is the standard deviation of gold between seeds at the same β and step. The figure shows
 # gold itself, the table its gain over ref's.
 
@@ -182,16 +182,18 @@ _means = means_by_beta(sweep, _ref_gold)
 print_ends_by_beta(_means)
 _fell = [beta for beta, one in _means.items() if one.best - one.gain > one.spread]
 print("gold ends below its best by more than the spread for β =", _fell or "none")
-outcome("which_fall", A=_fell == [0.0], B=_fell in (betas[:2], betas[:3]), C=len(_fell) > 3)
-_top = max(betas, key=lambda beta: _means[beta].gain)
-print(f"β = 0 had {_means[0.0].best:.2f} at its best step", end=", ")
-print(f"β = {_top:g} has {_means[_top].gain:.2f} at its end")
+_own_best = sum(max(run.gold) - _ref_gold for run in sweep if run.beta == 0) / len(seeds)
+_falls = [best - _means[0.0].gain for best in (_own_best, _means[0.0].best)]
+print("with β = 0 gold falls by {:.2f} from each seed's own best, by {:.2f} from".format(*_falls))
+print("the best step of the others")
+_left = _falls[1] / _falls[0]
+outcome("fall_left", A=_left > 0.8, B=0.3 < _left < 0.7, C=_left < 0.2)
 
 # %% [markdown]
-# Best less end is what training on cost, where it is larger than the spread. A single run, such as
-# yours of lesson 06, may fall by more, or not at all: that is what seeds are for. To stop at the
-# best step takes gold, which a real run does not have. Whether a run that is stopped at the same
-# *KL* has as much is asked in 7.6.
+# Gold at its best less gold at the end is what it cost to go on training, where that is more than
+# the spread. A single run, such as yours of lesson 06, may fall by more, or not at all: that is
+# what seeds are for. To stop at the best step takes gold, which a real run does not have. Whether
+# a run that is stopped at the same *KL* has as much is asked in 7.6.
 
 # %% [markdown]
 # ## 7.3 The over-optimisation curve *(7 points, 25 min, medium)*
@@ -279,8 +281,8 @@ check("best_kl", best_kl)
 # Neither has a divergence to recommend.
 #
 # **Look at yours**, on all measurements of the record, whatever their β and step. Beside it stands
-# the form for best-of-n, fitted to the same. **Predict**: how much gold was measured where a
-# curve has its peak, beside what the curve says there? The bars are means of what was measured,
+# the form for best-of-n, fitted to the same. **Predict**: at its peak, does a curve say too much
+# gold, or too little? The bars are means of what was measured,
 # over ranges of $d$; they know no form.
 
 # %% demo evidence="essay_claims"
@@ -294,9 +296,10 @@ if ready("fit_overoptimization", "best_kl"):
     print_peaks(_peaks)
 
 # %% [markdown]
-# Two forms, fitted to the same measurements, each with a peak of its own. Errors on what they were
-# fitted to do not settle which to believe: a form is always nearer to those than to new ones. So
-# hold some runs out, fit the others, and see how far the fit misses those that it has not seen.
+# Two forms, fitted to the same measurements, each with a peak of its own. Their errors on those
+# measurements settle nothing: a form is always nearer to what it was fitted to than to what is
+# new. So hold some runs out, fit the others, and see how far the fit misses those that it has not
+# seen.
 #
 # Every form that is linear in its coefficients goes through one function. `columns(d)` is what
 # the coefficients are multiplied by, a column for each: for $d\,(\alpha - b \log d)$ that is $d$
@@ -348,8 +351,8 @@ check("held_out_error", held_out_error)
 # %% [markdown]
 # **Look at yours.** Measurements of one run belong together, so what is held out is a whole seed.
 # Two other guesses stand beside the forms. *A constant* says the same gain everywhere; any curve
-# should beat it. *Other seeds* is the mean of the other seeds at the same β and step: that is about
-# what is in reach, as it misses by little more than seeds differ.
+# should beat it. *Other seeds* guesses the mean of the other seeds at the same β and step; it
+# misses by what seeds differ by, and no form can be expected to do better.
 #
 # Gao et al. found the form with log d to be the better one for reinforcement learning. **Predict**:
 # which of the two is nearer to the seed that it has not seen?
@@ -380,14 +383,15 @@ if ready("held_out_error"):
     for _form, _count in zip(_forms, _near.sum(0), strict=False):
         print(f"{_form}: at {_count} of {len(seeds)} seeds at most a quarter more than the others")
     _log = _missed[:, 0] < _missed[:, 1]
+    print(f"the one with log d is the nearer of the two at {_log.sum()} of {len(seeds)} seeds")
     outcome("nearer_form", A=_log.all(), B=not _log.any(), C=True)
 
 # %% [markdown]
-# A form that misses by clearly more than seeds differ is wrong in a way that more seeds would not
-# mend. Is it wrong in its shape, or is $d$ not enough to know gold by? **Try a form of your own**:
-# columns may be anything of $d$. Steps, say: a column for each range of $d$, 1 inside it and 0
-# elsewhere; or straight lines with a kink where you saw one. Does any form in $d$ come within a
-# quarter of what is in reach?
+# Gao et al. found it the other way round; but here both miss by clearly more than seeds differ, and
+# are wrong in a way that more seeds would not mend. Is it wrong in its shape, or is $d$ not enough
+# to know gold by? **Try a form of your own**: columns may be anything of $d$. Steps, say: a column
+# for each range of $d$, 1 inside it and 0 elsewhere; or straight lines with a kink where you saw
+# one. Does any form in $d$ come within a quarter of what is in reach?
 
 
 # %% demo
@@ -425,10 +429,10 @@ print_gains_by_range(_measured, _by_beta, edges=(1, 2, 4, 6, 8, 12, 16, 24, 32, 
 
 # %% [markdown]
 # **Decide**: put in the nats up to which, by this table, going further has paid, and beyond which
-# it has not. The cell below looks at what was measured between half your budget and the budget,
-# and between the budget and twice as much. Far from ref there are small β alone, so part of a fall
-# in the first column is a change of β. It shows by which divergence to choose a β; within one β you
-# see whether a run that goes on loses gold.
+# it has not; a range of numbers will do. The cell below looks at what was measured between half
+# your budget and the budget, and between the budget and twice as much: first whatever the β, which
+# is what counts for choosing one; then β by β, which shows whether a run that goes on loses gold.
+# (Far from ref there are small β alone, so part of the first fall is a change of β.)
 
 # %% demo
 _budget = ...
@@ -467,9 +471,9 @@ if written(_choose(_ends, _nats) or -1):
     print(rule_says(_folds, _ends, _nats))
 
 # %% [markdown]
-# The same rule, with a budget that is harder to keep: where runs with the next larger β end on
-# average. Does it keep that, and what does keeping it cost in gold? Here a rule that asks for the
-# mean and one that asks for every seed part ways.
+# A rule that never looks at the budget may pass this. So once more the same rule, with a budget
+# that is harder to keep: where runs with the next larger β end on average. Does it keep that, and
+# what does it cost in gold?
 
 # %% demo
 if written(_choose(_ends, _nats) or -1):
@@ -480,7 +484,8 @@ if written(_choose(_ends, _nats) or -1):
     print(rule_says(_again, _ends, _tight))
 
 # %% [markdown]
-# "5 of 5" is less than five tests. The folds share most of their runs, and the seed held out has
+# A rule that asks for every seed and one that asks for the mean part ways there. And "5 of 5" is
+# less than five tests. The folds share most of their runs, and the seed held out has
 # had a say in your budget and in the mean of β = 0. Below, each β is a rule that always says the
 # same: did yours leave something on the table, or was it lucky? *Readable* is the judge from
 # outside of lesson 06, 0 to 1. **Predict** from the rows, too, where your own run of lesson 06
@@ -506,16 +511,16 @@ print(f"own, β = {own.beta:g}, seed {own.seed}, {own.step[-1]} steps: {_far:.1f
 # given KL: it acted like stopping a run without penalty earlier (and they warn that this may
 # hang on the settings). Does our record show the same?
 #
-# For every penalised run, find where a run without penalty *and with the same seed* passes the KL
-# at which the penalised one ends. At the usual rate that run rushes through small KLs within few
-# updates, so this might compare speed. The control is β = 0 at **a third of the learning rate**.
-# *Clearly more* gold shall be
+# Every penalised run is held against a run without penalty *and with the same seed*, where that one
+# passes the KL at which the penalised one ends. At the usual rate that run rushes through small
+# KLs within few updates, so this might compare speed. The control is β = 0 at **a third of the
+# learning rate**.
+# *Clearly more* gold means here
 #
 # - more at every seed that can be compared, of three at least, and
 # - more by the mean than twice what seeds differ by.
 #
-# **Predict**: at equal KL, with some β, who has clearly more gold? (7.5's table hints at it, but by
-# runs that rush past.)
+# **Predict**: at equal KL, with some β, who has clearly more gold?
 #
 # - **A**: nobody
 # - **B**: the penalised runs
@@ -534,6 +539,10 @@ print_at_equal_kl(_pairs, _fast_pairs, seed_spread(sweep))
 plot_frontier(sweep, _slow, _ref_gold, _pairs)
 _more, _less = clear_of_stopping(_pairs, seed_spread(sweep))
 print(f"clearly more than the slow runs: β = {_more or 'none'}; clearly less: {_less or 'none'}")
+_most = max(gold for run in _slow for gold in run.gold) - _ref_gold
+_least = {beta: min(end.gain for end in _ends[beta]) for beta in _more}
+print(f"the most that a slow run had, at any step: {_most:.2f}; the least that a penalised one has")
+print("at its end:", ", ".join(f"β = {beta:g} {gain:.2f}" for beta, gain in _least.items()))
 outcome("more_at_equal_kl", B=_more, C=_less, A=True)
 
 # %% [markdown]
@@ -556,18 +565,21 @@ print_last_texts([run for run in sweep if run.beta == 0.1], _slow)
 
 # %% [markdown]
 # So here it came out otherwise than with Gao et al.: at one KL the penalised runs have clearly more
-# gold. Rest it on β = 0.1 and 0.2, where both runs took about as many updates; with β = 0.5 and 1
-# the slow run is caught early. Speed was not the point: the fast run, stopped at the same KL, has
-# about what the slow one has.
+# gold. Rest it on β = 0.1: there the least of five ends has more than any slow run had at any step.
+# For the others, gold at the stopped KL is read off a straight line between two measurements, which
+# lie far apart where a slow run is running away: with β = 0.2 one seed hangs on that, and with 0.5
+# and 1 the slow run is caught early. Speed was not the point: the fast run, stopped at the same KL,
+# has about what the slow one has.
 #
 # But gold reads one text at a time. With β = 0.1 the texts are *more alike* than the slow run's at
 # the same KL, at every seed that could be compared: they say nearly the same good thing to every
 # prompt, which gold cannot see (lesson 06).
 #
-# How could a penalty buy more at one KL? It pulls towards ref · exp(proxy/β), which has the most
-# proxy that its KL can buy (3.5), while a run that is merely stopped is wherever its first steps
-# led. The proxy, above, agrees; that gold gains with it is not in the formula. (Why it may differ
-# from theirs, and what speaks for caution: 7.10.)
+# How could a penalty buy more at one KL? The optimum of a penalty on KL(policy ‖ ref) is ref ·
+# exp(proxy/β), which has the most proxy that its KL can buy (3.5); a run that is merely stopped is
+# wherever its first steps led. Ours, $k_3$ in the loss, pulls another way (6.9), so this can be no
+# more than a hint; but a run that is charged in the reward, as that optimum asks, has more than the
+# slow one, too: 7.10, with why it may differ from theirs.
 
 # %% [markdown]
 # ## 7.7 A run that went wrong *(3 points, 20 min, medium)*
@@ -588,17 +600,6 @@ for _step in _case.step[::8]:
         print("   ", _text)
 
 # %% [markdown]
-# Patterns that others met; the earlier lessons have the details. Which of them fit the curves,
-# and which can be ruled out?
-#
-# | reported | cause |
-# |---|---|
-# | a larger β gave a larger KL: open-instruct [#534](https://github.com/allenai/open-instruct/issues/534) | the plain log-ratio differentiated as a loss |
-# | KL below 0: trl [#235](https://github.com/huggingface/trl/issues/235), [#351](https://github.com/huggingface/trl/issues/351) | sampled under other settings than scored; a single sample may be negative too |
-# | no KL in the logs: trl [#4040](https://github.com/huggingface/trl/issues/4040) | β = 0 |
-# | KL grows and grows: marin [#1708](https://github.com/marin-community/marin/issues/1708) | a sign: divergence was rewarded |
-
-# %% [markdown]
 # **Quiz.** Answer with a dict, two letters and a number:
 # `q07_diagnose = {"cause": "…", "first_bad_step": …, "remedy": "…"}`. The *cause*:
 #
@@ -616,8 +617,8 @@ for _step in _case.step[::8]:
 # - A: raise β from that step on, four times, say, until gold has come back;
 # - B: let it run on: the KL is low, so budget is left;
 # - C: replace the estimator of the KL by one with less spread, and run on;
-# - D: go back to the checkpoint before that step, load the model of step 0 as ref, resume, and
-#   test at every start that ref is that model;
+# - D: go back to the checkpoint before that step, mend what the restart loads, resume, and test it
+#   at every start;
 # - E: take the last checkpoint as the new start and as ref, as its proxy is highest.
 
 # %% quiz="q07_diagnose"
@@ -629,12 +630,21 @@ check("q07_diagnose", q07_diagnose)
 # %% [markdown]
 # <details><summary>What gave it away, once you have answered</summary>
 #
-# None of the four reports fits: nothing grows without end, nothing is below 0, the KL is logged,
-# and no larger β is compared. Proxy, gold and word pairs have harmless stories, and the KL by
-# itself looks like good news. What gives such a run away is a contradiction between two: a KL,
-# say, beside a proxy, or a share of word pairs, that no policy at that KL has in any run of the
-# record. So log several, and at least one that does not pass through the code under suspicion:
-# distinct word pairs, or a look at the texts.
+# Proxy, gold and word pairs have harmless stories, and the KL by itself looks like good news. What
+# gives such a run away is a contradiction between two: a KL, say, beside a proxy, or a share of
+# word pairs, that no policy at that KL has in any run of the record. So log several, and at least
+# one that does not pass through the code under suspicion: distinct word pairs, or a look at the
+# texts.
+#
+# Others met these, of which none fits here: nothing grows without end, nothing is below 0, the KL
+# is logged, and no larger β is compared.
+#
+# | reported | cause |
+# |---|---|
+# | a larger β gave a larger KL: open-instruct [#534](https://github.com/allenai/open-instruct/issues/534) | the plain log-ratio differentiated as a loss |
+# | KL below 0: trl [#235](https://github.com/huggingface/trl/issues/235), [#351](https://github.com/huggingface/trl/issues/351) | sampled under other settings than scored; a single sample may be negative too |
+# | no KL in the logs: trl [#4040](https://github.com/huggingface/trl/issues/4040) | β = 0 |
+# | KL grows and grows: marin [#1708](https://github.com/marin-community/marin/issues/1708) | a sign: divergence was rewarded |
 #
 # </details>
 
@@ -709,12 +719,17 @@ check("q07_diagnose", q07_diagnose)
 #   run that is meant, not by the mean alone;
 # - or a difference, (quantity, whose, "-", whose, value), about ends too, by the mean over seeds.
 #
-# *Whose* is "own", (β, seed), or a β of the record, all its seeds. Or it is another of its methods,
-# alone or with a seed, as ("slow", 0): "slow" is β = 0 at a third of the rate, and there are
-# "controller", "mean only", "k1 in the reward" and "k3 in the loss". The step "end" is the mean of
-# the last three measurements, as in the tables; beside a shorter run, a longer one is read where
-# that one ends. Quantities are proxy, gold, gain (gold over ref), kl, distinct_2, length, entropy,
-# forgotten. Put your own rows in place of these, of which the second and third are wrong.
+# *Whose* is "own"; or (β, seed) of the record; or a β, all its seeds. Or it is another of its
+# methods, alone or with a seed, as ("slow", 0): "slow" is β = 0 at a third of the rate, and there
+# are "controller", "mean only", "k1 in the reward" and "ρ·k3 in the loss".
+#
+# The step "end" is the mean of the last three measurements. If your run is shorter than the
+# record's, compare it by an order or a difference: these read the longer run where the shorter one
+# ends. A number reads each at its own end, and says so.
+#
+# Quantities are proxy, gold, gain (gold over ref), kl, distinct_2 (distinct pairs), length, entropy
+# (nats a token) and forgotten (perplexity on people's sentences, over what it was). Put your own
+# rows in place of these, of which the second and third are wrong.
 
 # %% demo evidence="essay_claims"
 claims = [
@@ -817,9 +832,9 @@ print(f"with β fixed at {_start:g}, where it begins: off by", *(f"{off:.0%}" fo
 
 # %% [markdown]
 # Every run begins below its target, at KL 0, so the controller first *lowers* β, and has that to
-# win back when the KL shoots past: a short run may end before it has. Here it would have done
-# better to leave β where it was, but whoever sets it seldom knows such a β. A controller replaces
-# the search for β by one for its target, its start and its speed.
+# win back when the KL shoots past: a short run may end before it has. Here the KL would have
+# been nearer with β left where it was, but whoever sets it seldom knows such a β. A controller
+# replaces the search for β by one for its target, its start and its speed.
 
 # %% [markdown]
 # ## What to take along

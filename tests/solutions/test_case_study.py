@@ -248,8 +248,24 @@ def test_a_second_budget_that_the_next_weight_keeps_at_some_seeds_alone(ends):
     assert straddled(ends, 0.0) == straddled(ends, 0.1) == (0.2, 10.0)  # of 9 and 11
     assert straddled(ends, 0.2) == (0.5, 5.5)
     largest = (1.0, sum(e.kl for e in ends[1.0]) / 2)
-    assert straddled(ends, max(ends)) == straddled(ends, 7) == largest
+    assert straddled(ends, 7) == largest
+    assert straddled(ends, max(ends)) == straddled(ends, 0.2)  # none is larger: the next smaller
     assert straddled(ends, None) == (0.0, 55.0)  # of the smallest
+
+
+def test_one_end_is_asked_about(ends):
+    with pytest.raises(TypeError, match="one end, as"):
+        keeps(ends[0.2], 10.0)
+
+
+def test_the_end_of_a_longer_run_is_said_to_be_one():
+    long = made_up(0.0, [0.0, 1.0, 2.0, 3.0, 9.0], [0.0, 0.0, 3.0, 3.0, 9.0])
+    curves = ("step", "kl", "gold", "proxy", "distinct_2", "length", "entropy", "forgotten")
+    short = replace(long, beta=0.5, **{name: getattr(long, name)[:4] for name in curves})
+    agrees, says = judge_claim(("gold", (0.0, long.seed), "end", 5.0), short, [long])
+    assert agrees
+    assert says.endswith(f"by step {short.step[-1]}, where your run ends, it is 2.00")
+    assert "where your run ends" not in judge_claim(("gold", "own", "end", 2.0), short, [long])[1]
 
 
 @pytest.mark.parametrize("said", [0, -3.0, math.nan, "16", None, True])
@@ -259,7 +275,8 @@ def test_a_budget_is_a_number_of_nats(said):
 
 
 def test_to_pick_none_is_right_where_none_will_do(ends):
-    assert rule_says(leave_one_seed_out(boldest, ends, 0.5), ends, 0.5).endswith(SOUND)
+    none = rule_says(leave_one_seed_out(boldest, ends, 0.5), ends, 0.5)
+    assert none.endswith(f"{SOUND}\nTo pick none is an answer, where no β kept it at every seed.")
     one = leave_one_seed_out(lambda *_: 0.5, ends, 0.5)
     assert "β = 0.5, which at a seed that it saw" in rule_says(one, ends, 0.5)
 
