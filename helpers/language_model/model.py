@@ -26,10 +26,10 @@ class Sizes:
     """
 
     vocab: int
-    context: int = 64
+    context: int
+    layers: int
     width: int = 128
     heads: int = 4
-    layers: int = 3
     dropout: float = 0.1
 
 

@@ -65,9 +65,11 @@ def print_record(sweep: Sequence[Run]) -> None:
     print("end of the runs (last three measurements), mean over seeds [least, greatest]")
     _print_table(["Gold at its best", *map(_title, names)], rows | {"ref": ["", *began]})
     first, second = ranked(sweep, "gold")[:2]
-    overlap = max(ends(sweep, second, "gold")) >= min(ends(sweep, first, "gold"))
-    print(f"\ngold ends highest with β = {first:g}, next is β = {second:g};", end=" ")
-    print("their seeds overlap" if overlap else "no seeds overlap")
+    higher = [
+        a > b for a, b in zip(*(ends(sweep, b, "gold") for b in (first, second)), strict=True)
+    ]
+    print(f"\ngold ends highest with β = {first:g}, next is β = {second:g}:", end=" ")
+    print(f"lower at {sum(higher)} of {len(higher)} seeds")
     print(f"the proxy ends highest with β = {ranked(sweep, 'proxy')[0]:g}", end=", ")
     print(f"KL lowest with β = {ranked(sweep, 'kl')[-1]:g}")
 
@@ -81,6 +83,20 @@ def print_at_best(runs: Sequence[Run]) -> None:
         print(f"gold {run.gold[0]:.2f} → {run.gold[-1]:.2f}, its best {best:.2f}", end=" ")
         print(f"at step {run.step[at]}; by then KL {run.kl[at]:.1f} nats", end=", ")
         print(f"distinct pairs {run.distinct_2[0]:.2f} → {run.distinct_2[at]:.2f}")
+
+
+def print_warnings(run: Run) -> None:
+    """When measures that need no judge had halved, and when gold had, from its best."""
+    for name in ("distinct_2", "entropy", "gold"):
+        values = getattr(run, name)
+        best = values.index(max(values)) if name == "gold" else 0
+        low = (step for step, value in zip(run.step[best:], values[best:], strict=True)
+               if value < values[best] / 2)  # fmt: skip
+        at = next(low, None)
+        since = f" (from its best, at {run.step[best]})" if name == "gold" else ""
+        print(
+            f"  {MEASURES[name][0]} had halved{since}:", "never" if at is None else f"by step {at}"
+        )
 
 
 def print_words(world: World, policy: nn.Module) -> None:
@@ -138,7 +154,8 @@ def print_winners(runs: Sequence[Run]) -> None:
 
 def print_factors(world: World, sweep: Sequence[Run]) -> None:
     """The means of gold's factors over the sweep's last texts, by β."""
-    print("gold's factors     rating   readable   various   rating × readable     gold")
+    print("gold's factors, means over the last texts that are kept of each run")
+    print("                   rating   readable   various   rating × readable     gold")
     for name, runs in by_beta(sweep).items():
         texts = [text for run in runs for text in run.texts[run.step[-1]]]
         rows = world.vocabulary.batch(texts, world.model.sizes.context)
@@ -218,7 +235,7 @@ def print_ratios(
     every = torch.ones_like(trainer, dtype=torch.bool)
     print(f"over the whole vocabulary, at each of {len(trainer)} places")
     print(
-        f"sampler          mean ratio   off 1 (rms)   beyond the clip   greatest   mean, cap {cap}"
+        f"sampler          mean ratio   off 1 (rms)   off by over 0.2   greatest   mean, cap {cap}"
     )
     for name, sampler in samplers.items():
         chance = sampler.exp()

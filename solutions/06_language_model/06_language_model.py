@@ -90,6 +90,7 @@ from helpers.tables.language_model import (
     print_ratios,
     print_record,
     print_seed_by_seed,
+    print_warnings,
     print_winners,
     print_words,
 )
@@ -158,7 +159,7 @@ for _text in _world.texts(_drawn):
 # The proxy is what one has in practice: a cheap model of few people's judgements. Gold stands
 # for what one would like to have. Its score is a product of three:
 #
-# | gold = | from | where it has it from |
+# | gold = | range | learned from |
 # |---|---|---|
 # | rating | −4 to 4 | people's ratings |
 # | × readable | 0 to 1 | sentences with their words mixed up, and texts of models tuned on *other* proxies; SmolLM2 and a count of repeated words said how readable those are |
@@ -199,11 +200,11 @@ _unmet = (_world.proxy.weight.abs() < 1e-4).float().mean()
 print(f"{_unmet:.0%} of the vocabulary stood in none of them, and has the weight 0")
 
 # %% [markdown]
-# With the ratings that it learned from, the proxy goes much more closely than with those above,
-# which it had not seen: it is *overfitted*. How many of its best words say that a film is good?
-# Others stood in a few sentences that one person happened to like. To a linear fit of 400 ratings
-# these are the same; a human reader sees at once which is which. This is the gap that a policy can
-# find.
+# With ratings that it learned from, the proxy correlates far more closely than with those in the
+# figure, of sentences that it has not seen: it is *overfitted*. How many of its best words say
+# that a film is good? Others stood in a few sentences that one person happened to like. To a
+# linear fit of 400 ratings these are the same; a human reader sees at once which is which. This is
+# the gap that a policy can find.
 #
 # **Predict**: what does the proxy rate highest?
 #
@@ -237,7 +238,7 @@ outcome("what_pleases", A=_most in list(_tried)[:2], B=_most == "eight words", C
 # more than a sentence that it stands in. The score is a mean, so a word of
 # small weight costs: the last line counts those that lower the praise's own. Whether a policy finds
 # that is the question of 6.6. Gold minds the order (backwards the praise is worth less, not
-# nothing), and counts.
+# nothing), and counts repeated words.
 
 # %% [markdown]
 # ## 6.1 A reference that stays *(5 points, 15 min, easy)*
@@ -245,9 +246,6 @@ outcome("what_pleases", A=_most in list(_tried)[:2], B=_most == "eight words", C
 # Drift is measured from a fixed point: the policy as it was before training. A second name for
 # the same network is no fixed point, and one with dropout on is no point at all: it answers
 # differently every time.
-#
-# **Predict**: three things have to hold, parameters of its own, eval mode, no gradients. Which of
-# them would you notice last if it were missing?
 
 
 # %% exercise="freeze_reference"
@@ -291,8 +289,8 @@ if ready("freeze_reference"):
         print(f"  mean log-probability of what was drawn, under {_name}: {_logp.mean():.2f}")
 
 # %% [markdown]
-# A reference that still collects gradients is noticed last: its numbers stay right until an
-# optimiser is given its parameters.
+# Of the three things that have to hold, parameters of its own, eval mode, no gradients, the last is
+# noticed last if it is missing: the numbers stay right until an optimiser is given the reference.
 
 # %% [markdown]
 # ### Is old really old?
@@ -335,8 +333,8 @@ for _name, (_samples, _logp) in _scored.items():
 #
 # One place to charge for drift is the reward ([Ziegler et al.
 # 2019](https://arxiv.org/abs/1909.08593)). A judge scores the whole response, so the score is
-# paid once, with its last token. Drift has a price at every token, so its credit can be given
-# token by token:
+# paid once, with its last token. Drift is known at every token, so each token can be charged for
+# its own:
 #
 # $$r_t = -\beta \,\bigl[\log \text{policy}(y_t) - \log \text{ref}(y_t)\bigr]
 # \;+\; \text{score at the last token}$$
@@ -393,7 +391,7 @@ if ready("kl_shaped_rewards"):
     _log_ratio = torch.where(_real, _sure.logp - _ref_logp, 0.0).sum(dim=1)
     assert torch.allclose(_rewards.sum(dim=1), _score - 0.1 * _log_ratio, atol=1e-4)
     _rarer = (_real & (_sure.logp < _ref_logp)).sum(dim=1)
-    _shown = int((_rarer + 0.01 * _sure.lengths).argmax())
+    _shown = int((_rarer + 0.01 * _sure.lengths + 100.0 * (_score > 0)).argmax())
     _written = _sure.tokens[_shown, 1:][_real[_shown]]
     _words = [_world.vocabulary.word(token) for token in _written.tolist()]
     plot_rewards(_words, _rewards[_shown][_real[_shown]], _score[_shown].item())
@@ -475,7 +473,7 @@ if ready("group_advantage"):
 # lesson 05 is for the step from **old**: $\rho_t = \exp(\log \text{policy} - \log \text{old})$.
 # $k_3$ of lesson 02 charges for the drift from **ref**: $k_3 = e^\delta - 1 - \delta$ with
 # $\delta = \log \text{ref} - \log \text{policy}$. $A$ is the advantage of the token's response,
-# $N$ the number of real tokens in the batch. Of all of them log policy alone is differentiable.
+# $N$ the number of real tokens in the batch. Of these log-probabilities the policy's alone is differentiable.
 #
 # $$-\frac{1}{N} \sum_{\text{real}} \Bigl[ \min\bigl(\rho_t A,\
 # \mathrm{clip}(\rho_t, 1-\varepsilon, 1+\varepsilon)\, A\bigr) - \beta\, k_{3,t} \Bigr]$$
@@ -524,7 +522,7 @@ check("grpo_loss", grpo_loss)
 # %% [markdown]
 # **Look at yours.** One good token, advantage 1. On the left old is still ref, as at the first
 # step of a run; on the right old has drifted already, it makes the token e times as likely as
-# ref does. **Predict**: in which of the two does β change the slope at old?
+# ref does. **Predict**: on the right, what does a large β do to this good token?
 
 # %% demo
 if ready("grpo_loss"):
@@ -620,8 +618,8 @@ if ready("grpo_loss", "grpo_loss_unbiased", gradient=True):
 # Without the factor, $k_3$ on the policy's own tokens pulls along KL(ref ‖ policy), and on old's
 # tokens along neither. With it, it is KL(policy ‖ ref) whoever drew, *token by token*: the
 # beginning is taken as it is, and only the next token's divergence is charged, not what it leads
-# to. So the factor acts even where it is 1: it has a gradient. On the policy's own tokens neither
-# loss is wrong: both charge for drift from ref, each by a divergence of its own.
+# to. The factor acts even where it is 1, because it has a gradient. On the policy's own tokens
+# neither loss is wrong: both charge for drift from ref, each by a divergence of its own.
 #
 # <details><summary>Why: ρ · k₃ has the gradient of KL(policy ‖ ref)</summary>
 #
@@ -727,8 +725,8 @@ if ready("group_advantage", "grpo_loss", "train_step"):
 #
 # The parts are there; what is left is the loop around them. Tokens are drawn by `sample`, of which
 # this is the loop (`helpers/language_model/sampling.py`). At each turn the model is asked for one
-# more token in every row; `cache` holds what it made of the tokens before, and before a row's
-# `starts` its prompt is read. The log-probability of what was drawn is noted: that is `old_logp`.
+# more token in every row; `cache` holds what it made of the tokens before. Up to `starts` a row
+# is prompt, and is read only. The log-probability of what was drawn is noted: that is `old_logp`.
 
 # %% demo
 _source = inspect.getsource(sample).splitlines()
@@ -827,6 +825,7 @@ if written(my_beta) and ready("freeze_reference", "group_advantage", "grpo_loss"
     _where = f"tuning_beta_{my_beta}.safetensors"  # one for each β
     _held = Tuning(_steps, beta=my_beta, world=_world, path=_where).run(until=80)
     _held.save("my_run.json")
+    print(f"my_run.json is the run with β = {my_beta:g}")
     _tuned = [_tuned[0], _held]
 
 # %% [markdown]
@@ -848,27 +847,30 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
     plot_groups(by_beta(_tuned), ("proxy", "gold", "kl", "distinct_2", "entropy"))
     print_at_best(_tuned)
     _free = _tuned[0]
+    print_warnings(_free)
     _peak = _free.step[_free.gold.index(max(_free.gold))]
     outcome("gold_peak", A=_peak <= 20, B=_peak <= 60, C=True)
 
 # %% [markdown]
 # When the proxy rises and what it stands for does not follow, this is **reward hacking**: nothing
-# is broken, the proxy is being maximised. Gold has to be learned or asked for; KL and distinct
-# pairs need no judge, and the lines above say how far they had gone when gold was at its best.
-# Read what was written then: does it deserve the most gold of the run?
+# is broken, the proxy is being maximised. Distinct pairs and entropy need no judge; the last lines
+# say whether they warned before gold did, which is a network, and which nobody has in a real run.
+# Now read what was written at gold's best: does it deserve the most gold of the run?
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
     show_texts(_tuned, _peak)
 
 # %% [markdown]
-# Gold is a judge, too, and 6.7 asks what it is worth. Compare the two bests: did the penalty bring
-# more gold, or gold that lasts? One pair of runs cannot tell whether to stop in time would have
-# done as well; lesson 07 asks that of many.
+# Gold is a judge, too, and 6.7 asks what it is worth. Compare the two
+# runs: did the penalty bring more gold, gold that lasts, or neither? (A large β also holds back
+# what is worth learning. And of the five seeds of 6.7 this one, which everybody trains, has the
+# most gold on the way without a penalty.) One pair of runs cannot tell whether to stop in time
+# would have done as well; lesson 07 asks that of many.
 #
 # Which words does the policy without a penalty write more often than ref does, and which others
-# are liked as much? The last column: in ref's responses that have the word, how much more the whole
-# response is paid than its siblings, in their spread (6.3).
+# are liked as much? The last column is about company: what ref's responses that have the word are
+# paid, as an advantage (6.3), by the mean.
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
@@ -878,8 +880,10 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 # %% [markdown]
 # The word of greatest weight need not win. Only what is drawn can be rewarded, so a word has to be
 # likely as well as liked; and what is paid is the response in which it stands, company included.
-# Nor do these three settle it: with other seeds, the last lines say, other words win. What is
-# drawn a little more often in the first steps is paid more often, and drawn more often still.
+# Liked,
+# likely and in good company is not all: with other seeds, the last line says, other words win.
+# What is drawn a little more often in the first steps is paid more often, and drawn more often
+# still.
 #
 # Try another `my_beta`, and run the cells from there again. How small may it be before the texts
 # go? Each run is saved over `my_run.json`: let the last be the one that lesson 07 shall read.
@@ -911,12 +915,14 @@ outcome("second_beta", A=_between == -1, B=_between == 1, C=True)
 
 # %% [markdown]
 # The proxy's own choice of β needs no gold, and is the wrong one wherever the two differ. The
-# lowest KL is no goal either: next to ref there is little to gain. Where seeds overlap, the record
-# does not say which of two weights is better. (The row *ref* is one model: its range is the noise
-# of a single measurement.)
+# lowest KL is no goal either: next to ref there is little to gain. Where ranges overlap, look seed
+# by seed, as the line below the table does: runs of one seed begin with the same responses. (The
+# row
+# *ref* is one model: its range is the noise of a single measurement.)
 #
-# *Gold at its best*, on the way, answers a question of 6.6: did the penalty bring more gold, or gold that
-# lasts? A single highest measurement is partly luck, so lesson 07 asks it again with care.
+# *Gold at its best*, on the way, answers a question of 6.6, as far as a highest measurement can,
+# which is partly luck. With β = 0.1 the penalty brought both: more gold than β = 0 ever has, at
+# every seed, and gold that lasts. With 0.5 and 1 it brought less. Lesson 07 asks again, with care.
 
 # %% [markdown]
 # ### What is gold worth here?
@@ -942,9 +948,9 @@ print_factors(_world, _sweep)
 
 # %% [markdown]
 # Gold goes with readable praise far better than the proxy does. But VADER's praise by itself does
-# as well (it is half of the product), and with *readable* alone gold goes weakly. And see its
-# factors at β = 0: what its network gives, rating × readable, is more than at β = 0.5. What brings
-# gold to nearly 0 is the count of different words.
+# a little better (it is half of the product), and with *readable* alone gold goes weakly. And see
+# its factors at β = 0: what its network gives, rating × readable, is more than at β = 0.5. What
+# brings gold to nearly 0 is the count of different words.
 #
 # So a network that judges is fooled, too, if later than the proxy; you read in 6.6 what stood at
 # gold's best without a penalty. Hence the count, five seeds, judges from outside, and reading.
@@ -957,7 +963,7 @@ print_factors(_world, _sweep)
 # ### Read for yourself
 #
 # Ten pairs: one text is ref's, the other was written to the same prompt at the end of a run with
-# β = 0.2. (It has less gold than 0.1 and reads better; with it methods are compared below.) A coin
+# β = 0.2, with which methods are compared below. A coin
 # decided which of them is A. Choose by the question that is printed; it asks for praise, too, so
 # that a text may win by being kind. (You know some words of the tuned model from 6.6, so you may
 # guess. The readers below did not.)
@@ -986,9 +992,10 @@ if _read:
 
 # %% [markdown]
 # Your ten are few: of ten tosses of a coin, 7 or more fall on one given side in every sixth try.
-# The readers' are enough: each took the tuned text clearly more often than ref's, and nearly
-# always against β = 0. So the penalty saved the text, and the training was worth having, by that
-# question; part of it is kindness, which was asked for.
+# Theirs are enough, though two language models are not two people: each took the tuned text clearly
+# more often than ref's, and nearly always against β = 0. So the penalty saved the text, and by that
+# question the training was worth having; part of it is kindness, which was asked for. (β = 0.2 has
+# less gold than 0.1 and reads better.)
 #
 # Last, the texts of the record, at equal steps: no penalty, the weight with the most gold, the
 # largest weight. Where widgets run, sliders below the table move step and seed. Where a table and
@@ -1290,7 +1297,8 @@ print_seed_by_seed(_methods["in the reward, k1"], _by_loss, _compared)
 # A word that ends the response is credited with the drift that it saves, in the reward alone. So a
 # policy that is charged there can save by ending early, and spend what it saved on the words that
 # it does write: see the rows *length* and *KL a token*. What is charged token by token cannot know
-# of that saving. Whether this is all of the difference in KL, the record does not say.
+# of that saving. Whether this is all of the difference in KL, the record does not say; nor why
+# $k_3$ in the loss ends shorter than ref, too, and ρ · $k_3$ does not.
 #
 # At one β the methods spend differently. Has one that ends with more gold spent better, or more?
 
@@ -1327,9 +1335,9 @@ _most = max(_gold, key=_gold.get)
 outcome("most_gold", A=_most == "clip", B=_most == "mask", C="penalty" in _most)
 
 # %% [markdown]
-# The clip goes slower, and 24 batches later that is a good place to be: see its gold. The penalty
-# ends nearer to ref than this β is best for. But where all the steps lead the clip cannot know, nor
-# can the mask: they bound a step away from *old*, and every batch has an old of its own. They are
+# The clip goes slower, and 24 batches later that is a good place to be: see its gold. The
+# penalty ends nearer to ref. But neither clip nor mask knows where all the steps lead: they bound a
+# step away from *old*, and every batch has an old of its own. They are
 # there for one update, to keep it near the data that it was computed from (lesson 05 measures
 # that). Of these five only the penalty has ref in it. That KL would rise without end under the clip
 # is not shown: 24 batches are few, and it rises with all.
@@ -1474,8 +1482,9 @@ print_both_models(_sweep, _real)
 # - ref is a frozen copy of where training began; old is who drew the tokens. Before the first
 #   step the ratio is 1: assert it.
 # - Drift in the reward has the gradient of KL(policy ‖ ref) of whole responses. In the loss each
-#   token stands for itself: $k_3$ as in GRPO's paper has that of KL(ref ‖ policy), weighted by the
-#   ratio (DeepSeek-V3.2, TRL since 1.10) that of KL(policy ‖ ref).
+#   token stands for itself: on the policy's own tokens $k_3$ as in GRPO's paper has that of
+#   KL(ref ‖ policy); weighted by the ratio (DeepSeek-V3.2, TRL since 1.10) that of KL(policy ‖ ref),
+#   whoever drew.
 # - Equal weights in two programs are two policies. Look at the ratio, weigh by it, and cap it; what
 #   a sampler never draws no weight brings back.
 # - A group's advantage is in units of the group's spread; so is what β is weighed against.

@@ -34,7 +34,7 @@ def test_ends_are_means_of_the_last_three(capsys):
 def test_the_record_in_words(capsys):
     tables.print_record(SWEEP)
     said = capsys.readouterr().out
-    assert "gold ends highest with β = 0.1, next is β = 0.5; no seeds overlap" in said
+    assert "gold ends highest with β = 0.1, next is β = 0.5: lower at 2 of 2 seeds" in said
     assert "the proxy ends highest with β = 0, KL lowest with β = 0" in said
     assert [line.split()[3] for line in said.splitlines()[2:5]] == ["3.00", "2.00", "1.00"]
 
@@ -63,6 +63,15 @@ def test_a_policy_that_writes_one_word_has_it_won(capsys, monkeypatch):
     assert all(float(row.split()[3]) > float(rows[1].split()[3]) for row in rows[3:])  # weights
 
 
+def test_what_warned_and_when(capsys):
+    run = run_of(0.0, 0, [0.0, 3.0, 2.0, 1.0, 0.5])
+    tables.print_warnings(replace(run, distinct_2=[0.8, 0.5, 0.3, 0.1, 0.1]))
+    pairs, entropy, gold = capsys.readouterr().out.splitlines()
+    assert pairs == "  Distinct pairs had halved: by step 20"
+    assert entropy.endswith("never")
+    assert gold.endswith("(from its best, at 10): by step 30")
+
+
 def test_the_word_that_is_written_most(capsys):
     tables.print_winners([run_of(0.0, 3, [0.0])])
     assert "seed 3 'a'" in capsys.readouterr().out
@@ -77,7 +86,7 @@ def test_gold_s_factors_make_gold(capsys):
     assert ((readable > 0) & (readable < 1)).all()
     run = replace(SWEEP[0], texts={0: ["a film."], SWEEP[0].step[-1]: ["the film is good."]})
     tables.print_factors(world, [run])
-    assert capsys.readouterr().out.splitlines()[1].startswith("β = 0")
+    assert capsys.readouterr().out.splitlines()[2].startswith("β = 0")
 
 
 def test_heads_of_a_coin():
