@@ -306,7 +306,7 @@ def frontier_says(pairs: Sequence[Pair], spread: Mapping[float, float]) -> str:
     if not pairs:
         return "No penalised run ends where the slow run has been"
     clear = zip(("more", "less"), clear_of_stopping(pairs, spread), strict=True)
-    says = [f"{_gain(found)} {name} than the slow run" for name, found in clear if found]
+    says = [f"{_gain(found)} clearly {name} than the slow run" for name, found in clear if found]
     if not compared(pairs):
         return "Too few runs end where the slow one has been: nothing can be said"
     if not says:

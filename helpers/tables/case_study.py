@@ -106,21 +106,21 @@ def print_at_equal_kl(
     spread: of gold between seeds, for each β.
     """
     print("gold over ref, means over seeds; β = 0 is stopped at the KL of the penalised end")
-    head = f"{'slow, at steps':>15}  {'fast, at steps':>14}  {'penalised − slow: mean':>25}"
+    head = f"{'slow, steps (runs)':>18}  {'fast, steps (runs)':>18}  {'penalised − slow':>20}"
     print(f"    β  KL at end  penalised  {head}  spread")
     for beta in sorted({pair.beta for pair in slow}):
         own, other = ([pair for pair in pairs if pair.beta == beta] for pairs in (slow, fast))
         gaps = [pair.gain - pair.stopped for pair in own]
         cells = f"{_mean([p.kl for p in own]):9.1f}  {_mean([p.gain for p in own]):9.2f}"
-        cells += f"  {_stopped(own):>15}  {_stopped(other):>14}"
-        mean = f"{_mean(gaps):+.2f} [{min(gaps):+.2f}, {max(gaps):+.2f}] of {len(gaps)}"
-        print(f"{beta:5g}  {cells}  {mean:>25}  {spread[beta]:6.2f}")
+        cells += f"  {_stopped(own):>18}  {_stopped(other):>18}"
+        mean = f"{_mean(gaps):+.2f} [{min(gaps):+.2f}, {max(gaps):+.2f}]"
+        print(f"{beta:5g}  {cells}  {mean:>20}  {spread[beta]:6.2f}")
     if both := of_both(slow, fast):
         said = {"penalised": [one.gain for one, _ in both],
                 "slow": [one.stopped for one, _ in both],
                 "fast": [other.stopped for _, other in both]}  # fmt: skip
         means = ", ".join(f"{name} {_mean(gains):.2f}" for name, gains in said.items())
-        print(f"means over the {len(both)} ends whose KL both pass: {means}")
+        print(f"means over the {len(both)} ends whose KL a slow and a fast run pass: {means}")
 
 
 def of_both(slow: Sequence[Pair], fast: Sequence[Pair]) -> list[tuple[Pair, Pair]]:
@@ -134,7 +134,8 @@ def _stopped(pairs: Sequence[Pair]) -> str:
     if not pairs:
         return NOTHING
     steps = [pair.step for pair in pairs]
-    return f"{_mean([pair.stopped for pair in pairs]):.2f}, {min(steps)} to {max(steps)}"
+    at = f"{min(steps)} to {max(steps)}"
+    return f"{_mean([pair.stopped for pair in pairs]):.2f}, {at} ({len(pairs)})"
 
 
 def print_more_at_equal_kl(pairs: Sequence[Pair]) -> None:

@@ -173,7 +173,8 @@ plot_sweep(sweep)
 
 # %% [markdown]
 # In the table *at the end* is the mean of the last three measurements. Gold *at the best step* is
-# read, for each seed, at the step that was best for the others; the step itself is a mean of five.
+# read, for each seed, at the step that was best for the others; the step in brackets is the mean
+# of five such. (Where gold there is below the end, going on has lost nothing.)
 # *Spread* is the standard deviation of gold between seeds at the same β and step. The figure shows
 # gold itself, the table its gain over ref's.
 
@@ -281,8 +282,7 @@ check("best_kl", best_kl)
 # Neither has a divergence to recommend.
 #
 # **Look at yours**, on all measurements of the record, whatever their β and step. Beside it stands
-# the form for best-of-n, fitted to the same. **Predict**: at its peak, does a curve say too much
-# gold, or too little? The bars are means of what was measured,
+# the form for best-of-n, fitted to the same. The bars are means of what was measured,
 # over ranges of $d$; they know no form.
 
 # %% demo evidence="essay_claims"
@@ -351,8 +351,8 @@ check("held_out_error", held_out_error)
 # %% [markdown]
 # **Look at yours.** Measurements of one run belong together, so what is held out is a whole seed.
 # Two other guesses stand beside the forms. *A constant* says the same gain everywhere; any curve
-# should beat it. *Other seeds* guesses the mean of the other seeds at the same β and step; it
-# misses by what seeds differ by, and no form can be expected to do better.
+# should beat it. *Other seeds* guesses the mean of the other seeds at the same β and step; a form
+# that does about as well has nothing left to explain.
 #
 # Gao et al. found the form with log d to be the better one for reinforcement learning. **Predict**:
 # which of the two is nearer to the seed that it has not seen?
@@ -387,11 +387,12 @@ if ready("held_out_error"):
     outcome("nearer_form", A=_log.all(), B=not _log.any(), C=True)
 
 # %% [markdown]
-# Gao et al. found it the other way round; but here both miss by clearly more than seeds differ, and
-# are wrong in a way that more seeds would not mend. Is it wrong in its shape, or is $d$ not enough
-# to know gold by? **Try a form of your own**: columns may be anything of $d$. Steps, say: a column
-# for each range of $d$, 1 inside it and 0 elsewhere; or straight lines with a kink where you saw
-# one. Does any form in $d$ come within a quarter of what is in reach?
+# Gao et al. found it the other way round. But here, at nearly every seed, both miss by clearly more
+# than seeds differ, and are wrong in a way that more seeds would not mend. Is it wrong in its
+# shape, or is $d$ not enough to know gold by? **Try a form of your own**: columns may be anything
+# of $d$. Steps, say: a column for each range of $d$, 1 inside it and 0 elsewhere; or straight
+# lines with kinks where you saw them; or a polynomial of degree 6. Does any form in $d$ come
+# within a quarter of what is in reach?
 
 
 # %% demo
@@ -410,10 +411,10 @@ if ready("held_out_error") and written(_columns(torch.linspace(0.5, 3.0, 11))):
 # %% [markdown]
 # See the figure again. Both forms put the peak about where most gold was measured, and make it too
 # low: what was measured has a sharper peak than either can have. So a form may be right about a
-# place and wrong about a height; and one with more coefficients may be right among the measurements
-# and far off beyond them. (A form in $d$ alone that comes near does not say that β has no part: at
-# most KLs one β has most of the measurements. 7.6 asks.) The next section decides by what was
-# measured, and by no form.
+# place and wrong about a height; and one with many coefficients, such as the polynomial, right
+# among the measurements and far off where a seed went farther than the others. (A form in $d$
+# alone that comes near does not say that β has no part: at most KLs one β has most of the
+# measurements. 7.6 asks.) The next section decides by what was measured, and by no form.
 
 # %% [markdown]
 # ## 7.5 A budget and a β, by a rule *(no points, 50 min)*
@@ -429,10 +430,11 @@ print_gains_by_range(_measured, _by_beta, edges=(1, 2, 4, 6, 8, 12, 16, 24, 32, 
 
 # %% [markdown]
 # **Decide**: put in the nats up to which, by this table, going further has paid, and beyond which
-# it has not; a range of numbers will do. The cell below looks at what was measured between half
-# your budget and the budget, and between the budget and twice as much: first whatever the β, which
-# is what counts for choosing one; then β by β, which shows whether a run that goes on loses gold.
-# (Far from ref there are small β alone, so part of the first fall is a change of β.)
+# it has not: one number, of which several are sound. The cell below looks at what was measured
+# from half your budget to it, and from there to twice as much (and, to see whether gold had turned
+# before, from a quarter): first whatever the β, which is what counts for choosing one; then β by
+# β, which shows whether a run that goes on loses gold. (Far from ref there are small β alone, so
+# part of the first fall is a change of β.)
 
 # %% demo
 _budget = ...
@@ -534,15 +536,18 @@ _methods, _fast = recorded_methods(), [run for run in sweep if run.beta == 0]
 _slow = _methods["β = 0, a third of the rate"]
 _pairs, _fast_pairs = (at_equal_kl(sweep, free, _ref_gold) for free in (_slow, _fast))
 print_at_equal_kl(_pairs, _fast_pairs, seed_spread(sweep))
+_absent = sorted({run.beta for run in sweep if run.beta > 0} - {pair.beta for pair in _pairs})
+print(f"farther than the slow runs came: β = {_absent}")
 
 # %% demo
 plot_frontier(sweep, _slow, _ref_gold, _pairs)
 _more, _less = clear_of_stopping(_pairs, seed_spread(sweep))
 print(f"clearly more than the slow runs: β = {_more or 'none'}; clearly less: {_less or 'none'}")
-_most = max(gold for run in _slow for gold in run.gold) - _ref_gold
+_most = [max(gold for run in runs for gold in run.gold) - _ref_gold for runs in (_slow, _fast)]
 _least = {beta: min(end.gain for end in _ends[beta]) for beta in _more}
-print(f"the most that a slow run had, at any step: {_most:.2f}; the least that a penalised one has")
-print("at its end:", ", ".join(f"β = {beta:g} {gain:.2f}" for beta, gain in _least.items()))
+print("the most that a run with β = 0 had at any step: slow {:.2f}, fast {:.2f}".format(*_most))
+_said = (f"β = {beta:g} {gain:.2f}" for beta, gain in _least.items())
+print("the least that a penalised one has at its end:", ", ".join(_said))
 outcome("more_at_equal_kl", B=_more, C=_less, A=True)
 
 # %% [markdown]
@@ -565,11 +570,12 @@ print_last_texts([run for run in sweep if run.beta == 0.1], _slow)
 
 # %% [markdown]
 # So here it came out otherwise than with Gao et al.: at one KL the penalised runs have clearly more
-# gold. Rest it on β = 0.1: there the least of five ends has more than any slow run had at any step.
-# For the others, gold at the stopped KL is read off a straight line between two measurements, which
-# lie far apart where a slow run is running away: with β = 0.2 one seed hangs on that, and with 0.5
-# and 1 the slow run is caught early. Speed was not the point: the fast run, stopped at the same KL,
-# has about what the slow one has.
+# gold. Rest it on β = 0.1: there the least of five ends has more than any run without a penalty
+# had at any step, slow or fast; barely more than the best single measurement of a fast one, and
+# two slow runs were still at their best when they ended. For the others, gold at the stopped KL is
+# read off a straight line between two measurements, which lie far apart where a slow run is
+# running away: with β = 0.2 one seed hangs on that, and with 0.5 and 1 the slow run is caught
+# early. Speed was not the point: at these KLs the fast run has about what the slow one has.
 #
 # But gold reads one text at a time. With β = 0.1 the texts are *more alike* than the slow run's at
 # the same KL, at every seed that could be compared: they say nearly the same good thing to every
@@ -584,9 +590,8 @@ print_last_texts([run for run in sweep if run.beta == 0.1], _slow)
 # %% [markdown]
 # ## 7.7 A run that went wrong *(3 points, 20 min, medium)*
 #
-# A colleague trained with a small β, on a machine that others needed too, so the run was
-# stopped, and resumed from its latest checkpoint, more than once. Nobody saw an error message.
-# The grey lines are a sound run, sound in its bookkeeping, with the same small β. **Predict**,
+# A colleague trained on a machine that others needed too. Nobody saw an error message. The grey
+# lines are a sound run, sound in its bookkeeping, with the same β. **Predict**,
 # from each curve by itself: is there something wrong? Then read them together.
 
 # %% demo
@@ -603,10 +608,10 @@ for _step in _case.step[::8]:
 # **Quiz.** Answer with a dict, two letters and a number:
 # `q07_diagnose = {"cause": "…", "first_bad_step": …, "remedy": "…"}`. The *cause*:
 #
-# - A: since it was resumed, the run has had β = 0;
+# - A: from some step on, the run has had β = 0;
 # - B: the policy came back to ref; the penalty has done its work;
-# - C: since it was resumed, ref has been a copy of a policy that was trained already;
-# - D: since it was resumed, the penalty has had the wrong sign, so divergence is rewarded;
+# - C: from some step on, ref has been a copy of a policy that was trained already;
+# - D: from some step on, the penalty has had the wrong sign, so divergence is rewarded;
 # - E: the KL is estimated from few samples, and what is seen is noise.
 #
 # *first_bad_step*: the first step at which the curves show the defect, to within 5.
@@ -617,8 +622,8 @@ for _step in _case.step[::8]:
 # - A: raise β from that step on, four times, say, until gold has come back;
 # - B: let it run on: the KL is low, so budget is left;
 # - C: replace the estimator of the KL by one with less spread, and run on;
-# - D: go back to the checkpoint before that step, mend what the restart loads, resume, and test it
-#   at every start;
+# - D: go back to the checkpoint before that step, find what changed there and mend it, go on from
+#   it, and test for it at every start;
 # - E: take the last checkpoint as the new start and as ref, as its proxy is highest.
 
 # %% quiz="q07_diagnose"
@@ -725,7 +730,7 @@ check("q07_diagnose", q07_diagnose)
 #
 # The step "end" is the mean of the last three measurements. If your run is shorter than the
 # record's, compare it by an order or a difference: these read the longer run where the shorter one
-# ends. A number reads each at its own end, and says so.
+# ends. Their two means may be quoted. A number reads each at its own end, and says so.
 #
 # Quantities are proxy, gold, gain (gold over ref), kl, distinct_2 (distinct pairs), length, entropy
 # (nats a token) and forgotten (perplexity on people's sentences, over what it was). Put your own
@@ -751,8 +756,8 @@ check_claims(claims, own, sweep, recorded_methods())
 # - **Two claims** about what the penalty did in your run, 2 points each: a claim that your
 #   numbers could have refuted (1), and at least two numbers that bear on it and agree with the
 #   runs (1). A pair of runs speaks for its seed alone: word it so, or use the record's seeds.
-#   "KL is lower with the penalty" alone is no finding: KL is what was charged for. The same pair
-#   of runs beside their gold, or their distinct word pairs, is one.
+#   "KL is lower with the penalty" alone is no finding: KL is what was charged for. The same pair becomes one when their gold, or
+#   their distinct word pairs, stand beside it. That a penalty did *not* do something counts as well.
 # - **One claim that you do not make**, although it is tempting: what it is (1), and which
 #   measurement would settle it (1).
 

@@ -85,13 +85,16 @@ def test_at_equal_kl(capsys):
     assert of_both(PAIRS, FAST) == [(PAIRS[0], FAST[0])]
     print_at_equal_kl(PAIRS, FAST, {0.5: 0.1, 1.0: 0.2})
     *_, first, second, last = capsys.readouterr().out.splitlines()
-    cells = ["0.5", "8.5", "1.80", "1.30, 30 to 40", "1.30, 10 to 10"]
-    assert re.split(r"  +", first.strip()) == [*cells, "+0.50 [+0.40, +0.60] of 2", "0.10"]
-    cells = ["1", "1.0", "0.30", "0.40, 20 to 20", "·"]
-    assert re.split(r"  +", second.strip()) == [*cells, "-0.10 [-0.10, -0.10] of 1", "0.20"]
-    assert last.endswith("over the 1 ends whose KL both pass: penalised 1.90, slow 1.50, fast 1.30")
+    cells = ["0.5", "8.5", "1.80", "1.30, 30 to 40 (2)", "1.30, 10 to 10 (1)"]
+    assert re.split(r"  +", first.strip()) == [*cells, "+0.50 [+0.40, +0.60]", "0.10"]
+    cells = ["1", "1.0", "0.30", "0.40, 20 to 20 (1)", "·"]
+    assert re.split(r"  +", second.strip()) == [*cells, "-0.10 [-0.10, -0.10]", "0.20"]
+    assert last.startswith(
+        "means over the 1 ends whose KL a slow and a fast run pass: penalised 1.90"
+    )
+    assert last.endswith("slow 1.50, fast 1.30")
     print_at_equal_kl(PAIRS, [], {0.5: 0.1, 1.0: 0.2})
-    assert "both pass" not in capsys.readouterr().out
+    assert "fast run pass" not in capsys.readouterr().out
 
 
 def test_more_and_gaps_at_equal_kl(capsys):

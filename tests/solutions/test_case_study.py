@@ -316,12 +316,15 @@ def gaps(beta: float, *differences: float) -> list[Pair]:
     ("pairs", "says"),
     [
         ([], "No penalised run"),
-        (gaps(0.1, 0.9, 0.6, 0.5), "β = 0.1 gains more than the slow run, at every seed compared"),
+        (
+            gaps(0.1, 0.9, 0.6, 0.5),
+            "β = 0.1 gains clearly more than the slow run, at every seed compared",
+        ),
         (
             gaps(0.1, 0.9, 0.6, 0.5) + gaps(0.2, 0.8, 0.9, 0.7),
-            "β = 0.1 and 0.2 gain more than the slow",
+            "β = 0.1 and 0.2 gain clearly more than the slow",
         ),
-        (gaps(0.1, -0.9, -0.6, -0.5) + gaps(0.2, 0.8, 0.9, 0.7), "β = 0.1 gains less"),
+        (gaps(0.1, -0.9, -0.6, -0.5) + gaps(0.2, 0.8, 0.9, 0.7), "β = 0.1 gains clearly less"),
         (gaps(0.1, 0.1, 0.2, 0.1), "no β differs"),  # one sign, but within the spread
         (gaps(0.1, 0.5, 0.5, 0.5), "no β differs"),  # more than the spread, but not twice
         (gaps(0.1, 2.0, 2.0, -0.1), "no β differs"),  # large, but of two signs

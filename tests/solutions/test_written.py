@@ -289,6 +289,7 @@ HOLES: dict[str, dict[str, Hole]] = {
                 "return d[:, None]",
                 "return torch.stack([d, d**2, d**3], dim=1)",
                 "return torch.stack([d, -d * d], dim=1)",
+                "return torch.stack([d**power for power in range(7)], dim=1)",
             ),
             said="yours: at 5 of 5 seeds",
         ),

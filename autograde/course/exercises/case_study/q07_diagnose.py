@@ -46,7 +46,7 @@ q07_diagnose.distractor(
 q07_diagnose.distractor(
     {"cause": "E"},
     "Cause: noise of an estimate goes up and down from one measurement to the next. It does not "
-    "fall to 0 just where the run was resumed, and it does not bend the other curves.",
+    "fall to 0 twice and stay near it for many steps, and it does not bend the other curves.",
 )
 
 # Of numbers each is told to 5 about it, and the run has steps 0 to 120: so nobody is left without.
@@ -71,8 +71,8 @@ for steps, says in BAD_STEP.items():
 
 q07_diagnose.distractor(
     {"remedy": "A"},
-    "Remedy: a larger β times a divergence that is measured from the wrong place holds the policy "
-    "at the wrong place.",
+    "Remedy: β multiplies the number that is in question. A larger one holds the policy where that "
+    "number says, and that is not where it was meant to stay.",
 )
 
 q07_diagnose.distractor(
@@ -83,8 +83,8 @@ q07_diagnose.distractor(
 
 q07_diagnose.distractor(
     {"remedy": "C"},
-    "Remedy: another estimator estimates the same quantity, the divergence from the wrong ref, "
-    "with less noise.",
+    "Remedy: another estimator estimates the same quantity with less noise, and it is not noise "
+    "that makes these curves contradict each other.",
 )
 
 q07_diagnose.distractor(
