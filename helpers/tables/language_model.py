@@ -8,13 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from ..language_model.runs import LargerRun, Preferences, Run
 from ..language_model.sampling import sample
 from ..language_model.tuning import World
-from ..language_model.vocabulary import END
 from ..plots.language_model import MEASURES, by_beta, commonest_word, ends, ranked, spread_text
 from ..problems.case_study import at_end, per_token
 
@@ -81,12 +80,13 @@ def print_at_best(runs: Sequence[Run]) -> None:
         at = run.gold.index(best)
         print(f"β = {run.beta:g}: proxy {run.proxy[0]:.2f} → {run.proxy[-1]:.2f}", end=", ")
         print(f"gold {run.gold[0]:.2f} → {run.gold[-1]:.2f}, its best {best:.2f}", end=" ")
-        print(f"at step {run.step[at]}; by then KL {run.kl[at]:.1f} nats", end=", ")
-        print(f"distinct pairs {run.distinct_2[0]:.2f} → {run.distinct_2[at]:.2f}")
+        print(f"at step {run.step[at]}; then KL was {run.kl[at]:.1f} nats", end=", ")
+        print(f"distinct pairs {run.distinct_2[at]:.2f} ({run.distinct_2[0]:.2f} at first)")
 
 
 def print_warnings(run: Run) -> None:
     """When measures that need no judge had halved, and when gold had, from its best."""
+    print(f"β = {run.beta:g}")
     for name in ("distinct_2", "entropy", "gold"):
         values = getattr(run, name)
         best = values.index(max(values)) if name == "gold" else 0
@@ -102,33 +102,25 @@ def print_warnings(run: Run) -> None:
 def print_words(world: World, policy: nn.Module) -> None:
     """The words that the policy writes more often than ref does, and those that are liked as much.
 
-    Beside each: its share of all words, its weight in the proxy, and what ref's responses that
-    have it are paid over their siblings, in spreads.
+    Beside each: its share of all words, by ref and by the policy, and its weight in the proxy.
     """
-    words, scores = _written(world, world.model, 128)
-    over = (scores - scores.mean(1, keepdim=True)) / scores.std(1, keepdim=True)
-    before, after = _shares(world, words), _shares(world, _written(world, policy, 32)[0])
+    before, after = (_shares(world, network) for network in (world.model, policy))
     won, liked = _won_and_liked(before, after, world.proxy.weight.detach())
-    print("word         of all words: ref   policy   weight   its responses are paid")
+    print("word         of all words: ref   policy   its weight in the proxy")
     for token in (*won, None, *liked):
         if token is None:
             print("not won, though liked and likely:")
             continue
-        having = over.flatten()[(words == token).any(dim=1)]
-        paid = f"{having.mean():+.2f}" if len(having) else "·"
         print(
             f"{world.vocabulary.word(token):12} {before[token]:17.2%} {after[token]:8.2%}", end=""
         )
-        print(f"{world.proxy.weight[token].item():9.2f} {paid:>24}")
+        print(f"{world.proxy.weight[token].item():26.2f}")
 
 
-def _written(
-    world: World, policy: nn.Module, n: int
-) -> tuple[Int[Tensor, "batch time"], Float[Tensor, "prompt sample"]]:
-    """The words of n responses to each prompt, END elsewhere; and what each response is paid."""
-    drawn = sample(policy, world.prompts(n), 16, torch.Generator().manual_seed(0))
-    words = drawn.tokens[:, 1:].masked_fill(~drawn.response_mask, END)
-    return words, world.score(drawn).view(-1, n)
+def _shares(world: World, network: nn.Module) -> Float[Tensor, " token"]:
+    drawn = sample(network, world.prompts(64), 16, torch.Generator().manual_seed(0))
+    said = drawn.tokens[:, 1:][drawn.response_mask]
+    return torch.bincount(said, minlength=len(world.vocabulary)) / len(said)
 
 
 def _won_and_liked(before: Tensor, after: Tensor, weight: Tensor) -> tuple[list[int], list[int]]:
@@ -141,11 +133,6 @@ def _won_and_liked(before: Tensor, after: Tensor, weight: Tensor) -> tuple[list[
     return won, liked[:N_LIKED]
 
 
-def _shares(world: World, words: Int[Tensor, "batch time"]) -> Float[Tensor, " token"]:
-    said = words[words != END]
-    return torch.bincount(said, minlength=len(world.vocabulary)) / len(said)
-
-
 def print_winners(runs: Sequence[Run]) -> None:
     """The word that each of some runs wrote most often at its end, beside its seed."""
     each = (f"seed {run.seed} {commonest_word(run.texts[run.step[-1]])[0]!r}" for run in runs)
@@ -154,7 +141,7 @@ def print_winners(runs: Sequence[Run]) -> None:
 
 def print_factors(world: World, sweep: Sequence[Run]) -> None:
     """The means of gold's factors over the sweep's last texts, by β."""
-    print("gold's factors, means over the last texts that are kept of each run")
+    print("gold's own factors, means over the few texts that are kept of each run's end")
     print("                   rating   readable   various   rating × readable     gold")
     for name, runs in by_beta(sweep).items():
         texts = [text for run in runs for text in run.texts[run.step[-1]]]

@@ -12,9 +12,10 @@
 #   and in the text, and say what a penalty did about it.
 #
 # Two parts. The first, to 6.7, ends with a model that you tuned and with the record of 30 such
-# runs: about four and a half hours, two minutes of it training, with breaks after 6.3 and 6.5
+# runs: about four and a half hours, two minutes of it training, with breaks after 6.3, 6.5 and 6.6
 # (then run all cells above the place first). The second, 6.8 and 6.9, is what else a trainer has
-# to get right: an hour. From 6.10 on it is for a second reading. It needs lessons 01, 02, 04, 05.
+# to get right: an hour. From 6.10 to the tables it is for a second reading. It needs lessons 01,
+# 02, 04, 05.
 
 # %% setup
 import copy
@@ -162,7 +163,7 @@ for _text in _world.texts(_drawn):
 # | gold = | range | learned from |
 # |---|---|---|
 # | rating | −4 to 4 | people's ratings |
-# | × readable | 0 to 1 | sentences with their words mixed up, and texts of models tuned on *other* proxies; SmolLM2 and a count of repeated words said how readable those are |
+# | × readable | 0 to 1 | sentences with their words mixed up; and texts of models tuned on *other* proxies, each as readable as SmolLM2 and a count of repeated words find it |
 # | × various | 0 to 1 | counted: 1 where 85% of the words are different ones, 0 where 65% are |
 #
 # It is *not* a human: two of the three are a network's, wrong in its own ways. 6.7 tests it on
@@ -847,30 +848,33 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
     plot_groups(by_beta(_tuned), ("proxy", "gold", "kl", "distinct_2", "entropy"))
     print_at_best(_tuned)
     _free = _tuned[0]
-    print_warnings(_free)
+    for _run in _tuned:
+        print_warnings(_run)
     _peak = _free.step[_free.gold.index(max(_free.gold))]
     outcome("gold_peak", A=_peak <= 20, B=_peak <= 60, C=True)
 
 # %% [markdown]
 # When the proxy rises and what it stands for does not follow, this is **reward hacking**: nothing
-# is broken, the proxy is being maximised. Distinct pairs and entropy need no judge; the last lines
-# say whether they warned before gold did, which is a network, and which nobody has in a real run.
-# Now read what was written at gold's best: does it deserve the most gold of the run?
+# is broken, the proxy is being maximised. Gold is not there in a real run; distinct pairs and
+# entropy need no judge. Did they warn before gold fell? And in the held run: if they halve and
+# gold does not fall, is that a false alarm, or something that gold does not see? Keep the question
+# for 6.7.
+#
+# Now read what was written at gold's best without a penalty: does it deserve the most gold of the
+# run?
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
     show_texts(_tuned, _peak)
 
 # %% [markdown]
-# Gold is a judge, too, and 6.7 asks what it is worth. Compare the two
-# runs: did the penalty bring more gold, gold that lasts, or neither? (A large β also holds back
-# what is worth learning. And of the five seeds of 6.7 this one, which everybody trains, has the
-# most gold on the way without a penalty.) One pair of runs cannot tell whether to stop in time
-# would have done as well; lesson 07 asks that of many.
+# Gold is a judge, too, and 6.7 asks what it is worth. Compare the two runs: did the penalty bring
+# more gold, gold that lasts, or neither? (A large β also holds back what is worth learning. And of
+# the five seeds of 6.7 this one, which everybody trains, has the most gold on the way without a
+# penalty.) Would stopping in time have done as well? One pair of runs cannot tell; lesson 07 asks
+# many.
 #
-# Which words does the policy without a penalty write more often than ref does, and which others
-# are liked as much? The last column is about company: what ref's responses that have the word are
-# paid, as an advantage (6.3), by the mean.
+# Which words has the policy without a penalty learned to write? And were they the best there were?
 
 # %% demo
 if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
@@ -878,12 +882,10 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
     print_winners([run for run in recorded() if run.beta == 0])
 
 # %% [markdown]
-# The word of greatest weight need not win. Only what is drawn can be rewarded, so a word has to be
-# likely as well as liked; and what is paid is the response in which it stands, company included.
-# Liked,
-# likely and in good company is not all: with other seeds, the last line says, other words win.
-# What is drawn a little more often in the first steps is paid more often, and drawn more often
-# still.
+# The word of greatest weight need not win: only what is drawn can be rewarded, so a word has to be
+# likely as well as liked. Nor is that all: *has* is likelier than *love*, and liked as much. With
+# other seeds, the last line says, other words win. What is drawn a little more often in the first
+# steps is paid more often, and drawn more often still.
 #
 # Try another `my_beta`, and run the cells from there again. How small may it be before the texts
 # go? Each run is saved over `my_run.json`: let the last be the one that lesson 07 shall read.
@@ -920,9 +922,10 @@ outcome("second_beta", A=_between == -1, B=_between == 1, C=True)
 # row
 # *ref* is one model: its range is the noise of a single measurement.)
 #
-# *Gold at its best*, on the way, answers a question of 6.6, as far as a highest measurement can,
-# which is partly luck. With β = 0.1 the penalty brought both: more gold than β = 0 ever has, at
-# every seed, and gold that lasts. With 0.5 and 1 it brought less. Lesson 07 asks again, with care.
+# Did the penalty bring more gold, gold that lasts, or neither? *Gold at its best* on the way
+# answers that, as far as a highest measurement can, which is partly luck. With β = 0.1 the penalty
+# brought both: more gold than β = 0 ever has, at every seed, and gold that lasts. With 0.5 and 1
+# it brought less. Lesson 07 asks again, with care.
 
 # %% [markdown]
 # ### What is gold worth here?
@@ -930,7 +933,7 @@ outcome("second_beta", A=_between == -1, B=_between == 1, C=True)
 # Gold is a network. Two judges can be asked that no run was trained by: VADER's rules for praise,
 # −1 to 1; and SmolLM2's surprise, in nats a word. Less surprise reads more like English, unless it
 # is a loop, which surprises nobody; so *readable*, 0 to 1, is made from that surprise and from how
-# much a text repeats. (Gold learned from *readable*, on texts of other models; from VADER nothing.)
+# much a text repeats.
 # **Predict**: with which β is the praise highest, and with which β do the texts read best?
 
 # %% demo
@@ -938,7 +941,8 @@ _outside = recorded_outside()
 print_outside(_outside, _sweep)
 
 # %% [markdown]
-# Praise alone would choose a β whose texts can hardly be read; gold is high where both are. Text by
+# (Gold learned from *readable*, on texts of other models; from VADER nothing.) Praise alone would
+# choose a β whose texts can hardly be read; gold is high where both are. Text by
 # text, how closely do they go together? *Readable praise* is the product of the two. And what do
 # gold's own three factors say, by β?
 
@@ -949,8 +953,9 @@ print_factors(_world, _sweep)
 # %% [markdown]
 # Gold goes with readable praise far better than the proxy does. But VADER's praise by itself does
 # a little better (it is half of the product), and with *readable* alone gold goes weakly. And see
-# its factors at β = 0: what its network gives, rating × readable, is more than at β = 0.5. What
-# brings gold to nearly 0 is the count of different words.
+# its own factors at β = 0: it finds the texts several times as readable as the judge from outside
+# does, and rating × readable is more than at β = 0.5. What brings gold to nearly 0 is the count of
+# different words.
 #
 # So a network that judges is fooled, too, if later than the proxy; you read in 6.6 what stood at
 # gold's best without a penalty. Hence the count, five seeds, judges from outside, and reading.
@@ -958,15 +963,15 @@ print_factors(_world, _sweep)
 # %% [markdown]
 # All of these judges read one text at a time. A policy that writes nearly the same good sentence to
 # every prompt loses nothing by any of them; that shows in *distinct pairs* alone, which is counted
-# over all texts of a measurement. Which β would you take by gold, *readable* and distinct pairs?
+# over all texts of a measurement. That is what they rang for in 6.6.
+# Which β would you take by gold, *readable* and distinct pairs? (Lesson 07 comes back to it.)
 #
 # ### Read for yourself
 #
-# Ten pairs: one text is ref's, the other was written to the same prompt at the end of a run with
-# β = 0.2, with which methods are compared below. A coin
-# decided which of them is A. Choose by the question that is printed; it asks for praise, too, so
-# that a text may win by being kind. (You know some words of the tuned model from 6.6, so you may
-# guess. The readers below did not.)
+# Ten pairs: one text is ref's, the other was written to the same prompt at the end of a run with β
+# = 0.2, the one with which methods are compared below. A coin decided which of them is A. Choose
+# by the question that is printed; it asks for praise, too, so that a text may win by being kind.
+# (You know some words of the tuned model from 6.6, so you may guess. The readers below did not.)
 
 # %% demo
 _shared, _read = methods_beta(), preferences()
@@ -1177,7 +1182,7 @@ check("q06_reward_or_loss", q06_reward_or_loss)
 
 # %% [markdown]
 # The ratio changes the direction. It does not charge an early token for the drift that it leads
-# to: of the three, only the reward does both.
+# to; of the three, only the reward does.
 
 # %% [markdown]
 # ### Read a trainer's settings *(4 points, 15 min, medium)*
@@ -1238,6 +1243,9 @@ q06_configuration = {"place": "C", "towards": "B", "gradient": "D", "unused": "A
 
 # %% check="q06_configuration" points=4
 check("q06_configuration", q06_configuration)
+
+# %% [markdown]
+# On a first reading you may stop here: read *What to take along*, near the end, and hand in.
 
 # %% [markdown]
 # ## 6.10 What readers asked to see run *(no points, 45 min, second reading)*
@@ -1335,12 +1343,12 @@ _most = max(_gold, key=_gold.get)
 outcome("most_gold", A=_most == "clip", B=_most == "mask", C="penalty" in _most)
 
 # %% [markdown]
-# The clip goes slower, and 24 batches later that is a good place to be: see its gold. The
-# penalty ends nearer to ref. But neither clip nor mask knows where all the steps lead: they bound a
-# step away from *old*, and every batch has an old of its own. They are
-# there for one update, to keep it near the data that it was computed from (lesson 05 measures
-# that). Of these five only the penalty has ref in it. That KL would rise without end under the clip
-# is not shown: 24 batches are few, and it rises with all.
+# The clip goes slower, and 24 batches later that is a good place to be: see its gold. The penalty
+# ends nearer to ref (with β = 0.2; in the sweep 0.1 has more gold). But neither clip nor mask
+# knows where all the steps lead: they bound a step away from *old*, and every batch has an old of
+# its own. They are there for one update, to keep it near the data that it was computed from
+# (lesson 05 measures that). Of these five only the penalty has ref in it. That KL would rise
+# without end under the clip is not shown: 24 batches are few, and it rises with all.
 
 # %% [markdown]
 # ### What is forgotten
@@ -1377,8 +1385,8 @@ outcome("forgetting", A=abs(_mean - 1) <= 0.1, B=_mean <= 2, C=True)
 # policy knew of them is lost on the way to where it is paid. *RL's razor*
 # ([arXiv 2509.04259](https://arxiv.org/abs/2509.04259)) found, in larger models, that forgetting
 # goes with KL(ref ‖ policy) on the new task, whichever method got there. Here it is set beside
-# KL(policy ‖ ref), in the line above the last: over all runs they go together closely, but both
-# follow β. Between seeds of one β, five each, they do not.
+# KL(policy ‖ ref), in the line that begins with *log forgetting*: over all runs they go together
+# closely, but both follow β. Between seeds of one β, five each, they do not.
 #
 # In many runs of others entropy falls, and reward seems to be bought with it
 # ([arXiv 2505.22617](https://arxiv.org/abs/2505.22617)): a policy that is sure of everything has
@@ -1472,9 +1480,10 @@ print_both_models(_sweep, _real)
 # | drawing | `temperature` 1.0, `top_p` 1.0 | `rollout.temperature` 1.0, `rollout.top_p` 1 | `rollout.temperature` 1.0, `rollout.top_p` 1.0 |
 # | a ref that moves | `sync_ref_model` False | | |
 #
-# So three trainers with "the defaults" are three methods: TRL charges nothing, nor does verl;
-# OpenRLHF charges $k_1$ in the reward. verl also has `k3+`: $k_3$'s value with $k_2$'s gradient,
-# your cure of 4.7. Before a run, find β, the place and the estimator in the log, not in memory.
+# So three trainers with "the defaults" are three methods: TRL and verl charge nothing, but TRL
+# compares a group and verl learns a critic; OpenRLHF charges $k_1$ in the reward. verl also has
+# `k3+`: $k_3$'s value with $k_2$'s gradient, your cure of 4.7. Before a run, find β, the place and
+# the estimator in the log, not in memory.
 
 # %% [markdown]
 # ## What to take along
@@ -1489,7 +1498,8 @@ print_both_models(_sweep, _real)
 #   a sampler never draws no weight brings back.
 # - A group's advantage is in units of the group's spread; so is what β is weighed against.
 # - A proxy is nearest to right about the data it was learned from. An optimiser goes elsewhere.
-# - A judge that is a network is fooled too, later. What cannot be fooled so is counted, and read.
+# - A judge that is a network is fooled too, later; a count within a text, by one text for all. So
+#   count over all texts as well, and read.
 # - Log what the proxy cannot see: KL, entropy, distinct pairs, what is forgotten. Read the texts.
 
 # %% demo

@@ -591,8 +591,8 @@ print_last_texts([run for run in sweep if run.beta == 0.1], _slow)
 # ## 7.7 A run that went wrong *(3 points, 20 min, medium)*
 #
 # A colleague trained on a machine that others needed too. Nobody saw an error message. The grey
-# lines are a sound run, sound in its bookkeeping, with the same β. **Predict**,
-# from each curve by itself: is there something wrong? Then read them together.
+# lines are a sound run, sound in its bookkeeping, with the same β. **Predict**, from each curve by
+# itself: is there something wrong? Then read them together.
 
 # %% demo
 _case = failing()

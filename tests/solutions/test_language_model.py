@@ -212,13 +212,15 @@ def test_what_a_lesson_says_of_the_record_outside_its_cells():
     assert goes["gold"] > 2 * goes["proxy"]
     assert 0 < goes["praise"] - goes["gold"] < 0.1  # "a little better"
     assert judged["gold"]["readable"] < 0.3
-    network, count = {}, {}
+    network, count, seen = {}, {}, {}
     world = World()
     for beta in (0.0, 0.5):
         texts = [t for run in runs if run.beta == beta for t in run.texts[run.step[-1]]]
         rating, readable, various = world.gold.factors(world.vocabulary.batch(texts, 24))
         network[beta], count[beta] = (rating * readable).mean(), various.mean()
+        seen[beta] = readable.mean()
     assert network[0.0] > network[0.5]
+    assert seen[0.0] > 3 * outside["0"]["readable"]  # "several times as readable"
     assert count[0.0] < 0.2 < 0.9 < count[0.5]
     assert all(run.distinct_2[-1] < run.distinct_2[0] / 2
                for run in recorded_smollm2() if run.beta == 0)  # fmt: skip
