@@ -41,6 +41,7 @@ from helpers.problems.language_model import (
     loop_says,
 )
 from helpers.tables.case_study import of_both
+from helpers.tables.language_model import _shares
 
 STEPS = Steps(reference.freeze_reference, reference.group_advantage, reference.train_step)
 
@@ -183,6 +184,13 @@ def test_a_group_s_measures_are_told_in_words(capsys):
     said = capsys.readouterr().out
     assert "Proxy 3.50 with β = 0, 3.50 with β = 0.3" in said
     assert "over the last three measured" in said  # as the table's
+
+
+def test_has_is_likelier_than_love_and_liked_as_much(world):
+    has, love = (world.vocabulary.encode(word)[1] for word in ("has", "love"))
+    shares = _shares(world, world.model)
+    assert shares[has] > 2 * shares[love]
+    assert world.proxy.weight[has] >= world.proxy.weight[love]
 
 
 def test_the_controller_s_target_is_the_lesson_s():
