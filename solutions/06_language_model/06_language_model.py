@@ -236,10 +236,10 @@ outcome("what_pleases", A=_most in list(_tried)[:2], B=_most == "eight words", C
 
 # %% [markdown]
 # The proxy is blind to order, to grammar and to repetition, and one liked word by itself is worth
-# more than a sentence that it stands in. The score is a mean, so a word of
-# small weight costs: the last line counts those that lower the praise's own. Whether a policy finds
-# that is the question of 6.6. Gold minds the order (backwards the praise is worth less, not
-# nothing), and counts repeated words.
+# more than a sentence that it stands in. The score is a mean, so a word of small weight costs: the
+# last line counts those that lower the praise's own. Whether a policy finds that is the question of
+# 6.6. Gold minds the order (backwards the praise is worth less, not nothing), and counts repeated
+# words.
 
 # %% [markdown]
 # ## 6.1 A reference that stays *(5 points, 15 min, easy)*
@@ -474,7 +474,8 @@ if ready("group_advantage"):
 # lesson 05 is for the step from **old**: $\rho_t = \exp(\log \text{policy} - \log \text{old})$.
 # $k_3$ of lesson 02 charges for the drift from **ref**: $k_3 = e^\delta - 1 - \delta$ with
 # $\delta = \log \text{ref} - \log \text{policy}$. $A$ is the advantage of the token's response,
-# $N$ the number of real tokens in the batch. Of these log-probabilities the policy's alone is differentiable.
+# $N$ the number of real tokens in the batch. Of these log-probabilities the policy's alone is
+# differentiable.
 #
 # $$-\frac{1}{N} \sum_{\text{real}} \Bigl[ \min\bigl(\rho_t A,\
 # \mathrm{clip}(\rho_t, 1-\varepsilon, 1+\varepsilon)\, A\bigr) - \beta\, k_{3,t} \Bigr]$$
@@ -726,8 +727,8 @@ if ready("group_advantage", "grpo_loss", "train_step"):
 #
 # The parts are there; what is left is the loop around them. Tokens are drawn by `sample`, of which
 # this is the loop (`helpers/language_model/sampling.py`). At each turn the model is asked for one
-# more token in every row; `cache` holds what it made of the tokens before. Up to `starts` a row
-# is prompt, and is read only. The log-probability of what was drawn is noted: that is `old_logp`.
+# more token in every row; `cache` holds what it made of the tokens before. Up to `starts` a row is
+# prompt, and is read only. The log-probability of what was drawn is noted: that is `old_logp`.
 
 # %% demo
 _source = inspect.getsource(sample).splitlines()
@@ -856,9 +857,9 @@ if ready("freeze_reference", "group_advantage", "grpo_loss", "train_step"):
 # %% [markdown]
 # When the proxy rises and what it stands for does not follow, this is **reward hacking**: nothing
 # is broken, the proxy is being maximised. Gold is not there in a real run; distinct pairs and
-# entropy need no judge. Did they warn before gold fell? And in the held run: if they halve and
-# gold does not fall, is that a false alarm, or something that gold does not see? Keep the question
-# for 6.7.
+# entropy need no judge. Did they warn before gold fell? And in the held run: if they halve and gold
+# does not fall, is that a false alarm, or something that gold does not see? Keep the question for
+# 6.7.
 #
 # Now read what was written at gold's best without a penalty: does it deserve the most gold of the
 # run?
@@ -919,8 +920,7 @@ outcome("second_beta", A=_between == -1, B=_between == 1, C=True)
 # The proxy's own choice of β needs no gold, and is the wrong one wherever the two differ. The
 # lowest KL is no goal either: next to ref there is little to gain. Where ranges overlap, look seed
 # by seed, as the line below the table does: runs of one seed begin with the same responses. (The
-# row
-# *ref* is one model: its range is the noise of a single measurement.)
+# row *ref* is one model: its range is the noise of a single measurement.)
 #
 # Did the penalty bring more gold, gold that lasts, or neither? *Gold at its best* on the way
 # answers that, as far as a highest measurement can, which is partly luck. With β = 0.1 the penalty
@@ -933,8 +933,8 @@ outcome("second_beta", A=_between == -1, B=_between == 1, C=True)
 # Gold is a network. Two judges can be asked that no run was trained by: VADER's rules for praise,
 # −1 to 1; and SmolLM2's surprise, in nats a word. Less surprise reads more like English, unless it
 # is a loop, which surprises nobody; so *readable*, 0 to 1, is made from that surprise and from how
-# much a text repeats.
-# **Predict**: with which β is the praise highest, and with which β do the texts read best?
+# much a text repeats. **Predict**: with which β is the praise highest, and with which β do the
+# texts read best?
 
 # %% demo
 _outside = recorded_outside()
@@ -942,19 +942,19 @@ print_outside(_outside, _sweep)
 
 # %% [markdown]
 # (Gold learned from *readable*, on texts of other models; from VADER nothing.) Praise alone would
-# choose a β whose texts can hardly be read; gold is high where both are. Text by
-# text, how closely do they go together? *Readable praise* is the product of the two. And what do
-# gold's own three factors say, by β?
+# choose a β whose texts can hardly be read; gold is high where both are. Text by text, how closely
+# do they go together? *Readable praise* is the product of the two. And what do gold's own three
+# factors say, by β?
 
 # %% demo
 print_agreement(_outside)
 print_factors(_world, _sweep)
 
 # %% [markdown]
-# Gold goes with readable praise far better than the proxy does. But VADER's praise by itself does
-# a little better (it is half of the product), and with *readable* alone gold goes weakly. And see
-# its own factors at β = 0: it finds the texts several times as readable as the judge from outside
-# does, and rating × readable is more than at β = 0.5. What brings gold to nearly 0 is the count of
+# Gold goes with readable praise far better than the proxy does. But VADER's praise by itself does a
+# little better (it is half of the product), and with *readable* alone gold goes weakly. And see its
+# own factors at β = 0: it finds the texts several times as readable as the judge from outside does,
+# and rating × readable is more than at β = 0.5. What brings gold to nearly 0 is the count of
 # different words.
 #
 # So a network that judges is fooled, too, if later than the proxy; you read in 6.6 what stood at
@@ -963,15 +963,16 @@ print_factors(_world, _sweep)
 # %% [markdown]
 # All of these judges read one text at a time. A policy that writes nearly the same good sentence to
 # every prompt loses nothing by any of them; that shows in *distinct pairs* alone, which is counted
-# over all texts of a measurement. That is what they rang for in 6.6.
-# Which β would you take by gold, *readable* and distinct pairs? (Lesson 07 comes back to it.)
+# over all texts of a measurement. If entropy and distinct pairs halved in your held run of 6.6,
+# this is what they rang for. Which β would you take by gold, *readable* and distinct pairs? (Lesson
+# 07 comes back to it.)
 #
 # ### Read for yourself
 #
 # Ten pairs: one text is ref's, the other was written to the same prompt at the end of a run with β
-# = 0.2, the one with which methods are compared below. A coin decided which of them is A. Choose
-# by the question that is printed; it asks for praise, too, so that a text may win by being kind.
-# (You know some words of the tuned model from 6.6, so you may guess. The readers below did not.)
+# = 0.2, the one with which methods are compared below. A coin decided which of them is A. Choose by
+# the question that is printed; it asks for praise, too, so that a text may win by being kind. (You
+# know some words of the tuned model from 6.6, so you may guess. The readers below did not.)
 
 # %% demo
 _shared, _read = methods_beta(), preferences()

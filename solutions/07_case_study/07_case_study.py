@@ -173,10 +173,10 @@ plot_sweep(sweep)
 
 # %% [markdown]
 # In the table *at the end* is the mean of the last three measurements. Gold *at the best step* is
-# read, for each seed, at the step that was best for the others; the step in brackets is the mean
-# of five such. (Where gold there is below the end, going on has lost nothing.)
-# *Spread* is the standard deviation of gold between seeds at the same β and step. The figure shows
-# gold itself, the table its gain over ref's.
+# read, for each seed, at the step that was best for the others; the step in brackets is the mean of
+# five such. (Where gold there is below the end, going on has lost nothing.) *Spread* is the
+# standard deviation of gold between seeds at the same β and step. The figure shows gold itself, the
+# table its gain over ref's.
 
 # %% demo evidence="essay_impact"
 _means = means_by_beta(sweep, _ref_gold)
@@ -193,8 +193,8 @@ outcome("fall_left", A=_left > 0.8, B=0.3 < _left < 0.7, C=_left < 0.2)
 # %% [markdown]
 # Gold at its best less gold at the end is what it cost to go on training, where that is more than
 # the spread. A single run, such as yours of lesson 06, may fall by more, or not at all: that is
-# what seeds are for. To stop at the best step takes gold, which a real run does not have. Whether
-# a run that is stopped at the same *KL* has as much is asked in 7.6.
+# what seeds are for. To stop at the best step takes gold, which a real run does not have. Whether a
+# run that is stopped at the same *KL* has as much is asked in 7.6.
 
 # %% [markdown]
 # ## 7.3 The over-optimisation curve *(7 points, 25 min, medium)*
@@ -390,9 +390,9 @@ if ready("held_out_error"):
 # Gao et al. found it the other way round. But here, at nearly every seed, both miss by clearly more
 # than seeds differ, and are wrong in a way that more seeds would not mend. Is it wrong in its
 # shape, or is $d$ not enough to know gold by? **Try a form of your own**: columns may be anything
-# of $d$. Steps, say: a column for each range of $d$, 1 inside it and 0 elsewhere; or straight
-# lines with kinks where you saw them; or a polynomial of degree 6. Does any form in $d$ come
-# within a quarter of what is in reach?
+# of $d$. Steps, say: a column for each range of $d$, 1 inside it and 0 elsewhere; or straight lines
+# with kinks where you saw them; or a polynomial of degree 6. Does any form in $d$ come within a
+# quarter of what is in reach?
 
 
 # %% demo
@@ -412,9 +412,9 @@ if ready("held_out_error") and written(_columns(torch.linspace(0.5, 3.0, 11))):
 # See the figure again. Both forms put the peak about where most gold was measured, and make it too
 # low: what was measured has a sharper peak than either can have. So a form may be right about a
 # place and wrong about a height; and one with many coefficients, such as the polynomial, right
-# among the measurements and far off where a seed went farther than the others. (A form in $d$
-# alone that comes near does not say that β has no part: at most KLs one β has most of the
-# measurements. 7.6 asks.) The next section decides by what was measured, and by no form.
+# among the measurements and far off where a seed went farther than the others. (A form in $d$ alone
+# that comes near does not say that β has no part: at most KLs one β has most of the measurements.
+# 7.6 asks.) The next section decides by what was measured, and by no form.
 
 # %% [markdown]
 # ## 7.5 A budget and a β, by a rule *(no points, 50 min)*
@@ -430,11 +430,11 @@ print_gains_by_range(_measured, _by_beta, edges=(1, 2, 4, 6, 8, 12, 16, 24, 32, 
 
 # %% [markdown]
 # **Decide**: put in the nats up to which, by this table, going further has paid, and beyond which
-# it has not: one number, of which several are sound. The cell below looks at what was measured
-# from half your budget to it, and from there to twice as much (and, to see whether gold had turned
-# before, from a quarter): first whatever the β, which is what counts for choosing one; then β by
-# β, which shows whether a run that goes on loses gold. (Far from ref there are small β alone, so
-# part of the first fall is a change of β.)
+# it has not: one number, of which several are sound. The cell below looks at what was measured from
+# half your budget to it, and from there to twice as much (and, to see whether gold had turned
+# before, from a quarter): first whatever the β, which is what counts for choosing one; then β by β,
+# which shows whether a run that goes on loses gold. (Far from ref there are small β alone, so part
+# of the first fall is a change of β.)
 
 # %% demo
 _budget = ...
@@ -570,12 +570,12 @@ print_last_texts([run for run in sweep if run.beta == 0.1], _slow)
 
 # %% [markdown]
 # So here it came out otherwise than with Gao et al.: at one KL the penalised runs have clearly more
-# gold. Rest it on β = 0.1: there the least of five ends has more than any run without a penalty
-# had at any step, slow or fast; barely more than the best single measurement of a fast one, and
-# two slow runs were still at their best when they ended. For the others, gold at the stopped KL is
-# read off a straight line between two measurements, which lie far apart where a slow run is
-# running away: with β = 0.2 one seed hangs on that, and with 0.5 and 1 the slow run is caught
-# early. Speed was not the point: at these KLs the fast run has about what the slow one has.
+# gold. Rest it on β = 0.1: there the least of five ends has more than any run without a penalty had
+# at any step, slow or fast; barely more than the best single measurement of a fast one, and two
+# slow runs were still at their best when they ended. For the others, gold at the stopped KL is read
+# off a straight line between two measurements, which lie far apart where a slow run is running
+# away: with β = 0.2 one seed hangs on that, and with 0.5 and 1 the slow run is caught early. Speed
+# was not the point: at these KLs the fast run has about what the slow one has.
 #
 # But gold reads one text at a time. With β = 0.1 the texts are *more alike* than the slow run's at
 # the same KL, at every seed that could be compared: they say nearly the same good thing to every
