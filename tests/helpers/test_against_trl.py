@@ -169,7 +169,7 @@ def test_the_page_from_here_to_trl_says_trls_defaults(trl):
     """Every setting in the column under TRL, each with what it is where nobody sets it."""
     defaults = trl.trl_defaults()
     source = "\n".join(cell.source for cell in read_source("06_language_model"))
-    page = source[source.index("From here to TRL") : source.index("What to take along")]
+    page = source[source.index("## From here to TRL") : source.index("## What to take along")]
     rows = re.findall(r"^\| ([^|]+) \| ([^|]*) \|[^|]*\|[^|]*\|$", page, re.MULTILINE)
     assert len(rows) > 10, page
     told = [found for _, cell in rows for found in re.findall(r"`(\w+)` ([\w.]+)", cell)]
