@@ -544,6 +544,8 @@ def _decimals(value: Any) -> int | None:
 def _rounded(measured: float, value: Any) -> tuple[bool, str]:
     """Whether a number is the measured one, rounded as typed; and the measured one in words."""
     decimals = _decimals(value) or 0
+    if float(value) == 0 and abs(measured) > 1e-5:  # anything is 0 if rounded far enough
+        return False, f"{measured:.2g}, which is not 0: type more decimals"
     agrees = abs(measured - float(value)) <= 0.5 * 10.0**-decimals * (1 + 1e-6)
     return agrees, f"{measured:.{max(decimals, 2)}f}"
 

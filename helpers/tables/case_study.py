@@ -1,6 +1,7 @@
 """Tables of lesson 07: what its runs say, in print. What follows from them is in its cells."""
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 import torch
 from jaxtyping import Float
@@ -111,15 +112,15 @@ def print_at_equal_kl(
     for beta in sorted({pair.beta for pair in slow}):
         own, other = ([pair for pair in pairs if pair.beta == beta] for pairs in (slow, fast))
         gaps = [pair.gain - pair.stopped for pair in own]
-        cells = f"{_mean([p.kl for p in own]):9.1f}  {_mean([p.gain for p in own]):9.2f}"
+        cells = f"{fmean([p.kl for p in own]):9.1f}  {fmean([p.gain for p in own]):9.2f}"
         cells += f"  {_stopped(own):>18}  {_stopped(other):>18}"
-        mean = f"{_mean(gaps):+.2f} [{min(gaps):+.2f}, {max(gaps):+.2f}]"
+        mean = f"{fmean(gaps):+.2f} [{min(gaps):+.2f}, {max(gaps):+.2f}]"
         print(f"{beta:5g}  {cells}  {mean:>20}  {spread[beta]:6.2f}")
     if both := of_both(slow, fast):
         said = {"penalised": [one.gain for one, _ in both],
                 "slow": [one.stopped for one, _ in both],
                 "fast": [other.stopped for _, other in both]}  # fmt: skip
-        means = ", ".join(f"{name} {_mean(gains):.2f}" for name, gains in said.items())
+        means = ", ".join(f"{name} {fmean(gains):.2f}" for name, gains in said.items())
         print(f"means over the {len(both)} ends whose KL a slow and a fast run pass: {means}")
 
 
@@ -135,7 +136,7 @@ def _stopped(pairs: Sequence[Pair]) -> str:
         return NOTHING
     steps = [pair.step for pair in pairs]
     at = f"{min(steps)} to {max(steps)}"
-    return f"{_mean([pair.stopped for pair in pairs]):.2f}, {at} ({len(pairs)})"
+    return f"{fmean([pair.stopped for pair in pairs]):.2f}, {at} ({len(pairs)})"
 
 
 def print_more_at_equal_kl(pairs: Sequence[Pair]) -> None:
@@ -152,7 +153,7 @@ def print_more_at_equal_kl(pairs: Sequence[Pair]) -> None:
 
 
 def _counted_above(values: Sequence[float]) -> str:
-    return f"{_mean(values):+.2f} ({sum(one > 0 for one in values)} of {len(values)})"
+    return f"{fmean(values):+.2f} ({sum(one > 0 for one in values)} of {len(values)})"
 
 
 def print_last_texts(runs: Sequence[Run], slow: Sequence[Run]) -> None:
@@ -183,7 +184,3 @@ def print_steered(runs: Sequence[Run], target: float, ref_gold: float) -> None:
         weights = f"{run.weight[0]:.2f}, {min(run.weight):.2f}, {run.weight[-1]:.2f}"
         cells = f"{max(run.kl):8.1f}, {kl:10.1f}   {abs(kl / target - 1):6.0%}   {weights:>30}"
         print(f"{run.seed:4}   {cells}   {gain:13.2f}")
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)

@@ -5,6 +5,7 @@ A run is `helpers.language_model.runs.Run`: curves over training steps, measured
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -107,10 +108,9 @@ def print_words(world: World, policy: nn.Module) -> None:
     before, after = (_shares(world, network) for network in (world.model, policy))
     won, liked = _won_and_liked(before, after, world.proxy.weight.detach())
     print("word         of all words: ref   policy   its weight in the proxy")
-    for token in (*won, None, *liked):
-        if token is None:
+    for place, token in enumerate((*won, *liked)):
+        if place == len(won):
             print("not won, though liked and likely:")
-            continue
         print(
             f"{world.vocabulary.word(token):12} {before[token]:17.2%} {after[token]:8.2%}", end=""
         )
@@ -187,8 +187,7 @@ def print_agreement(outside: Mapping[str, Any]) -> None:
 
 
 def _mean_of(runs: Sequence[Run], name: str, at_start: bool) -> float:
-    values = [getattr(run, name)[0] if at_start else at_end(run, name) for run in runs]
-    return sum(values) / len(values)
+    return fmean(getattr(run, name)[0] if at_start else at_end(run, name) for run in runs)
 
 
 def print_preferences(read: Preferences) -> None:
@@ -200,7 +199,7 @@ def print_preferences(read: Preferences) -> None:
         pairs, shares = read.pairs[other], read.chosen[other]
         print(f"the text of β = {read.beta:g} rather than {name}:", end=" ")
         print(f"in {', '.join(f'{share:.0%}' for share in shares)} of {pairs} pairs", end="")
-        tosses = _at_least(math.ceil(min(shares) * pairs), pairs)
+        tosses = _at_least(math.ceil(round(min(shares) * pairs, 6)), pairs)  # shares are rounded
         print(f" (by a coin, {min(shares):.0%} or more come once in {1 / tosses:,.0f} times)")
 
 

@@ -120,6 +120,13 @@ def test_what_readers_chose(capsys):
     assert "rather than that of β = 0: in 90%, 100% of 25 pairs" in said
 
 
+def test_a_share_that_rounding_lifts_is_no_choice_more(capsys):
+    """0.56 of 25 is 14, and a little more in floating point."""
+    shares = {"ref": [0.56], "0": [0.56]}
+    tables.print_preferences(Preferences(0.2, "Which?", {"ref": 25, "0": 25}, shares))
+    assert f"once in {1 / tables._at_least(14, 25):,.0f} times" in capsys.readouterr().out
+
+
 @pytest.fixture
 def trainer():
     return torch.tensor([[0.5, 0.3, 0.15, 0.05]], dtype=torch.float64).log()

@@ -253,6 +253,14 @@ def test_a_second_budget_that_the_next_weight_keeps_at_some_seeds_alone(ends):
     assert straddled(ends, None) == (0.0, 55.0)  # of the smallest
 
 
+@pytest.mark.parametrize(("gold", "agrees"), [(0.04, False), (-0.004, False), (0.0, True)])
+def test_what_is_not_0_is_not_rounded_to_it(gold, agrees):
+    run = made_up(0.5, [0.0] * 4, [gold] * 4)
+    found, says = judge_claim(("gold", "own", "end", 0), run, [run])
+    assert found == agrees
+    assert ("not 0: type more decimals" in says) != agrees
+
+
 def test_one_end_is_asked_about(ends):
     with pytest.raises(TypeError, match="one end, as"):
         keeps(ends[0.2], 10.0)
